@@ -1,0 +1,139 @@
+//! A dense set of row or video numbers within one part: one bit each.
+
+/// A set of numbers below `len`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowSet {
+    words: Vec<u64>,
+    len: u32,
+}
+
+impl RowSet {
+    /// The empty set over `0..len`.
+    #[must_use]
+    pub fn empty(len: u32) -> Self {
+        Self { words: vec![0; (len as usize).div_ceil(64)], len }
+    }
+
+    /// Every number in `0..len`.
+    #[must_use]
+    pub fn full(len: u32) -> Self {
+        let mut set = Self { words: vec![u64::MAX; (len as usize).div_ceil(64)], len };
+        if let (Some(last), tail @ 1..) = (set.words.last_mut(), len % 64) {
+            *last = (1 << tail) - 1;
+        }
+        set
+    }
+
+    /// How many numbers the set could hold.
+    #[must_use]
+    pub fn universe(&self) -> u32 {
+        self.len
+    }
+
+    /// How many it holds.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.words.iter().map(|word| word.count_ones()).sum()
+    }
+
+    /// Whether `number` is in the set; false outside `0..universe`.
+    #[inline]
+    #[must_use]
+    pub fn contains(&self, number: u32) -> bool {
+        self.words.get(number as usize / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
+    }
+
+    /// Adds `number`; ignored outside `0..universe`.
+    pub fn insert(&mut self, number: u32) {
+        if number < self.len
+            && let Some(word) = self.words.get_mut(number as usize / 64)
+        {
+            *word |= 1 << (number % 64);
+        }
+    }
+
+    /// Adds every number of `range`.
+    pub fn insert_range(&mut self, range: std::ops::Range<u32>) {
+        for number in range {
+            self.insert(number);
+        }
+    }
+
+    /// Takes `number` out.
+    pub fn remove(&mut self, number: u32) {
+        if let Some(word) = self.words.get_mut(number as usize / 64) {
+            *word &= !(1 << (number % 64));
+        }
+    }
+
+    /// Keeps what both sets hold.
+    pub fn intersect(&mut self, other: &Self) {
+        for (index, word) in self.words.iter_mut().enumerate() {
+            *word &= other.words.get(index).copied().unwrap_or(0);
+        }
+    }
+
+    /// Adds what `other` holds, within this set's universe.
+    pub fn unite(&mut self, other: &Self) {
+        for (index, word) in self.words.iter_mut().enumerate() {
+            *word |= other.words.get(index).copied().unwrap_or(0);
+        }
+        self.trim();
+    }
+
+    /// Holds what it did not, and no longer what it did.
+    pub fn invert(&mut self) {
+        for word in &mut self.words {
+            *word = !*word;
+        }
+        self.trim();
+    }
+
+    /// The bits, 64 numbers a word, lowest number in the lowest bit.
+    #[must_use]
+    pub fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// The numbers, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.words.iter().enumerate().flat_map(|(index, &word)| {
+            let mut rest = word;
+            std::iter::from_fn(move || {
+                (rest != 0).then(|| {
+                    let bit = rest.trailing_zeros();
+                    rest &= rest - 1;
+                    index as u32 * 64 + bit
+                })
+            })
+        })
+    }
+
+    fn trim(&mut self) {
+        if let (Some(last), tail @ 1..) = (self.words.last_mut(), self.len % 64) {
+            *last &= (1 << tail) - 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn set_operations_stay_within_the_universe() {
+        let mut set = RowSet::full(70);
+        assert_eq!(set.count(), 70);
+        set.remove(3);
+        set.invert();
+        assert_eq!(set.iter().collect::<Vec<_>>(), [3]);
+        set.unite(&RowSet::full(100));
+        assert_eq!(set.count(), 70);
+        set.insert(70);
+        assert!(!set.contains(70));
+        let mut few = RowSet::empty(70);
+        few.insert_range(60..66);
+        set.intersect(&few);
+        assert_eq!(set.iter().collect::<Vec<_>>(), [60, 61, 62, 63, 64, 65]);
+    }
+}

@@ -1,0 +1,3 @@
+//! Files: the seam to the disk, the log, the manifest, and immutable parts.
+
+pub mod section;

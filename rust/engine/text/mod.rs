@@ -1,0 +1,1 @@
+//! Words: tantivy, and nothing else knows it.

@@ -1,0 +1,1 @@
+//! Vectors of one space: exact search over codes, bounds and re-scoring.
