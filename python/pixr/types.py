@@ -1,0 +1,144 @@
+"""What goes in and what comes out: videos, segments, hits, moments, matches.
+
+All are frozen dataclasses; `to_dict` gives the shapes of the HTTP API (camelCase), with the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, overload
+
+__all__ = ["Channel", "Creator", "Facets", "Hit", "Hits", "Match", "Mode", "Moment", "Segment", "Timing", "Video"]
+
+Mode = Literal["visual", "text", "audio"]
+Channel = Literal["frame", "metadata", "screen", "speech", "sound"]
+Facets = dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Creator:
+    """Who made a video."""
+
+    id: str = ""
+    name: str = ""
+    verified: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """One source with its metadata. `duration` is in seconds, `created` an RFC 3339 date or date and time."""
+
+    id: str
+    title: str = ""
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    duration: float = 0.0
+    created: str | None = None
+    quality: str | None = None
+    creator: Creator | None = None
+    source: str | None = None
+    content_hash: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A span `[start, end)` of a video in seconds, with what is known of it on each channel (text or description)."""
+
+    start: float
+    end: float
+    texts: Mapping[Channel, str] = field(default_factory=dict)
+    channels: tuple[Channel, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Evidence on one channel: when, how sure, what it says.
+
+    `confidence` in [0, 1] is calibrated, `contribution` is this match's part of the moment's score, and the
+    contributions of a moment add up to it. `cosine` and `bm25` are the raw scores, None where there are none.
+    `highlights` are spans of `description` (in characters) where words of the query stand.
+    """
+
+    start: float
+    end: float
+    mode: Mode
+    channel: Channel
+    confidence: float
+    weight: float
+    contribution: float
+    cosine: float | None = None
+    bm25: float | None = None
+    description: str | None = None
+    highlights: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Matches that overlap in time: a span in seconds that a player jumps to, and why."""
+
+    start: float
+    end: float
+    peak: float
+    score: float
+    matches: tuple[Match, ...]
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A video, its score, and its moments, best first."""
+
+    video: Video
+    score: float
+    moments: tuple[Moment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Milliseconds spent: encoding the query, searching, and all in all."""
+
+    encode: float
+    search: float
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hits(Sequence[Hit]):
+    """One page of hits, with counts over the full list.
+
+    `total` and `facets` count every video that the query would return without a limit; `total_relation` says whether
+    exactly. `next_cursor` is None on the last page. `warnings` tell what was asked for and could not be done.
+    """
+
+    items: tuple[Hit, ...]
+    total: int
+    total_relation: Literal["exact", "estimated"]
+    facets: Facets
+    next_cursor: str | None
+    snapshot: int
+    timing: Timing
+    warnings: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.items)
+
+    @overload
+    def __getitem__(self, index: int) -> Hit: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Hit]: ...
+    def __getitem__(self, index: int | slice) -> Hit | Sequence[Hit]:
+        return self.items[index]
