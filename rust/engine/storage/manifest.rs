@@ -311,6 +311,11 @@ mod tests {
         assert_eq!(code_for(&[("MANIFEST", b"Manifest-Version: 1.0\nCreated-By: 17\n")])?, Some("not_a_library"));
         assert_eq!(code_for(&[("MANIFEST", b"PIXRMANI")])?, Some("damaged"));
         assert_eq!(code_for(&[("parts/0000000000000001.part", b"")])?, Some("damaged"));
+        for flipped in 0..24 {
+            let mut bytes = full()?.encode()?;
+            bytes.iter_mut().skip(flipped).take(1).for_each(|byte| *byte ^= 1);
+            assert_eq!(code_for(&[("MANIFEST", &bytes)])?, Some("damaged"), "byte {flipped}");
+        }
         let mut later = full()?.encode()?;
         later.splice(8..16, [0, 0, 0, 0, 2, 0, 0, 0]);
         let storage = MemoryStorage::new();
