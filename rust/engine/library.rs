@@ -291,7 +291,7 @@ impl Library {
             let payload = operation.encode()?;
             let mut next = before.apply(vec![operation], before.number + 1)?;
             next.merge_small_memory_parts()?;
-            let (sequence, log) = writer.append(&*shared.storage, &payload)?;
+            let (sequence, log) = writer.append(&payload)?;
             next.number = sequence;
             *shared.snapshot.write() = Arc::new(next);
             (sequence, log)
