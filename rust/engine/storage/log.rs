@@ -48,7 +48,7 @@ impl Log {
     /// Starts the first log of a library, whose first record will have `first_sequence` (at least 1). The file is there
     /// for good when this returns.
     ///
-    /// A log after another is started by [`Log::next`], since its first sequence is taken as proof that all before it was
+    /// A log after another starts with [`Log::next`], since its first sequence is taken as proof that all before it was
     /// synced.
     pub fn create(storage: &dyn Storage, number: u64, first_sequence: u64) -> Result<Self> {
         if !(1..=MAX_FIRST_SEQUENCE).contains(&first_sequence) {
@@ -81,7 +81,7 @@ impl Log {
 
     /// Ends this log and starts the one after it. Everything here is synced first.
     ///
-    /// This log takes no more records, also if starting the other failed: the other may be there after a crash, and says
+    /// This log takes no more records, also if starting the other failed: the other may be there after a crash and say
     /// that this one ends here.
     pub fn next(&self, storage: &dyn Storage) -> Result<Self> {
         let first_sequence = {

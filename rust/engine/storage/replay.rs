@@ -75,8 +75,8 @@ fn replay_from(
     })
 }
 
-/// Replays every log from `first_log` on, and gives `visit` the records after `applied_sequence`. Returns the end of the
-/// last log, where appending goes on.
+/// Replays every log from `first_log` on, and gives `visit` the records after `applied_sequence`. Returns the end of
+/// the last log, where appending goes on.
 ///
 /// # Errors
 /// As [`replay`]; also `damaged` if a log or a record between two others is missing, which a crash can't cause.
