@@ -92,6 +92,17 @@ fn what_happens_at_different_times_in_a_long_match_is_not_one_moment() -> Result
 }
 
 #[test]
+fn of_equally_sure_matches_the_shorter_counts() -> Result<()> {
+    let given = [
+        sample(0, Channel::Frame, 0.0, 40.0, 0.6),
+        sample(1, Channel::Frame, 8.0, 12.0, 0.6),
+        sample(2, Channel::Speech, 9.0, 11.0, 0.6),
+    ];
+    assert_eq!(spans(&probabilistic(&given)?)[0], (8.0, 12.0));
+    Ok(())
+}
+
+#[test]
 fn adjacent_shots_that_are_weak_alike_stay_apart() -> Result<()> {
     let moments = probabilistic(&dull_shots())?;
     assert_eq!(moments.len(), 20);
