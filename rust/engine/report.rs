@@ -95,7 +95,7 @@ impl Shared {
             let part: &Part = &live.part;
             for channel in Channel::ALL {
                 let vectors = part.vectors(channel).map_or(0, |column| column.len() as u64);
-                let texts = part.text().map_or(Ok(0), |text| text.text_count(channel))?;
+                let texts = part.text().map_or(0, |text| text.text_count(channel));
                 if vectors + texts > 0 {
                     let counts = channels.entry(channel).or_default();
                     counts.vectors += vectors;

@@ -30,10 +30,8 @@ impl Writer {
 
     /// Ends the current log, all of it on disk; later records go to a new one, whose number is returned.
     pub(crate) fn rotate(&mut self, storage: &dyn Storage) -> Result<u64> {
-        self.log.sync()?;
-        let number = self.log.number() + 1;
-        self.log = Arc::new(Log::create(storage, number, self.log.next_sequence())?);
-        Ok(number)
+        self.log = Arc::new(self.log.next(storage)?);
+        Ok(self.log.number())
     }
 
     /// A number that no part or deletes file of the library has had.

@@ -172,6 +172,12 @@ impl TextIndex {
         self.head.row_count
     }
 
+    /// Rows with words on a channel, deleted ones too.
+    #[must_use]
+    pub fn text_count(&self, channel: Channel) -> u64 {
+        self.head.lengths.get(channel.index()).map_or(0, |lengths| lengths.row_count)
+    }
+
     /// The text of a row on a channel, as it was given.
     ///
     /// # Errors
