@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from pixr.library import Library
     from pixr.media.frames import VideoInfo
     from pixr.media.screen import ScreenReader, ScreenText
-    from pixr.media.segments import CutSegment
     from pixr.media.sandbox import SegmentStream
+    from pixr.media.segments import CutSegment
     from pixr.media.speech import SpeechRecogniser
     from pixr.media.utterances import Utterance
 
@@ -258,20 +258,33 @@ class _Run:
         self._tell("decode", stream.decoded_until_seconds, finished=True)
 
     def _read_visual(self, segments: queue.Queue[CutSegment | None]) -> None:
-        encoder = self._tools.encoders.visual
-        busy = 0.0
+        busy, last = 0.0, None
         for segment in _drain(segments):
             begun = time.perf_counter()
-            pictures = [frame.image for frame in segment.frames if not frame.repeats]
-            if pictures and not self._failed.is_set():
-                pooled = encoder.pool(encoder.encode_images(pictures))
-                described = encoder.describe(pooled[None, :])[0]
-                self._found.frames.append((segment.start_seconds, segment.end_seconds, pooled, described))
+            if not self._failed.is_set():
+                last = self._encode(segment, last)
             busy += time.perf_counter() - begun
             self._seconds["visual"] = busy
             self._tell("visual", segment.end_seconds)
             self._store_interim()
         self._tell("visual", self._duration(), finished=True)
+
+    def _encode(self, segment: CutSegment, last: Any) -> Any:
+        """Encode a segment's pictures; one that repeats the picture before it takes that one's vector."""
+        import numpy as np
+
+        encoder = self._tools.encoders.visual
+        fresh = [not frame.repeats_previous or (last is None and at == 0) for at, frame in enumerate(segment.frames)]
+        new = [frame.image for frame, is_new in zip(segment.frames, fresh, strict=True) if is_new]
+        encoded = iter(encoder.encode_images(new)) if new else iter(())
+        vectors = []
+        for is_new in fresh:
+            last = next(encoded) if is_new else last
+            vectors.append(last)
+        pooled = encoder.pool(np.stack(vectors))
+        described = encoder.describe(pooled[None, :])[0]
+        self._found.frames.append((segment.start_seconds, segment.end_seconds, pooled, described))
+        return last
 
     def _read_screen(self, segments: queue.Queue[CutSegment | None]) -> None:
         reader = self._tools.screen
