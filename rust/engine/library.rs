@@ -289,7 +289,7 @@ impl Library {
         let mut ids = Vec::new();
         for part in &snapshot.parts {
             for video in part.videos.iter() {
-                ids.push(part.part.table().id(video)?);
+                ids.push(VideoId::new(part.part.table().id(video)?)?);
             }
         }
         ids.sort_unstable();

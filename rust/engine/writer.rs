@@ -104,7 +104,7 @@ pub(crate) fn validated(snapshot: &Snapshot, operation: Operation) -> Result<Ope
 }
 
 /// The largest dimension of a space.
-pub const MAX_DIMENSION: u32 = 65_536;
+const MAX_DIMENSION: u32 = 65_536;
 
 fn check_vectors(snapshot: &Snapshot, video: &str, segments: &[Segment]) -> Result<()> {
     for evidence in segments.iter().flat_map(|segment| &segment.evidence) {

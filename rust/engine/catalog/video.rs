@@ -112,8 +112,6 @@ impl Video {
             metadata: serde_json::Map::new(),
         }
     }
-
-    pub fn validate(&self) -> Result<()> { Ok(()) }
 }
 
 /// A span of time within a video, `[start, end)`, seconds of the container's time stamps.

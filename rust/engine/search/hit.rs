@@ -1,12 +1,13 @@
 //! What a search returns.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde::Serialize;
 
 use super::moments::{Moment, ScoredMatch};
 use crate::catalog::channel::Channel;
-use crate::catalog::facets::FacetCounts;
+use crate::catalog::facets::Counts;
 use crate::catalog::video::{Span, Video};
 use crate::error::Result;
 
@@ -104,7 +105,7 @@ pub struct SearchResult {
     /// Whether `total` is exact.
     pub total_relation: Relation,
     /// Counts by column.
-    pub facets: FacetCounts,
+    pub facets: BTreeMap<String, Counts>,
     /// For the next page; none after the last.
     pub next_cursor: Option<String>,
     /// What was searched.
