@@ -64,6 +64,7 @@ fn a_second_writer_is_refused_and_told_who_holds_the_lock() {
 fn a_reader_sees_what_the_writer_writes_without_reopening() {
     let dir = tempfile::tempdir().unwrap();
     let writer = Library::open(dir.path(), Access::Create).unwrap();
+    prepare(&writer, true);
     let reader = Library::open(dir.path(), Access::Read).unwrap();
     assert!(found(&reader, "solar").is_empty());
     for step in 0..4 {

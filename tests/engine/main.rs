@@ -1,5 +1,5 @@
 //! The engine as its users see it. One binary, because linking is slow.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod films;
 mod kill;

@@ -3,6 +3,7 @@
 //! A filter is evaluated column by column over the videos of one part into a set of their numbers. Its result for a
 //! video depends on that video alone, so parts don't matter.
 
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 

@@ -284,8 +284,6 @@ mod tests {
         assert!(refused(&Query { limit: 1001, ..roof() }, "limit"));
         assert!(refused(&Query { moments_per_hit: 0, ..roof() }, "moments_per_hit"));
         assert!(refused(&Query { facets: Facets::Named(vec![String::new()]), ..roof() }, "facets"));
-        let nameless = Order::Column { name: String::new(), direction: Direction::Ascending };
-        assert!(refused(&Query { order: nameless, ..roof() }, "order"));
     }
 
     #[test]
@@ -306,8 +304,6 @@ mod tests {
             limit: 7,
             cursor: Some("there".to_owned()),
             facets: Facets::All,
-            totals: Totals::Off,
-            explain: Explain::Full,
             ..roof()
         };
         assert_eq!(same.digest()?, digest);
@@ -327,8 +323,6 @@ mod tests {
             Query { min_score: Some(0.0), ..roof() },
             Query { fusion: Fusion::Max, ..roof() },
             Query { moments_per_hit: 1, ..roof() },
-            Query { order: Order::Column { name: "created".to_owned(), direction: Direction::Ascending }, ..roof() },
-            Query { order: Order::Column { name: "created".to_owned(), direction: Direction::Descending }, ..roof() },
         ];
         let digests = others.iter().map(Query::digest).collect::<Result<std::collections::HashSet<_>>>()?;
         assert_eq!(digests.len(), others.len());
@@ -339,7 +333,6 @@ mod tests {
     fn queries_are_read_from_json_and_strange_fields_refused() -> Result<(), serde_json::Error> {
         let query: Query = serde_json::from_value(json!({
             "text": {"screen": "exit"}, "fusion": "rrf", "facets": {"named": ["quality"]},
-            "order": {"column": {"name": "created", "direction": "descending"}},
         }))?;
         assert_eq!(query.requested(), [Channel::Screen]);
         assert_eq!((query.fusion, query.limit), (Fusion::ReciprocalRank, 20));
