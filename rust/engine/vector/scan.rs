@@ -35,7 +35,7 @@ const PROBE_ROWS: u32 = 512;
 /// Rows that are looked at together to choose between reading them one by one and reading through.
 const GROUP_ROWS: usize = 64;
 /// Reading this many vectors in a row costs about as much as one at random.
-const READ_THROUGH: usize = 3;
+const READ_THROUGH: usize = 4;
 /// Vectors that are asked for ahead of the one being scored.
 const AHEAD: usize = 8;
 
