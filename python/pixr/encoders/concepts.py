@@ -1,12 +1,12 @@
 """The embedded picture encoder: pictures and words meet as weights over concepts.
 
-A classifier (EfficientNet-Lite2, ImageNet-1k) gives a picture's probabilities over 1000 concepts. A text gets its weights
-over the same concepts, and over their hypernyms, from how close its MiniLM vector is to each concept's words (after ConSE,
-Norouzi et al. 2014, https://arxiv.org/abs/1312.5650, the other way round: the words go to the pictures' space). The dot
-product says how much of what the words ask for is in the picture.
+A classifier (EfficientNet-Lite2, ImageNet-1k) gives a picture's probabilities over 1000 concepts. A text gets its
+weights over the same concepts, and over their hypernyms, from how close its MiniLM vector is to each concept's words
+(after ConSE, Norouzi et al. 2014, https://arxiv.org/abs/1312.5650, the other way round: the words go to the pictures'
+space). The dot product says how much of what the words ask for is in the picture.
 
-The last component is zero for every picture. A text that resembles no concept keeps most of its length there, so its cosine
-with every picture is low: that is how a query about nothing that the classifier knows finds nothing.
+The last component is zero for every picture. A text that resembles no concept keeps most of its length there, so its
+cosine with every picture is low: that is how a query about nothing that the classifier knows finds nothing.
 
 How the maps come about: `models/build_concepts.py`. Costs: one model call a picture, one MiniLM call a text.
 """
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
     from pixr.encoders.protocol import Picture, TextEncoder, Vectors
 
-MODEL_FILE = "efficientnet-lite2-fp16.onnx"
+MODEL_FILE = "efficientnet-lite2-int8.onnx"
 TABLE_FILE = "concepts.npz"
 SIDE = 260  # pixels, the model's input
 CLASSES = 1000
 QUERY_TEMPERATURE = 0.05  # of the softmax over cosines with the concepts' prototypes
-MATCH_CENTER, MATCH_WIDTH = 0.5, 0.05  # cosine with the best concept at which half of a query's length is kept
+MATCH_CENTER, MATCH_WIDTH = 0.45, 0.03  # logistic: cosine with the best class at which half of a query's length is kept
 DESCRIBE_ABOVE = 0.05  # probability
 DESCRIBE_AT_MOST = 3
 
@@ -45,7 +45,7 @@ class ConceptEncoder:
     space = Space("concepts", "1", CLASSES + 1)
 
     def __init__(self, folder: Path, text: TextEncoder, options: EncoderOptions | None = None) -> None:
-        """Load classifier and concept table from `folder`; words are encoded by `text`, shared so that it caches for all.
+        """Load classifier and concept table from `folder`; `text` encodes the words, and is shared for its cache.
 
         Raises:
             MissingExtra: onnxruntime, numpy or Pillow is not installed.
@@ -68,7 +68,7 @@ class ConceptEncoder:
         closeness = self._text.encode_text(texts) @ table.prototypes.T
         weights = softmax(closeness / np.float32(QUERY_TEMPERATURE))
         wanted = weights @ table.query_map.T
-        best = closeness.max(axis=1, initial=-1.0)
+        best = closeness[:, :CLASSES].max(axis=1, initial=-1.0)
         kept = 1.0 / (1.0 + np.exp((MATCH_CENTER - best) / MATCH_WIDTH))
         rows = np.empty((len(texts), self.space.dimension), np.float32)
         rows[:, :CLASSES] = wanted * (kept / np.linalg.norm(wanted, axis=1))[:, None]
@@ -91,7 +91,7 @@ class ConceptEncoder:
         return rows
 
     def pool(self, vectors: Vectors) -> Vectors:
-        """Make one vector of the frames of a shot, that of their mean probabilities: `(frames, 1001)` in, `(1001,)` out.
+        """Make one vector of a shot's frames, that of their mean probabilities: `(frames, 1001)` in, `(1001,)` out.
 
         Raises:
             ValueError: there are no frames.
@@ -103,7 +103,7 @@ class ConceptEncoder:
         return row
 
     def describe(self, vectors: Vectors) -> list[str | None]:
-        """Name the likeliest concepts of picture vectors ("closest concepts: tile roof, ladder"); None where none is likely."""
+        """Name what pictures likely show ("closest concepts: tile roof, ladder"); None where none is likely."""
         described: list[str | None] = []
         for row in self._probabilities(vectors):
             likeliest = [index for index in row.argsort()[::-1][:DESCRIBE_AT_MOST] if row[index] >= DESCRIBE_ABOVE]

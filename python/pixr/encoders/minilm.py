@@ -37,7 +37,9 @@ class MiniLMEncoder:
 
     space = Space("minilm", "1", 384)
 
-    def __init__(self, folder: Path, options: EncoderOptions | None = None, *, cached_texts: int = CACHED_TEXTS) -> None:
+    def __init__(
+        self, folder: Path, options: EncoderOptions | None = None, *, cached_texts: int = CACHED_TEXTS
+    ) -> None:
         """Load model and tokenizer from `folder`.
 
         Raises:
@@ -56,7 +58,7 @@ class MiniLMEncoder:
         self.network_calls = 0
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
-        """Encode texts: float32 of shape `(len(texts), 384)`, each row of length one. An empty text has a vector too."""
+        """Encode texts: float32 of shape `(len(texts), 384)`, unit rows. An empty text has a vector too."""
         import numpy as np
 
         rows = np.zeros((len(texts), self.space.dimension), np.float32)
@@ -99,11 +101,11 @@ class MiniLMEncoder:
             for row, index in enumerate(chosen):
                 ids[row, : len(tokens[index])] = tokens[index]
                 mask[row, : len(tokens[index])] = 1
-            states = self._model.run(
-                {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-            )
+            states = self._model.run({"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)})
             if states.shape != (*ids.shape, self.space.dimension):
-                raise ModelError(f"{self._model.path}: output {states.shape}, expected {(*ids.shape, self.space.dimension)}")
+                raise ModelError(
+                    f"{self._model.path}: output {states.shape}, expected {(*ids.shape, self.space.dimension)}"
+                )
             sums = (states * mask[:, :, None].astype(np.float32)).sum(axis=1)
             rows[chosen] = sums / np.linalg.norm(sums, axis=1, keepdims=True)
             self.network_calls += 1

@@ -99,7 +99,7 @@ class ImageEncoder(TextEncoder, Protocol):
     """Turns pictures into vectors, and texts into vectors of the same space."""
 
     def encode_images(self, images: Sequence[Picture]) -> Vectors:
-        """Encode RGB pictures (uint8, height x width x 3, any size): float32 `(len(images), space.dimension)`, unit rows.
+        """Encode RGB pictures (uint8, height x width x 3, any size): float32 `(len(images), dimension)`, unit rows.
 
         Raises:
             ValueError: a picture has another type or shape, or no pixels.

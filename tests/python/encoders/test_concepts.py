@@ -1,0 +1,179 @@
+"""The embedded picture encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from pixr.encoders import EncoderOptions, Encoders
+from pixr.encoders.concepts import CLASSES, MODEL_FILE, TABLE_FILE, ConceptEncoder, preprocess, softmax
+from pixr.encoders.minilm import MiniLMEncoder
+from pixr.encoders.onnx import OnnxModel
+from pixr.encoders.registry import EMBEDDED
+from pixr.errors import ModelError, SpaceMismatch
+
+Pictures = list[NDArray[np.uint8]]
+
+
+@pytest.fixture(scope="module")
+def visual(encoders: Encoders) -> ConceptEncoder:
+    assert isinstance(encoders.visual, ConceptEncoder)
+    return encoders.visual
+
+
+def picture_of(visual: ConceptEncoder, *names: str) -> NDArray[np.float32]:
+    """The vector of a picture that the classifier sees these concepts in, each as likely as the others."""
+    probabilities = np.zeros((1, CLASSES), np.float32)
+    for name in names:
+        probabilities[0, visual._table.names.index(name)] = 1 / len(names)
+    return visual._place(probabilities)
+
+
+def test_picture_rows_are_float32_of_length_one(visual: ConceptEncoder, pictures: Pictures) -> None:
+    rows = visual.encode_images(pictures)
+    assert rows.dtype == np.float32
+    assert rows.shape == (len(pictures), visual.space.dimension)
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1.0, atol=1e-5)
+    assert not rows[:, -1].any()
+
+
+def test_no_pictures_give_no_rows(visual: ConceptEncoder) -> None:
+    assert visual.encode_images([]).shape == (0, visual.space.dimension)
+    assert visual.encode_text([]).shape == (0, visual.space.dimension)
+
+
+def test_batch_result_equals_single_result(visual: ConceptEncoder, pictures: Pictures) -> None:
+    together = visual.encode_images(pictures)
+    alone = np.concatenate([visual.encode_images([picture]) for picture in pictures])
+    np.testing.assert_allclose(together, alone, atol=1e-4)
+
+
+def test_preprocessing_matches_the_published_formula() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (260, 260, 3), dtype=np.uint8)
+    pixels = preprocess(picture)
+    assert pixels.shape == (3, 260, 260)
+    assert pixels.dtype == np.float32
+    assert pixels[2, 7, 9] == np.float32((int(picture[7, 9, 2]) - 127) / 128)
+
+
+def test_preprocessing_shows_the_whole_picture() -> None:
+    wide = np.zeros((100, 400, 3), np.uint8)
+    wide[:, 380:] = 255
+    assert (preprocess(wide)[:, :, -5:] > 0.9).all()
+    expected = np.asarray(Image.fromarray(wide).resize((260, 260), Image.Resampling.BICUBIC), np.float32)
+    np.testing.assert_array_equal(preprocess(wide), (expected.transpose(2, 0, 1) - 127) / 128)
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((0, 4, 3), np.uint8),
+    ],
+)
+def test_what_is_no_picture_is_refused(visual: ConceptEncoder, picture: NDArray[np.uint8]) -> None:
+    with pytest.raises(ValueError, match="uint8 of shape"):
+        visual.encode_images([picture])
+
+
+def test_one_pixel_is_a_picture(visual: ConceptEncoder) -> None:
+    row = visual.encode_images([np.full((1, 1, 3), 200, np.uint8)])
+    np.testing.assert_allclose(np.linalg.norm(row), 1.0, atol=1e-5)
+
+
+def test_vectors_give_the_classifier_probabilities_back(visual: ConceptEncoder, pictures: Pictures) -> None:
+    model = OnnxModel(EMBEDDED / MODEL_FILE, EncoderOptions(threads=1), inputs=("x",))
+    expected = softmax(model.run({"x": np.stack([preprocess(picture) for picture in pictures])}))
+    half = visual.encode_images(pictures).astype(np.float16).astype(np.float32)
+    np.testing.assert_allclose(visual._probabilities(half), expected, atol=3e-3)
+
+
+def test_text_rows_are_float32_of_length_one(visual: ConceptEncoder) -> None:
+    rows = visual.encode_text(["a bird with a red head", "", "the third law of thermodynamics"])
+    assert rows.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("query", "concept"),
+    [
+        ("small ape-like animal swinging in trees", "gibbon"),
+        ("frozen dessert in a cone", "ice cream"),
+        ("timepiece", "digital watch"),
+    ],
+)
+def test_words_find_the_picture_they_describe(visual: ConceptEncoder, query: str, concept: str) -> None:
+    rows = np.concatenate([picture_of(visual, name) for name in (concept, "bookcase", "volcano", "tench", "rifle")])
+    assert (visual.encode_text([query]) @ rows.T).argmax() == 0
+
+
+def test_general_word_finds_every_kind(visual: ConceptEncoder) -> None:
+    dogs = np.concatenate([picture_of(visual, name) for name in ("beagle", "pug", "Saint Bernard", "whippet")])
+    others = np.concatenate([picture_of(visual, name) for name in ("bookcase", "volcano", "tench", "rifle", "mailbox")])
+    query = visual.encode_text(["dog"])
+    assert (query @ dogs.T).min() > 2 * (query @ others.T).max()
+
+
+def test_query_about_nothing_known_is_far_from_every_picture(visual: ConceptEncoder) -> None:
+    rows = np.concatenate([picture_of(visual, name) for name in visual._table.names[:CLASSES]])
+    known, unknown = visual.encode_text(["a steam locomotive", "the third law of thermodynamics"]) @ rows.T
+    assert known.max() > 0.3
+    assert unknown.max() < 0.02
+
+
+def test_description_names_the_likeliest_concepts(visual: ConceptEncoder) -> None:
+    rows = np.concatenate(
+        [picture_of(visual, "beagle"), picture_of(visual, "canoe", "paddle"), np.zeros((1, 1001), np.float32)]
+    )
+    sure, shared, nothing = visual.describe(rows)
+    assert sure == "closest concepts: beagle"
+    assert shared in ("closest concepts: canoe, paddle", "closest concepts: paddle, canoe")
+    assert nothing is None
+
+
+def test_picture_without_a_likely_concept_has_no_description(visual: ConceptEncoder) -> None:
+    even = visual._place(np.full((1, CLASSES), 1 / CLASSES, np.float32))
+    assert visual.describe(even) == [None]
+
+
+def test_pooling_equal_frames_changes_nothing(visual: ConceptEncoder, pictures: Pictures) -> None:
+    row = visual.encode_images(pictures[:1])
+    np.testing.assert_allclose(visual.pool(np.repeat(row, 4, axis=0)), row[0], atol=1e-4)
+
+
+def test_pooled_shot_holds_what_each_frame_shows(visual: ConceptEncoder) -> None:
+    pooled = visual.pool(np.concatenate([picture_of(visual, "canoe"), picture_of(visual, "paddle")]))
+    assert pooled.shape == (visual.space.dimension,)
+    np.testing.assert_allclose(pooled, picture_of(visual, "canoe", "paddle")[0], atol=1e-3)
+
+
+def test_pooling_no_frames_is_refused(visual: ConceptEncoder) -> None:
+    with pytest.raises(ValueError, match="at least one frame"):
+        visual.pool(np.zeros((0, 1001), np.float32))
+
+
+def test_vectors_of_another_space_are_refused(visual: ConceptEncoder) -> None:
+    with pytest.raises(SpaceMismatch) as caught:
+        visual.describe(np.zeros((1, 384), np.float32))
+    assert caught.value.code == "space_mismatch"
+
+
+def test_visual_and_text_queries_share_one_network_call() -> None:
+    text = MiniLMEncoder(EMBEDDED, EncoderOptions(threads=1))
+    visual = ConceptEncoder(EMBEDDED, text, EncoderOptions(threads=1))
+    text.encode_text(["a ladder on a roof"])
+    visual.encode_text(["a ladder on a roof"])
+    assert text.network_calls == 1
+
+
+def test_damaged_concept_table_is_an_error(tmp_path: Path, encoders: Encoders) -> None:
+    (tmp_path / TABLE_FILE).write_bytes((EMBEDDED / TABLE_FILE).read_bytes()[:5000])
+    with pytest.raises(ModelError, match=TABLE_FILE) as caught:
+        ConceptEncoder(tmp_path, encoders.text)
+    assert caught.value.code == "model_invalid"

@@ -1,0 +1,69 @@
+"""Sessions: providers, damaged files, lazy import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pixr.encoders import EncoderOptions
+from pixr.encoders.concepts import MODEL_FILE
+from pixr.encoders.onnx import CPU_PROVIDER, OnnxModel, choose_providers
+from pixr.encoders.registry import EMBEDDED
+from pixr.errors import ModelError, ModelNotFound
+
+
+def run_python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_importing_encoders_loads_no_model_library() -> None:
+    heavy = "{'onnxruntime', 'numpy', 'tokenizers', 'PIL'}"
+    assert run_python(f"import sys, pixr.encoders; print(sorted({heavy} & set(sys.modules)))") == "[]"
+
+
+@pytest.mark.parametrize("package", ["onnxruntime", "tokenizers"])
+def test_missing_package_says_what_to_install(package: str) -> None:
+    code = f"""
+import sys
+sys.modules[{package!r}] = None
+from pixr.encoders import default_encoders
+try:
+    default_encoders()
+except ImportError as error:
+    print(error.code, '|', error)
+"""
+    code_and_message = run_python(code)
+    assert code_and_message.startswith("missing_extra |")
+    assert package in code_and_message
+    assert "pip install" in code_and_message
+
+
+def test_missing_provider_is_said_and_the_processor_used() -> None:
+    with pytest.warns(RuntimeWarning, match="NoSuchExecutionProvider is not available.*using CPUExecutionProvider"):
+        model = OnnxModel(EMBEDDED / MODEL_FILE, EncoderOptions(providers=("NoSuchExecutionProvider",)), inputs=("x",))
+    assert model.providers == (CPU_PROVIDER,)
+
+
+def test_wanted_providers_come_in_order_and_the_processor_last() -> None:
+    assert choose_providers(["B", CPU_PROVIDER, "A", "B"], ["A", "B", CPU_PROVIDER]) == ["B", "A", CPU_PROVIDER]
+
+
+def test_missing_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelNotFound, match=r"gone\.onnx"):
+        OnnxModel(tmp_path / "gone.onnx", EncoderOptions(), inputs=("x",))
+
+
+def test_file_that_is_no_model_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "words.onnx"
+    path.write_text("not a model")
+    with pytest.raises(ModelError, match=r"words\.onnx") as caught:
+        OnnxModel(path, EncoderOptions(), inputs=("x",))
+    assert caught.value.code == "model_invalid"
+
+
+def test_model_with_other_inputs_is_an_error() -> None:
+    with pytest.raises(ModelError, match="expected"):
+        OnnxModel(EMBEDDED / MODEL_FILE, EncoderOptions(), inputs=("pixel_values",))
