@@ -5,8 +5,8 @@ nothing about sound, and counts time from the first picture: `VideoFrames` moves
 sound shares (the container's start is zero), so what is seen and what is heard line up.
 
 Times are container time stamps, never index / rate: variable frame rate is the normal case. decord turns pictures as
-the display matrix says. Every picture that the shot detector looks at leaves decord already scaled to
-`short_side` pixels; the pictures between (`analysis_rate`) are decoded, because later ones need them, but never converted.
+the display matrix says. Every picture that the shot detector looks at leaves decord already scaled to `short_side`
+pixels; the pictures between (`analysis_rate`) are decoded, because later ones need them, but never converted.
 
 Cost: one picture's memory plus decord's index (about 40 bytes a picture). Opening reads the file once to build that
 index. Never call this in a process that has to survive hostile input: use `pixr.media.sandbox`.
