@@ -53,7 +53,7 @@ def decode_audio(path: str, *, chunk_seconds: float = _CHUNK_SECONDS) -> Iterato
     try:
         import av
         import numpy as np
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise MissingExtra("av", "media") from error
     av.logging.set_level(None)
     try:

@@ -69,7 +69,7 @@ def probe(path: str) -> VideoInfo:
     """
     try:
         import av
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise MissingExtra("av", "media") from error
     av.logging.set_level(None)
     try:
@@ -134,7 +134,7 @@ class VideoFrames:
     ) -> None:
         try:
             import decord
-        except ImportError as error:
+        except ModuleNotFoundError as error:
             raise MissingExtra("decord2", "media") from error
         decord.logging.set_level(decord.logging.FATAL)
         width, height = scaled_size(info.width, info.height, short_side)

@@ -73,7 +73,7 @@ class ScreenReader:
     def __init__(self, *, thread_count: int = 1, read_every_seconds: float = _READ_EVERY_SECONDS) -> None:
         try:
             from rapidocr import RapidOCR
-        except ImportError as error:
+        except ModuleNotFoundError as error:
             raise MissingExtra("rapidocr", "screen") from error
         self._engine: Any = RapidOCR(
             params={
