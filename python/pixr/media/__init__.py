@@ -1,7 +1,7 @@
 """Everything that touches a video file: pictures, shots, sound, speech, words on screen.
 
-`sandbox` decodes in a process of its own; `speech` and `screen` recognise what it gives. Importing this package loads no media
-or model library: each is loaded where it is first used, and its absence is `MissingExtra`.
+`sandbox` decodes in a process of its own; `speech` and `screen` recognise what it gives. Importing this package loads
+no media or model library: each is loaded where it is first used, and its absence is `MissingExtra`.
 """
 
 from pixr.media.audio import AudioChunk

@@ -1,7 +1,8 @@
 """Decodes sound to what a recogniser hears: 16 kHz, mono, in chunks of bounded length.
 
-PyAV does it. Chunks carry their own start on the container's clock (the same as the pictures'), so a stream that begins
-late, or has holes, stays in step: a hole of more than 0.1 s begins a new chunk. A packet that can't be decoded is skipped.
+PyAV does it. Chunks carry their own start on the container's clock (the same as the pictures'), so a stream that
+begins late, or has holes, stays in step: a hole of more than 0.1 s begins a new chunk. A packet that can't be decoded
+is skipped.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class AudioChunk:
         """The samples as float32 in [-1, 1)."""
         import numpy as np
 
-        return self.samples.astype(np.float32) / 32768
+        samples: NDArray[np.float32] = self.samples.astype(np.float32) / np.float32(32768)
+        return samples
 
 
 def decode_audio(path: str, *, chunk_seconds: float = _CHUNK_SECONDS) -> Iterator[AudioChunk]:
@@ -51,7 +53,7 @@ def decode_audio(path: str, *, chunk_seconds: float = _CHUNK_SECONDS) -> Iterato
     try:
         import av
         import numpy as np
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise MissingExtra("av", "media") from error
     av.logging.set_level(None)
     try:

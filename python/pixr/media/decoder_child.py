@@ -1,10 +1,10 @@
-"""The program of the process that decodes: `python -m pixr.media.decoder_child`, started by `pixr.media.sandbox`.
+"""The program of the process that decodes, started by `pixr.media.sandbox`.
 
 Reads one JSON request a line from its input, writes messages to its output: a four-byte length, a JSON header of that
-length, then `byte_len` bytes of pixels or samples. Decoders are native code fed with a stranger's bytes; whatever they do
-happens here. When the input ends (the parent closed it, or died in any way at all) the process ends at once, even in
-the middle of native code: a thread waits for just that. It is not tied to the parent's *thread* (PR_SET_PDEATHSIG is), since a
-pipeline's threads come and go.
+length, then `byte_len` bytes of pixels or samples. Decoders are native code fed with a stranger's bytes; whatever
+they do happens here. When the input ends (the parent closed it, or died in any way at all) the process ends at once,
+even in the middle of native code: a thread waits for just that. It is not tied to the parent's *thread*
+(PR_SET_PDEATHSIG is), since a pipeline's threads come and go.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _send_segments(request: dict[str, Any], writer: MessageWriter) -> None:
                 "skipped": segment.skipped_frame_count,
                 "frames": [[f.timestamp_seconds, f.repeats_previous, *f.image.shape[:2]] for f in segment.frames],
             },
-            *(memoryview(np.ascontiguousarray(f.image)).cast("B") for f in segment.frames),
+            *(np.ascontiguousarray(f.image).data.cast("B") for f in segment.frames),
         )
 
     for segment in cutter.cut(ticking()):
@@ -162,7 +162,3 @@ def main() -> None:
             writer.write({"kind": "error", "reason": "it needs more memory than a decoder may use"})
         except Exception as error:  # the parent must hear of a bug too, and this process must live
             writer.write({"kind": "error", "reason": f"{type(error).__name__}: {error}"})
-
-
-if __name__ == "__main__":
-    main()

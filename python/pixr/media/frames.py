@@ -5,8 +5,8 @@ nothing about sound, and counts time from the first picture: `VideoFrames` moves
 sound shares (the container's start is zero), so what is seen and what is heard line up.
 
 Times are container time stamps, never index / rate: variable frame rate is the normal case. decord turns pictures as
-the display matrix says. Every picture that the shot detector looks at leaves decord already scaled to
-`short_side` pixels; the pictures between (`analysis_rate`) are decoded, because later ones need them, but never converted.
+the display matrix says. Every picture that the shot detector looks at leaves decord already scaled to `short_side`
+pixels; the pictures between (`analysis_rate`) are decoded, because later ones need them, but never converted.
 
 Cost: one picture's memory plus decord's index (about 40 bytes a picture). Opening reads the file once to build that
 index. Never call this in a process that has to survive hostile input: use `pixr.media.sandbox`.
@@ -69,7 +69,7 @@ def probe(path: str) -> VideoInfo:
     """
     try:
         import av
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise MissingExtra("av", "media") from error
     av.logging.set_level(None)
     try:
@@ -134,7 +134,7 @@ class VideoFrames:
     ) -> None:
         try:
             import decord
-        except ImportError as error:
+        except ModuleNotFoundError as error:
             raise MissingExtra("decord2", "media") from error
         decord.logging.set_level(decord.logging.FATAL)
         width, height = scaled_size(info.width, info.height, short_side)

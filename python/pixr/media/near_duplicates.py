@@ -26,7 +26,8 @@ def picture_signature(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     sums = np.add.reduceat(np.add.reduceat(image, rows, axis=0, dtype=np.uint32), columns, axis=1)
     heights = np.diff(np.append(rows, height))[:, None, None]
     widths = np.diff(np.append(columns, width))[None, :, None]
-    return (sums / (heights * widths)).astype(np.float32)
+    means: NDArray[np.float32] = (sums / (heights * widths)).astype(np.float32)
+    return means
 
 
 class DuplicateFilter:

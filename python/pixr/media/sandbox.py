@@ -1,9 +1,10 @@
 """Decodes in a process of its own, so that no file can crash, hang or starve the caller.
 
 `open_segments` and `open_audio` give what `decoder_child` sends, as plain iterators. A decoder that dies becomes
-`UnreadableVideo` with the signal's name; one that makes no progress for `stall_seconds` is killed and becomes the same. Memory
-is limited by the operating system (`memory_byte_limit`, where there is `setrlimit`). Processes are kept for the next
-file, since starting one takes a few tenths of a second; one that misbehaved, or whose iterator was closed early, is killed.
+`UnreadableVideo` with the signal's name; one that makes no progress for `stall_seconds` is killed and becomes the
+same. Memory is limited by the operating system (`memory_byte_limit`, where there is `setrlimit`). Processes are kept
+for the next file, since starting one takes a few tenths of a second; one that misbehaved, or whose iterator was
+closed early, is killed.
 
 What is on the way is bounded: one segment or audio chunk in the queue and one in the pipe. Decoding runs beside the
 caller and needs no GIL of his.
@@ -12,6 +13,7 @@ caller and needs no GIL of his.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import queue
@@ -37,6 +39,8 @@ _STALL_SECONDS = 30.0
 _OPENING_BYTES_PER_SECOND = 20e6  # building the index reads the whole file before the first picture
 _LARGEST_HEADER_BYTES = 16 << 20
 _MOST_IDLE = 4
+# Without the first entry, which is the current folder: a stranger's video may lie beside a stranger's `json.py`.
+_PROGRAM = "import sys; del sys.path[0]; sys.path.append(sys.argv[2]); import pixr.media.decoder_child as c; c.main()"
 
 _Message = tuple[dict[str, Any], bytes]
 
@@ -47,12 +51,9 @@ class _Decoder:
     def __init__(self, memory_byte_limit: int) -> None:
         environment = dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
         package_root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        environment["PYTHONPATH"] = os.pathsep.join(
-            part for part in (package_root, environment.get("PYTHONPATH")) if part
-        )
         self.memory_byte_limit = memory_byte_limit
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "pixr.media.decoder_child", str(memory_byte_limit)],
+            [sys.executable, "-c", _PROGRAM, str(memory_byte_limit), package_root],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -65,11 +66,9 @@ class _Decoder:
     def ask(self, request: dict[str, Any]) -> None:
         """Send a request; a dead child shows when its answer is read."""
         assert self.process.stdin is not None
-        try:
+        with contextlib.suppress(OSError):
             self.process.stdin.write(json.dumps(request).encode() + b"\n")
             self.process.stdin.flush()
-        except OSError:
-            pass
 
     def kill(self) -> None:
         """End the process now and collect it."""
@@ -78,10 +77,8 @@ class _Decoder:
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
-                try:
+                with contextlib.suppress(OSError):
                     pipe.close()
-                except OSError:
-                    pass
 
     def _read(self) -> None:
         stream = self.process.stdout

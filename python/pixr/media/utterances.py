@@ -1,9 +1,9 @@
 """Makes utterances of words: one sentence each, with the span of time that a viewer would jump to.
 
-A recogniser's sentences and times are rough: it joins sentences across a pause, and lets a word swallow the silence beside
-it. The sound itself knows better, so the pauses found in it (`pixr.media.silence`) decide: a long one
-separates utterances wherever punctuation stands, and words end where sound does. `align_to_shots` then moves edges
-to a shot's boundaries where they are near: people cut where someone stops speaking, and a moment is the shot.
+A recogniser's sentences and times are rough: it joins sentences across a pause, and lets a word swallow the silence
+beside it. The sound itself knows better, so the pauses found in it (`pixr.media.silence`) decide: a long one
+separates utterances wherever punctuation stands, and words end where sound does. `align_to_shots` then moves edges to
+a shot's boundaries where they are near: people cut where someone stops speaking, and a moment is the shot.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from dataclasses import dataclass, replace
 _SENTENCE_END = (".", "?", "!", "…")
 _CLOSING = "\"'”’)]"
 _ABBREVIATIONS = frozenset({"mr.", "mrs.", "ms.", "dr.", "st.", "vs.", "jr.", "sr.", "prof.", "no.", "e.g.", "i.e."})
+
+_FARTHEST_SECONDS = 2.0
+_SHORT_WORD_SECONDS = 0.2
 
 Span = tuple[float, float]
 
@@ -50,83 +53,101 @@ def split_utterances(
 ) -> list[Utterance]:
     """Group words, given in order, into utterances.
 
-    A new one begins after the end of a sentence, across a pause of at least `pause_seconds`, across any pause that contains a
-    cut of the picture, and where an utterance would last longer than `longest_seconds`.
+    A new one begins after the end of a sentence, across a pause of at least `pause_seconds`, across any pause that
+    contains a cut of the picture, and where an utterance would last longer than `longest_seconds`.
     """
-    fitted = [_fit(word, pauses) for word in words]
-    groups: list[list[Word]] = []
-    for word in fitted:
-        if groups:
-            last = groups[-1][-1]
-            if (
-                _ends_sentence(last.text)
-                or _parted(last, word, pauses, cuts, pause_seconds)
-                or word.end_seconds - groups[-1][0].start_seconds > longest_seconds
-            ):
-                groups.append([])
-        else:
+    if not words:
+        return []
+    telling = [
+        (start, end)
+        for start, end in pauses
+        if end - start >= pause_seconds or any(start - 0.1 <= cut <= end + 0.1 for cut in cuts)
+    ]
+    bounds: dict[int, Span] = {}
+    for pause in telling:
+        boundary = _boundary_at(words, pause)
+        if boundary is not None and (boundary not in bounds or _length(pause) > _length(bounds[boundary])):
+            bounds[boundary] = pause
+    groups: list[list[Word]] = [[]]
+    for index, word in enumerate(words):
+        group = groups[-1]
+        too_long = bool(group) and word.end_seconds - group[0].start_seconds > longest_seconds
+        if group and (index in bounds or too_long or _ends_sentence(group[-1].text)):
             groups.append([])
-        groups[-1].append(word)
+        groups[-1].append(_outside_pauses(word, bounds.get(index), bounds.get(index + 1)))
     return [_utterance(group) for group in groups]
+
+
+def _length(span: Span) -> float:
+    return span[1] - span[0]
 
 
 def _ends_sentence(text: str) -> bool:
     bare = text.rstrip(_CLOSING)
-    return bare.endswith(_SENTENCE_END) and bare.lower() not in _ABBREVIATIONS and not (len(bare) == 2 and bare[0].isupper())
+    initial = len(bare) == 2 and bare[0].isupper()
+    return bare.endswith(_SENTENCE_END) and bare.lower() not in _ABBREVIATIONS and not initial
 
 
-def _fit(word: Word, pauses: Sequence[Span]) -> Word:
+def _boundary_at(words: Sequence[Word], pause: Span) -> int | None:
+    """The index of the word that follows a pause; `len(words)` after the last one, None if no boundary is near.
+
+    The recogniser's times may be off by a word, so a boundary that looks like the end of a sentence draws the pause.
+    """
+    best, best_cost = None, _FARTHEST_SECONDS
+    for index in range(len(words) + 1):
+        left = words[index - 1] if index > 0 else None
+        right = words[index] if index < len(words) else None
+        earliest = left.end_seconds if left is not None else float("-inf")
+        latest = right.start_seconds if right is not None else float("inf")
+        # How far the nearer of the two words would have to give way.
+        cost = max(0.0, pause[0] - latest, earliest - pause[1])
+        cost += 0.5 * (max(0.0, earliest - pause[0]) + max(0.0, pause[1] - latest))
+        if left is not None and right is not None and not _ends_sentence(left.text):
+            cost += 0.3
+            if not right.text[:1].isupper():
+                cost += 0.2
+        if cost < best_cost:
+            best, best_cost = index, cost
+    return best
+
+
+def _outside_pauses(word: Word, before: Span | None, after: Span | None) -> Word:
     """Take the silence at either end out of a word's span."""
     start, end = word.start_seconds, word.end_seconds
-    for quiet_start, quiet_end in pauses:
-        if quiet_end <= start:
-            continue
-        if quiet_start >= end:
-            break
-        if quiet_start <= start + 0.05 and quiet_end < end:
-            start = quiet_end
-        elif quiet_end >= end - 0.05 and quiet_start > start:
-            end = quiet_start
-        elif quiet_start > start and quiet_end < end:
-            # Silence inside a word: it belongs to the longer side.
-            if quiet_start - start >= end - quiet_end:
-                end = quiet_start
-            else:
-                start = quiet_end
-    return replace(word, start_seconds=start, end_seconds=max(start, end))
-
-
-def _parted(left: Word, right: Word, pauses: Sequence[Span], cuts: Sequence[float], pause_seconds: float) -> bool:
-    if right.start_seconds - left.end_seconds >= pause_seconds:
-        return True
-    middle_left = (left.start_seconds + left.end_seconds) / 2
-    middle_right = (right.start_seconds + right.end_seconds) / 2
-    for quiet_start, quiet_end in pauses:
-        if quiet_end <= middle_left:
-            continue
-        if quiet_start >= middle_right:
-            break
-        if quiet_end - quiet_start >= pause_seconds:
-            return True
-        if any(quiet_start - 0.1 <= cut <= quiet_end + 0.1 for cut in cuts):
-            return True
-    return False
+    if before is not None:
+        start = max(start, before[1])
+    if after is not None:
+        end = min(end, after[0])
+    if end <= start:
+        # The recogniser put the whole word into the silence: it is heard right beside it.
+        if after is not None:
+            start, end = after[0] - _SHORT_WORD_SECONDS, after[0]
+        else:
+            end = start + _SHORT_WORD_SECONDS
+    return replace(word, start_seconds=max(0.0, start), end_seconds=end)
 
 
 def _utterance(group: Sequence[Word]) -> Utterance:
     confidence = sum(word.confidence for word in group) / len(group)
     text = " ".join(word.text for word in group)
-    return Utterance(group[0].start_seconds, group[-1].end_seconds, text, confidence, tuple(group))
+    end = max(word.end_seconds for word in group)
+    return Utterance(min(word.start_seconds for word in group), end, text, confidence, tuple(group))
 
 
 def align_to_shots(
-    utterances: Iterable[Utterance], shots: Sequence[Span], *, reach_seconds: float = 2.5, overhang_seconds: float = 0.6
+    utterances: Iterable[Utterance],
+    shots: Sequence[Span],
+    *,
+    reach_seconds: float = 2.5,
+    overhang_seconds: float = 0.6,
+    short_shot_seconds: float = 6.0,
 ) -> list[Utterance]:
     """Move the edges of utterances to the boundaries of the shot that holds them.
 
-    An utterance belongs to a shot if it lies in it but for `overhang_seconds` at either end; then what hangs over is cut off, and an edge
-    that is within `reach_seconds` of the shot's boundary moves there, unless another utterance of that shot is in between. One
-    that spans shots keeps its own times. `shots` are in order and don't overlap; words keep their times.
+    An utterance belongs to a shot if it lies in it but for `overhang_seconds` at either end; then what hangs over is
+    cut off, and an edge that is within `reach_seconds` of the shot's boundary moves there, unless another utterance
+    of that shot is in between; in a shot of at most `short_shot_seconds` it moves however far. One that spans shots
+    keeps its own times. `shots` are in order and don't overlap; words keep their times.
     """
     said = sorted(utterances, key=lambda utterance: (utterance.start_seconds, utterance.end_seconds))
     starts = [start for start, _ in shots]
@@ -146,11 +167,14 @@ def align_to_shots(
             continue
         shot_start, shot_end = shots[home]
         before = said[position - 1].end_seconds if position > 0 and homes[position - 1] == home else shot_start
-        after = said[position + 1].start_seconds if position + 1 < len(said) and homes[position + 1] == home else shot_end
+        after = (
+            said[position + 1].start_seconds if position + 1 < len(said) and homes[position + 1] == home else shot_end
+        )
         start, end = max(utterance.start_seconds, shot_start), min(utterance.end_seconds, shot_end)
-        if start - shot_start <= reach_seconds and before <= shot_start:
+        reach = float("inf") if shot_end - shot_start <= short_shot_seconds else reach_seconds
+        if start - shot_start <= reach and before <= shot_start:
             start = shot_start
-        if shot_end - end <= reach_seconds and after >= shot_end:
+        if shot_end - end <= reach and after >= shot_end:
             end = shot_end
         aligned.append(replace(utterance, start_seconds=start, end_seconds=end) if end > start else utterance)
     return aligned

@@ -1,0 +1,214 @@
+"""No file can crash, hang or outlive the process that opened it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from videos import cut_video
+
+from pixr.errors import UnreadableVideo
+from pixr.media import open_audio, open_segments, probe_video, sandbox
+
+
+def refusal(path: Path) -> UnreadableVideo:
+    with pytest.raises(UnreadableVideo) as caught, open_segments(path) as stream:
+        list(stream)
+    assert caught.value.code == "unreadable_video"
+    assert caught.value.path == str(path)
+    return caught.value
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "zero.mp4"
+    path.touch()
+    assert refusal(path).reason == "the file is empty"
+
+
+def test_a_text_named_mp4_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "text.mp4"
+    path.write_text("hello, I am not a video\n" * 50)
+    assert "Invalid data" in refusal(path).reason
+
+
+def test_an_mp4_cut_before_its_index_is_refused(tmp_path: Path) -> None:
+    whole = cut_video(tmp_path / "whole.mp4", [1, 2]).read_bytes()
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(whole[: len(whole) // 2])
+    assert "Invalid data" in refusal(path).reason
+
+
+def test_an_mp4_cut_after_its_index_gives_what_is_there_and_says_so(tmp_path: Path) -> None:
+    whole = cut_video(tmp_path / "whole.mp4", list(range(8)), options={"movflags": "+faststart"}).read_bytes()
+    path = tmp_path / "cut.mp4"
+    path.write_bytes(whole[: len(whole) // 2])
+    with open_segments(path) as stream:
+        segments = list(stream)
+    assert 1 <= len(segments) < 8
+    assert stream.broken_reason is not None
+    assert "of 16.0 s" in stream.broken_reason
+    assert segments[-1].end_seconds == pytest.approx(stream.decoded_until_seconds)
+
+
+def test_a_whole_video_is_not_called_broken(tmp_path: Path) -> None:
+    with open_segments(cut_video(tmp_path / "whole.mp4", [1, 2])) as stream:
+        assert len(list(stream)) == 2
+    assert stream.broken_reason is None
+
+
+def test_a_wrong_codec_tag_is_refused(tmp_path: Path) -> None:
+    whole = cut_video(tmp_path / "whole.mp4", [1]).read_bytes()
+    assert b"mp4v" in whole
+    path = tmp_path / "codec.mp4"
+    path.write_bytes(whole.replace(b"mp4v", b"zzzz").replace(b"esds", b"free"))
+    assert refusal(path).reason
+
+
+def test_sound_alone_is_refused_as_a_video(tmp_path: Path) -> None:
+    import av
+
+    path = tmp_path / "sound.wav"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=16000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 16000
+        container.mux(stream.encode(frame))
+    assert refusal(path).reason == "it has no video stream"
+    assert sum(len(chunk.samples) for chunk in open_audio(path)) == 16000
+
+
+def test_missing_unreadable_and_directory_paths_are_refused(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "nowhere.mp4").reason == "No such file or directory"
+    assert refusal(tmp_path).reason == "it is a directory"
+    locked = cut_video(tmp_path / "locked.mp4", [1])
+    locked.chmod(0)
+    if os.access(locked, os.R_OK):  # root reads everything; a socket is what even root can't open
+        import socket
+
+        locked.unlink()
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(locked))
+            assert refusal(locked).reason == "No such device or address"
+    else:
+        assert refusal(locked).reason == "Permission denied"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_damaged_bytes_never_crash_or_hang(tmp_path: Path, seed: int) -> None:
+    whole = bytearray(cut_video(tmp_path / "whole.mp4", [1, 2, 3]).read_bytes())
+    noise = np.random.default_rng(seed)
+    for place in noise.integers(0, len(whole), 1 + 40 * seed):
+        whole[place] = int(noise.integers(0, 256))
+    path = tmp_path / "damaged.mp4"
+    path.write_bytes(bytes(whole))
+    began = time.monotonic()
+    with contextlib.suppress(UnreadableVideo), open_segments(path, stall_seconds=20) as stream:
+        for segment in stream:
+            assert segment.end_seconds >= segment.start_seconds
+    assert time.monotonic() - began < 25
+
+
+def test_a_decoder_that_dies_is_an_error_with_the_signal(tmp_path: Path) -> None:
+    path = cut_video(tmp_path / "a.mp4", list(range(30)))
+    stream = open_segments(path)
+    decoder = next(d for d in subprocess_decoders() if d not in idle_pids())
+    segments = iter(stream)
+    next(segments)
+    os.kill(decoder, signal.SIGSEGV)
+    with pytest.raises(UnreadableVideo, match=r"crashed on it \(SIGSEGV\)"):
+        list(segments)
+
+
+def test_a_decoder_that_hangs_is_killed(tmp_path: Path) -> None:
+    path = cut_video(tmp_path / "a.mp4", list(range(30)))
+    stream = open_segments(path, stall_seconds=1.0)
+    decoder = next(d for d in subprocess_decoders() if d not in idle_pids())
+    segments = iter(stream)
+    next(segments)
+    os.kill(decoder, signal.SIGSTOP)
+    with pytest.raises(UnreadableVideo, match="no progress"):
+        list(segments)
+    assert not Path(f"/proc/{decoder}").exists()
+
+
+def test_a_decoder_may_not_take_all_memory(tmp_path: Path) -> None:
+    path = cut_video(tmp_path / "a.mp4", list(range(30)))
+    with open_segments(path, memory_byte_limit=3 << 30) as stream:
+        next(iter(stream))
+        decoder = next(d for d in subprocess_decoders() if d not in idle_pids())
+        limits = Path(f"/proc/{decoder}/limits").read_text()
+    assert next(line for line in limits.splitlines() if "address space" in line).split()[3:5] == [str(3 << 30)] * 2
+    with pytest.raises(UnreadableVideo), open_segments(path, memory_byte_limit=200 << 20) as stream:
+        list(stream)
+
+
+def test_code_beside_the_video_is_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`python -m` puts the current folder first on the path: a `numpy.py` beside a downloaded video would have run."""
+    path = cut_video(tmp_path / "a.mp4", [1])
+    (tmp_path / "numpy.py").write_text("open('ran', 'w')")
+    monkeypatch.chdir(tmp_path)
+    sandbox.close_idle_decoders()
+    with open_segments(path) as stream:
+        assert len(list(stream)) == 1
+    assert not (tmp_path / "ran").exists()
+
+
+def test_closing_early_ends_the_decoder(tmp_path: Path) -> None:
+    path = cut_video(tmp_path / "a.mp4", list(range(30)))
+    with open_segments(path) as stream:
+        decoder = next(d for d in subprocess_decoders() if d not in idle_pids())
+        next(iter(stream))
+    assert not Path(f"/proc/{decoder}").exists()
+
+
+def test_decoders_are_used_again(tmp_path: Path) -> None:
+    path = cut_video(tmp_path / "a.mp4", [1])
+    sandbox.close_idle_decoders()
+    for _ in range(3):
+        probe_video(path)
+    assert len(idle_pids()) == 1
+
+
+def test_decoders_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    path = cut_video(tmp_path / "a.mp4", list(range(40)))
+    program = """
+        import sys, time
+        from pixr.media import open_segments, sandbox
+        stream = open_segments(sys.argv[1])
+        next(iter(stream))
+        print("ready", flush=True)
+        time.sleep(60)
+    """
+    parent = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program), str(path)],
+        stdout=subprocess.PIPE,
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)),
+    )
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == b"ready\n"
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+    assert children
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 5
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.monotonic() < deadline, f"{children} outlived their parent"
+        time.sleep(0.05)
+
+
+def subprocess_decoders() -> list[int]:
+    listing = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    return [int(pid) for pid in listing]
+
+
+def idle_pids() -> list[int]:
+    return [decoder.process.pid for decoder in sandbox._idle]
