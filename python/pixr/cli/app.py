@@ -42,7 +42,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error (any place on the line).")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error (any place on the line).")
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
     ] = False,
@@ -69,7 +71,7 @@ def run() -> NoReturn:
         sys.exit(0)
     except KeyboardInterrupt:
         fail("interrupted", exit_code=130)
-    except Exception as error:  # noqa: BLE001 - the last line of defence: one line for people, all of it with --debug
+    except Exception as error:
         if debug:
             raise
         fail(error)

@@ -20,6 +20,7 @@ from pixr.wire import error_to_dict, hits_to_dict
 
 if TYPE_CHECKING:
     from pixr.library import Library
+
     from pixr.types import Hits
 
 __all__ = ["run_batch"]
@@ -85,5 +86,9 @@ def _search(library: Library, query: dict[str, Any], folder: Path, defaults: Map
     image = query.get("image")
     if image is not None and not isinstance(image, str):
         raise InvalidQuery(f"image is {type(image).__name__}, a path is expected")
-    options = {name: query[name] for name in ("modes", "filters", "limit") if query.get(name) is not None}
-    return library.search(query.get("query"), image=None if image is None else folder / image, **{**defaults, **options})
+    options: dict[str, Any] = {
+        name: query[name] for name in ("modes", "filters", "limit") if query.get(name) is not None
+    }
+    return library.search(
+        query.get("query"), image=None if image is None else folder / image, **{**defaults, **options}
+    )

@@ -16,7 +16,7 @@ from pixr.errors import PixrError
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["clock", "complain", "console", "fail", "is_terminal", "one_line", "print_fields", "print_json", "print_table"]
+__all__ = ["complain", "console", "fail", "is_terminal", "one_line", "print_fields", "print_json", "print_table"]
 
 
 def is_terminal(stream: TextIO | None = None) -> bool:
@@ -55,21 +55,6 @@ def fail(error: BaseException | str, *, exit_code: int = 1) -> NoReturn:
 def one_line(text: str) -> str:
     """The text with line breaks and control characters made into spaces, so that no file name can forge output."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
-def clock(seconds: float, *, tenths: bool = True) -> str:
-    """Seconds as `m:ss.t` or `h:mm:ss.t`; `tenths=False` leaves the tenths out.
-
-    Example:
-        >>> clock(75.26), clock(3725.0, tenths=False)
-        ('1:15.3', '1:02:05')
-    """
-    units = round(max(seconds, 0.0) * (10 if tenths else 1))
-    whole, tenth = divmod(units, 10) if tenths else (units, 0)
-    minutes, second = divmod(whole, 60)
-    hours, minute = divmod(minutes, 60)
-    text = f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
-    return f"{text}.{tenth}" if tenths else text
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:

@@ -50,7 +50,8 @@ def download(
     target = folder / _file_name(url)
     opener = urllib.request.build_opener(_HttpOnly)
     try:
-        request = urllib.request.Request(url, headers={"User-Agent": "pixr", "Accept": "video/*, */*;q=0.5"})
+        headers = {"User-Agent": "pixr", "Accept": "video/*, */*;q=0.5"}
+        request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the caller gives http(s) only
         with opener.open(request, timeout=timeout_seconds) as response, target.open("wb") as file:
             _copy(url, response, file, max_bytes, on_bytes)
     except urllib.error.HTTPError as error:

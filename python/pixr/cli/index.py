@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pixr.cli.console import clock, is_terminal, print_json, print_table
+from pixr.cli.console import is_terminal, print_json, print_table
 from pixr.cli.download import DownloadError, download
 from pixr.cli.filters import parse_metadata
 from pixr.cli.progress import IndexProgress
 from pixr.cli.sources import expand, is_url
+from pixr.show.clock import clock
 from pixr.wire import error_to_dict, video_to_dict
 
 if TYPE_CHECKING:
@@ -109,7 +110,9 @@ class _Run:
         if len(self.rows) <= 50 or not is_terminal():
             print_table(("status", "source", "length", "note"), [_cells(row) for row in self.rows], right=("length",))
         if self.interrupted or is_terminal():
-            counts = f"{self.count('completed')} added, {self.count('skipped')} there already, {self.count('failed')} failed"
+            counts = (
+                f"{self.count('completed')} added, {self.count('skipped')} there already, {self.count('failed')} failed"
+            )
             print(f"{counts}, in {clock(seconds)}")
         if self.interrupted:
             print(f"Interrupted with {left} left. What was added is kept; the same command goes on from here.")
@@ -124,8 +127,9 @@ def _cells(row: dict[str, Any]) -> tuple[str, str, str, str]:
 def _index(
     library: Path, encoder: str | None, shared: dict[str, Any], jobs: int, run: _Run, progress: IndexProgress
 ) -> None:
-    import pixr
     from pixr.ingest import Source
+
+    import pixr
 
     local_to_given: dict[str, str] = {}
 

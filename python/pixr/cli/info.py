@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from pixr.cli.console import clock, print_fields, print_json, print_table
+from pixr.cli.console import print_fields, print_json, print_table
+from pixr.show.clock import clock
 from pixr.wire import source_name, video_to_dict
 
 __all__ = ["register"]
 
-HELP = """Show what a library holds: counts, spaces, size on disk; with --videos its videos, with --video ID one of them.
+HELP = """Show what a library holds: counts, spaces, size on disk. With --videos its videos, with --video one of them.
 
 \b
 Examples:

@@ -20,15 +20,24 @@ class Step(Protocol):
     """What the library reports while it works (`pixr.ingest.Progress`)."""
 
     @property
-    def video(self) -> str: ...
+    def video(self) -> str:
+        """The source's name."""
+
     @property
-    def stage(self) -> str: ...
+    def stage(self) -> str:
+        """What is being done: decode, visual, speech, screen, store."""
+
     @property
-    def seconds_done(self) -> float: ...
+    def seconds_done(self) -> float:
+        """Seconds of the video that this stage has behind it."""
+
     @property
-    def seconds_total(self) -> float: ...
+    def seconds_total(self) -> float:
+        """Seconds of the video."""
+
     @property
-    def finished(self) -> bool: ...
+    def finished(self) -> bool:
+        """Whether this stage is done."""
 
 
 class IndexProgress:
@@ -109,8 +118,16 @@ def _name(source: str) -> str:
 
 
 def _bars() -> Bars:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskProgressColumn
-    from rich.progress import TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
     from rich.text import Text
 
     class Done(ProgressColumn):

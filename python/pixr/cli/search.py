@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
-from pixr.cli.console import clock, complain, is_terminal, print_json, print_table
+from pixr.cli.console import complain, is_terminal, print_json, print_table
 from pixr.cli.filters import parse_filters
+from pixr.show.clock import clock
 from pixr.types import Mode
 from pixr.wire import hits_to_dict, source_name
 
 if TYPE_CHECKING:
     from pixr.library import Library
+
     from pixr.types import Hits, Match, Moment
 
 __all__ = ["register"]
@@ -52,7 +54,7 @@ def search(
     cursor: Annotated[str | None, typer.Option(metavar="C", help="Where the last page ended.")] = None,
     min_score: Annotated[float | None, typer.Option(min=0, max=1, help="Leave out what scores less.")] = None,
     fusion: Annotated[str, typer.Option(help="How evidence is put together.")] = "probabilistic",
-    explain: Annotated[bool, typer.Option("--explain", help="Show every match: raw score, weight, contribution.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Show each match: raw score, weight, part.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the response of the HTTP API.")] = False,
     sheet: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Write a contact sheet.")] = None,
     html: Annotated[Path | None, typer.Option(metavar="OUT.html", help="Write a page that plays the moments.")] = None,
@@ -120,7 +122,7 @@ def _batch(library: Path, queries: Path, out: Path, defaults: dict[str, Any], as
     elif is_terminal():
         print(f"{report['queries']} queries, {report['failed']} failed, median {report['medianMs']:.1f} ms, in {out}")
     if report["failed"]:
-        complain(f"{report['failed']} of {report['queries']} queries failed; see their \"error\" in {out}")
+        complain(f'{report["failed"]} of {report["queries"]} queries failed; see their "error" in {out}')
         raise typer.Exit(1)
 
 

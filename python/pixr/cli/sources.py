@@ -9,7 +9,10 @@ from pathlib import Path
 __all__ = ["VIDEO_SUFFIXES", "expand", "is_url"]
 
 VIDEO_SUFFIXES = frozenset(
-    ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob .webm .wmv".split()
+    f".{name}"
+    for name in (
+        "3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv".split()  # noqa: SIM905 - read as words
+    )
 )
 
 

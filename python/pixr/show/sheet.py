@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixr.errors import MissingExtra
+from pixr.show.clock import clock
 from pixr.show.thumbnails import Thumbnails
 from pixr.types import Hit, Hits, Moment
 from pixr.wire import source_name
@@ -52,7 +53,7 @@ def write_sheet(path: Path, sections: Sequence[tuple[str, Hits]], *, per_section
         OSError: the file can't be written.
     """
     try:
-        from PIL import Image, ImageDraw, ImageFont
+        from PIL import Image, ImageDraw
     except ImportError:
         raise MissingExtra("pillow", "media") from None
     moments = [(query, _best(hits, per_section)) for query, hits in sections]
@@ -61,7 +62,7 @@ def write_sheet(path: Path, sections: Sequence[tuple[str, Hits]], *, per_section
     height = 2 * MARGIN + sum(HEADING_HEIGHT + (CELL_HEIGHT + GAP) * count for count in rows)
     sheet = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(sheet)
-    fonts = _Fonts(*(ImageFont.load_default(size) for size in (22, 15, 13)))
+    fonts = _Fonts(*(_font(size) for size in (22, 15, 13)))
     thumbnails = Thumbnails(CELL_WIDTH)
     top = MARGIN
     for (query, found), count in zip(moments, rows, strict=True):
@@ -82,6 +83,16 @@ def write_sheet(path: Path, sections: Sequence[tuple[str, Hits]], *, per_section
         partial.unlink(missing_ok=True)
 
 
+def _font(size: int) -> Font:
+    """DejaVu where the system has it, for its many scripts; else the Latin font that Pillow carries."""
+    from PIL import ImageFont
+
+    try:
+        return ImageFont.truetype("DejaVuSans.ttf", size)
+    except OSError:
+        return ImageFont.load_default(size)
+
+
 def _best(hits: Hits, count: int) -> list[tuple[Hit, Moment]]:
     """First every video's best moment, then further ones, so that a sheet shows many videos."""
     ranked = [(rank, place, hit, m) for place, hit in enumerate(hits) for rank, m in enumerate(hit.moments)]
@@ -90,7 +101,13 @@ def _best(hits: Hits, count: int) -> list[tuple[Hit, Moment]]:
 
 
 def _draw_cell(
-    sheet: Image, draw: ImageDraw, corner: tuple[int, int], hit: Hit, moment: Moment, thumbnails: Thumbnails, fonts: _Fonts
+    sheet: Image,
+    draw: ImageDraw,
+    corner: tuple[int, int],
+    hit: Hit,
+    moment: Moment,
+    thumbnails: Thumbnails,
+    fonts: _Fonts,
 ) -> None:
     left, top = corner
     draw.rectangle((left, top, left + CELL_WIDTH, top + CELL_HEIGHT), fill=CARD)
@@ -106,7 +123,7 @@ def _draw_cell(
     x, y, room = left + 10, top + PICTURE_HEIGHT + 6, CELL_WIDTH - 20
     draw.text((x, y), _fit(draw, hit.video.title or source_name(hit.video), fonts.text, room), INK, fonts.text)
     y += LINE_HEIGHT
-    when = f"{_clock(moment.start)} – {_clock(moment.end)}"
+    when = f"{clock(moment.start)} – {clock(moment.end)}"
     draw.text((x, y), when, FAINT, fonts.small)
     number = f"{moment.score:.2f}"
     draw.text((x + room - draw.textlength(number, fonts.small), y), number, INK, fonts.small)
@@ -143,9 +160,3 @@ def _fit(draw: ImageDraw, text: str, font: Font, width: float) -> str:
         else:
             high = middle - 1
     return line[:low].rstrip() + "…"
-
-
-def _clock(seconds: float) -> str:
-    tenths = round(max(seconds, 0.0) * 10)
-    minutes, rest = divmod(tenths, 600)
-    return f"{minutes}:{rest // 10:02d}.{rest % 10}"
