@@ -1,6 +1,18 @@
-//! The Python module `pixr._engine`.
+//! The Python module `pixr._engine`: convert, let go of the GIL, call the engine, convert back.
+//!
+//! Structured values cross the border as JSON, vectors as little-endian float32 bytes, segments as Arrow batches through
+//! the C data interface.
+
+mod arrow;
+mod errors;
+mod library;
 
 use pyo3::prelude::*;
 
-#[pymodule]
-mod _engine {}
+#[pymodule(gil_used = false)]
+mod _engine {
+    #[pymodule_export]
+    use crate::arrow::Batch;
+    #[pymodule_export]
+    use crate::library::Library;
+}

@@ -88,9 +88,10 @@ impl Mode {
 
     /// Reads a mode's name.
     pub fn parse(name: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|mode| mode.name() == name).ok_or_else(|| Error::InvalidQuery {
-            detail: format!("no mode {name:?}; modes are visual, text, audio"),
-        })
+        Self::ALL
+            .into_iter()
+            .find(|mode| mode.name() == name)
+            .ok_or_else(|| Error::InvalidQuery { detail: format!("no mode {name:?}; modes are visual, text, audio") })
     }
 
     /// The channels that answer this mode.

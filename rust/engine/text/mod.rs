@@ -1,1 +1,13 @@
 //! Words: tantivy, and nothing else knows it.
+
+mod directory;
+pub mod index;
+pub mod language;
+pub mod query;
+mod search;
+pub mod snippet;
+pub mod stats;
+mod stored;
+#[cfg(test)]
+mod tests;
+pub mod words;

@@ -1,1 +1,37 @@
 //! Vectors of one space: exact search over codes, bounds and re-scoring.
+//!
+//! Core concepts:
+//!
+//! - [`normalise`] makes what is stored: unit-length f16. [`QueryVector`] is what is asked: unit-length f32.
+//! - [`VectorColumn`] holds one channel's vectors in one part: f16 rows, and beside them 1-bit codes (`codes`) of a
+//!   fifteenth of the size.
+//! - A score is the inner product of query and stored vector by one function (`distance`), so it is the same number
+//!   whatever the part, the position, the thread count, the kernel or the path that found the row.
+//! - `flat` scans the f16 rows: the truth. `scan` reads the codes, leaves out every row that their bound excludes, and
+//!   scores the others like `flat`.
+//!
+//! The approximate index will be one more source of [`codes::Candidate`]s in front of the same re-scoring
+//! (`VectorColumn::top_k` in `scan` is the door).
+//!
+//! Cost for 384 dimensions: 768 bytes a row for the vectors, 52 for the codes; a search reads all codes and a few rows.
+
+mod best;
+mod codes;
+mod column;
+mod distance;
+mod flat;
+mod kernels;
+mod normalise;
+mod query;
+mod rotation;
+mod rows;
+mod scan;
+
+pub use column::VectorColumn;
+pub use normalise::normalise;
+pub use query::QueryVector;
+pub use rows::Rows;
+pub use scan::Work;
+
+#[cfg(target_endian = "big")]
+compile_error!("the vector sections are little-endian and are read in place");

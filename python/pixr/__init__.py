@@ -1,0 +1,44 @@
+"""Pixr, an embeddable, multi-modal video search engine.
+
+    import pixr
+
+    library = pixr.open("films.pixr")
+    library.add("roof.mp4", title="Solar install", tags=["diy"])
+    for hit in library.search("installing solar panels on roof"):
+        print(hit.video.title, hit.score, hit.moments[0].start)
+
+Importing loads no media or model library; each is loaded by the first call that needs it.
+"""
+
+from pixr import errors
+from pixr.encoders.protocol import EncoderOptions, Space
+from pixr.errors import PixrError
+from pixr.library import Library, open
+from pixr.progress import Outcome, Progress, Source
+from pixr.types import Channel, Creator, Facets, Hit, Hits, Match, Mode, Moment, Segment, Timing, Video
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Channel",
+    "Creator",
+    "EncoderOptions",
+    "Facets",
+    "Hit",
+    "Hits",
+    "Library",
+    "Match",
+    "Mode",
+    "Moment",
+    "Outcome",
+    "PixrError",
+    "Progress",
+    "Segment",
+    "Source",
+    "Space",
+    "Timing",
+    "Video",
+    "__version__",
+    "errors",
+    "open",
+]

@@ -1,0 +1,517 @@
+"""What users hold: open a library, add videos, search.
+
+The engine knows vectors, words and time; this module knows which encoder speaks which space and turns a question into
+what the engine asks of each channel. Encoders and media code are loaded by the first call that needs them.
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pixr import _engine
+from pixr.convert import MODE_OF, hits_from_json, segments_from_rows, video_from_json, video_to_json
+from pixr.errors import InvalidBatch, InvalidQuery, MissingExtra, SpaceMismatch
+from pixr.progress import Outcome, Progress, Source
+from pixr.types import Channel, Creator, Hits, Mode, Segment, Timing, Video
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import ArrayLike, NDArray
+
+    from pixr.encoders.protocol import EncoderOptions, Space
+    from pixr.encoders.registry import Encoders
+
+Fusion = Literal["probabilistic", "weighted_sum", "max", "rrf"]
+
+MODES: dict[Mode, tuple[Channel, ...]] = {
+    "visual": ("frame",),
+    "text": ("metadata", "screen"),
+    "audio": ("speech", "sound"),
+}
+TEXT_CHANNELS: tuple[Channel, ...] = ("metadata", "screen", "speech")
+
+
+def open(
+    path: str | PathLike[str],
+    *,
+    create: bool = True,
+    read_only: bool = False,
+    encoder: str | PathLike[str] | None = None,
+    encoder_options: EncoderOptions | None = None,
+) -> Library:
+    """Open the library in directory `path`; made if absent, unless `create` is false.
+
+    One handle may write, any number may read (`read_only=True` takes no lock and sees what the writer commits).
+
+    Args:
+        path: the library's directory.
+        create: make the library if nothing is there.
+        read_only: open for searching only.
+        encoder: name or folder of a model; by default the embedded ones.
+        encoder_options: threads, providers, batch size.
+
+    Raises:
+        LibraryNotFound, NotALibrary, LibraryLocked, FormatUnsupported, Damaged, StorageError.
+    """
+    access = "read" if read_only else "create" if create else "write"
+    return Library(_engine.Library.open(path, access), Path(path), encoder, encoder_options)
+
+
+class Library:
+    """One directory on disk: everything Pixr knows about a set of videos. Made by `pixr.open`.
+
+    Safe to use from several threads. A context manager: leaving it commits and closes.
+    """
+
+    def __init__(
+        self,
+        engine: _engine.Library,
+        path: Path,
+        encoder: str | PathLike[str] | None,
+        encoder_options: EncoderOptions | None,
+    ) -> None:
+        self._engine = engine
+        self._path = path
+        self._encoder = encoder
+        self._encoder_options = encoder_options
+        self._encoders: Encoders | None = None
+        self._encoders_lock = threading.Lock()
+        self._spaces_at: tuple[int, dict[Channel, str]] = (-1, {})
+
+    @property
+    def path(self) -> Path:
+        """The library's directory."""
+        return self._path
+
+    @property
+    def engine(self) -> _engine.Library:
+        """The engine's handle, for the ingest pipeline."""
+        return self._engine
+
+    def encoders(self) -> Encoders:
+        """The encoders this library indexes and asks with, loaded at the first call.
+
+        Raises:
+            MissingExtra: onnxruntime or tokenizers is not installed.
+            ModelNotFound, ModelError.
+        """
+        with self._encoders_lock:
+            if self._encoders is None:
+                from pixr.encoders.registry import load_encoders
+
+                self._encoders = load_encoders(self._encoder, self._encoder_options)
+            return self._encoders
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        source: str | PathLike[str],
+        *,
+        id: str | None = None,
+        title: str = "",
+        description: str = "",
+        tags: Sequence[str] = (),
+        created: str | None = None,
+        quality: str | None = None,
+        creator: Creator | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        speech: bool = True,
+        screen: bool = True,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Video:
+        """Index one video file: its pictures, speech, words on screen and metadata. Searchable when this returns.
+
+        A video with the same id is replaced in one step. Without `id`, the id is made from the content, so that adding
+        the same file twice changes nothing but the metadata.
+
+        Raises:
+            UnreadableVideo: the file can't be decoded; nothing was added.
+            MissingExtra: a media package is not installed.
+        """
+        made = Source(
+            source, id, title, description, tuple(tags), created, quality, creator, dict(metadata or {})
+        )
+        for outcome in self.add_many([made], speech=speech, screen=screen, on_progress=on_progress, skip_known=False):
+            if outcome.error is not None:
+                raise outcome.error
+            if outcome.video is not None:
+                return outcome.video
+        raise InvalidQuery(f"nothing came of {source}")
+
+    def add_many(
+        self,
+        sources: Iterable[Source | str | PathLike[str]],
+        *,
+        speech: bool = True,
+        screen: bool = True,
+        jobs: int = 1,
+        skip_known: bool = True,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Iterator[Outcome]:
+        """Index files, `jobs` at a time, and yield what became of each. A broken file is reported, the rest goes on.
+
+        With `skip_known`, a file whose content is in the library already is skipped.
+        """
+        from pixr.ingest import ingest
+
+        made = (source if isinstance(source, Source) else Source(source) for source in sources)
+        yield from ingest(
+            self, made, speech=speech, screen=screen, jobs=jobs, skip_known=skip_known, on_progress=on_progress
+        )
+
+    def add_segments(
+        self,
+        batch: pa.RecordBatch | pa.Table,
+        *,
+        videos: Sequence[Video | Mapping[str, Any]] = (),
+        spaces: Mapping[Channel, Space] | None = None,
+    ) -> list[str]:
+        """Add segments with your own vectors and texts; no media or model package is involved.
+
+        Columns: `video_id` (string), `start`, `end` (float64 seconds), and for each kind of evidence a column named for
+        its channel: a list of floats is a vector (normalised here), a string is text. `speech.vector` and `speech.text`
+        name both of one channel, `frame.description` what is shown. A segment whose video, start and end are there
+        already takes the new evidence; others are added. The batch is read without a copy and stored in one atomic
+        step.
+
+        Args:
+            batch: a RecordBatch, a Table, or anything with `__arrow_c_array__`.
+            videos: metadata of videos named in the batch.
+            spaces: which space each channel's vectors are of; by default one called "custom" of their dimension.
+
+        Returns:
+            The ids of the videos that the batch names, in order of appearance.
+
+        Raises:
+            InvalidBatch, InvalidVector, InvalidSpan, DimensionMismatch, SpaceMismatch.
+        """
+        rows = _one_batch(batch)
+        known = self._spaces()
+        for channel, space in {**_custom_spaces(rows, known), **(spaces or {})}.items():
+            self._engine.set_space(channel, space.name, space.version, space.dimension)
+        described = [
+            json.dumps(video_to_json(video) if isinstance(video, Video) else dict(video)) for video in videos
+        ]
+        return self._engine.add_segments(rows, described)
+
+    def update(self, id: str, **changes: Any) -> Video:
+        """Change a video's metadata, such as `title="…"` or `tags=[…]`; its segments stay.
+
+        Raises:
+            VideoNotFound, InvalidVideo.
+        """
+        before = self.video(id)
+        unknown = set(changes) - set(Video.__dataclass_fields__) | ({"id"} & set(changes))
+        if unknown:
+            raise InvalidQuery(f"a video has no {', '.join(sorted(unknown))} to change")
+        after = replace(before, **changes)
+        self._engine.update(json.dumps(video_to_json(after)))
+        return self.video(id)
+
+    def delete(self, *ids: str) -> None:
+        """Delete videos, all or none. Gone from results at once, from the files after `compact`.
+
+        Raises:
+            VideoNotFound: names the first that is not there.
+        """
+        self._engine.delete(list(ids))
+
+    # -- searching ----------------------------------------------------------------------------------------------------
+
+    def search(
+        self,
+        query: str | None = None,
+        *,
+        image: str | PathLike[str] | bytes | NDArray[np.uint8] | None = None,
+        vectors: Mapping[Channel, ArrayLike] | None = None,
+        modes: Sequence[Mode] | None = None,
+        channels: Sequence[Channel] | None = None,
+        weights: Mapping[Channel, float] | None = None,
+        filters: Mapping[str, Any] | None = None,
+        limit: int = 20,
+        cursor: str | None = None,
+        min_score: float | None = None,
+        fusion: Fusion = "probabilistic",
+        facets: Sequence[str] | bool = (),
+        moments: int = 5,
+    ) -> Hits:
+        """Find videos and their moments.
+
+        Args:
+            query: words. `"in quotes"` must stand so, `begin*` finds words that begin so.
+            image: a picture to find: a file, its bytes, or RGB uint8 of shape (height, width, 3).
+            vectors: your own vectors by channel, each of shape (dimension,).
+            modes: "visual", "text", "audio"; by default all that the question can be asked in.
+            channels: a finer choice in place of `modes`.
+            weights: relative weights by channel, 1 where absent.
+            filters: `{"duration": {"min": 10}, "tags": ["diy"], "metadata": {…}, "or": […], "not": {…}, …}`.
+            limit: hits of this page, 1 to 1000.
+            cursor: `next_cursor` of the page before, with the same question.
+            min_score: leave out moments with lower scores, in [0, 1]; the default is 0.5 where scores are calibrated.
+            fusion: how channels become one score; see docs/ARCHITECTURE.md for what each does.
+            facets: columns to count over all hits ("durations", "quality", "tags", "created", "creator", a metadata key),
+                or True for the usual ones.
+            moments: the most moments of each hit.
+
+        Raises:
+            InvalidQuery, InvalidFilter, InvalidCursor, CursorExpired, DimensionMismatch, SpaceMismatch, MissingExtra.
+        """
+        begun = time.perf_counter()
+        asked, warnings = self._ask(query, image, vectors, _channels(modes, channels, image, query, vectors))
+        request: dict[str, Any] = {
+            "text": asked.text,
+            "weights": {channel: weight for channel, weight in (weights or {}).items() if channel in asked.channels},
+            "channels": asked.channels,
+            "filter": dict(filters) if filters else None,
+            "min_score": min_score,
+            "limit": limit,
+            "cursor": cursor,
+            "fusion": fusion,
+            "moments_per_hit": moments,
+            "facets": "all" if facets is True else {"named": list(facets)} if facets else "off",
+        }
+        encoded = time.perf_counter()
+        answer = json.loads(self._engine.search(json.dumps(request), asked.vectors))
+        now = time.perf_counter()
+        timing = Timing((encoded - begun) * 1e3, answer["timing"]["seconds"] * 1e3, (now - begun) * 1e3)
+        return hits_from_json(answer, timing, tuple(warnings))
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def video(self, id: str) -> Video:
+        """A video's metadata. Raises VideoNotFound."""
+        return video_from_json(json.loads(self._engine.video(id)))
+
+    def videos(self) -> Iterator[Video]:
+        """All videos, by id. One that is deleted meanwhile is left out."""
+        from pixr.errors import VideoNotFound
+
+        for id in self._engine.video_ids():
+            with suppress(VideoNotFound):
+                yield self.video(id)
+
+    def segments(self, id: str) -> list[Segment]:
+        """A video's segments, by time. Raises VideoNotFound."""
+        import pyarrow as pa
+
+        return segments_from_rows(pa.record_batch(self._engine.segments([id])).to_pylist())
+
+    def info(self) -> dict[str, Any]:
+        """Counts, sizes, spaces."""
+        return dict(json.loads(self._engine.info()))
+
+    # -- upkeep -------------------------------------------------------------------------------------------------------
+
+    def commit(self) -> None:
+        """Write what is only in the log into parts. Nothing is lost without it; the next opening is quicker with it."""
+        self._engine.commit()
+
+    def compact(self) -> dict[str, Any]:
+        """Rewrite the files without what was deleted; the receipt says what went."""
+        return dict(json.loads(self._engine.compact()))
+
+    def check(self) -> dict[str, Any]:
+        """Verify every byte of every file: `{"files", "byte_len", "damaged": [one line each]}`."""
+        return dict(json.loads(self._engine.check()))
+
+    def export(self, path: str | PathLike[str]) -> int:
+        """Write all videos and segments to a Parquet file that `load` reads back into an equal library.
+
+        Returns:
+            How many videos were written.
+        """
+        from pixr.parquet import export
+
+        return export(self._engine, Path(path))
+
+    def load(self, path: str | PathLike[str]) -> int:
+        """Add everything that `export` wrote. Returns how many videos were read.
+
+        Raises:
+            InvalidBatch: the file is not such a Parquet file.
+            SpaceMismatch: this library's vectors are of another space.
+        """
+        from pixr.parquet import load
+
+        return load(self._engine, Path(path))
+
+    def close(self) -> None:
+        """Commit and give up the lock. Closing twice is allowed."""
+        self._engine.close()
+
+    def __enter__(self) -> Library:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"pixr.open({str(self._path)!r})"
+
+    # -- asking -------------------------------------------------------------------------------------------------------
+
+    def _spaces(self) -> dict[Channel, dict[str, Any]]:
+        spaces: dict[Channel, dict[str, Any]] = json.loads(self._engine.settings())["spaces"]
+        return spaces
+
+    def _ask(
+        self,
+        query: str | None,
+        image: str | PathLike[str] | bytes | NDArray[np.uint8] | None,
+        vectors: Mapping[Channel, ArrayLike] | None,
+        channels: list[Channel],
+    ) -> tuple[_Asked, list[str]]:
+        asked = _Asked()
+        warnings: list[str] = []
+        if vectors:
+            for channel, vector in vectors.items():
+                asked.vectors[channel] = _vector_bytes(channel, vector)
+        if query is not None and query.strip():
+            asked.text = {channel: query for channel in channels if channel in TEXT_CHANNELS}
+        if (query is not None and query.strip()) or image is not None:
+            self._encode(query, image, channels, asked, warnings)
+        asked.channels = [
+            channel for channel in channels if channel in asked.text or channel in asked.vectors
+        ]
+        if not asked.channels:
+            if query is None and image is None and not vectors:
+                raise InvalidQuery("the query asks for nothing: give words, an image or vectors")
+            raise InvalidQuery("; ".join(warnings) or f"nothing can be asked of {', '.join(channels)}")
+        return asked, warnings
+
+    def _encode(
+        self,
+        query: str | None,
+        image: str | PathLike[str] | bytes | NDArray[np.uint8] | None,
+        channels: list[Channel],
+        asked: _Asked,
+        warnings: list[str],
+    ) -> None:
+        """Encode the question once for each space that the asked channels hold."""
+        spaces = {channel: space for channel, space in self._spaces().items() if channel in channels}
+        if not spaces or all(channel in asked.vectors for channel in spaces):
+            return
+        try:
+            encoders = self.encoders()
+        except MissingExtra as error:
+            if not asked.text or image is not None:
+                raise
+            warnings.append(f"searched by words only: {error}")
+            return
+        for channel, space in spaces.items():
+            if channel in asked.vectors:
+                continue
+            encoder = encoders.of_space(f"{space['name']}@{space['version']}/{space['dimension']}")
+            if encoder is None:
+                held = f"{space['name']}@{space['version']}/{space['dimension']}"
+                detail = f"channel {channel} holds vectors of space {held}, which no loaded encoder speaks"
+                if channel not in asked.text and len(channels) == 1:
+                    raise SpaceMismatch(f"{detail}; give vectors, open with that encoder, or index again")
+                warnings.append(detail)
+            elif image is not None and channel == "frame":
+                from pixr.media.pictures import load_picture
+
+                asked.vectors[channel] = encoders.visual.encode_images([load_picture(image)])[0].tobytes()
+            elif query is not None and query.strip():
+                asked.vectors[channel] = encoder.encode_text([query])[0].tobytes()
+
+
+class _Asked:
+    """What the engine is asked, by channel."""
+
+    __slots__ = ("channels", "text", "vectors")
+
+    def __init__(self) -> None:
+        self.channels: list[Channel] = []
+        self.text: dict[Channel, str] = {}
+        self.vectors: dict[Channel, bytes] = {}
+
+
+def _channels(
+    modes: Sequence[Mode] | None,
+    channels: Sequence[Channel] | None,
+    image: object,
+    query: str | None,
+    vectors: Mapping[Channel, ArrayLike] | None,
+) -> list[Channel]:
+    """The channels to ask, in their order."""
+    if channels is not None:
+        unknown = [channel for channel in channels if channel not in MODE_OF]
+        wanted = set(channels)
+    elif modes is not None:
+        unknown = [mode for mode in modes if mode not in MODES]
+        wanted = {channel for mode in modes if mode in MODES for channel in MODES[mode]}
+    elif query is not None and query.strip():
+        unknown, wanted = [], set(MODE_OF)
+    else:
+        unknown, wanted = [], ({"frame"} if image is not None else set())
+    if unknown:
+        raise InvalidQuery(f"no {', '.join(map(repr, unknown))}; modes are {', '.join(MODES)}")
+    wanted |= set(vectors or ())
+    if foreign := wanted - set(MODE_OF):
+        raise InvalidQuery(f"no channel {', '.join(map(repr, sorted(foreign)))}; channels are {', '.join(MODE_OF)}")
+    return [channel for channel in MODE_OF if channel in wanted]
+
+
+def _vector_bytes(channel: Channel, vector: ArrayLike) -> bytes:
+    import numpy as np
+
+    try:
+        array = np.ascontiguousarray(vector, dtype="<f4")
+    except (TypeError, ValueError) as error:
+        raise InvalidQuery(f"vectors: {channel} is not a list of numbers: {error}") from None
+    if array.ndim != 1:
+        raise InvalidQuery(f"vectors: {channel} has shape {array.shape}, expected (dimension,)")
+    return array.tobytes()
+
+
+def _one_batch(batch: Any) -> Any:
+    """A table as one batch; dictionary columns, which the engine doesn't read, as plain ones."""
+    if hasattr(batch, "to_batches"):
+        batches = batch.combine_chunks().to_batches()
+        if len(batches) > 1:
+            raise InvalidBatch("the table is too large for one batch; add its batches one by one")
+        batch = batches[0] if batches else batch.schema.empty_table().to_batches()
+    schema = getattr(batch, "schema", None)
+    if schema is not None and hasattr(batch, "cast"):
+        import pyarrow as pa
+
+        plain = [
+            field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field for field in schema
+        ]
+        if plain != builtins.list(schema):
+            batch = batch.cast(pa.schema(plain))
+    return batch
+
+
+def _custom_spaces(batch: Any, known: Mapping[Channel, Any]) -> dict[Channel, Space]:
+    """A space for each vector channel of the batch that the library has none for yet."""
+    from pixr.encoders.protocol import Space
+
+    spaces: dict[Channel, Space] = {}
+    for field in getattr(batch, "schema", ()):
+        channel = field.name.removesuffix(".vector")
+        if channel not in MODE_OF or channel in known or not hasattr(field.type, "value_type"):
+            continue
+        dimension = getattr(field.type, "list_size", 0)
+        if dimension <= 0:
+            first = next((value for value in batch.column(field.name) if value.is_valid), None)
+            dimension = len(first) if first is not None else 0
+        if dimension > 0:
+            spaces[channel] = Space("custom", "1", dimension)
+    return spaces

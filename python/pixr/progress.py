@@ -1,0 +1,54 @@
+"""What indexing is given, tells while it works, and says at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any, Literal
+
+from pixr.errors import PixrError
+from pixr.types import Creator, Video
+
+Stage = Literal["decode", "visual", "speech", "screen", "store"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file to index, with what is known of it. Without `id`, the content's hash makes one."""
+
+    path: str | PathLike[str]
+    id: str | None = None
+    title: str = ""
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    created: str | None = None
+    quality: str | None = None
+    creator: Creator | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one stage of one video is, in seconds of the video."""
+
+    video: str
+    stage: Stage
+    seconds_done: float
+    seconds_total: float
+    finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one source. `warnings` tell what was left out, such as speech that can't be recognised here.
+
+    `stage_seconds` is the time each stage was busy, on its own thread.
+    """
+
+    source: Source
+    status: Literal["added", "skipped", "failed"]
+    video: Video | None = None
+    error: PixrError | None = None
+    warnings: tuple[str, ...] = ()
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)

@@ -1,0 +1,205 @@
+//! `pixr._engine.Library`: the engine's library with JSON, bytes and Arrow at its border.
+
+use std::path::PathBuf;
+
+use pixr::catalog::channel::Channel;
+use pixr::catalog::video::{Space, Video, VideoId};
+use pixr::library::Access;
+use pixr::search::calibrate::Calibration;
+use pixr::search::query::Query;
+use pixr::{Error, batch};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use serde_json::Value;
+
+use crate::arrow::{Batch, import};
+use crate::errors::to_python;
+
+/// One library directory. Every method lets go of the GIL while the engine works.
+#[pyclass(frozen, module = "pixr._engine")]
+pub(crate) struct Library {
+    /// Shared by calls, exclusive for `close`.
+    inner: std::sync::RwLock<pixr::library::Library>,
+}
+
+impl Library {
+    fn run<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&pixr::library::Library) -> Result<T, Error> + Send,
+    ) -> PyResult<T> {
+        py.detach(|| {
+            let library = self.inner.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+            work(&library)
+        })
+        .map_err(|error| to_python(&error))
+    }
+}
+
+fn to_json<T: serde::Serialize>(value: &T) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|error| Error::Internal { detail: error.to_string() })
+}
+
+fn parse_video(json: &str) -> Result<Video, Error> {
+    let detail = |error: serde_json::Error| {
+        let value: Value = serde_json::from_str(json).unwrap_or_default();
+        let video = value.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
+        Error::InvalidVideo { video, detail: error.to_string() }
+    };
+    serde_json::from_str(json).map_err(detail)
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four)).collect()
+}
+
+#[pymethods]
+impl Library {
+    /// Opens the library at `path`; `access` is "create", "write" or "read".
+    #[staticmethod]
+    fn open(py: Python<'_>, path: PathBuf, access: &str) -> PyResult<Self> {
+        let access = match access {
+            "create" => Access::Create,
+            "write" => Access::Write,
+            "read" => Access::Read,
+            other => {
+                let detail = format!("access is {other:?}, expected create, write or read");
+                return Err(to_python(&Error::InvalidQuery { detail }));
+            }
+        };
+        let library =
+            py.detach(|| pixr::library::Library::open(path, access)).map_err(|error| to_python(&error))?;
+        Ok(Self { inner: std::sync::RwLock::new(library) })
+    }
+
+    /// A library in memory.
+    #[staticmethod]
+    fn in_memory(py: Python<'_>) -> PyResult<Self> {
+        let library = py.detach(pixr::library::Library::in_memory).map_err(|error| to_python(&error))?;
+        Ok(Self { inner: std::sync::RwLock::new(library) })
+    }
+
+    /// Replaces one video and all its segments. `segments` is a record batch of that video's rows, or None.
+    #[pyo3(signature = (video, segments=None))]
+    fn put(&self, py: Python<'_>, video: &str, segments: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+        let rows = segments.as_ref().map(import).transpose()?;
+        self.run(py, |library| {
+            let video = parse_video(video)?;
+            let mut all = Vec::new();
+            for (id, _, segments) in rows.as_ref().map_or(Ok(Vec::new()), batch::decode)? {
+                if id != video.id {
+                    let detail = format!("the batch has segments of {id}, expected {} only", video.id);
+                    return Err(Error::InvalidBatch { detail });
+                }
+                all.extend(segments);
+            }
+            library.put(vec![(video, all)])
+        })
+    }
+
+    /// Lays the rows of a batch over the library; `videos` are JSON objects for videos named in it. Returns the ids.
+    #[pyo3(signature = (segments, videos=Vec::new()))]
+    fn add_segments(&self, py: Python<'_>, segments: Bound<'_, PyAny>, videos: Vec<String>) -> PyResult<Vec<String>> {
+        let rows = import(&segments)?;
+        self.run(py, |library| {
+            let given: Vec<Video> = videos.iter().map(|json| parse_video(json)).collect::<Result<_, _>>()?;
+            library.add_segments(&rows, given)
+        })
+    }
+
+    /// Replaces a video's metadata by this JSON object.
+    fn update(&self, py: Python<'_>, video: &str) -> PyResult<()> {
+        self.run(py, |library| library.update(parse_video(video)?))
+    }
+
+    /// Deletes videos; all or none.
+    fn delete(&self, py: Python<'_>, ids: Vec<String>) -> PyResult<()> {
+        self.run(py, |library| library.delete(ids.into_iter().map(VideoId::new).collect::<Result<_, _>>()?))
+    }
+
+    /// Says which space a channel's vectors are of.
+    fn set_space(&self, py: Python<'_>, channel: &str, name: String, version: String, dimension: u32) -> PyResult<()> {
+        self.run(py, |library| library.set_space(Channel::parse(channel)?, Space { name, version, dimension }))
+    }
+
+    /// Sets a channel's calibration from a JSON object.
+    fn set_calibration(&self, py: Python<'_>, channel: &str, calibration: &str) -> PyResult<()> {
+        self.run(py, |library| {
+            let calibration: Calibration = serde_json::from_str(calibration)
+                .map_err(|error| Error::InvalidQuery { detail: format!("calibration: {error}") })?;
+            library.set_calibration(Channel::parse(channel)?, calibration)
+        })
+    }
+
+    /// Searches. `query` is a JSON object, `vectors` maps channels to little-endian float32 bytes. Returns JSON.
+    fn search(
+        &self,
+        py: Python<'_>,
+        query: &str,
+        vectors: std::collections::BTreeMap<String, Bound<'_, PyBytes>>,
+    ) -> PyResult<String> {
+        let vectors: Vec<(String, Vec<f32>)> =
+            vectors.into_iter().map(|(channel, bytes)| (channel, floats(bytes.as_bytes()))).collect();
+        self.run(py, |library| {
+            let mut query: Query = serde_json::from_str(query)
+                .map_err(|error| Error::InvalidQuery { detail: error.to_string() })?;
+            for (channel, vector) in vectors {
+                query.vectors.insert(Channel::parse(&channel)?, vector);
+            }
+            to_json(&library.search(&query)?)
+        })
+    }
+
+    /// A video's metadata as JSON.
+    fn video(&self, py: Python<'_>, id: String) -> PyResult<String> {
+        self.run(py, |library| to_json(&library.video(&VideoId::new(id)?)?))
+    }
+
+    /// The ids of all videos, ascending.
+    fn video_ids(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        self.run(py, |library| Ok(library.video_ids()?.iter().map(ToString::to_string).collect()))
+    }
+
+    /// The segments and metadata of some videos as one record batch.
+    fn segments(&self, py: Python<'_>, ids: Vec<String>) -> PyResult<Batch> {
+        self.run(py, |library| {
+            let ids = ids.into_iter().map(VideoId::new).collect::<Result<Vec<_>, _>>()?;
+            library.export(&ids)
+        })
+        .map(Batch)
+    }
+
+    /// Counts and sizes as JSON.
+    fn info(&self, py: Python<'_>) -> PyResult<String> {
+        self.run(py, |library| to_json(&library.info()?))
+    }
+
+    /// Verifies every byte; the report as JSON.
+    fn check(&self, py: Python<'_>) -> PyResult<String> {
+        self.run(py, |library| to_json(&library.check()?))
+    }
+
+    /// Writes what is only in the log into parts; returns the snapshot's number.
+    fn commit(&self, py: Python<'_>) -> PyResult<u64> {
+        self.run(py, pixr::library::Library::commit)
+    }
+
+    /// Rewrites every part without what was deleted; the receipt as JSON.
+    fn compact(&self, py: Python<'_>) -> PyResult<String> {
+        self.run(py, |library| to_json(&library.compact()?))
+    }
+
+    /// Spaces and calibrations as JSON: `{"spaces": {channel: {name, version, dimension}}, "calibrations": {…}}`.
+    fn settings(&self, py: Python<'_>) -> PyResult<String> {
+        self.run(py, |library| {
+            let snapshot = library.current()?;
+            to_json(&serde_json::json!({"spaces": snapshot.spaces, "calibrations": snapshot.calibrations}))
+        })
+    }
+
+    /// Commits and gives up the lock. Closing twice is allowed.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.inner.write().unwrap_or_else(std::sync::PoisonError::into_inner).close())
+            .map_err(|error| to_python(&error))
+    }
+}

@@ -1,0 +1,235 @@
+//! A record batch into segments.
+
+use std::collections::BTreeMap;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float16Type, Float32Type, Float64Type};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::DataType;
+use half::f16;
+
+use super::SEPARATOR;
+use crate::catalog::channel::Channel;
+use crate::catalog::video::{Evidence, Segment, Span, Video, VideoId};
+use crate::error::{Error, Result};
+use crate::vector::normalise::normalise;
+
+/// What a batch says of one video: its metadata where given, and segments.
+pub type Change = (VideoId, Option<Video>, Vec<Segment>);
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Vector,
+    Text,
+    Description,
+}
+
+/// Reads a batch; videos come in the order of their first rows.
+///
+/// # Errors
+/// `invalid_batch` for a missing, unknown or ill-typed column; `invalid_vector` for a row's vector that is no direction;
+/// `invalid_span`, `invalid_video`.
+pub fn decode(batch: &RecordBatch) -> Result<Vec<Change>> {
+    let ids = Strings::new(column(batch, "video_id")?, "video_id")?;
+    let starts = Numbers::new(column(batch, "start")?, "start")?;
+    let ends = Numbers::new(column(batch, "end")?, "end")?;
+    let mut videos = None;
+    let mut evidence_columns = Vec::new();
+    for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+        match field.name().as_str() {
+            "video_id" | "start" | "end" => {}
+            "video" => videos = Some(Strings::new(array, "video")?),
+            name => evidence_columns.push(EvidenceColumn::new(name, array)?),
+        }
+    }
+    let mut changes: Vec<Change> = Vec::new();
+    let mut places: BTreeMap<VideoId, usize> = BTreeMap::new();
+    for row in 0..batch.num_rows() {
+        let id = ids.get(row).ok_or_else(|| invalid(format!("video_id is null in row {row}")))?;
+        let id = VideoId::new(id)?;
+        let place = *places.entry(id.clone()).or_insert_with(|| {
+            changes.push((id.clone(), None, Vec::new()));
+            changes.len() - 1
+        });
+        let Some(change) = changes.get_mut(place) else { continue };
+        if let Some(json) = videos.as_ref().and_then(|videos| videos.get(row)) {
+            let video: Video = serde_json::from_str(json)
+                .map_err(|error| Error::InvalidVideo { video: id.to_string(), detail: error.to_string() })?;
+            if video.id != id {
+                return Err(invalid(format!("row {row} has video_id {id} and metadata of {}", video.id)));
+            }
+            change.1 = Some(video);
+        }
+        let (start, end) = (starts.get(row), ends.get(row));
+        let (Some(start), Some(end)) = (start, end) else {
+            if start.is_some() || end.is_some() || videos.is_none() {
+                return Err(invalid(format!("start or end is null in row {row}")));
+            }
+            continue;
+        };
+        let mut by_channel: BTreeMap<Channel, Evidence> = BTreeMap::new();
+        for column in &evidence_columns {
+            column.read(row, &id, &mut by_channel)?;
+        }
+        change.2.push(Segment { span: Span { start, end }, evidence: by_channel.into_values().collect() });
+    }
+    Ok(changes)
+}
+
+fn invalid(detail: String) -> Error {
+    Error::InvalidBatch { detail }
+}
+
+fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
+    batch.column_by_name(name).ok_or_else(|| {
+        let names: Vec<&str> = batch.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
+        invalid(format!("no column {name:?} among {names:?}"))
+    })
+}
+
+/// A string column of any of Arrow's plain string types.
+struct Strings<'a>(&'a ArrayRef);
+
+impl<'a> Strings<'a> {
+    fn new(array: &'a ArrayRef, name: &str) -> Result<Self> {
+        match array.data_type() {
+            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Ok(Self(array)),
+            other => Err(invalid(format!("column {name:?} is {other}, expected a string"))),
+        }
+    }
+
+    fn get(&self, row: usize) -> Option<&'a str> {
+        if self.0.is_null(row) {
+            return None;
+        }
+        Some(match self.0.data_type() {
+            DataType::Utf8 => self.0.as_string::<i32>().value(row),
+            DataType::LargeUtf8 => self.0.as_string::<i64>().value(row),
+            _ => self.0.as_string_view().value(row),
+        })
+    }
+}
+
+/// A float column.
+struct Numbers<'a>(&'a ArrayRef);
+
+impl<'a> Numbers<'a> {
+    fn new(array: &'a ArrayRef, name: &str) -> Result<Self> {
+        match array.data_type() {
+            DataType::Float64 | DataType::Float32 | DataType::Float16 => Ok(Self(array)),
+            other => Err(invalid(format!("column {name:?} is {other}, expected float64"))),
+        }
+    }
+
+    fn get(&self, row: usize) -> Option<f64> {
+        if self.0.is_null(row) {
+            return None;
+        }
+        Some(match self.0.data_type() {
+            DataType::Float64 => self.0.as_primitive::<Float64Type>().value(row),
+            DataType::Float32 => f64::from(self.0.as_primitive::<Float32Type>().value(row)),
+            _ => f64::from(self.0.as_primitive::<Float16Type>().value(row)),
+        })
+    }
+}
+
+struct EvidenceColumn<'a> {
+    channel: Channel,
+    kind: Kind,
+    array: &'a ArrayRef,
+}
+
+impl<'a> EvidenceColumn<'a> {
+    fn new(name: &str, array: &'a ArrayRef) -> Result<Self> {
+        let (channel, what) = name.split_once(SEPARATOR).unwrap_or((name, ""));
+        let is_list = matches!(
+            array.data_type(),
+            DataType::FixedSizeList(..) | DataType::List(_) | DataType::LargeList(_)
+        );
+        let kind = match what {
+            "" if is_list => Kind::Vector,
+            "" | "text" => Kind::Text,
+            "vector" => Kind::Vector,
+            "description" => Kind::Description,
+            _ => return Err(unknown(name)),
+        };
+        let channel = Channel::parse(channel).map_err(|_| unknown(name))?;
+        match (kind, is_list) {
+            (Kind::Vector, false) => {
+                Err(invalid(format!("column {name:?} is {}, expected a list of floats", array.data_type())))
+            }
+            (Kind::Vector, true) => {
+                values_of(array, name)?;
+                Ok(Self { channel, kind, array })
+            }
+            (Kind::Text | Kind::Description, _) => {
+                Strings::new(array, name)?;
+                Ok(Self { channel, kind, array })
+            }
+        }
+    }
+
+    fn read(&self, row: usize, id: &VideoId, by_channel: &mut BTreeMap<Channel, Evidence>) -> Result<()> {
+        if self.array.is_null(row) {
+            return Ok(());
+        }
+        let evidence = by_channel.entry(self.channel).or_insert_with(|| Evidence {
+            channel: self.channel,
+            vector: None,
+            text: None,
+            description: None,
+        });
+        match self.kind {
+            Kind::Vector => evidence.vector = Some(vector(self.array, row, self.channel, id)?),
+            Kind::Text => evidence.text = Strings(self.array).get(row).map(str::to_owned),
+            Kind::Description => evidence.description = Strings(self.array).get(row).map(str::to_owned),
+        }
+        Ok(())
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    invalid(format!(
+        "column {name:?} is none of video_id, start, end, video, or a channel (frame, metadata, screen, speech, sound), \
+         alone or followed by .vector, .text or .description"
+    ))
+}
+
+fn values_of<'a>(array: &'a ArrayRef, name: &str) -> Result<&'a ArrayRef> {
+    let values = match array.data_type() {
+        DataType::FixedSizeList(..) => array.as_fixed_size_list().values(),
+        DataType::List(_) => array.as_list::<i32>().values(),
+        _ => array.as_list::<i64>().values(),
+    };
+    match values.data_type() {
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => Ok(values),
+        other => Err(invalid(format!("column {name:?} is a list of {other}, expected floats"))),
+    }
+}
+
+fn vector(array: &ArrayRef, row: usize, channel: Channel, id: &VideoId) -> Result<Vec<f16>> {
+    let values = match array.data_type() {
+        DataType::FixedSizeList(..) => array.as_fixed_size_list().value(row),
+        DataType::List(_) => array.as_list::<i32>().value(row),
+        _ => array.as_list::<i64>().value(row),
+    };
+    let what = format!("the {} vector in row {row} (video {id})", channel.name());
+    if values.null_count() > 0 {
+        return Err(Error::InvalidVector { what, detail: "a component is null".to_owned() });
+    }
+    match values.data_type() {
+        DataType::Float32 => normalise(&what, values.as_primitive::<Float32Type>().values()),
+        DataType::Float64 => {
+            let narrowed: Vec<f32> =
+                values.as_primitive::<Float64Type>().values().iter().map(|&value| value as f32).collect();
+            normalise(&what, &narrowed)
+        }
+        // f16 vectors of unit length are taken as they are, so that what was exported comes back bit for bit.
+        _ => {
+            let stored: Vec<f16> = values.as_primitive::<Float16Type>().values().to_vec();
+            let wide: Vec<f32> = stored.iter().map(|value| value.to_f32()).collect();
+            let length = wide.iter().map(|value| value * value).sum::<f32>().sqrt();
+            if (length - 1.0).abs() < 2e-3 { Ok(stored) } else { normalise(&what, &wide) }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Writes what is in memory into parts, merges parts, and swaps the manifest.
+//!
+//! A checkpoint freezes a snapshot: it closes the log there, builds new parts from the frozen snapshot while writers and
+//! readers go on, and then publishes a manifest that says exactly what the frozen snapshot held. Later operations are in
+//! later logs, so replay starts from just that state. The running snapshot gets the new parts with whatever was deleted
+//! meanwhile taken out.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::library::Shared;
+use crate::operation::Content;
+use crate::part::{Home, LivePart, Part};
+use crate::recovery::deleted_of;
+use crate::settings::Settings;
+use crate::snapshot::Snapshot;
+use crate::storage::manifest::PartEntry;
+use crate::storage::{deletes, names, part_file};
+
+/// Which parts a checkpoint rewrites beside those in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// None.
+    Memory,
+    /// Those that a merge policy chooses, if it chooses any.
+    Merge,
+    /// All.
+    Everything,
+}
+
+/// Parts of about the same size are merged when so many have gathered.
+const MERGE_FAN_IN: usize = 8;
+/// Parts with more rows than this are left alone by the merge policy.
+const MERGE_MAX_ROWS: u32 = 4_000_000;
+/// A part of which more than this share is deleted is rewritten.
+const MERGE_DEAD_SHARE: f64 = 0.3;
+
+impl Shared {
+    /// Makes the manifest say what the library holds now.
+    pub(crate) fn checkpoint(&self, scope: Scope) -> Result<()> {
+        let _one_at_a_time = self.checkpoint.lock();
+        let (frozen, number, rewritten) = {
+            let mut guard = self.writer.lock();
+            let writer = guard.as_mut().ok_or_else(|| self.not_writable())?;
+            let frozen = Arc::clone(&self.snapshot.read());
+            let rewritten = chosen(&frozen, &scope);
+            let clean = frozen.number == writer.manifest.applied_sequence;
+            if clean && rewritten.is_empty() {
+                return Ok(());
+            }
+            writer.rotate()?;
+            (frozen, writer.take_file_number(), rewritten)
+        };
+        let contents = frozen.contents_of(&rewritten)?;
+        let built = if contents.is_empty() {
+            None
+        } else {
+            let sections = Part::build(&contents, &frozen.spaces)?;
+            let byte_len = part_file::write_part(&*self.storage, number, &sections)?;
+            drop(sections);
+            let part = Part::open(part_file::open_part(&*self.storage, number, byte_len)?)?;
+            Some((LivePart::new(Arc::new(part), Home::File(number)), byte_len))
+        };
+        self.publish(&frozen, &rewritten, &contents, built)
+    }
+
+    fn publish(
+        &self,
+        frozen: &Snapshot,
+        rewritten: &BTreeSet<usize>,
+        contents: &[Content],
+        built: Option<(LivePart, u64)>,
+    ) -> Result<()> {
+        let mut guard = self.writer.lock();
+        let writer = guard.as_mut().ok_or_else(|| self.not_writable())?;
+        let mut manifest = writer.manifest.clone();
+        manifest.generation += 1;
+        manifest.applied_sequence = frozen.number;
+        manifest.spaces = frozen.spaces.clone();
+        manifest.settings = Settings { calibrations: frozen.calibrations.clone() }.write()?;
+        manifest.first_log = writer.first_open_log();
+        let mut entries = Vec::new();
+        for (index, part) in frozen.parts.iter().enumerate() {
+            if let Home::File(number) = part.home
+                && !rewritten.contains(&index)
+            {
+                let known = manifest.parts.iter().find(|entry| entry.number == number).cloned();
+                let mut entry =
+                    known.ok_or_else(|| Error::Internal { detail: format!("part {number} has no entry") })?;
+                let deleted = deleted_of(part);
+                if deleted.count() != entry.deleted_count {
+                    let file = writer.take_file_number();
+                    deletes::write(&*self.storage, number, file, &deleted.iter().collect())?;
+                    entry.deletes = Some(file);
+                    entry.deleted_count = deleted.count();
+                }
+                entries.push(entry);
+            }
+        }
+        let mut current = Snapshot::clone(&self.snapshot.read());
+        let old: Vec<LivePart> = rewritten.iter().filter_map(|&index| frozen.parts.get(index).cloned()).collect();
+        let position = current.parts.iter().position(|part| is_one_of(part, &old)).unwrap_or(current.parts.len());
+        if let Some((part, byte_len)) = &built {
+            let Home::File(number) = part.home else {
+                return Err(Error::Internal { detail: "a built part is not in a file".to_owned() });
+            };
+            entries.push(PartEntry {
+                number,
+                byte_len: *byte_len,
+                row_count: part.part.table().row_count(),
+                video_count: part.part.table().video_count(),
+                deletes: None,
+                deleted_count: 0,
+            });
+            // What was deleted or replaced since the freeze is no longer live in the parts that the new one stands for.
+            let mut gone = Vec::new();
+            for (video, content) in (0_u32..).zip(contents) {
+                let mut live = false;
+                for part in current.parts.iter().filter(|part| is_one_of(part, &old)) {
+                    live |= part.find(&content.video.id)?.is_some();
+                }
+                if !live {
+                    gone.push(video);
+                }
+            }
+            current.parts.insert(position, part.without(gone)?);
+        }
+        current.parts.retain(|part| !is_one_of(part, &old));
+        manifest.parts = entries;
+        manifest.next_file = writer.manifest.next_file;
+        manifest.store(&*self.storage)?;
+        writer.manifest = manifest;
+        *self.snapshot.write() = Arc::new(current);
+        for leftover in names::unreferenced(&*self.storage, &writer.manifest)? {
+            self.storage.remove(&leftover)?;
+        }
+        Ok(())
+    }
+}
+
+fn is_one_of(part: &LivePart, others: &[LivePart]) -> bool {
+    others.iter().any(|other| Arc::ptr_eq(&other.part, &part.part))
+}
+
+/// The parts that a checkpoint of this scope rewrites: always those in memory.
+fn chosen(snapshot: &Snapshot, scope: &Scope) -> BTreeSet<usize> {
+    let parts = || snapshot.parts.iter().enumerate();
+    let mut chosen: BTreeSet<usize> =
+        parts().filter(|(_, part)| part.home == Home::Memory).map(|(index, _)| index).collect();
+    match scope {
+        Scope::Memory => {}
+        Scope::Merge => chosen.extend(worth_merging(snapshot)),
+        Scope::Everything => {
+            let files: Vec<usize> = parts().map(|(index, _)| index).collect();
+            let dead = parts().any(|(_, part)| part.videos.count() < part.part.table().video_count());
+            if files.len() > 1 || dead {
+                chosen.extend(files);
+            }
+        }
+    }
+    chosen
+}
+
+/// Tiered merging: parts with many deleted videos, and `MERGE_FAN_IN` parts of one size class.
+pub(crate) fn worth_merging(snapshot: &Snapshot) -> BTreeSet<usize> {
+    let mut chosen = BTreeSet::new();
+    let mut classes: std::collections::BTreeMap<u32, Vec<usize>> = std::collections::BTreeMap::new();
+    for (index, part) in snapshot.parts.iter().enumerate().filter(|(_, part)| part.home != Home::Memory) {
+        let (live, all) = (part.rows.count(), part.part.table().row_count());
+        if f64::from(live) < f64::from(all) * (1.0 - MERGE_DEAD_SHARE) {
+            chosen.insert(index);
+        }
+        if live <= MERGE_MAX_ROWS {
+            classes.entry(live.max(1).ilog2() / 3).or_default().push(index);
+        }
+    }
+    for members in classes.into_values().filter(|members| members.len() >= MERGE_FAN_IN) {
+        chosen.extend(members);
+    }
+    chosen
+}

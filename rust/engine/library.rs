@@ -1,0 +1,340 @@
+//! What a user of the engine holds: open, put, delete, commit, search.
+//!
+//! One handle may write, in one process; any number of handles in any number of processes may read. Writes are
+//! acknowledged when the log has them on disk, and are searchable from then on. Searching never waits for a writer.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::catalog::channel::Channel;
+use crate::catalog::video::{Segment, Space, Video, VideoId};
+use crate::error::{Error, Result};
+use crate::maintenance::Maintenance;
+use crate::operation::{Content, Operation};
+use crate::recovery::{self, Opened};
+use crate::retention::Retention;
+use crate::search::calibrate::Calibration;
+use crate::search::execute;
+use crate::search::hit::SearchResult;
+use crate::search::query::Query;
+use crate::snapshot::Snapshot;
+use crate::storage::disk::DiskStorage;
+use crate::storage::memory::MemoryStorage;
+use crate::storage::seam::Storage;
+use crate::writer::{Writer, validated};
+
+pub use crate::report::{CheckReport, CompactReceipt, Info};
+
+/// How to open a library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Write; make the library if nothing is there.
+    Create,
+    /// Write; the library must be there.
+    Write,
+    /// Read only; takes no lock.
+    Read,
+}
+
+/// A reader looks for new commits of another process at most this often.
+const REFRESH: Duration = Duration::from_millis(50);
+
+/// One directory on disk: everything Pixr knows about a set of videos.
+pub struct Library {
+    shared: Arc<Shared>,
+    maintenance: Option<Maintenance>,
+}
+
+/// What the handle and its background work share.
+pub(crate) struct Shared {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) secret: [u8; 32],
+    pub(crate) snapshot: RwLock<Arc<Snapshot>>,
+    /// None: read only, or closed.
+    pub(crate) writer: Mutex<Option<Writer>>,
+    /// Held while parts are written, so that one checkpoint runs at a time.
+    pub(crate) checkpoint: Mutex<()>,
+    pub(crate) retention: Retention,
+    access: Access,
+    refreshed: Mutex<(Instant, recovery::Stamp)>,
+}
+
+impl fmt::Debug for Library {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Library").field("path", &self.shared.storage.root()).finish_non_exhaustive()
+    }
+}
+
+impl Library {
+    /// Opens the library in directory `path`.
+    ///
+    /// # Errors
+    /// `library_not_found`, `not_a_library`, `library_locked`, `format_unsupported`, `damaged`, `io`.
+    pub fn open(path: impl AsRef<Path>, access: Access) -> Result<Self> {
+        let path = path.as_ref();
+        let storage: Arc<dyn Storage> = match access {
+            Access::Create => Arc::new(DiskStorage::create(path)?),
+            Access::Write | Access::Read => Arc::new(DiskStorage::open(path)?),
+        };
+        Self::open_in(storage, access)
+    }
+
+    /// A library in memory, gone with the handle.
+    pub fn in_memory() -> Result<Self> {
+        Self::open_in(Arc::new(MemoryStorage::new()), Access::Create)
+    }
+
+    /// Opens the library in `storage`.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_in(storage: Arc<dyn Storage>, access: Access) -> Result<Self> {
+        let Opened { snapshot, secret, writer, stamp } = recovery::open(&storage, access)?;
+        let shared = Arc::new(Shared {
+            storage,
+            secret,
+            snapshot: RwLock::new(Arc::new(snapshot)),
+            writer: Mutex::new(writer),
+            checkpoint: Mutex::new(()),
+            retention: Retention::default(),
+            access,
+            refreshed: Mutex::new((Instant::now(), stamp)),
+        });
+        let maintenance = (access != Access::Read).then(|| Maintenance::start(&shared)).transpose()?;
+        Ok(Self { shared, maintenance })
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.shared.storage.root()
+    }
+
+    /// Adds videos with their segments, or replaces those that are there, all in one atomic step.
+    ///
+    /// # Errors
+    /// `invalid_video`, `invalid_span`, `dimension_mismatch`, `space_mismatch`, `library_locked`, `read_only`, `io`.
+    pub fn put(&self, videos: Vec<(Video, Vec<Segment>)>) -> Result<()> {
+        let contents = videos
+            .into_iter()
+            .map(|(video, segments)| Content::checked(video, segments))
+            .collect::<Result<Vec<_>>>()?;
+        self.write(Operation::Put(contents))
+    }
+
+    /// Lays segments over those of a video: an equal span takes the new evidence, other segments are added. A missing
+    /// video is made if `video` is given.
+    ///
+    /// # Errors
+    /// As `put`; `video_not_found` if there is no such video and none is given.
+    pub fn overlay(&self, changes: Vec<(VideoId, Option<Video>, Vec<Segment>)>) -> Result<()> {
+        self.write(Operation::Overlay(changes))
+    }
+
+    /// Replaces a video's metadata; its segments stay.
+    ///
+    /// # Errors
+    /// `video_not_found`, `invalid_video`.
+    pub fn update(&self, video: Video) -> Result<()> {
+        self.write(Operation::Update(video))
+    }
+
+    /// Deletes videos. Gone from results when this returns, from the files after `compact`.
+    ///
+    /// # Errors
+    /// `video_not_found` names the first that is not there; then none is deleted.
+    pub fn delete(&self, ids: Vec<VideoId>) -> Result<()> {
+        self.write(Operation::Delete(ids))
+    }
+
+    /// Says which space a channel's vectors are of. Needed before the first vector of the channel.
+    ///
+    /// # Errors
+    /// `space_mismatch` if the channel has vectors of another space.
+    pub fn set_space(&self, channel: Channel, space: Space) -> Result<()> {
+        if self.snapshot().spaces.get(&channel) == Some(&space) {
+            return Ok(());
+        }
+        self.write(Operation::SetSpace(channel, space))
+    }
+
+    /// Sets how a channel's raw scores become confidences.
+    ///
+    /// # Errors
+    /// `invalid_query` if the parameters are not a rising function.
+    pub fn set_calibration(&self, channel: Channel, calibration: Calibration) -> Result<()> {
+        if self.snapshot().calibrations.get(&channel) == Some(&calibration) {
+            return Ok(());
+        }
+        self.write(Operation::SetCalibration(channel, calibration))
+    }
+
+    /// Writes everything that is only in the log into parts, so that the next opening has nothing to replay. Returns the
+    /// snapshot's number.
+    ///
+    /// # Errors
+    /// `io`; then the log still has everything that was acknowledged.
+    pub fn commit(&self) -> Result<u64> {
+        self.shared.checkpoint(crate::checkpoint::Scope::Memory)?;
+        Ok(self.snapshot().number)
+    }
+
+    /// Rewrites every part without what was deleted or replaced, and says what went.
+    ///
+    /// # Errors
+    /// `io`, `damaged`.
+    pub fn compact(&self) -> Result<CompactReceipt> {
+        self.shared.compact()
+    }
+
+    /// Verifies every byte of every file. Damage is in the report, not an error.
+    ///
+    /// # Errors
+    /// `io` if the directory can't be read at all.
+    pub fn check(&self) -> Result<CheckReport> {
+        self.shared.check()
+    }
+
+    /// Counts and sizes.
+    pub fn info(&self) -> Result<Info> {
+        self.refresh()?;
+        self.shared.info()
+    }
+
+    /// The library as it is now.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.shared.snapshot.read())
+    }
+
+    /// A video's metadata.
+    ///
+    /// # Errors
+    /// `video_not_found`.
+    pub fn video(&self, id: &VideoId) -> Result<Video> {
+        self.refresh()?;
+        let snapshot = self.snapshot();
+        match snapshot.find(id)? {
+            Some((index, video)) => snapshot.parts[index].part.table().video(video),
+            None => Err(Error::VideoNotFound { video: id.to_string() }),
+        }
+    }
+
+    /// A video with its segments.
+    ///
+    /// # Errors
+    /// `video_not_found`.
+    pub fn content(&self, id: &VideoId) -> Result<Content> {
+        self.refresh()?;
+        self.snapshot().content(id)?.ok_or_else(|| Error::VideoNotFound { video: id.to_string() })
+    }
+
+    /// The ids of all videos, ascending.
+    pub fn video_ids(&self) -> Result<Vec<VideoId>> {
+        self.refresh()?;
+        let snapshot = self.snapshot();
+        let mut ids = Vec::new();
+        for part in &snapshot.parts {
+            for video in part.videos.iter() {
+                ids.push(part.part.table().id(video)?);
+            }
+        }
+        ids.sort_unstable();
+        Ok(ids)
+    }
+
+    /// Finds videos and their moments.
+    ///
+    /// # Errors
+    /// `invalid_query`, `invalid_filter`, `invalid_cursor`, `cursor_expired`, `dimension_mismatch`, `damaged`.
+    pub fn search(&self, query: &Query) -> Result<SearchResult> {
+        self.refresh()?;
+        let current = self.snapshot();
+        let snapshot = match execute::cursor_snapshot(query, &self.shared.secret)? {
+            Some(number) if number != current.number => {
+                self.shared.retention.find(number).ok_or(Error::CursorExpired { snapshot: number })?
+            }
+            _ => current,
+        };
+        let result = execute::search(&snapshot, query, &self.shared.secret)?;
+        if result.next_cursor.is_some() {
+            self.shared.retention.keep(&snapshot);
+        }
+        Ok(result)
+    }
+
+    /// Commits and gives up the writer's lock. Later calls that write fail with `closed`.
+    ///
+    /// # Errors
+    /// `io`; then the log still has everything that was acknowledged.
+    pub fn close(&mut self) -> Result<()> {
+        drop(self.maintenance.take());
+        if self.shared.writer.lock().is_none() {
+            return Ok(());
+        }
+        let committed = self.shared.checkpoint(crate::checkpoint::Scope::Memory);
+        *self.shared.writer.lock() = None;
+        committed
+    }
+
+    fn write(&self, operation: Operation) -> Result<()> {
+        let shared = &self.shared;
+        let (sequence, log) = {
+            let mut guard = shared.writer.lock();
+            let writer = guard.as_mut().ok_or_else(|| shared.not_writable())?;
+            let before = self.snapshot();
+            let operation = validated(&before, operation)?;
+            let payload = operation.encode()?;
+            let mut next = before.apply(vec![operation], before.number + 1)?;
+            next.merge_small_memory_parts()?;
+            let (sequence, log) = writer.append(&*shared.storage, &payload)?;
+            next.number = sequence;
+            *shared.snapshot.write() = Arc::new(next);
+            (sequence, log)
+        };
+        log.sync_up_to(sequence)?;
+        if let Some(maintenance) = &self.maintenance {
+            maintenance.wake(shared)?;
+        }
+        Ok(())
+    }
+
+    /// Looks whether another process has written since, when this handle only reads.
+    fn refresh(&self) -> Result<()> {
+        if self.shared.access != Access::Read {
+            return Ok(());
+        }
+        let mut refreshed = self.shared.refreshed.lock();
+        if refreshed.0.elapsed() < REFRESH {
+            return Ok(());
+        }
+        let stamp = recovery::stamp(&*self.shared.storage)?;
+        if stamp != refreshed.1 {
+            let opened = recovery::open(&self.shared.storage, Access::Read)?;
+            *self.shared.snapshot.write() = Arc::new(opened.snapshot);
+            refreshed.1 = opened.stamp;
+        }
+        refreshed.0 = Instant::now();
+        Ok(())
+    }
+}
+
+impl Drop for Library {
+    fn drop(&mut self) {
+        // Everything acknowledged is in the log, so an unsuccessful commit loses nothing; `close` reports it.
+        let _ = self.close();
+    }
+}
+
+impl Shared {
+    pub(crate) fn not_writable(&self) -> Error {
+        match self.access {
+            Access::Read => Error::ReadOnly { path: self.storage.root().to_owned() },
+            Access::Create | Access::Write => Error::Closed,
+        }
+    }
+}

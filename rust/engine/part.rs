@@ -1,0 +1,278 @@
+//! One immutable set of videos with everything that search needs of them: columns, vectors, words.
+//!
+//! A part is built from plain values, lives in memory or in one file, and never changes; deleting a video only takes it
+//! out of a part's live set (`LivePart`). The rows of a video lie together. The last row of each video is made here: it
+//! spans the whole video and carries the words of title, description and tags on channel `metadata`.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use half::f16;
+
+use crate::catalog::channel::Channel;
+use crate::catalog::row_set::RowSet;
+use crate::catalog::strings::StringColumn;
+use crate::catalog::table::VideoTable;
+use crate::catalog::video::{Evidence, Segment, Space, Span, Video, VideoId};
+use crate::error::{Error, Result};
+use crate::operation::Content;
+use crate::storage::section::{Section, SectionBytes};
+use crate::text::index::TextIndex;
+use crate::vector::column::VectorColumn;
+
+/// The searchable form of some videos.
+#[derive(Debug)]
+pub struct Part {
+    table: VideoTable,
+    text: Option<TextIndex>,
+    vectors: [Option<VectorColumn>; Channel::ALL.len()],
+    descriptions: [Option<StringColumn>; Channel::ALL.len()],
+    sections: BTreeMap<String, Section>,
+}
+
+/// A part together with which of its videos are live.
+#[derive(Debug, Clone)]
+pub struct LivePart {
+    /// The immutable part.
+    pub part: Arc<Part>,
+    /// Its videos that are not deleted or replaced.
+    pub videos: Arc<RowSet>,
+    /// The rows of those videos.
+    pub rows: Arc<RowSet>,
+    /// Where it is.
+    pub home: Home,
+}
+
+/// Where a part is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Home {
+    /// In memory; the log has it.
+    Memory,
+    /// In the part file of this number.
+    File(u64),
+}
+
+impl LivePart {
+    /// A part of which every video is live.
+    #[must_use]
+    pub fn new(part: Arc<Part>, home: Home) -> Self {
+        let videos = Arc::new(RowSet::full(part.table.video_count()));
+        let rows = Arc::new(RowSet::full(part.table.row_count()));
+        Self { part, videos, rows, home }
+    }
+
+    /// Takes videos out of the live set.
+    pub fn without(&self, gone: impl IntoIterator<Item = u32>) -> Result<Self> {
+        let (mut videos, mut rows) = (RowSet::clone(&self.videos), RowSet::clone(&self.rows));
+        for video in gone {
+            videos.remove(video);
+            for row in self.part.table.rows(video)? {
+                rows.remove(row);
+            }
+        }
+        Ok(Self { videos: Arc::new(videos), rows: Arc::new(rows), ..self.clone() })
+    }
+
+    /// The number of a live video within the part.
+    pub fn find(&self, id: &VideoId) -> Result<Option<u32>> {
+        Ok(self.part.table.find(id)?.filter(|&video| self.videos.contains(video)))
+    }
+
+    /// The live videos with their segments.
+    pub fn contents(&self) -> impl Iterator<Item = Result<Content>> + '_ {
+        self.videos.iter().map(|video| self.part.content(video))
+    }
+}
+
+impl Part {
+    /// Builds the sections of a part. Content is taken in the order given.
+    ///
+    /// # Errors
+    /// `dimension_mismatch` if a vector does not fit its channel's space, `space_mismatch` if the channel has none.
+    pub fn build(contents: &[Content], spaces: &BTreeMap<Channel, Space>) -> Result<SectionBytes> {
+        let mut spans: Vec<Vec<Span>> = Vec::with_capacity(contents.len());
+        let mut texts: Vec<(u32, Channel, String)> = Vec::new();
+        let mut descriptions: BTreeMap<Channel, Vec<(u32, &str)>> = BTreeMap::new();
+        let mut vectors: BTreeMap<Channel, (Vec<u32>, Vec<f16>)> = BTreeMap::new();
+        let mut row = 0_u32;
+        for content in contents {
+            for segment in &content.segments {
+                for evidence in &segment.evidence {
+                    if let Some(text) = evidence.text.as_deref().filter(|text| !text.is_empty()) {
+                        texts.push((row, evidence.channel, text.to_owned()));
+                    }
+                    if let Some(description) = &evidence.description {
+                        descriptions.entry(evidence.channel).or_default().push((row, description));
+                    }
+                    if let Some(vector) = &evidence.vector {
+                        check_dimension(content, evidence, vector.len(), spaces)?;
+                        let (rows, values) = vectors.entry(evidence.channel).or_default();
+                        rows.push(row);
+                        values.extend_from_slice(vector);
+                    }
+                }
+                row = next_row(row)?;
+            }
+            let words = metadata_words(&content.video);
+            if !words.is_empty() {
+                texts.push((row, Channel::Metadata, words));
+            }
+            row = next_row(row)?;
+            let whole = Span { start: 0.0, end: content.video.duration };
+            spans.push(content.segments.iter().map(|segment| segment.span).chain([whole]).collect());
+        }
+        let videos: Vec<(&Video, &[Span])> =
+            contents.iter().zip(&spans).map(|(content, spans)| (&content.video, spans.as_slice())).collect();
+        let mut out = SectionBytes::new();
+        VideoTable::build(&videos, &mut out)?;
+        for (channel, (rows, values)) in &vectors {
+            let dimension = spaces.get(channel).map_or(0, |space| space.dimension as usize);
+            VectorColumn::build(&vector_prefix(*channel), dimension, rows, values, &mut out)?;
+        }
+        for (channel, strings) in &descriptions {
+            StringColumn::build(&description_prefix(*channel), strings, &mut out)?;
+        }
+        let texts: Vec<(u32, Channel, &str)> =
+            texts.iter().map(|(row, channel, text)| (*row, *channel, text.as_str())).collect();
+        TextIndex::build(row, &texts, &mut out)?;
+        Ok(out)
+    }
+
+    /// Opens the sections of a part; checks headers and lengths, reads no rows.
+    pub fn open(sections: BTreeMap<String, Section>) -> Result<Self> {
+        let mut vectors = [const { None }; Channel::ALL.len()];
+        let mut descriptions = [const { None }; Channel::ALL.len()];
+        for (channel, (vector, description)) in
+            Channel::ALL.into_iter().zip(vectors.iter_mut().zip(descriptions.iter_mut()))
+        {
+            *vector = VectorColumn::open(&vector_prefix(channel), &sections)?;
+            *description = StringColumn::open(&description_prefix(channel), &sections)?;
+        }
+        Ok(Self {
+            table: VideoTable::open(&sections)?,
+            text: TextIndex::open(&sections)?,
+            vectors,
+            descriptions,
+            sections,
+        })
+    }
+
+    /// The videos and spans.
+    #[must_use]
+    pub fn table(&self) -> &VideoTable {
+        &self.table
+    }
+
+    /// The words, if any segment has some.
+    #[must_use]
+    pub fn text(&self) -> Option<&TextIndex> {
+        self.text.as_ref()
+    }
+
+    /// A channel's vectors, if any segment has one.
+    #[must_use]
+    pub fn vectors(&self, channel: Channel) -> Option<&VectorColumn> {
+        self.vectors.get(channel.index()).and_then(Option::as_ref)
+    }
+
+    /// What is shown for a row on a channel: its indexed words, else its description.
+    pub fn shown(&self, row: u32, channel: Channel) -> Result<Option<String>> {
+        if let Some(text) = self.stored_text(row, channel)? {
+            return Ok(Some(text));
+        }
+        self.description(row, channel)
+    }
+
+    /// A video with its segments, the row that this module made left out.
+    pub fn content(&self, video: u32) -> Result<Content> {
+        let rows = self.table.rows(video)?;
+        let segments = (rows.start..rows.end.saturating_sub(1))
+            .map(|row| {
+                let mut evidence = Vec::new();
+                for channel in Channel::ALL {
+                    let vector = match self.vectors(channel) {
+                        Some(column) => column.vector(row)?,
+                        None => None,
+                    };
+                    let text = self.stored_text(row, channel)?;
+                    let description = self.description(row, channel)?;
+                    if vector.is_some() || text.is_some() || description.is_some() {
+                        evidence.push(Evidence { channel, vector, text, description });
+                    }
+                }
+                Ok(Segment { span: self.table.span(row)?, evidence })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Content { video: self.table.video(video)?, segments })
+    }
+
+    /// The rows of a video that were given, without the one that this module made.
+    pub fn given_rows(&self, video: u32) -> Result<Range<u32>> {
+        let rows = self.table.rows(video)?;
+        Ok(rows.start..rows.end.saturating_sub(1))
+    }
+
+    /// Bytes of all sections.
+    #[must_use]
+    pub fn byte_len(&self) -> u64 {
+        self.sections.values().map(|section| section.len() as u64).sum()
+    }
+
+    /// Bytes by section name.
+    pub fn section_sizes(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.sections.iter().map(|(name, section)| (name.as_str(), section.len() as u64))
+    }
+
+    fn stored_text(&self, row: u32, channel: Channel) -> Result<Option<String>> {
+        self.text.as_ref().map_or(Ok(None), |text| text.text(row, channel))
+    }
+
+    fn description(&self, row: u32, channel: Channel) -> Result<Option<String>> {
+        match self.descriptions.get(channel.index()).and_then(Option::as_ref) {
+            Some(column) => Ok(column.get(row)?.map(str::to_owned)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The words of a video that channel `metadata` finds.
+fn metadata_words(video: &Video) -> String {
+    let tags = video.tags.join(", ");
+    [video.title.as_str(), video.description.as_str(), tags.as_str()]
+        .into_iter()
+        .filter(|words| !words.is_empty())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn check_dimension(
+    content: &Content,
+    evidence: &Evidence,
+    got: usize,
+    spaces: &BTreeMap<Channel, Space>,
+) -> Result<()> {
+    let channel = evidence.channel;
+    let expected = spaces.get(&channel).map_or(0, |space| space.dimension as usize);
+    if expected == got {
+        return Ok(());
+    }
+    Err(Error::DimensionMismatch {
+        what: format!("a {} vector of video {}", channel.name(), content.video.id),
+        expected,
+        got,
+    })
+}
+
+fn next_row(row: u32) -> Result<u32> {
+    row.checked_add(1)
+        .ok_or_else(|| Error::InvalidBatch { detail: "one part can't hold more than 4,294,967,295 segments".to_owned() })
+}
+
+fn vector_prefix(channel: Channel) -> String {
+    format!("vector/{}", channel.name())
+}
+
+fn description_prefix(channel: Channel) -> String {
+    format!("description/{}", channel.name())
+}

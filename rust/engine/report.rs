@@ -1,0 +1,185 @@
+//! What a library tells of itself: counts, sizes, damage, and what compaction removed.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::catalog::channel::Channel;
+use crate::catalog::video::Space;
+use crate::checkpoint::Scope;
+use crate::error::Result;
+use crate::library::Shared;
+use crate::part::{Home, Part};
+use crate::storage::manifest::Manifest;
+use crate::storage::{deletes, log, names, part_file};
+
+/// Counts and sizes of a library.
+#[derive(Debug, Clone, Serialize)]
+pub struct Info {
+    /// The directory.
+    pub path: String,
+    /// Number of the file format.
+    pub format: u32,
+    /// Number of the snapshot: the log sequence of its last operation.
+    pub snapshot: u64,
+    /// Live videos.
+    pub videos: u64,
+    /// Live segments.
+    pub segments: u64,
+    /// Seconds of all live videos.
+    pub duration: f64,
+    /// Parts in files and in memory.
+    pub parts: usize,
+    /// Parts that are only in memory and in the log.
+    pub parts_in_memory: usize,
+    /// Videos deleted or replaced whose bytes are still in a part.
+    pub deleted_videos: u64,
+    /// Bytes of all files.
+    pub byte_len: u64,
+    /// Bytes of the logs.
+    pub log_byte_len: u64,
+    /// Spaces by channel.
+    pub spaces: BTreeMap<Channel, Space>,
+    /// Segments by channel, counting vectors and words.
+    pub channels: BTreeMap<Channel, ChannelCounts>,
+    /// Bytes by kind of section.
+    pub section_byte_len: BTreeMap<String, u64>,
+}
+
+/// What a channel holds, deleted videos included until they are compacted away.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ChannelCounts {
+    /// Segments with a vector.
+    pub vectors: u64,
+    /// Segments with words.
+    pub texts: u64,
+}
+
+/// What `check` found.
+#[derive(Debug, Clone, Serialize)]
+pub struct CheckReport {
+    /// Files that were read to the last byte.
+    pub files: u64,
+    /// Their bytes.
+    pub byte_len: u64,
+    /// One line for each damage, naming the file.
+    pub damaged: Vec<String>,
+}
+
+/// What `compact` removed.
+#[derive(Debug, Clone, Serialize)]
+pub struct CompactReceipt {
+    /// Videos, deleted or replaced, whose bytes are gone.
+    pub removed_videos: u64,
+    /// Files that are gone.
+    pub removed_files: Vec<String>,
+    /// Bytes of all files before.
+    pub byte_len_before: u64,
+    /// Bytes of all files after.
+    pub byte_len_after: u64,
+    /// The snapshot that remains.
+    pub snapshot: u64,
+}
+
+impl Shared {
+    pub(crate) fn info(&self) -> Result<Info> {
+        let snapshot = self.snapshot.read().clone();
+        let mut channels: BTreeMap<Channel, ChannelCounts> = BTreeMap::new();
+        let mut sections: BTreeMap<String, u64> = BTreeMap::new();
+        let (mut duration, mut deleted, mut in_memory) = (0.0, 0, 0);
+        for live in &snapshot.parts {
+            let part: &Part = &live.part;
+            for channel in Channel::ALL {
+                let vectors = part.vectors(channel).map_or(0, |column| column.len() as u64);
+                let texts = part.text().map_or(Ok(0), |text| text.text_count(channel))?;
+                if vectors + texts > 0 {
+                    let counts = channels.entry(channel).or_default();
+                    counts.vectors += vectors;
+                    counts.texts += texts;
+                }
+            }
+            for (name, byte_len) in part.section_sizes() {
+                let kind = name.split(['/', '.']).next().unwrap_or(name);
+                *sections.entry(kind.to_owned()).or_default() += byte_len;
+            }
+            for video in live.videos.iter() {
+                duration += part.table().duration(video)?;
+            }
+            deleted += u64::from(part.table().video_count() - live.videos.count());
+            in_memory += usize::from(live.home == Home::Memory);
+        }
+        let files = self.files()?;
+        Ok(Info {
+            path: self.storage.root().display().to_string(),
+            format: crate::storage::manifest::FORMAT,
+            snapshot: snapshot.number,
+            videos: snapshot.video_count(),
+            segments: snapshot.segment_count(),
+            duration,
+            parts: snapshot.parts.len(),
+            parts_in_memory: in_memory,
+            deleted_videos: deleted,
+            byte_len: files.values().sum(),
+            log_byte_len: files.iter().filter(|(name, _)| name.starts_with("wal/")).map(|(_, len)| len).sum(),
+            spaces: snapshot.spaces.clone(),
+            channels,
+            section_byte_len: sections,
+        })
+    }
+
+    pub(crate) fn check(&self) -> Result<CheckReport> {
+        // Files must not go while they are read.
+        let _one_at_a_time = self.checkpoint.lock();
+        let mut report = CheckReport { files: 0, byte_len: 0, damaged: Vec::new() };
+        for (name, byte_len) in self.files()? {
+            let outcome = match names::parse(&name) {
+                Some(names::FileName::Manifest) => Manifest::load(&*self.storage).map(|_| ()),
+                Some(names::FileName::Part(number)) => part_file::verify_part(&*self.storage, number),
+                Some(names::FileName::Log(_)) => log::replay(&*self.storage, &name, |_, payload| {
+                    crate::operation::Operation::decode(payload).map(|_| ()).map_err(|detail| {
+                        crate::error::Error::damaged(self.storage.root().join(&name), detail)
+                    })
+                })
+                .map(|_| ()),
+                Some(names::FileName::Deletes { part, number }) => {
+                    deletes::read(&*self.storage, part, number).map(|_| ())
+                }
+                Some(names::FileName::Lock | names::FileName::Temporary) | None => continue,
+            };
+            report.files += 1;
+            report.byte_len += byte_len;
+            if let Err(error) = outcome {
+                report.damaged.push(error.to_string());
+            }
+        }
+        Ok(report)
+    }
+
+    pub(crate) fn compact(&self) -> Result<CompactReceipt> {
+        let before = self.files()?;
+        let removed_videos = {
+            let snapshot = self.snapshot.read().clone();
+            snapshot.parts.iter().map(|part| u64::from(part.part.table().video_count() - part.videos.count())).sum()
+        };
+        self.checkpoint(Scope::Everything)?;
+        let after = self.files()?;
+        Ok(CompactReceipt {
+            removed_videos,
+            removed_files: before.keys().filter(|name| !after.contains_key(*name)).cloned().collect(),
+            byte_len_before: before.values().sum(),
+            byte_len_after: after.values().sum(),
+            snapshot: self.snapshot.read().number,
+        })
+    }
+
+    /// Every file of the library with its length.
+    fn files(&self) -> Result<BTreeMap<String, u64>> {
+        let mut files = BTreeMap::new();
+        for name in names::all(&*self.storage)? {
+            if let Ok(byte_len) = self.storage.len(&name) {
+                files.insert(name, byte_len);
+            }
+        }
+        Ok(files)
+    }
+}

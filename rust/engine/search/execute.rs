@@ -1,0 +1,355 @@
+//! Runs a query: candidates, completion, fusion, moments, order, page, counts.
+//!
+//! Exact: the hits, their scores, their order and the counts are those of scoring every segment. Where evidence below a
+//! confidence can't reach the least score, the codes leave it out; where it can (a query that any video answers), the
+//! best videos are found by a bound that falls until the page is full, and the rest is counted without being scored.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use rayon::prelude::*;
+
+use super::ask::Ask;
+use super::cursor::Cursor;
+use super::evidence::{self, Ranks, WordMatches};
+use super::fuse::Fusion;
+use super::hit::{Hit, HitMoment, Relation, SearchResult, Snippet, Timing};
+use super::moments::{Match, MomentRules, best_score, find_moments};
+use super::page::{Position, compare_hits, cut_page};
+use super::query::{Facets, Query};
+use crate::catalog::channel::Channel;
+use crate::catalog::facets::FacetCounts;
+use crate::catalog::row_set::RowSet;
+use crate::catalog::video::VideoId;
+use crate::error::{Error, Result};
+use crate::part::LivePart;
+use crate::snapshot::Snapshot;
+use crate::text::snippet::snippet;
+
+/// Up to so many rows every video is scored: it costs less than finding out which could be left out.
+const EXHAUSTIVE_ROWS: u64 = 20_000;
+/// Longest text of a match, in characters.
+const SNIPPET_CHARS: usize = 240;
+
+/// A video with its score.
+struct Scored {
+    part: usize,
+    video: u32,
+    id: VideoId,
+    score: f32,
+}
+
+/// The snapshot that a query's cursor names; none without a cursor.
+pub(crate) fn cursor_snapshot(query: &Query, secret: &[u8; 32]) -> Result<Option<u64>> {
+    match &query.cursor {
+        None => Ok(None),
+        Some(text) => {
+            query.validate()?;
+            Ok(Some(Cursor::decode(text, secret, &query.digest()?)?.snapshot))
+        }
+    }
+}
+
+/// Answers a query from one snapshot.
+pub(crate) fn search(snapshot: &Snapshot, query: &Query, secret: &[u8; 32]) -> Result<SearchResult> {
+    let begun = Instant::now();
+    let ask = Ask::new(snapshot, query)?;
+    let digest = query.digest()?;
+    let position = match &query.cursor {
+        Some(text) => Some(Cursor::decode(text, secret, &digest)?.position),
+        None => None,
+    };
+    let run = Run::new(snapshot, ask, query)?;
+    let limit = query.limit as usize;
+    let (hits, returned) = run.rank(position.as_ref(), limit)?;
+    let (range, next) = cut_page(&hits, |hit| (hit.score, &hit.id), position.as_ref(), limit);
+    let page = hits.get(range).unwrap_or_default();
+    let total = returned.iter().map(|videos| u64::from(videos.count())).sum();
+    let cursor = Cursor { snapshot: snapshot.number, digest, position: Position::Offset(0) };
+    Ok(SearchResult {
+        hits: page.par_iter().map(|hit| run.tell(hit)).collect::<Result<_>>()?,
+        total,
+        total_relation: Relation::Exact,
+        facets: run.count_facets(&returned)?,
+        next_cursor: next.map(|position| Cursor { position, ..cursor }.encode(secret)),
+        snapshot: snapshot.number,
+        timing: Timing { seconds: begun.elapsed().as_secs_f64() },
+    })
+}
+
+/// One query under way.
+struct Run<'a> {
+    snapshot: &'a Snapshot,
+    query: &'a Query,
+    ask: Ask,
+    words: Vec<WordMatches>,
+    /// For reciprocal rank fusion: the rank of each piece of evidence, by channel.
+    ranks: Option<BTreeMap<Channel, Ranks>>,
+}
+
+impl<'a> Run<'a> {
+    fn new(snapshot: &'a Snapshot, ask: Ask, query: &'a Query) -> Result<Self> {
+        let words = snapshot
+            .parts
+            .par_iter()
+            .zip(&ask.allowed)
+            .map(|(part, allowed)| WordMatches::find(&ask, &part.part, &allowed.rows))
+            .collect::<Result<_>>()?;
+        let mut run = Self { snapshot, query, ask, words, ranks: None };
+        if query.fusion == Fusion::ReciprocalRank {
+            run.ranks = Some(run.rank_evidence()?);
+        }
+        Ok(run)
+    }
+
+    /// Hits in order, at least those up to the end of the page, and for each part the videos that the query returns.
+    fn rank(&self, position: Option<&Position>, limit: usize) -> Result<(Vec<Scored>, Vec<RowSet>)> {
+        let least = self.ask.fuser.required_confidence(self.ask.min_score);
+        let everything = self.allowed_videos();
+        let rows: u64 = self.snapshot.parts.iter().map(|part| u64::from(part.rows.count())).sum();
+        let is_small = rows <= EXHAUSTIVE_ROWS;
+        if is_small || self.query.fusion == Fusion::ReciprocalRank {
+            return self.rank_exactly(&everything, self.ask.min_score);
+        }
+        if least > 0.0 || self.evidence_has_floor() {
+            return self.rank_exactly(&self.candidates(least)?, self.ask.min_score);
+        }
+        self.rank_top(position, limit)
+    }
+
+    /// Scores all of `videos` and keeps those that reach `min_score`.
+    fn rank_exactly(&self, videos: &[RowSet], min_score: f32) -> Result<(Vec<Scored>, Vec<RowSet>)> {
+        let places: Vec<(usize, u32)> = videos
+            .iter()
+            .enumerate()
+            .flat_map(|(part, videos)| videos.iter().map(move |video| (part, video)))
+            .collect();
+        let mut hits: Vec<Scored> = places
+            .into_par_iter()
+            .with_min_len(16)
+            .map(|(part, video)| self.score(part, video))
+            .filter(|scored| scored.as_ref().map_or(true, |hit| hit.score > 0.0 && hit.score >= min_score))
+            .collect::<Result<_>>()?;
+        hits.par_sort_unstable_by(|a, b| compare_hits((a.score, &a.id), (b.score, &b.id)));
+        let mut returned = self.no_videos();
+        for hit in &hits {
+            if let Some(videos) = returned.get_mut(hit.part) {
+                videos.insert(hit.video);
+            }
+        }
+        Ok((hits, returned))
+    }
+
+    /// Finds the page without scoring every video: takes the best rows of each channel, scores their videos, and then
+    /// every further video that could reach the page's last score.
+    fn rank_top(&self, position: Option<&Position>, limit: usize) -> Result<(Vec<Scored>, Vec<RowSet>)> {
+        let returned = self.videos_with_evidence()?;
+        let total: usize = returned.iter().map(|videos| videos.count() as usize).sum();
+        let mut probes = 4 * limit + 64;
+        loop {
+            if probes >= total {
+                let (hits, _) = self.rank_exactly(&returned, self.ask.min_score)?;
+                return Ok((hits, returned));
+            }
+            let (probed, _) = self.rank_exactly(&self.probe(probes)?, 0.0)?;
+            let (range, _) = cut_page(&probed, |hit| (hit.score, &hit.id), position, limit);
+            if range.len() == limit
+                && let Some(last) = probed.get(range.end - 1)
+            {
+                let needed = self.ask.fuser.required_confidence(last.score);
+                if needed > 0.0 {
+                    let (mut hits, _) = self.rank_exactly(&self.candidates(needed)?, 0.0)?;
+                    let (range, next) = cut_page(&hits, |hit| (hit.score, &hit.id), position, limit);
+                    if next.is_none() && range.end < total {
+                        // The page ends where the scored hits do, but others follow; one more must be known.
+                        probes *= 4;
+                        continue;
+                    }
+                    hits.truncate(range.end + 1);
+                    return Ok((hits, returned));
+                }
+            }
+            probes *= 4;
+        }
+    }
+
+    /// The videos of the best rows on each channel.
+    fn probe(&self, count: usize) -> Result<Vec<RowSet>> {
+        self.by_part(|index, part| {
+            let table = part.part.table();
+            let mut videos = RowSet::empty(table.video_count());
+            let (Some(allowed), Some(words)) = (self.ask.allowed.get(index), self.words.get(index)) else {
+                return Ok(videos);
+            };
+            for channel in &self.ask.channels {
+                if let (Some(query), Some(column)) = (&channel.vector, part.part.vectors(channel.channel)) {
+                    for (row, _) in column.top_k(query, count, Some(&allowed.rows))? {
+                        videos.insert(table.video_of(row)?);
+                    }
+                }
+                let mut best: Vec<(u32, f32)> = words.on(channel.channel).to_vec();
+                best.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+                for (row, _) in best.into_iter().take(count) {
+                    videos.insert(table.video_of(row)?);
+                }
+            }
+            Ok(videos)
+        })
+    }
+
+    fn candidates(&self, confidence: f32) -> Result<Vec<RowSet>> {
+        self.by_part(|index, part| match (self.ask.allowed.get(index), self.words.get(index)) {
+            (Some(allowed), Some(words)) => {
+                evidence::candidates(&self.ask, &part.part, &allowed.rows, words, confidence)
+            }
+            _ => Ok(RowSet::empty(part.part.table().video_count())),
+        })
+    }
+
+    /// Where every channel's evidence starts above some raw score, the codes find all evidence.
+    fn evidence_has_floor(&self) -> bool {
+        self.ask.channels.iter().all(|channel| {
+            let least = channel.calibration.least();
+            channel.vector.is_none()
+                || channel.calibration.cosine_floor(least, channel.kinds()) > f32::NEG_INFINITY
+        })
+    }
+
+    /// The allowed videos that have a vector or matching words on some channel.
+    fn videos_with_evidence(&self) -> Result<Vec<RowSet>> {
+        self.by_part(|index, part| {
+            let table = part.part.table();
+            let mut videos = RowSet::empty(table.video_count());
+            let (Some(allowed), Some(words)) = (self.ask.allowed.get(index), self.words.get(index)) else {
+                return Ok(videos);
+            };
+            for channel in &self.ask.channels {
+                if channel.vector.is_some()
+                    && let Some(column) = part.part.vectors(channel.channel)
+                {
+                    let rows = column.rows()?;
+                    for video in allowed.videos.iter() {
+                        if !videos.contains(video) && rows.any_within(table.rows(video)?) {
+                            videos.insert(video);
+                        }
+                    }
+                }
+                for (row, _) in words.on(channel.channel) {
+                    videos.insert(table.video_of(*row)?);
+                }
+            }
+            Ok(videos)
+        })
+    }
+
+    fn score(&self, part: usize, video: u32) -> Result<Scored> {
+        let live = self.part(part)?;
+        let matches = self.matches(part, video)?;
+        let score = best_score(&matches, &self.ask.fuser);
+        Ok(Scored { part, video, id: live.part.table().id(video)?, score })
+    }
+
+    fn matches(&self, part: usize, video: u32) -> Result<Vec<Match>> {
+        let live = self.part(part)?;
+        let words = self.words.get(part).ok_or_else(|| no_part(part))?;
+        let mut matches = evidence::of_video(&self.ask, &live.part, words, video)?;
+        if let Some(ranks) = &self.ranks {
+            for found in &mut matches {
+                found.rank = ranks.get(&found.channel).and_then(|ranks| ranks.get(&(part, found.row))).copied();
+            }
+        }
+        Ok(matches)
+    }
+
+    /// The hit as it is returned: with its moments and what they say.
+    fn tell(&self, hit: &Scored) -> Result<Hit> {
+        let live = self.part(hit.part)?;
+        let matches = self.matches(hit.part, hit.video)?;
+        let shots = evidence::shots(&live.part, hit.video)?;
+        let rules = MomentRules::default();
+        let mut moments = find_moments(&matches, &shots, &self.ask.fuser, &rules, self.ask.min_score);
+        moments.truncate(self.query.moments_per_hit as usize);
+        let moments = moments
+            .into_iter()
+            .map(|moment| {
+                HitMoment::new(moment, |scored| self.describe(live, scored.evidence.row, scored.evidence.channel))
+            })
+            .collect::<Result<_>>()?;
+        Ok(Hit { video: live.part.table().video(hit.video)?, score: hit.score, moments })
+    }
+
+    fn describe(&self, live: &LivePart, row: u32, channel: Channel) -> Result<Option<Snippet>> {
+        let Some(shown) = live.part.shown(row, channel)? else { return Ok(None) };
+        let words = self.ask.channels.iter().find(|ask| ask.channel == channel).and_then(|ask| ask.words.as_ref());
+        Ok(Some(match words {
+            Some(words) => {
+                let cut = snippet(&words.query, &shown, SNIPPET_CHARS);
+                Snippet::from_byte_ranges(cut.text, &cut.highlights)
+            }
+            None => Snippet { text: shown, highlights: Vec::new() },
+        }))
+    }
+
+    fn count_facets(&self, returned: &[RowSet]) -> Result<FacetCounts> {
+        let mut counts = match &self.query.facets {
+            Facets::Off => return Ok(FacetCounts::default()),
+            Facets::All => FacetCounts::all(),
+            Facets::Named(names) => FacetCounts::named(names)?,
+        };
+        for (part, videos) in self.snapshot.parts.iter().zip(returned) {
+            counts.count(part.part.table(), videos)?;
+        }
+        Ok(counts)
+    }
+
+    /// Ranks all evidence of each channel, before any filter: a rank must not depend on what else is asked.
+    fn rank_evidence(&self) -> Result<BTreeMap<Channel, Ranks>> {
+        let mut all: BTreeMap<Channel, Vec<(f32, usize, u32)>> = BTreeMap::new();
+        for (index, live) in self.snapshot.parts.iter().enumerate() {
+            let words = WordMatches::find(&self.ask, &live.part, &live.rows)?;
+            let found: Vec<Vec<Match>> = live
+                .videos
+                .iter()
+                .collect::<Vec<_>>()
+                .into_par_iter()
+                .map(|video| evidence::of_video(&self.ask, &live.part, &words, video))
+                .collect::<Result<_>>()?;
+            for one in found.into_iter().flatten() {
+                all.entry(one.channel).or_default().push((one.confidence, index, one.row));
+            }
+        }
+        let ranked = all.into_iter().map(|(channel, mut evidence)| {
+            evidence.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
+            let mut ranks = Ranks::new();
+            let (mut rank, mut before) = (0_u32, f32::INFINITY);
+            for (place, (confidence, part, row)) in (1_u32..).zip(evidence) {
+                if confidence < before {
+                    (rank, before) = (place, confidence);
+                }
+                ranks.insert((part, row), rank);
+            }
+            (channel, ranks)
+        });
+        Ok(ranked.collect())
+    }
+
+    fn allowed_videos(&self) -> Vec<RowSet> {
+        self.ask.allowed.iter().map(|allowed| allowed.videos.clone()).collect()
+    }
+
+    fn no_videos(&self) -> Vec<RowSet> {
+        self.ask.allowed.iter().map(|allowed| RowSet::empty(allowed.videos.universe())).collect()
+    }
+
+    fn by_part(&self, find: impl Fn(usize, &LivePart) -> Result<RowSet> + Sync) -> Result<Vec<RowSet>> {
+        self.snapshot.parts.par_iter().enumerate().map(|(index, part)| find(index, part)).collect()
+    }
+
+    fn part(&self, index: usize) -> Result<&LivePart> {
+        self.snapshot.parts.get(index).ok_or_else(|| no_part(index))
+    }
+}
+
+fn no_part(index: usize) -> Error {
+    Error::Internal { detail: format!("no part {index}") }
+}

@@ -1,0 +1,304 @@
+//! Turns the evidence of several channels at one instant into one score.
+//!
+//! Confidences share one scale (see `calibrate`), so they may be combined. A fused score lies in [0, 1], depends only on
+//! the confidences and the query's weights, and never falls when a confidence rises. Every fusion also says what each
+//! channel contributed; the contributions are not negative and add up to the score.
+//!
+//! Weights are relative: the greatest becomes 1. So `{frame: 2, speech: 1}` and `{frame: 1, speech: 0.5}` are the same
+//! query, and a single channel's weight changes nothing. A weight of 0 takes the channel out.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::calibrate::smallest_reaching;
+use crate::catalog::channel::Channel;
+use crate::error::{Error, Result};
+
+/// One number a channel, by `Channel::index`; 0 where the channel has no evidence.
+pub type PerChannel = [f32; Channel::ALL.len()];
+
+/// How fast the worth of a rank falls (Cormack et al. 2009, "Reciprocal rank fusion").
+const RANK_OFFSET: f64 = 60.0;
+
+/// How the confidences of channels become one score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fusion {
+    /// Noisy-or, `1 - Π (1 - weight * confidence)`: channels are independent witnesses, one sure one is enough.
+    #[default]
+    Probabilistic,
+    /// `Σ weight * confidence / Σ weight` over the requested channels: what is silent on a channel loses by it
+    /// (Bruch et al. 2022, "An analysis of fusion functions for hybrid retrieval").
+    WeightedSum,
+    /// The greatest `weight * confidence`.
+    Max,
+    /// `Σ weight * 61 / (60 + rank) / Σ weight`, with the rank of a segment among all evidence of its channel in the
+    /// snapshot, before any filter, equal confidences sharing the better rank: so a score depends on snapshot and query
+    /// alone, and being first everywhere scores 1.
+    #[serde(rename = "rrf")]
+    ReciprocalRank,
+}
+
+/// The weight of each requested channel, the greatest 1; 0 for those that were not asked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Weights {
+    by_channel: PerChannel,
+}
+
+/// A fusion with its weights: all that a score needs besides the evidence.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Fuser {
+    fusion: Fusion,
+    weights: Weights,
+}
+
+impl Weights {
+    /// Weights of `channels`, 1 where `given` has none. `given` must be finite, not negative, not zero for all, and
+    /// name requested channels only.
+    pub fn new(channels: &[Channel], given: &BTreeMap<Channel, f32>) -> Result<Self> {
+        let wrong = |detail: String| Err(Error::InvalidQuery { detail });
+        let mut by_channel = PerChannel::default();
+        for channel in channels {
+            by_channel[channel.index()] = 1.0;
+        }
+        for (channel, &weight) in given {
+            if !channels.contains(channel) {
+                return wrong(format!("weights: channel {} is not among the requested channels", channel.name()));
+            }
+            if !(weight.is_finite() && weight >= 0.0) {
+                return wrong(format!("weights: {} has {weight}, expected a number not below 0", channel.name()));
+            }
+            by_channel[channel.index()] = weight;
+        }
+        let greatest = by_channel.iter().copied().fold(0.0, f32::max);
+        if greatest <= 0.0 {
+            return wrong("weights: at least one channel needs a weight above 0".to_owned());
+        }
+        // Divided, not multiplied by the inverse, which overflows for the smallest numbers.
+        Ok(Self { by_channel: by_channel.map(|weight| weight / greatest) })
+    }
+
+    /// The channel's weight in [0, 1].
+    #[must_use]
+    pub fn get(&self, channel: Channel) -> f32 {
+        self.by_channel[channel.index()]
+    }
+
+    fn sum(&self) -> f64 {
+        self.by_channel.iter().copied().map(f64::from).sum()
+    }
+}
+
+impl Fuser {
+    /// Scores by `fusion` under `weights`.
+    #[must_use]
+    pub fn new(fusion: Fusion, weights: Weights) -> Self {
+        Self { fusion, weights }
+    }
+
+    /// The fusion.
+    #[must_use]
+    pub fn fusion(&self) -> Fusion {
+        self.fusion
+    }
+
+    /// The weights.
+    #[must_use]
+    pub fn weights(&self) -> Weights {
+        self.weights
+    }
+
+    /// What fusion takes in for a segment: its confidence, or for reciprocal ranks the worth of its rank (1 is the
+    /// best); 0 is no evidence. Never above 1.
+    #[must_use]
+    pub fn strength(&self, confidence: f32, rank: Option<u32>) -> f32 {
+        if confidence.is_nan() || confidence <= 0.0 {
+            return 0.0;
+        }
+        match (self.fusion, rank) {
+            (Fusion::ReciprocalRank, Some(rank)) => ((RANK_OFFSET + 1.0) / (RANK_OFFSET + f64::from(rank.max(1)))) as f32,
+            (Fusion::ReciprocalRank, None) => 0.0,
+            (Fusion::Probabilistic | Fusion::WeightedSum | Fusion::Max, _) => confidence.min(1.0),
+        }
+    }
+
+    /// The score of one instant from the strengths of its channels.
+    #[must_use]
+    pub fn score(&self, strengths: &PerChannel) -> f32 {
+        let worth = self.worth(strengths);
+        let score = match self.fusion {
+            Fusion::Probabilistic => 1.0 - worth.iter().map(|worth| 1.0 - worth).product::<f64>(),
+            Fusion::WeightedSum | Fusion::ReciprocalRank => worth.iter().sum::<f64>() / self.weights.sum(),
+            Fusion::Max => worth.iter().copied().fold(0.0, f64::max),
+        };
+        score.clamp(0.0, 1.0) as f32
+    }
+
+    /// What each channel contributed to `score(strengths)`.
+    ///
+    /// Noisy-or is a sum of `-ln (1 - weight * confidence)` under a logarithm, so its score is shared in proportion to
+    /// those. Under `Max` the winner takes all, the first of equal ones. The greatest contribution takes what rounding
+    /// left over, so that none turns negative.
+    #[must_use]
+    pub fn contributions(&self, strengths: &PerChannel) -> PerChannel {
+        let worth = self.worth(strengths);
+        let shares = match self.fusion {
+            // A certain channel has an infinite logarithm; the bound keeps shares finite and in order.
+            Fusion::Probabilistic => worth.map(|worth| -(-worth.min(1.0 - 1e-12)).ln_1p()),
+            Fusion::WeightedSum | Fusion::ReciprocalRank => worth,
+            Fusion::Max => {
+                let winner = greatest(&worth);
+                let mut shares = [0.0; Channel::ALL.len()];
+                shares[winner] = worth[winner];
+                shares
+            }
+        };
+        let (score, total) = (self.score(strengths), shares.iter().sum::<f64>());
+        if total <= 0.0 {
+            return PerChannel::default();
+        }
+        let mut contributions = shares.map(|share| (f64::from(score) * share / total) as f32);
+        let sum: f64 = contributions.iter().copied().map(f64::from).sum();
+        let rest = &mut contributions[greatest(&shares)];
+        *rest = (f64::from(*rest) + f64::from(score) - sum) as f32;
+        contributions
+    }
+
+    /// A confidence without which no fused score reaches `score`: where every channel stays below it, the fused score
+    /// stays below `score`. Minus infinity where that excludes nothing (always for reciprocal ranks, whose scores don't
+    /// follow from confidences); infinity where even certainty is not enough.
+    #[must_use]
+    pub fn required_confidence(&self, score: f32) -> f32 {
+        if self.fusion == Fusion::ReciprocalRank {
+            return f32::NEG_INFINITY;
+        }
+        smallest_reaching(0.0, 1.0, score, |confidence| self.score(&[confidence; Channel::ALL.len()]))
+    }
+
+    fn worth(&self, strengths: &PerChannel) -> [f64; Channel::ALL.len()] {
+        std::array::from_fn(|index| f64::from(self.weights.by_channel[index]) * f64::from(strengths[index]))
+    }
+}
+
+/// The index of the greatest number, the first of equal ones.
+fn greatest(numbers: &[f64; Channel::ALL.len()]) -> usize {
+    (1..numbers.len()).fold(0, |best, index| if numbers[index] > numbers[best] { index } else { best })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fuser(fusion: Fusion, weights: &[(Channel, f32)]) -> Result<Fuser> {
+        let channels: Vec<_> = weights.iter().map(|&(channel, _)| channel).collect();
+        Ok(Fuser::new(fusion, Weights::new(&channels, &weights.iter().copied().collect())?))
+    }
+
+    fn fusers() -> impl Strategy<Value = Fuser> {
+        let fusion = prop_oneof![
+            Just(Fusion::Probabilistic),
+            Just(Fusion::WeightedSum),
+            Just(Fusion::Max),
+            Just(Fusion::ReciprocalRank),
+        ];
+        let weights = [0.0f32..5.0, 0.0f32..5.0, 0.0f32..5.0, 0.0f32..5.0, 0.1f32..5.0];
+        (fusion, weights).prop_filter_map("all weights are zero", |(fusion, weights)| {
+            fuser(fusion, &Channel::ALL.into_iter().zip(weights).collect::<Vec<_>>()).ok()
+        })
+    }
+
+    fn strengths() -> impl Strategy<Value = PerChannel> {
+        proptest::array::uniform5(prop_oneof![Just(0.0f32), Just(1.0f32), 0.0f32..=1.0])
+    }
+
+    #[test]
+    fn fusions_follow_their_formulas() -> Result<()> {
+        let strengths = [0.5, 0.0, 0.0, 0.8, 0.0];
+        let weights = [(Channel::Frame, 2.0), (Channel::Speech, 1.0), (Channel::Screen, 1.0)];
+        for (fusion, expected) in [
+            (Fusion::Probabilistic, 1.0 - 0.5 * 0.6),
+            (Fusion::WeightedSum, (0.5 + 0.4) / 2.0),
+            (Fusion::Max, 0.5),
+        ] {
+            let score = fuser(fusion, &weights)?.score(&strengths);
+            assert!((score - expected).abs() < 1e-6, "{fusion:?}: {score}");
+        }
+        let ranked = fuser(Fusion::ReciprocalRank, &weights)?;
+        assert_eq!(ranked.strength(0.2, Some(1)), 1.0);
+        assert!((ranked.strength(0.2, Some(62)) - 0.5).abs() < 1e-6);
+        assert_eq!(ranked.strength(0.2, None), 0.0);
+        Ok(())
+    }
+
+    #[test]
+    fn weights_are_relative() -> Result<()> {
+        let weights = Weights::new(&[Channel::Frame, Channel::Speech], &[(Channel::Frame, 4.0)].into())?;
+        assert_eq!((weights.get(Channel::Frame), weights.get(Channel::Speech)), (1.0, 0.25));
+        assert_eq!(weights.get(Channel::Sound), 0.0);
+        Ok(())
+    }
+
+    #[test]
+    fn weights_without_meaning_are_refused() {
+        for (given, word) in [
+            ([(Channel::Frame, -1.0)], "frame"),
+            ([(Channel::Frame, f32::NAN)], "frame"),
+            ([(Channel::Frame, 0.0)], "above 0"),
+            ([(Channel::Speech, 1.0)], "speech"),
+        ] {
+            let got = Weights::new(&[Channel::Frame], &given.into());
+            assert!(matches!(got, Err(Error::InvalidQuery { detail }) if detail.contains(word)));
+        }
+    }
+
+    #[test]
+    fn fusions_are_named_as_users_write_them() -> Result<(), serde_json::Error> {
+        assert_eq!(serde_json::from_str::<Fusion>("\"weighted_sum\"")?, Fusion::WeightedSum);
+        assert_eq!(serde_json::to_string(&Fusion::ReciprocalRank)?, "\"rrf\"");
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn contributions_add_up_to_the_score(fuser in fusers(), strengths in strengths()) {
+            let (score, parts) = (fuser.score(&strengths), fuser.contributions(&strengths));
+            let sum: f64 = parts.iter().copied().map(f64::from).sum();
+            prop_assert!((sum - f64::from(score)).abs() < 1e-6, "{sum} {score}");
+            for (part, strength) in parts.into_iter().zip(strengths) {
+                prop_assert!(part >= 0.0 && (strength > 0.0 || part == 0.0));
+            }
+        }
+
+        #[test]
+        fn a_score_never_falls_when_a_channel_rises(fuser in fusers(), strengths in strengths(), index in 0usize..5) {
+            let mut raised = strengths;
+            raised[index] = f32::midpoint(raised[index], 1.0);
+            prop_assert!(fuser.score(&raised) >= fuser.score(&strengths));
+            prop_assert!((0.0..=1.0).contains(&fuser.score(&strengths)));
+        }
+
+        #[test]
+        fn without_the_required_confidence_the_score_is_out_of_reach(
+            fuser in fusers(), strengths in strengths(), asked in 0.0f32..=1.0,
+        ) {
+            let got = fuser.score(&strengths);
+            let strongest = strengths.into_iter().fold(0.0, f32::max);
+            for score in [asked, got] {
+                if got >= score {
+                    prop_assert!(strongest >= fuser.required_confidence(score));
+                }
+            }
+        }
+
+        #[test]
+        fn the_required_confidence_is_tight(fuser in fusers(), score in 0.01f32..0.99) {
+            let required = fuser.required_confidence(score);
+            if required.is_finite() {
+                prop_assert!(fuser.score(&[(required + 1e-5).min(1.0); 5]) >= score);
+            }
+        }
+    }
+}

@@ -1,0 +1,419 @@
+//! From the matches of one video to its moments.
+//!
+//! Every timed match proposes a moment: itself and the strongest match of every other channel at its centre (see
+//! `timeline`). Its score is the fusion of their strengths. Then, each rule for its reason:
+//!
+//! - *Where it is.* The union of those matches whose contribution is not negligible, without those that are much longer
+//!   than the shortest of them: a sentence in a long take is found at the sentence, a word in a short shot at the shot.
+//!   A span shorter than the shot it lies in widens to the shot by the same measure. The peak is the centre of the time
+//!   that all matches share.
+//! - *What is new.* A proposal is dropped where better ones already rest on all of its notable matches, or where its
+//!   span is nearly a better one's. So a long match is not told again with every weak one beside it.
+//! - *What is one.* Touching moments on the same channels become one only when both stand out from the video nearly as
+//!   far as each other. Adjacent shots always touch, so being weak alike, or alike throughout a video, joins nothing.
+//!   Score, peak and contributions are those of the best part.
+//! - *What is worth telling.* Moments below `keep_ratio` of the best are left out, also when only the video's metadata,
+//!   which speaks of no time, lifts them.
+//!
+//! Scores depend on the given matches alone, the best moment's only on the strongest of them. Joining compares with the
+//! median moment, so give all evidence of the video, not the best few. The result doesn't depend on the order of the
+//! input; time is n log n.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::fuse::{Fuser, PerChannel};
+use super::suppress::Kept;
+use super::timeline::{Timeline, Together, center, holds, is_timed};
+use crate::catalog::channel::Channel;
+use crate::catalog::video::Span;
+use crate::error::{Error, Result};
+
+/// Evidence of one segment on one channel.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Match {
+    /// The segment's row, by which the caller finds it again; with the channel unique within a video.
+    pub row: u32,
+    /// The kind of evidence.
+    pub channel: Channel,
+    /// When, in seconds; for metadata the whole video.
+    pub span: Span,
+    /// Calibrated, above 0 and at most 1; others are ignored.
+    pub confidence: f32,
+    /// For reciprocal rank fusion: 1 + the number of segments with a higher confidence on this channel.
+    pub rank: Option<u32>,
+    /// The raw cosine.
+    pub cosine: Option<f32>,
+    /// The raw BM25 score.
+    pub lexical: Option<f32>,
+    /// The BM25 score over the query's ideal one.
+    pub lexical_ratio: Option<f32>,
+}
+
+/// A match with its part in a moment's score.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ScoredMatch {
+    /// The evidence.
+    pub evidence: Match,
+    /// The channel's weight.
+    pub weight: f32,
+    /// Its part of the score; 0 for a match of a part that was joined to the best one.
+    pub contribution: f32,
+}
+
+/// A span of time with the evidence for it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Moment {
+    /// When, in seconds.
+    pub span: Span,
+    /// The instant that most speaks for, within the span.
+    pub peak_seconds: f64,
+    /// In (0, 1].
+    pub score: f32,
+    /// The contributing matches by channel, then those of joined parts by time. Contributions add up to the score.
+    pub matches: Vec<ScoredMatch>,
+}
+
+/// The measures of the rules.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MomentRules {
+    /// Moments with at most this between them touch; one sampling step.
+    pub gap_seconds: f64,
+    /// A match is notable from this part of the greatest contribution of a timed match.
+    pub notable_ratio: f32,
+    /// A match stretches a moment only up to this many times the shortest notable match, …
+    pub stretch_factor: f64,
+    /// … or up to this length if that is more.
+    pub stretch_seconds: f64,
+    /// Intersection over union from which two spans are one; 0.5 to 1.
+    pub same_iou: f64,
+    /// Touching moments join where the weaker stands out from the median by this part of what the stronger does; above
+    /// 1 joins none.
+    pub join_ratio: f32,
+    /// The longest moment that joining makes.
+    pub join_seconds: f64,
+    /// Moments below this part of the video's best are left out.
+    pub keep_ratio: f32,
+}
+
+impl Default for MomentRules {
+    fn default() -> Self {
+        Self {
+            gap_seconds: 1.0,
+            notable_ratio: 0.15,
+            stretch_factor: 2.0,
+            stretch_seconds: 6.0,
+            same_iou: 0.7,
+            join_ratio: 0.9,
+            join_seconds: 60.0,
+            keep_ratio: 0.5,
+        }
+    }
+}
+
+impl MomentRules {
+    /// Checks measures that come from a caller.
+    pub fn validate(&self) -> Result<()> {
+        let valid = [
+            ("gap_seconds", self.gap_seconds, 0.0..=3600.0),
+            ("notable_ratio", self.notable_ratio.into(), 0.0..=1.0),
+            ("stretch_factor", self.stretch_factor, 1.0..=1e6),
+            ("stretch_seconds", self.stretch_seconds, 0.0..=1e6),
+            ("same_iou", self.same_iou, 0.5..=1.0),
+            ("join_ratio", self.join_ratio.into(), 0.0..=2.0),
+            ("join_seconds", self.join_seconds, 0.0..=1e6),
+            ("keep_ratio", self.keep_ratio.into(), 0.0..=1.0),
+        ];
+        match valid.into_iter().find(|(_, value, range)| !range.contains(value)) {
+            None => Ok(()),
+            Some((name, value, range)) => Err(Error::InvalidQuery {
+                detail: format!("moments: {name} is {value}, expected {} to {}", range.start(), range.end()),
+            }),
+        }
+    }
+
+    fn may_stretch(&self, from: f64, to: f64) -> bool {
+        to <= self.stretch_seconds.max(self.stretch_factor * from)
+    }
+}
+
+/// A proposed moment.
+#[derive(Debug, Clone)]
+struct Proposal {
+    together: Together,
+    contributions: PerChannel,
+    /// Bit set of the channels with notable matches.
+    notable: u8,
+    span: Span,
+    peak_seconds: f64,
+    score: f32,
+    /// What the score would be without the metadata.
+    timed_score: f32,
+    /// The matches of parts that were joined to it.
+    support: Vec<u32>,
+}
+
+/// The score of the video's best moment: what `find_moments` gives its first one; 0 where there is no evidence.
+#[must_use]
+pub fn best_score(matches: &[Match], fuser: &Fuser) -> f32 {
+    let timeline = Timeline::new(matches, |one| strength(one, fuser));
+    timeline.together().iter().map(|together| fuser.score(&timeline.strengths(together))).fold(0.0, f32::max)
+}
+
+/// The moments of one video, best first: by score, then by the score of what happens in them alone, then by start.
+///
+/// `matches` is all evidence of the video, in any order. `shots` are the spans of its shots ordered by start, where they
+/// are known, whether they match or not. None of the moments scores below `min_score`.
+#[must_use]
+pub fn find_moments(
+    matches: &[Match],
+    shots: &[Span],
+    fuser: &Fuser,
+    rules: &MomentRules,
+    min_score: f32,
+) -> Vec<Moment> {
+    let timeline = Timeline::new(matches, |one| strength(one, fuser));
+    let together = timeline.together();
+    let mut scores: Vec<f32> = together.iter().map(|one| fuser.score(&timeline.strengths(one))).collect();
+    let best = scores.iter().copied().fold(0.0, f32::max);
+    if best <= 0.0 || best < min_score {
+        return Vec::new();
+    }
+    let cutoff = min_score.max(rules.keep_ratio * best);
+    let mut proposals: Vec<Proposal> = together
+        .into_iter()
+        .zip(&scores)
+        .filter(|&(_, &score)| score >= cutoff && score > 0.0)
+        .map(|(together, &score)| propose(&timeline, together, score, shots, fuser, rules))
+        .collect();
+    proposals.sort_unstable_by(by_worth);
+    let timed_cutoff = rules.keep_ratio * proposals.first().map_or(0.0, |first| first.timed_score);
+    proposals.retain(|proposal| proposal.timed_score >= timed_cutoff);
+
+    let mut told = Told::new(rules.same_iou);
+    proposals.retain(|proposal| told.tell(proposal));
+    let median = scores.len().saturating_sub(1) / 2;
+    let background = *scores.select_nth_unstable_by(median, f32::total_cmp).1;
+    let mut moments = join(proposals, background, rules);
+    moments.sort_unstable_by(by_worth);
+    let mut kept = Kept::new(rules.same_iou);
+    moments.retain(|moment| kept.keep(moment.span));
+    moments.into_iter().map(|proposal| tell(&timeline, proposal, fuser)).collect()
+}
+
+fn strength(one: &Match, fuser: &Fuser) -> f32 {
+    if fuser.weights().get(one.channel) > 0.0 { fuser.strength(one.confidence, one.rank) } else { 0.0 }
+}
+
+/// Total for different moments, so that sorting is independent of the input's order.
+fn by_worth(one: &Proposal, other: &Proposal) -> Ordering {
+    (other.score.total_cmp(&one.score))
+        .then(other.timed_score.total_cmp(&one.timed_score))
+        .then(one.span.start.total_cmp(&other.span.start))
+        .then(one.span.end.total_cmp(&other.span.end))
+        .then(one.together.cmp(&other.together))
+}
+
+fn propose(
+    timeline: &Timeline,
+    together: Together,
+    score: f32,
+    shots: &[Span],
+    fuser: &Fuser,
+    rules: &MomentRules,
+) -> Proposal {
+    let strengths = timeline.strengths(&together);
+    let contributions = fuser.contributions(&strengths);
+    let mut without_metadata = strengths;
+    without_metadata[Channel::Metadata.index()] = 0.0;
+    let timed: Vec<(Channel, Span, f32)> = Channel::ALL
+        .into_iter()
+        .filter_map(|channel| Some((channel, timeline.get(together[channel.index()]?))))
+        .filter(|(_, one)| is_timed(one))
+        .map(|(channel, one)| (channel, one.span, contributions[channel.index()]))
+        .collect();
+    let greatest = timed.iter().map(|&(_, _, contribution)| contribution).fold(0.0, f32::max);
+    let notable: Vec<(Channel, Span)> = timed
+        .iter()
+        .filter(|(_, _, contribution)| *contribution >= rules.notable_ratio * greatest)
+        .map(|&(channel, span, _)| (channel, span))
+        .collect();
+    let shortest = notable.iter().map(|(_, span)| span.duration()).fold(f64::INFINITY, f64::min);
+    let (span, shared) = match timed.as_slice() {
+        // Only metadata: the moment is the video.
+        [] => {
+            let whole = together[Channel::Metadata.index()].map_or(Span { start: 0.0, end: 0.0 }, |position| {
+                timeline.get(position).span
+            });
+            (whole, whole)
+        }
+        [(_, first, _), others @ ..] => {
+            let shared = others.iter().fold(*first, |shared, (_, span, _)| Span {
+                start: shared.start.max(span.start),
+                end: shared.end.min(span.end),
+            });
+            let near = notable.iter().map(|&(_, span)| span).filter(|span| rules.may_stretch(shortest, span.duration()));
+            (widen(near.reduce(unite).unwrap_or(shared), center(shared), shots, rules), shared)
+        }
+    };
+    Proposal {
+        together,
+        contributions,
+        notable: notable.iter().fold(0, |set, (channel, _)| set | 1 << channel.index()),
+        span,
+        peak_seconds: center(shared),
+        score,
+        timed_score: fuser.score(&without_metadata),
+        support: Vec::new(),
+    }
+}
+
+/// The span united with the shot at its peak, where that is not much longer.
+fn widen(span: Span, peak_seconds: f64, shots: &[Span], rules: &MomentRules) -> Span {
+    let after = shots.partition_point(|shot| shot.start <= peak_seconds);
+    match shots[..after].last() {
+        Some(&shot) if holds(shot, peak_seconds) && rules.may_stretch(span.duration(), shot.duration()) => {
+            unite(span, shot)
+        }
+        _ => span,
+    }
+}
+
+fn unite(one: Span, other: Span) -> Span {
+    Span { start: one.start.min(other.start), end: one.end.max(other.end) }
+}
+
+/// What better moments already said.
+struct Told {
+    spans: Kept,
+    matches: HashSet<u32>,
+}
+
+impl Told {
+    fn new(iou: f64) -> Self {
+        Self { spans: Kept::new(iou), matches: HashSet::new() }
+    }
+
+    /// Whether the moment says something new; if so, takes note of it.
+    fn tell(&mut self, proposal: &Proposal) -> bool {
+        let notable = || {
+            let positions = proposal.together.iter().enumerate();
+            positions.filter(|(channel, _)| proposal.notable >> channel & 1 == 1).filter_map(|(_, position)| *position)
+        };
+        let is_old = proposal.notable != 0 && notable().all(|position| self.matches.contains(&position));
+        if is_old || !self.spans.keep(proposal.span) {
+            return false;
+        }
+        self.matches.extend(notable());
+        true
+    }
+}
+
+/// Joins runs of touching moments around the best of each, which come in order of worth.
+fn join(mut proposals: Vec<Proposal>, background: f32, rules: &MomentRules) -> Vec<Proposal> {
+    let mut by_start: Vec<usize> = (0..proposals.len()).collect();
+    by_start.sort_by(|&a, &b| {
+        let (a, b) = (proposals[a].span, proposals[b].span);
+        a.start.total_cmp(&b.start).then(a.end.total_cmp(&b.end))
+    });
+    let mut place = vec![0; proposals.len()];
+    for (at, &index) in by_start.iter().enumerate() {
+        place[index] = at;
+    }
+    let mut is_taken = vec![false; proposals.len()];
+    let mut joined = Vec::with_capacity(proposals.len());
+    for seed in 0..proposals.len() {
+        if std::mem::replace(&mut is_taken[seed], true) {
+            continue;
+        }
+        let mut run = proposals[seed].clone();
+        let excess = run.score - background;
+        for forward in [true, false] {
+            let mut at = place[seed];
+            loop {
+                let next = if forward { at.checked_add(1) } else { at.checked_sub(1) };
+                let Some((next, &index)) = next.and_then(|next| Some((next, by_start.get(next)?))) else { break };
+                let other = &proposals[index];
+                let union = unite(run.span, other.span);
+                let gap = union.duration() - run.span.duration() - other.span.duration();
+                let is_one = !is_taken[index]
+                    && excess > 0.0
+                    && other.score - background >= rules.join_ratio * excess
+                    && other.notable == run.notable
+                    && gap <= rules.gap_seconds
+                    && union.duration() <= rules.join_seconds;
+                if !is_one {
+                    break;
+                }
+                run.span = union;
+                run.support.extend(other.together.iter().flatten());
+                is_taken[index] = true;
+                at = next;
+            }
+        }
+        joined.push(run);
+    }
+    proposals.clear();
+    joined
+}
+
+fn tell(timeline: &Timeline, proposal: Proposal, fuser: &Fuser) -> Moment {
+    let scored = |position: u32, contribution: f32| {
+        let evidence = timeline.get(position).clone();
+        let weight = fuser.weights().get(evidence.channel);
+        ScoredMatch { evidence, weight, contribution }
+    };
+    let own = proposal.together.iter().zip(proposal.contributions);
+    let mut matches: Vec<_> =
+        own.filter_map(|(position, contribution)| Some(scored((*position)?, contribution))).collect();
+    let mut support = proposal.support;
+    support.sort_unstable();
+    support.dedup();
+    support.retain(|position| !proposal.together.contains(&Some(*position)));
+    matches.extend(support.into_iter().map(|position| scored(position, 0.0)));
+    Moment { span: proposal.span, peak_seconds: proposal.peak_seconds, score: proposal.score, matches }
+}
+
+#[cfg(test)]
+pub(super) mod samples {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Matches of one video of about 40 s on all channels, on a coarse grid so that ends and strengths often coincide.
+    pub(in super::super) fn matches(most: usize) -> impl Strategy<Value = Vec<Match>> {
+        let one = (0usize..5, 0u8..80, 0u8..40, 0u8..=10);
+        proptest::collection::vec(one, 0..most).prop_map(|given| {
+            let matches = given.into_iter().enumerate().map(|(row, (channel, start, length, tenths))| Match {
+                span: if Channel::ALL[channel] == Channel::Metadata {
+                    Span { start: 0.0, end: 40.0 }
+                } else {
+                    Span { start: f64::from(start) / 2.0, end: f64::from(start + length) / 2.0 }
+                },
+                rank: Some(11 - u32::from(tenths)),
+                ..sample(row as u32, Channel::ALL[channel], 0.0, 0.0, f32::from(tenths) / 10.0)
+            });
+            matches.collect()
+        })
+    }
+
+    pub(in super::super) fn sample(row: u32, channel: Channel, start: f64, end: f64, confidence: f32) -> Match {
+        Match {
+            row,
+            channel,
+            span: Span { start, end },
+            confidence,
+            rank: None,
+            cosine: None,
+            lexical: None,
+            lexical_ratio: None,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "moments_tests.rs"]
+mod tests;

@@ -1,0 +1,110 @@
+//! Cuts one page out of the full list of hits.
+//!
+//! A position names the last hit that was returned, not how many there were: the next page holds what follows it in the
+//! order, so the union of all pages is the full list whatever limits were used.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use crate::catalog::video::VideoId;
+
+/// Where a page ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Position {
+    /// After this hit, in the order by score.
+    Hit {
+        /// Its score; compared by all bits.
+        score: f32,
+        /// Its video.
+        video: VideoId,
+    },
+    /// After this many hits, in any other order of a fixed snapshot.
+    Offset(u64),
+}
+
+/// The order of hits: score descending, then video id.
+#[must_use]
+pub fn compare_hits(one: (f32, &VideoId), other: (f32, &VideoId)) -> Ordering {
+    other.0.total_cmp(&one.0).then_with(|| one.1.cmp(other.1))
+}
+
+/// The range of `hits`, which are in their order, that follows `after`, at most `limit` long; and the position for the
+/// page behind it, if there is one.
+///
+/// `key` gives a hit's score and video. With `Position::Hit` the hits must be ordered by `compare_hits`.
+pub fn cut_page<T>(
+    hits: &[T],
+    key: impl Fn(&T) -> (f32, &VideoId),
+    after: Option<&Position>,
+    limit: usize,
+) -> (Range<usize>, Option<Position>) {
+    let start = match after {
+        None => 0,
+        Some(Position::Hit { score, video }) => {
+            hits.partition_point(|hit| compare_hits(key(hit), (*score, video)) != Ordering::Greater)
+        }
+        Some(Position::Offset(offset)) => usize::try_from(*offset).map_or(hits.len(), |offset| offset.min(hits.len())),
+    };
+    let end = start.saturating_add(limit).min(hits.len());
+    let next = match (after, hits[start..end].last()) {
+        (_, Some(_)) if end == hits.len() => None,
+        (Some(Position::Offset(_)), Some(_)) => Some(Position::Offset(end as u64)),
+        (_, Some(hit)) => {
+            let (score, video) = key(hit);
+            Some(Position::Hit { score, video: video.clone() })
+        }
+        (_, None) => None,
+    };
+    (start..end, next)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_union_of_pages_is_the_full_list(
+            scores in proptest::collection::btree_map("[a-d]{1,3}", 0u8..4, 0..40),
+            limits in proptest::collection::vec(1usize..9, 1..6),
+            by_offset in any::<bool>(),
+        ) {
+            let hits: crate::error::Result<Vec<_>> =
+                scores.into_iter().map(|(id, score)| Ok((f32::from(score) / 4.0, VideoId::new(id)?))).collect();
+            let mut hits = hits.map_err(|error| TestCaseError::fail(error.to_string()))?;
+            hits.sort_by(|a, b| compare_hits((a.0, &a.1), (b.0, &b.1)));
+            let mut seen = Vec::new();
+            let mut position = by_offset.then_some(Position::Offset(0));
+            for &limit in limits.iter().cycle() {
+                let (page, next) = cut_page(&hits, |hit| (hit.0, &hit.1), position.as_ref(), limit);
+                prop_assert!(page.len() <= limit && (page.len() == limit || next.is_none()));
+                seen.extend_from_slice(&hits[page]);
+                position = next;
+                if position.is_none() {
+                    break;
+                }
+            }
+            prop_assert_eq!(seen, hits);
+        }
+    }
+
+    #[test]
+    fn a_position_past_the_end_gives_an_empty_page() -> crate::error::Result<()> {
+        let hits = [(0.5, VideoId::new("a")?)];
+        for after in [Position::Offset(u64::MAX), Position::Hit { score: 0.1, video: VideoId::new("a")? }] {
+            let (page, next) = cut_page(&hits, |hit| (hit.0, &hit.1), Some(&after), 3);
+            assert!(page.is_empty() && next.is_none());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn hits_come_by_score_then_by_id() -> crate::error::Result<()> {
+        let (a, b) = (VideoId::new("a")?, VideoId::new("b")?);
+        assert_eq!(compare_hits((0.9, &b), (0.5, &a)), Ordering::Less);
+        assert_eq!(compare_hits((0.5, &a), (0.5, &b)), Ordering::Less);
+        Ok(())
+    }
+}

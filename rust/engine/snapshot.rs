@@ -1,0 +1,181 @@
+//! A fixed list of parts to search, and how the next one follows from an operation.
+//!
+//! A snapshot never changes; the library swaps in the next one. Its number is the log sequence of the last operation in
+//! it, so that equal numbers mean equal content, however the content is cut into parts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::catalog::channel::Channel;
+use crate::catalog::video::{Space, VideoId};
+use crate::error::{Error, Result};
+use crate::operation::{Content, Operation};
+use crate::part::{Home, LivePart, Part};
+use crate::search::calibrate::Calibration;
+use crate::storage::part_file::sections_in_memory;
+
+/// So many parts in memory of one size class become one.
+const MERGE_FAN_IN: usize = 8;
+
+/// What the library holds at one point of its log.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// Log sequence of the last operation.
+    pub number: u64,
+    /// The parts, in the order in which they came.
+    pub parts: Vec<LivePart>,
+    /// Which space each channel's vectors are of.
+    pub spaces: BTreeMap<Channel, Space>,
+    /// How each channel's raw scores become confidences, where it was fitted.
+    pub calibrations: BTreeMap<Channel, Calibration>,
+}
+
+impl Snapshot {
+    /// Live videos.
+    #[must_use]
+    pub fn video_count(&self) -> u64 {
+        self.parts.iter().map(|part| u64::from(part.videos.count())).sum()
+    }
+
+    /// Live segments, without the one that is made for each video's metadata.
+    #[must_use]
+    pub fn segment_count(&self) -> u64 {
+        let rows: u64 = self.parts.iter().map(|part| u64::from(part.rows.count())).sum();
+        rows.saturating_sub(self.video_count())
+    }
+
+    /// A channel's calibration, or the one for spaces that were never fitted.
+    #[must_use]
+    pub fn calibration(&self, channel: Channel) -> Calibration {
+        self.calibrations.get(&channel).cloned().unwrap_or_default()
+    }
+
+    /// Where a live video is: part and number within the part.
+    pub fn find(&self, id: &VideoId) -> Result<Option<(usize, u32)>> {
+        for (index, part) in self.parts.iter().enumerate().rev() {
+            if let Some(video) = part.find(id)? {
+                return Ok(Some((index, video)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A live video with its segments.
+    pub fn content(&self, id: &VideoId) -> Result<Option<Content>> {
+        match self.find(id)? {
+            Some((index, video)) => self.parts.get(index).map(|part| part.part.content(video)).transpose(),
+            None => Ok(None),
+        }
+    }
+
+    /// The snapshot after `operations`, which end at log sequence `number`.
+    ///
+    /// All videos that the operations write become one new part in memory.
+    pub fn apply(&self, operations: Vec<Operation>, number: u64) -> Result<Self> {
+        let mut next = Self { number, ..self.clone() };
+        let mut written: BTreeMap<VideoId, Option<Content>> = BTreeMap::new();
+        for operation in operations {
+            match operation {
+                Operation::Put(contents) => {
+                    written.extend(contents.into_iter().map(|content| (content.video.id.clone(), Some(content))));
+                }
+                Operation::Overlay(changes) => {
+                    for (id, video, segments) in changes {
+                        let before = next.current(&mut written, &id)?;
+                        let content = match (before, video) {
+                            (Some(before), video) => before.overlay(video, segments)?,
+                            (None, Some(video)) => Content::checked(video, segments)?,
+                            (None, None) => return Err(Error::VideoNotFound { video: id.to_string() }),
+                        };
+                        written.insert(id, Some(content));
+                    }
+                }
+                Operation::Update(video) => {
+                    let before = next.current(&mut written, &video.id)?;
+                    let Content { segments, .. } =
+                        before.ok_or_else(|| Error::VideoNotFound { video: video.id.to_string() })?;
+                    written.insert(video.id.clone(), Some(Content::checked(video, segments)?));
+                }
+                Operation::Delete(ids) => written.extend(ids.into_iter().map(|id| (id, None))),
+                Operation::SetSpace(channel, space) => {
+                    next.spaces.insert(channel, space);
+                }
+                Operation::SetCalibration(channel, calibration) => {
+                    next.calibrations.insert(channel, calibration);
+                }
+            }
+        }
+        next.take_out(written.keys())?;
+        let contents: Vec<Content> = written.into_values().flatten().collect();
+        if !contents.is_empty() {
+            let sections = Part::build(&contents, &next.spaces)?;
+            let part = Part::open(sections_in_memory(sections))?;
+            next.parts.push(LivePart::new(Arc::new(part), Home::Memory));
+        }
+        Ok(next)
+    }
+
+    /// The live content of some parts.
+    pub fn contents_of(&self, indexes: &BTreeSet<usize>) -> Result<Vec<Content>> {
+        let chosen = indexes.iter().filter_map(|&index| self.parts.get(index));
+        chosen.flat_map(LivePart::contents).collect()
+    }
+
+    /// Whether any live video has a vector on the channel.
+    pub fn has_vectors(&self, channel: Channel) -> Result<bool> {
+        for part in &self.parts {
+            if let Some(column) = part.part.vectors(channel) {
+                for row in column.rows()?.iter() {
+                    if part.rows.contains(row) {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Keeps the number of memory parts small: `MERGE_FAN_IN` of one size class become one.
+    pub fn merge_small_memory_parts(&mut self) -> Result<()> {
+        loop {
+            let mut classes: BTreeMap<u32, BTreeSet<usize>> = BTreeMap::new();
+            for (index, part) in self.parts.iter().enumerate().filter(|(_, part)| part.home == Home::Memory) {
+                classes.entry(part.rows.count().max(1).ilog2() / 3).or_default().insert(index);
+            }
+            let Some(members) = classes.into_values().find(|members| members.len() >= MERGE_FAN_IN) else {
+                return Ok(());
+            };
+            let contents = self.contents_of(&members)?;
+            let part = Part::open(sections_in_memory(Part::build(&contents, &self.spaces)?))?;
+            let mut index = 0;
+            self.parts.retain(|_| {
+                index += 1;
+                !members.contains(&(index - 1))
+            });
+            self.parts.push(LivePart::new(Arc::new(part), Home::Memory));
+        }
+    }
+
+    fn current(&self, written: &mut BTreeMap<VideoId, Option<Content>>, id: &VideoId) -> Result<Option<Content>> {
+        match written.remove(id) {
+            Some(content) => Ok(content),
+            None => self.content(id),
+        }
+    }
+
+    fn take_out<'a>(&mut self, ids: impl Iterator<Item = &'a VideoId>) -> Result<()> {
+        let mut gone: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+        for id in ids {
+            if let Some((index, video)) = self.find(id)? {
+                gone.entry(index).or_default().push(video);
+            }
+        }
+        for (index, videos) in gone {
+            if let Some(part) = self.parts.get_mut(index) {
+                *part = part.without(videos)?;
+            }
+        }
+        self.parts.retain(|part| part.home != Home::Memory || part.videos.count() > 0);
+        Ok(())
+    }
+}

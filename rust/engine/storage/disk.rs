@@ -1,0 +1,276 @@
+//! Files on a disk.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::seam::{Lock, Storage, WriteFile, check_name};
+use super::section::ByteOwner;
+use crate::error::{Error, Result};
+
+/// A directory on a disk.
+#[derive(Debug, Clone)]
+pub struct DiskStorage {
+    root: PathBuf,
+}
+
+impl DiskStorage {
+    /// Uses the directory `root`.
+    ///
+    /// # Errors
+    /// `library_not_found` if there is nothing, `not_a_library` if it is a file.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
+        let root = root.into();
+        match fs::metadata(&root) {
+            Ok(metadata) if metadata.is_dir() => Ok(Self { root }),
+            Ok(_) => Err(Error::NotALibrary { path: root }),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => Err(Error::LibraryNotFound { path: root }),
+            Err(source) => Err(Error::io(root, "open", source)),
+        }
+    }
+
+    /// Uses the directory `root`, made with those above it if it is not there.
+    pub fn create(root: impl Into<PathBuf>) -> Result<Self> {
+        let root = root.into();
+        if root.is_file() {
+            return Err(Error::NotALibrary { path: root });
+        }
+        create_dirs(&root)?;
+        Ok(Self { root })
+    }
+
+    fn place(&self, name: &str) -> Result<PathBuf> {
+        check_name(name)?;
+        Ok(self.path(name))
+    }
+}
+
+impl Storage for DiskStorage {
+    fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn read(&self, name: &str) -> Result<Arc<dyn ByteOwner>> {
+        let path = self.place(name)?;
+        let file = File::open(&path).map_err(|source| Error::io(&path, "open", source))?;
+        let len = file.metadata().map_err(|source| Error::io(&path, "read", source))?.len();
+        if len == 0 {
+            // Systems refuse to map nothing.
+            return Ok(Arc::new(Vec::new()));
+        }
+        map(&file).map_err(|source| Error::io(&path, "map", source))
+    }
+
+    fn load(&self, name: &str) -> Result<Vec<u8>> {
+        let path = self.place(name)?;
+        fs::read(&path).map_err(|source| Error::io(&path, "read", source))
+    }
+
+    fn len(&self, name: &str) -> Result<u64> {
+        let path = self.place(name)?;
+        Ok(fs::metadata(&path).map_err(|source| Error::io(&path, "read", source))?.len())
+    }
+
+    fn exists(&self, name: &str) -> Result<bool> {
+        let path = self.place(name)?;
+        path.try_exists().map_err(|source| Error::io(&path, "read", source))
+    }
+
+    fn list(&self, dir: &str) -> Result<Vec<String>> {
+        let path = self.place(dir)?;
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(Error::io(&path, "list", source)),
+        };
+        let names: io::Result<Vec<String>> =
+            entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect();
+        let mut names = names.map_err(|source| Error::io(&path, "list", source))?;
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn create(&self, name: &str) -> Result<Box<dyn WriteFile>> {
+        let path = self.place(name)?;
+        let file = File::create(&path).map_err(|source| Error::io(&path, "create", source))?;
+        Ok(Box::new(DiskFile { path, file }))
+    }
+
+    fn append(&self, name: &str, at: u64) -> Result<Box<dyn WriteFile>> {
+        let path = self.place(name)?;
+        let open = || {
+            let mut file = OpenOptions::new().write(true).open(&path)?;
+            let len = file.metadata()?.len();
+            if len < at {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    format!("the file has {len} bytes, expected at least {at}"),
+                ));
+            }
+            file.set_len(at)?;
+            file.seek(SeekFrom::Start(at))?;
+            Ok(file)
+        };
+        let file = open().map_err(|source| Error::io(&path, "append", source))?;
+        Ok(Box::new(DiskFile { path, file }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<()> {
+        let (from, to) = (self.place(from)?, self.place(to)?);
+        fs::rename(&from, &to).map_err(|source| Error::io(&from, "rename", source))
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        let path = self.place(name)?;
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::io(&path, "remove", source)),
+            _ => Ok(()),
+        }
+    }
+
+    fn create_dir(&self, dir: &str) -> Result<()> {
+        create_dirs(&self.place(dir)?)
+    }
+
+    fn sync_dir(&self, dir: &str) -> Result<()> {
+        sync_directory(&self.place(dir)?)
+    }
+
+    fn lock(&self, name: &str) -> Result<Box<dyn Lock>> {
+        let path = self.place(name)?;
+        let failed = |source| Error::io(&path, "lock", source);
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::LibraryLocked { path: self.root.clone(), holder: read_holder(&mut file) });
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        let process = std::process::id();
+        file.set_len(0).and_then(|()| writeln!(file, "{process}")).map_err(failed)?;
+        Ok(Box::new(DiskLock { file, process }))
+    }
+}
+
+#[derive(Debug)]
+struct DiskFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl WriteFile for DiskFile {
+    fn write_all(&self, bytes: &[u8]) -> Result<()> {
+        (&self.file).write_all(bytes).map_err(|source| Error::io(&self.path, "write", source))
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(|source| Error::io(&self.path, "sync", source))
+    }
+}
+
+/// An advisory lock of the operating system, which ends with the process whatever ends it.
+#[derive(Debug)]
+struct DiskLock {
+    file: File,
+    process: u32,
+}
+
+impl Lock for DiskLock {}
+
+impl Drop for DiskLock {
+    fn drop(&mut self) {
+        // A forked child shares the lock. When it drops its copy, the parent must keep its own.
+        if self.process == std::process::id() {
+            let _ = self.file.set_len(0);
+            let _ = self.file.unlock();
+        }
+    }
+}
+
+/// The process id in a lock file, if there is one: the holder may just be writing it.
+fn read_holder(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(32).read_to_string(&mut text).ok()?;
+    text.strip_suffix('\n')?.parse().ok()
+}
+
+/// Makes `path` and the directories above it, and their names lasting.
+fn create_dirs(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        create_dirs(parent)?;
+    }
+    match fs::create_dir(path) {
+        Err(source) if source.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => {
+            return Err(Error::io(path, "create", source));
+        }
+        _ => {}
+    }
+    sync_directory(parent.unwrap_or(Path::new(".")))
+}
+
+#[cfg(unix)]
+fn sync_directory(path: &Path) -> Result<()> {
+    File::open(path).and_then(|dir| dir.sync_all()).map_err(|source| Error::io(path, "sync", source))
+}
+
+/// Elsewhere directories can't be synced; names last as the file system's own journal has it.
+#[cfg(not(unix))]
+fn sync_directory(_path: &Path) -> Result<()> {
+    Ok(())
+}
+
+#[expect(unsafe_code, reason = "mapping a file is unsafe: the bytes could change under the reader")]
+fn map(file: &File) -> io::Result<Arc<dyn ByteOwner>> {
+    // SAFETY: files that are mapped are published whole by a rename and never written or shortened afterwards
+    // (`Storage::read` states it, `publish` keeps it); removing one leaves its bytes to those who have it mapped.
+    let map = unsafe { memmap2::Mmap::map(file) }?;
+    Ok(Arc::new(map))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_directory_and_a_file_are_told_apart() -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        assert_eq!(
+            DiskStorage::open(dir.path().join("none")).map_err(|error| error.code()).err(),
+            Some("library_not_found")
+        );
+        let file = dir.path().join("file");
+        fs::write(&file, b"x")?;
+        assert_eq!(DiskStorage::open(&file).map_err(|error| error.code()).err(), Some("not_a_library"));
+        assert_eq!(DiskStorage::create(&file).map_err(|error| error.code()).err(), Some("not_a_library"));
+        assert_eq!(DiskStorage::create(dir.path().join("a/b/c"))?.list("")?, Vec::<String>::new());
+        Ok(())
+    }
+
+    #[test]
+    fn an_empty_file_can_be_read() -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let storage = DiskStorage::create(dir.path())?;
+        storage.create("empty")?;
+        assert!(storage.read("empty")?.is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn the_lock_file_names_its_holder() -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let storage = DiskStorage::create(dir.path())?;
+        fs::write(dir.path().join("LOCK"), b"4000000000\n")?;
+        let lock = storage.lock("LOCK")?;
+        let text = fs::read_to_string(dir.path().join("LOCK"))?;
+        assert_eq!(text.trim().parse(), Ok(std::process::id()));
+        drop(lock);
+        Ok(())
+    }
+}

@@ -1,0 +1,135 @@
+//! The header and the records of a log, byte by byte, and the search for traces of lost records.
+
+use std::path::Path;
+
+use super::fields::Fields;
+use super::{FORMAT, OLDEST_FORMAT};
+use crate::error::{Error, Result};
+
+const MAGIC: &[u8; 8] = b"PIXRWLOG";
+/// Magic, format, reserved, number, first sequence, salt, reserved, checksum.
+pub(super) const LOG_HEADER_BYTES: usize = 48;
+
+/// Length, payload checksum, sequence, durable sequence, header checksum.
+pub(super) const RECORD_HEADER_BYTES: usize = 28;
+
+/// Far above what any library reaches, far below where counting on would overflow.
+pub(super) const MAX_FIRST_SEQUENCE: u64 = u64::MAX / 2;
+
+/// The longest payload that a record may have.
+pub const MAX_PAYLOAD_BYTES: usize = 256 * 1024 * 1024;
+
+/// What stands before a record's payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RecordHeader {
+    /// Bytes of the payload.
+    pub(super) len: usize,
+    /// CRC-32C of the payload.
+    pub(super) payload_check: u32,
+    /// The record's place among all records of the library.
+    pub(super) sequence: u64,
+    /// Every record up to this one was synced before this one was written.
+    pub(super) durable: u64,
+}
+
+impl RecordHeader {
+    /// Reads the header at the start of `bytes`, if there is one that was written with `salt`.
+    pub(super) fn read(bytes: &[u8], salt: u64) -> Option<Self> {
+        let checked = bytes.get(..RECORD_HEADER_BYTES - 4)?;
+        let mut fields = Fields::new(bytes);
+        let (len, payload_check) = (fields.u32()?, fields.u32()?);
+        let (sequence, durable, check) = (fields.u64()?, fields.u64()?, fields.u32()?);
+        let len = usize::try_from(len).ok().filter(|&len| len <= MAX_PAYLOAD_BYTES)?;
+        (durable < sequence && check == header_check(checked, salt)).then_some(Self {
+            len,
+            payload_check,
+            sequence,
+            durable,
+        })
+    }
+}
+
+/// A whole record; `None` if the payload is longer than [`MAX_PAYLOAD_BYTES`].
+pub(super) fn encode_record(payload: &[u8], sequence: u64, durable: u64, salt: u64) -> Option<Vec<u8>> {
+    let len = u32::try_from(payload.len()).ok().filter(|_| payload.len() <= MAX_PAYLOAD_BYTES)?;
+    let mut bytes = Vec::with_capacity(RECORD_HEADER_BYTES + payload.len());
+    bytes.extend_from_slice(&len.to_le_bytes());
+    bytes.extend_from_slice(&crc32c::crc32c(payload).to_le_bytes());
+    bytes.extend_from_slice(&sequence.to_le_bytes());
+    bytes.extend_from_slice(&durable.to_le_bytes());
+    let check = header_check(&bytes, salt);
+    bytes.extend_from_slice(&check.to_le_bytes());
+    bytes.extend_from_slice(payload);
+    Some(bytes)
+}
+
+/// What a log begins with.
+pub(super) fn encode_header(number: u64, first_sequence: u64, salt: u64) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&FORMAT.to_le_bytes());
+    bytes.extend_from_slice(&0_u32.to_le_bytes());
+    for field in [number, first_sequence, salt] {
+        bytes.extend_from_slice(&field.to_le_bytes());
+    }
+    bytes.extend_from_slice(&0_u32.to_le_bytes());
+    let check = crc32c::crc32c(&bytes);
+    bytes.extend_from_slice(&check.to_le_bytes());
+    bytes
+}
+
+/// First sequence and salt. The header is published whole, so unlike records it is never torn.
+pub(super) fn read_header(path: &Path, bytes: &[u8], number: u64) -> Result<(u64, u64)> {
+    let mut fields = Fields::new(bytes);
+    let parsed = (|| {
+        let (magic, format, _) = (fields.bytes(8)?, fields.u32()?, fields.u32()?);
+        Some((magic, format, fields.u64()?, fields.u64()?, fields.u64()?, fields.u32()?, fields.u32()?))
+    })();
+    let Some((magic, format, got_number, first_sequence, salt, _, expected)) = parsed else {
+        return Err(Error::damaged(path, format!("{} bytes, expected at least {LOG_HEADER_BYTES}", bytes.len())));
+    };
+    let got = crc32c::crc32c(bytes.get(..LOG_HEADER_BYTES - 4).unwrap_or_default());
+    if magic == MAGIC && got == expected && format != FORMAT {
+        return Err(Error::FormatUnsupported {
+            path: path.to_owned(),
+            got: format,
+            oldest: OLDEST_FORMAT,
+            newest: FORMAT,
+        });
+    }
+    if magic != MAGIC || got != expected {
+        return Err(Error::damaged(path, format!("header: checksum {got:08x}, expected {expected:08x}")));
+    }
+    if got_number != number || !(1..=MAX_FIRST_SEQUENCE).contains(&first_sequence) {
+        return Err(Error::damaged(
+            path,
+            format!("header: log {got_number} from record {first_sequence}, expected log {number}"),
+        ));
+    }
+    Ok((first_sequence, salt))
+}
+
+/// The payload of the record at `at` and the offset after it; `None` if no whole record `sequence` is there.
+pub(super) fn read_record(bytes: &[u8], at: usize, sequence: u64, salt: u64) -> Option<(&[u8], usize)> {
+    let header = RecordHeader::read(bytes.get(at..)?, salt).filter(|header| header.sequence == sequence)?;
+    let start = at + RECORD_HEADER_BYTES;
+    let end = start.checked_add(header.len)?;
+    let payload = bytes.get(start..end)?;
+    (crc32c::crc32c(payload) == header.payload_check).then_some((payload, end))
+}
+
+/// Looks in `bytes` for the header of a later record which says that the record `missing` had been synced.
+///
+/// Returns the offset of such a witness. Sequences run on by one, so a witness among `bytes` has one of few; with the
+/// salt this makes a chance find, or one that a payload was made to contain, as good as impossible.
+pub(super) fn find_witness(bytes: &[u8], missing: u64, salt: u64) -> Option<usize> {
+    let most = missing.saturating_add((bytes.len() / RECORD_HEADER_BYTES) as u64);
+    bytes.windows(RECORD_HEADER_BYTES).position(|window| {
+        let sequence = window.get(8..16).and_then(|field| field.try_into().ok()).map(u64::from_le_bytes);
+        sequence.is_some_and(|sequence| sequence > missing && sequence <= most)
+            && RecordHeader::read(window, salt).is_some_and(|header| header.durable >= missing)
+    })
+}
+
+fn header_check(fields: &[u8], salt: u64) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&salt.to_le_bytes()), fields)
+}

@@ -1,0 +1,215 @@
+//! Every name on disk, printed and read in one place.
+
+use std::fmt;
+
+use super::manifest::Manifest;
+use super::seam::Storage;
+use crate::error::Result;
+
+/// Directory of the logs.
+pub const LOGS: &str = "wal";
+/// Directory of the parts.
+pub const PARTS: &str = "parts";
+/// Directory of the bitmaps of deleted videos.
+pub const DELETES: &str = "deletes";
+/// The directories of a library.
+pub const DIRECTORIES: [&str; 3] = [LOGS, PARTS, DELETES];
+/// What the name of a file that is not finished ends with.
+pub const TEMPORARY_SUFFIX: &str = ".tmp";
+/// The largest number that a file name holds: sixteen digits.
+pub const MAX_NUMBER: u64 = 9_999_999_999_999_999;
+
+const MANIFEST: &str = "MANIFEST";
+const LOCK: &str = "LOCK";
+
+/// A file of a library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FileName {
+    /// `MANIFEST`: what is live.
+    Manifest,
+    /// `LOCK`: held by the writer, has its process id.
+    Lock,
+    /// `wal/<number>.log`: writes in order.
+    Log(u64),
+    /// `parts/<number>.part`: an immutable set of videos with everything that is searched.
+    Part(u64),
+    /// `deletes/<part>-<number>.bitmap`: which videos of the part are gone.
+    Deletes {
+        /// The part's number.
+        part: u64,
+        /// The bitmap's own number; a later one replaces an earlier one.
+        number: u64,
+    },
+}
+
+impl FileName {
+    /// Reads a name as [`fmt::Display`] prints it; `None` for anything else.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        match name.split_once('/') {
+            None if name == MANIFEST => Some(Self::Manifest),
+            None if name == LOCK => Some(Self::Lock),
+            Some((LOGS, file)) => parse_number(file.strip_suffix(".log")?).map(Self::Log),
+            Some((PARTS, file)) => parse_number(file.strip_suffix(".part")?).map(Self::Part),
+            Some((DELETES, file)) => {
+                let (part, number) = file.strip_suffix(".bitmap")?.split_once('-')?;
+                Some(Self::Deletes { part: parse_number(part)?, number: parse_number(number)? })
+            }
+            _ => None,
+        }
+    }
+
+    /// The directory that the file lies in; `""` is the library's root.
+    #[must_use]
+    pub const fn directory(self) -> &'static str {
+        match self {
+            Self::Manifest | Self::Lock => "",
+            Self::Log(_) => LOGS,
+            Self::Part(_) => PARTS,
+            Self::Deletes { .. } => DELETES,
+        }
+    }
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Manifest => f.write_str(MANIFEST),
+            Self::Lock => f.write_str(LOCK),
+            Self::Log(number) => write!(f, "{LOGS}/{number:016}.log"),
+            Self::Part(number) => write!(f, "{PARTS}/{number:016}.part"),
+            Self::Deletes { part, number } => write!(f, "{DELETES}/{part:016}-{number:016}.bitmap"),
+        }
+    }
+}
+
+/// The name that a file has until it is whole.
+#[must_use]
+pub fn temporary(name: FileName) -> String {
+    format!("{name}{TEMPORARY_SUFFIX}")
+}
+
+/// Makes the directories of a new library, lastingly.
+pub fn create_directories(storage: &dyn Storage) -> Result<()> {
+    for dir in DIRECTORIES {
+        storage.create_dir(dir)?;
+    }
+    storage.sync_dir("")
+}
+
+/// Files with names of ours that `manifest` does not name: what a crash left, or what a later manifest stopped naming.
+///
+/// Only the writer may ask, under the lock: to anyone else, a file that is being written looks the same. Files with
+/// other names are none of our business and are never listed.
+pub fn unreferenced(storage: &dyn Storage, manifest: &Manifest) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for dir in std::iter::once("").chain(DIRECTORIES) {
+        for entry in storage.list(dir)? {
+            let name = if dir.is_empty() { entry } else { format!("{dir}/{entry}") };
+            let unfinished = name.strip_suffix(TEMPORARY_SUFFIX).and_then(FileName::parse).is_some();
+            let unnamed = FileName::parse(&name).is_some_and(|file| !is_named(file, manifest));
+            if unfinished || unnamed {
+                found.push(name);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn is_named(file: FileName, manifest: &Manifest) -> bool {
+    match file {
+        FileName::Manifest | FileName::Lock => true,
+        FileName::Log(number) => number >= manifest.first_log,
+        FileName::Part(number) => manifest.parts.iter().any(|part| part.number == number),
+        FileName::Deletes { part, number } => {
+            manifest.parts.iter().any(|entry| entry.number == part && entry.deletes == Some(number))
+        }
+    }
+}
+
+fn parse_number(digits: &str) -> Option<u64> {
+    (digits.len() == 16 && digits.bytes().all(|digit| digit.is_ascii_digit())).then(|| digits.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::manifest::PartEntry;
+    use super::super::memory::MemoryStorage;
+    use super::*;
+
+    #[test]
+    fn names_read_back_as_they_are_printed() {
+        let names = [
+            (FileName::Manifest, "MANIFEST"),
+            (FileName::Lock, "LOCK"),
+            (FileName::Log(7), "wal/0000000000000007.log"),
+            (FileName::Part(MAX_NUMBER), "parts/9999999999999999.part"),
+            (FileName::Deletes { part: 7, number: 12 }, "deletes/0000000000000007-0000000000000012.bitmap"),
+        ];
+        for (name, text) in names {
+            assert_eq!(name.to_string(), text);
+            assert_eq!(FileName::parse(text), Some(name));
+        }
+    }
+
+    #[test]
+    fn other_names_are_not_read() {
+        for text in [
+            "",
+            "manifest",
+            "MANIFEST.tmp",
+            "wal/7.log",
+            "wal/+000000000000007.log",
+            "wal/00000000000000007.log",
+            "wal/0000000000000007.part",
+            "parts/000000000000000x.part",
+            "deletes/0000000000000007.bitmap",
+            "media/0000000000000007.part",
+        ] {
+            assert_eq!(FileName::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn leftovers_are_found_and_strangers_are_left_alone() -> Result<()> {
+        let storage = MemoryStorage::new();
+        create_directories(&storage)?;
+        let part = |number, deletes| PartEntry {
+            number,
+            byte_len: 1,
+            row_count: 1,
+            video_count: 2,
+            deletes,
+            deleted_count: u32::from(deletes.is_some()),
+        };
+        let manifest =
+            Manifest { first_log: 4, next_file: 9, parts: vec![part(2, None), part(3, Some(8))], ..Manifest::new()? };
+        let deletes = |part, number| FileName::Deletes { part, number };
+        let live = [
+            FileName::Manifest,
+            FileName::Lock,
+            FileName::Log(4),
+            FileName::Log(5),
+            FileName::Part(2),
+            FileName::Part(3),
+            deletes(3, 8),
+        ];
+        let dead = [FileName::Log(3), FileName::Part(1), deletes(2, 8), deletes(3, 7)];
+        for name in live.into_iter().chain(dead) {
+            storage.create(&name.to_string())?;
+        }
+        for stranger in ["README", "parts/notes.txt", "notes.tmp"] {
+            storage.create(stranger)?;
+        }
+        let unfinished = [temporary(FileName::Manifest), temporary(FileName::Part(3))];
+        for name in &unfinished {
+            storage.create(name)?;
+        }
+        let mut expected: Vec<String> = dead.iter().map(ToString::to_string).chain(unfinished).collect();
+        let mut found = unreferenced(&storage, &manifest)?;
+        expected.sort();
+        found.sort();
+        assert_eq!(found, expected);
+        Ok(())
+    }
+}

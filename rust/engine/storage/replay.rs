@@ -1,0 +1,290 @@
+//! Reading logs back: after a crash, and at every opening.
+
+use super::log_format::{LOG_HEADER_BYTES, find_witness, read_header, read_record};
+use super::names::{FileName, LOGS};
+use super::seam::Storage;
+use crate::error::{Error, Result};
+
+/// Where a log ends, as [`replay`] found it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogEnd {
+    /// The log's number.
+    pub number: u64,
+    /// Sequence that the log's first record has or would have.
+    pub first_sequence: u64,
+    /// Sequence of the last whole record; `first_sequence - 1` if there is none.
+    pub last_sequence: u64,
+    /// Bytes up to the end of the last whole record.
+    pub valid_len: u64,
+    /// Bytes after that: a write that a crash cut short.
+    pub torn_bytes: u64,
+}
+
+/// Gives each record of log `number` to `visit`, in order, and returns where the log ends.
+///
+/// # Errors
+/// `io` with `NotFound` if there is no such log; `damaged` with the offset if a record that had been synced is not
+/// whole; `format_unsupported`; whatever `visit` returns.
+pub fn replay(storage: &dyn Storage, number: u64, visit: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<LogEnd> {
+    replay_from(storage, number, None, visit)
+}
+
+/// As [`replay`]; if there was a log before, `previous` is its end, and this one must go on from there.
+fn replay_from(
+    storage: &dyn Storage,
+    number: u64,
+    previous: Option<LogEnd>,
+    visit: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
+) -> Result<LogEnd> {
+    let path_of = |number| storage.path(&FileName::Log(number).to_string());
+    let path = path_of(number);
+    let bytes = storage.load(&FileName::Log(number).to_string())?;
+    let (first_sequence, salt) = read_header(&path, &bytes, number)?;
+    if let Some(previous) = previous.filter(|previous| previous.last_sequence + 1 != first_sequence) {
+        return Err(Error::damaged(
+            path_of(previous.number),
+            format!(
+                "it ends at byte {} with record {}, log {number} goes on with {first_sequence}",
+                previous.valid_len, previous.last_sequence
+            ),
+        ));
+    }
+    let mut at = LOG_HEADER_BYTES;
+    let mut next_sequence = first_sequence;
+    while let Some((payload, end)) = read_record(&bytes, at, next_sequence, salt) {
+        visit(next_sequence, payload)?;
+        next_sequence += 1;
+        at = end;
+    }
+    let rest = bytes.get(at..).unwrap_or_default();
+    if let Some(offset) = rest.get(1..).and_then(|after| find_witness(after, next_sequence, salt)) {
+        return Err(Error::damaged(
+            path,
+            format!(
+                "record {next_sequence} at byte {at} is not whole, yet the record at byte {} says that it was",
+                at + 1 + offset
+            ),
+        ));
+    }
+    Ok(LogEnd {
+        number,
+        first_sequence,
+        last_sequence: next_sequence - 1,
+        valid_len: at as u64,
+        torn_bytes: rest.len() as u64,
+    })
+}
+
+/// Replays every log from `first_log` on, and gives `visit` the records after `applied_sequence`. Returns the end of the
+/// last log, where appending goes on.
+///
+/// # Errors
+/// As [`replay`]; also `damaged` if a log or a record between two others is missing, which a crash can't cause.
+pub fn recover(
+    storage: &dyn Storage,
+    first_log: u64,
+    applied_sequence: u64,
+    visit: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
+) -> Result<LogEnd> {
+    let listed = storage.list(LOGS)?;
+    let numbers = listed.iter().filter_map(|file| match FileName::parse(&format!("{LOGS}/{file}")) {
+        Some(FileName::Log(number)) if number > first_log => Some(number),
+        _ => None,
+    });
+    let mut visit_new =
+        |sequence, payload: &[u8]| if sequence > applied_sequence { visit(sequence, payload) } else { Ok(()) };
+    let mut end = replay(storage, first_log, &mut visit_new)?;
+    let path_of = |number| storage.path(&FileName::Log(number).to_string());
+    if end.first_sequence > applied_sequence.saturating_add(1) {
+        return Err(Error::damaged(
+            path_of(first_log),
+            format!("it begins with record {}, expected {} or before", end.first_sequence, applied_sequence + 1),
+        ));
+    }
+    for number in numbers {
+        if number != end.number + 1 {
+            return Err(Error::damaged(path_of(end.number + 1), format!("it is missing, log {number} is there")));
+        }
+        end = replay_from(storage, number, Some(end), &mut visit_new)?;
+    }
+    if end.last_sequence < applied_sequence {
+        return Err(Error::damaged(
+            path_of(end.number),
+            format!("it ends with record {}, the parts have {applied_sequence}", end.last_sequence),
+        ));
+    }
+    Ok(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::log::Log;
+    use super::super::log_format::{encode_header, encode_record};
+    use super::super::memory::MemoryStorage;
+    use super::super::names::create_directories;
+    use super::super::seam::is_absent;
+    use super::*;
+
+    const FIRST: &str = "wal/0000000000000001.log";
+
+    type Records = Vec<(u64, Vec<u8>)>;
+
+    fn empty_storage() -> Result<MemoryStorage> {
+        let storage = MemoryStorage::new();
+        create_directories(&storage)?;
+        Ok(storage)
+    }
+
+    fn records(storage: &dyn Storage, number: u64) -> Result<(Records, LogEnd)> {
+        let mut found = Vec::new();
+        let end = replay(storage, number, &mut |sequence, payload| {
+            found.push((sequence, payload.to_vec()));
+            Ok(())
+        })?;
+        Ok((found, end))
+    }
+
+    fn overwrite(storage: &dyn Storage, name: &str, bytes: &[u8]) -> Result<()> {
+        storage.create(name)?.write_all(bytes)
+    }
+
+    fn code<T>(result: Result<T>) -> Option<&'static str> {
+        result.err().map(|error| error.code())
+    }
+
+    #[test]
+    fn records_come_back_in_order() -> Result<()> {
+        let storage = empty_storage()?;
+        let log = Log::create(&storage, 1, 5)?;
+        assert_eq!([log.append(b"a")?, log.append(b"")?, log.append(b"ccc")?], [5, 6, 7]);
+        assert_eq!((log.durable_sequence(), log.sync()?, log.durable_sequence()), (4, 7, 7));
+        let (found, end) = records(&storage, 1)?;
+        assert_eq!(found, [(5, b"a".to_vec()), (6, Vec::new()), (7, b"ccc".to_vec())]);
+        let expected =
+            LogEnd { number: 1, first_sequence: 5, last_sequence: 7, valid_len: log.byte_len(), torn_bytes: 0 };
+        assert_eq!(end, expected);
+        Ok(())
+    }
+
+    #[test]
+    fn a_torn_tail_is_dropped_and_appending_goes_on_before_it() -> Result<()> {
+        let storage = empty_storage()?;
+        let log = Log::create(&storage, 1, 1)?;
+        log.append(b"kept")?;
+        log.sync()?;
+        log.append(b"torn")?;
+        drop(log);
+        let bytes = storage.load(FIRST)?;
+        overwrite(&storage, FIRST, bytes.get(..bytes.len() - 1).unwrap_or_default())?;
+        let (_, end) = records(&storage, 1)?;
+        assert_eq!((end.last_sequence, end.torn_bytes), (1, 31));
+        let log = Log::open_append(&storage, &end)?;
+        assert_eq!(log.append(b"next")?, 2);
+        assert_eq!(records(&storage, 1)?.0, [(1, b"kept".to_vec()), (2, b"next".to_vec())]);
+        assert_eq!(storage.list(LOGS)?.len(), 1);
+        Ok(())
+    }
+
+    #[test]
+    fn damage_to_a_synced_record_is_an_error_that_names_file_and_offset() -> Result<()> {
+        let storage = empty_storage()?;
+        let log = Log::create(&storage, 1, 1)?;
+        for payload in [b"one", b"two", b"six"] {
+            log.append(payload)?;
+            log.sync()?;
+        }
+        let mut bytes = storage.load(FIRST)?;
+        bytes.splice(LOG_HEADER_BYTES + 30..LOG_HEADER_BYTES + 31, [b'?']);
+        overwrite(&storage, FIRST, &bytes)?;
+        let message = records(&storage, 1).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(message.contains(FIRST) && message.contains("at byte 48 "), "{message}");
+        Ok(())
+    }
+
+    /// A disk may write what was not synced in any order, so after a power cut a record can be there while the one
+    /// before it is not. Neither was acknowledged: the library must open.
+    #[test]
+    fn a_hole_among_records_that_were_never_synced_ends_the_log() -> Result<()> {
+        let storage = empty_storage()?;
+        let log = Log::create(&storage, 1, 1)?;
+        log.append(b"kept")?;
+        log.sync()?;
+        let hole = usize::try_from(log.byte_len()).unwrap_or(0);
+        log.append(b"lost")?;
+        log.append(b"whole")?;
+        let mut bytes = storage.load(FIRST)?;
+        bytes.splice(hole..hole + 32, [0; 32]);
+        overwrite(&storage, FIRST, &bytes)?;
+        let (found, end) = records(&storage, 1)?;
+        assert_eq!(found, [(1, b"kept".to_vec())]);
+        assert_eq!(end.torn_bytes, 32 + 33);
+        Ok(())
+    }
+
+    #[test]
+    fn a_payload_that_looks_like_a_record_is_no_witness() -> Result<()> {
+        let storage = empty_storage()?;
+        let log = Log::create(&storage, 1, 1)?;
+        let forged = encode_record(b"forged", 2, 1, 0).unwrap_or_default();
+        log.append(&forged)?;
+        let bytes = storage.load(FIRST)?;
+        overwrite(&storage, FIRST, bytes.get(..bytes.len() - 1).unwrap_or_default())?;
+        assert_eq!(records(&storage, 1)?.0, []);
+        Ok(())
+    }
+
+    #[test]
+    fn a_length_beyond_the_file_ends_the_log() -> Result<()> {
+        let storage = empty_storage()?;
+        let salt = 1;
+        let mut bytes = encode_header(1, 1, salt);
+        let mut record = encode_record(b"", 1, 0, salt).unwrap_or_default();
+        record.splice(0..4, u32::MAX.to_le_bytes());
+        bytes.extend(record);
+        overwrite(&storage, FIRST, &bytes)?;
+        assert_eq!(records(&storage, 1)?.1.torn_bytes, 28);
+        Ok(())
+    }
+
+    #[test]
+    fn recovery_chains_logs_and_skips_what_the_parts_have() -> Result<()> {
+        let storage = empty_storage()?;
+        let mut sequence = 1;
+        for number in 3..6 {
+            let log = Log::create(&storage, number, sequence)?;
+            for _ in 0..number - 3 {
+                sequence = log.append(&sequence.to_le_bytes())? + 1;
+            }
+            log.sync()?;
+        }
+        let mut seen = Vec::new();
+        let mut visit = |sequence, _: &[u8]| {
+            seen.push(sequence);
+            Ok(())
+        };
+        let end = recover(&storage, 3, 1, &mut visit)?;
+        assert_eq!((end.number, end.last_sequence), (5, 3));
+        assert_eq!(seen, [2, 3]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_lost_log_or_record_is_an_error() -> Result<()> {
+        let storage = empty_storage()?;
+        for (number, first) in [(1, 1), (2, 2), (3, 3)] {
+            Log::create(&storage, number, first)?.append(b"x")?;
+        }
+        let mut visit = |_, _: &[u8]| Ok(());
+        assert_eq!(recover(&storage, 1, 0, &mut visit)?.last_sequence, 3);
+        assert_eq!(code(recover(&storage, 1, 9, &mut visit)), Some("damaged"), "records that the parts have are gone");
+        assert_eq!(code(recover(&storage, 3, 0, &mut visit)), Some("damaged"), "records before the first log are gone");
+        assert!(recover(&storage, 9, 0, &mut visit).is_err_and(|error| is_absent(&error)));
+        let whole = storage.load(FIRST)?;
+        overwrite(&storage, FIRST, whole.get(..whole.len() - 1).unwrap_or_default())?;
+        assert_eq!(code(recover(&storage, 1, 0, &mut visit)), Some("damaged"), "a log that another follows was cut");
+        overwrite(&storage, FIRST, &whole)?;
+        storage.remove("wal/0000000000000002.log")?;
+        assert_eq!(code(recover(&storage, 1, 0, &mut visit)), Some("damaged"), "a log between two is missing");
+        Ok(())
+    }
+}

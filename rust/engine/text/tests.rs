@@ -1,0 +1,349 @@
+//! What the text room promises, over whole parts.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use proptest::prelude::*;
+
+use super::index::TextIndex;
+use super::language::Language;
+use super::query::TextQuery;
+use super::stats::TextStats;
+use crate::catalog::channel::Channel;
+use crate::catalog::row_set::RowSet;
+use crate::storage::section::{Section, SectionBytes};
+
+type Texts<'a> = Vec<(u32, Channel, &'a str)>;
+
+fn bytes(row_count: u32, texts: &[(u32, Channel, &str)]) -> SectionBytes {
+    let mut out = SectionBytes::new();
+    assert!(TextIndex::build(row_count, texts, &mut out).is_ok());
+    out
+}
+
+fn sections(bytes: SectionBytes) -> BTreeMap<String, Section> {
+    bytes.into_iter().map(|(name, bytes)| (name, Section::from_vec(bytes))).collect()
+}
+
+fn index(row_count: u32, texts: &[(u32, Channel, &str)]) -> TextIndex {
+    match TextIndex::open(&sections(bytes(row_count, texts))) {
+        Ok(Some(index)) => index,
+        other => unreachable!("{other:?}"),
+    }
+}
+
+fn on(channel: Channel, texts: &[&'static str]) -> TextIndex {
+    let texts: Texts<'_> = texts.iter().enumerate().map(|(row, text)| (row as u32, channel, *text)).collect();
+    index(texts.len() as u32, &texts)
+}
+
+fn query(text: &str) -> TextQuery {
+    TextQuery::parse(text).unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+/// Rows with their share of the ideal score.
+fn shares(index: &TextIndex, text: &str, channel: Channel) -> Vec<(u32, f32)> {
+    let (query, mut stats) = (query(text), TextStats::default());
+    let live = RowSet::full(index.row_count());
+    assert!(index.collect(&query, channel, &live, &mut stats).is_ok());
+    let found = index.search(&query, channel, &stats, &live).unwrap_or_else(|error| unreachable!("{error}"));
+    found.into_iter().map(|(row, score)| (row, score / stats.ideal(&query))).collect()
+}
+
+fn rows(index: &TextIndex, text: &str) -> Vec<u32> {
+    shares(index, text, Channel::Speech).into_iter().map(|(row, _)| row).collect()
+}
+
+#[test]
+fn words_match_whatever_their_endings_case_and_accents() {
+    let index = on(Channel::Speech, &["Installing solar PANELS", "a café on the roof", "nothing here", "🎬"]);
+    assert_eq!(rows(&index, "how to install a panel on the roof"), [0, 1]);
+    assert_eq!(rows(&index, "CAFÉS"), [1]);
+    assert_eq!(rows(&index, "🎬"), [0; 0]);
+    assert_eq!(rows(&index, ""), [0; 0]);
+}
+
+#[test]
+fn quoted_words_must_occur_in_their_order_and_excluded_ones_must_not() {
+    let index = on(Channel::Speech, &["solar panel roof", "panel solar roof", "a solar panel", "roof tile"]);
+    assert_eq!(rows(&index, "\"solar panels\" roof"), [0, 2]);
+    assert_eq!(rows(&index, "\"roof\" -\"solar panel\""), [1, 3]);
+    assert_eq!(rows(&index, "roof -solar"), [3]);
+    assert_eq!(rows(&index, "-solar"), [0; 0]);
+    assert_eq!(rows(&index, "\"panel panel\""), [0; 0]);
+}
+
+#[test]
+fn a_prefix_matches_words_as_written() {
+    let index = on(Channel::Speech, &["installing", "installed", "instant", "stall"]);
+    assert_eq!(rows(&index, "installin*"), [0]);
+    assert_eq!(rows(&index, "insta*"), [0, 1, 2]);
+}
+
+#[test]
+fn misread_words_on_screen_match_for_less() {
+    let texts = ["amber anvil basalt", "amberanvil basalt", "amber anv1l basalt", "amber anvil bas alt", "other words"];
+    let found = shares(&on(Channel::Screen, &texts), "amber anvil basalt", Channel::Screen);
+    assert_eq!(found.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    let share = |row: usize| found.get(row).map_or(0.0, |(_, share)| *share);
+    assert!(share(0) > 0.7, "{found:?}");
+    for misread in 1..4 {
+        assert!(share(misread) < share(0) && share(misread) > 0.4, "{found:?}");
+    }
+    let spoken = on(Channel::Speech, &["horse riding", "a house"]);
+    assert_eq!(rows(&spoken, "house"), [1], "a word that was said is not taken for another");
+    assert_eq!(rows(&spoken, "hoise"), [0, 1]);
+}
+
+#[test]
+fn words_that_occur_nowhere_hold_the_share_down() {
+    let index = on(Channel::Speech, &["solar panels on the roof", "a cat", "a dog", "rain"]);
+    let share = |text: &str| shares(&index, text, Channel::Speech).first().map_or(0.0, |(_, share)| *share);
+    let (whole, half, little) = (share("solar roof"), share("solar walrus"), share("solar walrus quartz teapot"));
+    assert!(whole > 0.7 && half < whole * 0.6 && little < half * 0.6, "{whole} {half} {little}");
+}
+
+#[test]
+fn a_complete_match_stays_near_the_ideal_however_long_the_text() {
+    let filler = |words: usize| (0..words).map(|n| format!("w{n} ")).collect::<String>();
+    let texts: Vec<String> = vec![format!("solar roof {}", filler(300)), "solar roof".into(), filler(30), filler(30)];
+    let rows: Texts<'_> = texts.iter().zip(0..).map(|(text, row)| (row, Channel::Speech, text.as_str())).collect();
+    let found = shares(&index(4, &rows), "solar roof", Channel::Speech);
+    assert!(matches!(found.as_slice(), [(0, long), (1, short)] if *long > 0.5 && *short > 0.8), "{found:?}");
+}
+
+#[test]
+fn texts_are_given_back_by_row_and_channel() {
+    let texts = [(1, Channel::Screen, "ü"), (1, Channel::Speech, ""), (3, Channel::Metadata, "Title")];
+    let index = index(5, &texts);
+    for row in 0..5 {
+        for channel in Channel::ALL {
+            let expected =
+                texts.iter().find(|(r, c, _)| (*r, *c) == (row, channel)).map(|(.., text)| (*text).to_owned());
+            assert_eq!(index.text(row, channel).ok(), Some(expected));
+        }
+    }
+}
+
+#[test]
+fn a_part_without_text_has_no_sections() {
+    assert!(bytes(7, &[]).is_empty());
+    assert!(matches!(TextIndex::open(&sections(SectionBytes::new())), Ok(None)));
+}
+
+#[test]
+fn rows_that_do_not_ascend_are_refused() {
+    let mut out = SectionBytes::new();
+    for texts in
+        [[(1, Channel::Speech, "a"), (0, Channel::Speech, "b")], [(0, Channel::Speech, "a"), (9, Channel::Speech, "b")]]
+    {
+        assert_eq!(TextIndex::build(3, &texts, &mut out).map_err(|error| error.code()), Err("internal"));
+    }
+}
+
+#[test]
+fn another_language_is_refused_and_another_channel_too() {
+    let index = on(Channel::Speech, &["word"]);
+    let german = TextQuery::parse_in("word", Language::German).unwrap_or_else(|error| unreachable!("{error}"));
+    let (live, mut stats) = (RowSet::full(1), TextStats::default());
+    let code = index.collect(&german, Channel::Speech, &live, &mut stats).map_err(|error| error.code());
+    assert_eq!(code, Err("invalid_query"));
+    let query = query("word");
+    assert!(index.collect(&query, Channel::Speech, &live, &mut stats).is_ok());
+    assert_eq!(index.search(&query, Channel::Screen, &stats, &live).map_err(|error| error.code()).err(), None);
+    assert!(index.collect(&query, Channel::Screen, &live, &mut stats).is_err());
+}
+
+#[test]
+fn equal_texts_give_equal_bytes() {
+    let texts = [(0, Channel::Screen, "one two"), (2, Channel::Speech, "three two one")];
+    assert_eq!(bytes(4, &texts), bytes(4, &texts));
+}
+
+/// Every byte of every section is cut off or changed in turn; whatever comes back, it is no panic that gets out.
+#[test]
+fn damaged_sections_are_errors_and_never_a_panic() {
+    let texts = [(0, Channel::Screen, "amber anvil"), (1, Channel::Screen, "basalt anvil")];
+    let whole = bytes(3, &texts);
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| ()));
+    let mut refused = 0;
+    for section in 0..whole.len() {
+        let len = whole.get(section).map_or(0, |(_, bytes)| bytes.len());
+        for at in (0..len).step_by(3) {
+            for cut in [true, false] {
+                let mut damaged = whole.clone();
+                if let Some((_, bytes)) = damaged.get_mut(section) {
+                    if cut {
+                        bytes.truncate(at);
+                    } else if let Some(byte) = bytes.get_mut(at) {
+                        *byte ^= 0x55;
+                    }
+                }
+                refused += u32::from(touch(damaged).is_err());
+            }
+        }
+    }
+    std::panic::set_hook(hook);
+    assert!(refused > 100, "{refused}");
+}
+
+fn touch(bytes: SectionBytes) -> crate::error::Result<()> {
+    let Some(index) = TextIndex::open(&sections(bytes))? else { return Ok(()) };
+    let (query, live, mut stats) = (query("\"anvil\" amb* basult"), RowSet::full(3), TextStats::default());
+    for row in 0..3 {
+        index.text(row, Channel::Screen)?;
+    }
+    index.collect(&query, Channel::Screen, &live, &mut stats)?;
+    index.search(&query, Channel::Screen, &stats, &live)?;
+    Ok(())
+}
+
+/// The scores of all rows of a collection that lies in several parts, some of whose rows are deleted.
+fn spread(texts: &[String], dead: &[bool], cuts: &[usize], channel: Channel, text: &str) -> Vec<(usize, u32)> {
+    let query = query(text);
+    let mut parts = Vec::new();
+    let mut start = 0;
+    for &cut in cuts.iter().chain([&texts.len()]) {
+        let slice = texts.get(start..cut).unwrap_or_default();
+        let rows: Texts<'_> = slice.iter().zip(0..).map(|(text, row)| (row, channel, text.as_str())).collect();
+        if !rows.is_empty() {
+            let mut live = RowSet::full(rows.len() as u32);
+            for row in 0..rows.len() {
+                if dead.get(start + row).copied().unwrap_or_default() {
+                    live.remove(row as u32);
+                }
+            }
+            parts.push((start, index(rows.len() as u32, &rows), live));
+        }
+        start = cut.max(start);
+    }
+    let mut stats = TextStats::default();
+    for (_, index, live) in &parts {
+        assert!(index.collect(&query, channel, live, &mut stats).is_ok());
+    }
+    let mut all = Vec::new();
+    for (start, index, live) in &parts {
+        let found = index.search(&query, channel, &stats, live).unwrap_or_else(|error| unreachable!("{error}"));
+        for (row, score) in found {
+            assert!(score > 0.0 && score <= stats.ideal(&query), "{score} of {}", stats.ideal(&query));
+            all.push((start + row as usize, score.to_bits()));
+        }
+    }
+    all
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// The score of a row depends on the live rows alone: not on how they are split into parts, and not on rows that
+    /// were deleted, which might as well never have been there.
+    #[test]
+    fn scores_do_not_depend_on_parts_or_on_deleted_rows(
+        rows in prop::collection::vec(("((basalt|basalts|bazalt|amber|anvil|amberanvil|an vil|the|roof) ){0,12}", any::<bool>()), 1..24),
+        mut cuts in prop::collection::vec(0_usize..24, 0..4),
+        text in "((basalt|amber|anvil|roof|the|walrus|am\\*|-roof|\"amber anvil\"|\"the\") ){1,5}",
+        screen in any::<bool>(),
+    ) {
+        let channel = if screen { Channel::Screen } else { Channel::Metadata };
+        let (texts, dead): (Vec<String>, Vec<bool>) = rows.into_iter().unzip();
+        cuts.iter_mut().for_each(|cut| *cut = (*cut).min(texts.len()));
+        cuts.sort_unstable();
+        let split = spread(&texts, &dead, &cuts, channel, &text);
+        let kept: Vec<usize> = (0..texts.len()).filter(|row| !dead.get(*row).copied().unwrap_or_default()).collect();
+        let living: Vec<String> = kept.iter().filter_map(|row| texts.get(*row).cloned()).collect();
+        let whole = spread(&living, &[], &[], channel, &text);
+        let whole: Vec<(usize, u32)> = whole.into_iter().filter_map(|(at, score)| Some((*kept.get(at)?, score))).collect();
+        prop_assert_eq!(split, whole);
+    }
+}
+
+/// Prints what building and searching cost: `cargo test --release --lib text::tests::costs -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement, not a check"]
+fn costs() {
+    let words: Vec<String> =
+        (0_u32..20_000).map(|n| format!("w{}", n.wrapping_mul(2_654_435_761) % 1_000_003)).collect();
+    let mut state = 1_u64;
+    let mut random = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as f64 / (1_u64 << 31) as f64
+    };
+    let common = ["solar", "panel", "roof", "installing", "music", "people"];
+    let mut sentence = |length: usize| -> String {
+        let word = |draw: f64, pick: f64| match (draw < 0.3, pick) {
+            (true, pick) => common.get((pick * 6.0) as usize).map_or("", |word| word).to_owned(),
+            (false, pick) => words.get((pick * pick * pick * 20_000.0) as usize).cloned().unwrap_or_default(),
+        };
+        (0..length)
+            .map(|_| {
+                let (draw, pick) = (random(), random());
+                word(draw, pick) + " "
+            })
+            .collect()
+    };
+    let small: Vec<String> = (0..30).map(|_| sentence(10)).collect();
+    let rows: Texts<'_> = small.iter().zip(0..).map(|(text, row)| (row, Channel::Speech, text.as_str())).collect();
+    let mixed: Texts<'_> = small
+        .iter()
+        .zip(0..)
+        .map(|(text, row)| (row, if row % 3 == 0 { Channel::Screen } else { Channel::Speech }, text.as_str()))
+        .collect();
+    for (name, rows) in [("one channel", &rows), ("two channels", &mixed)] {
+        let start = Instant::now();
+        for _ in 0..100 {
+            bytes(30, rows);
+        }
+        eprintln!("build 30 texts of 10 words, {name}: {:?}", start.elapsed() / 100);
+    }
+    let small_bytes = bytes(30, &mixed);
+    eprintln!("sizes {:?}", small_bytes.iter().map(|(name, bytes)| (name.as_str(), bytes.len())).collect::<Vec<_>>());
+    let sections_small = sections(small_bytes);
+    let start = Instant::now();
+    for _ in 0..100 {
+        let _ = TextIndex::open(&sections_small);
+    }
+    eprintln!("open: {:?}", start.elapsed() / 100);
+    let start = Instant::now();
+    for _ in 0..100 {
+        if let Ok(Some(index)) = TextIndex::open(&sections_small) {
+            shares(&index, "solar", Channel::Speech);
+        }
+    }
+    eprintln!("open and first search: {:?}", start.elapsed() / 100);
+    let large: Vec<String> = (0..100_000).map(|_| sentence(12)).collect();
+    let rows: Texts<'_> = large.iter().zip(0..).map(|(text, row)| (row, Channel::Screen, text.as_str())).collect();
+    let start = Instant::now();
+    let index = index(100_000, &rows);
+    eprintln!("build 100,000 texts of 12 words: {:?}", start.elapsed());
+    let mut most = RowSet::full(100_000);
+    most.remove(7);
+    for text in [
+        "w17",
+        "solar",
+        "installing solar panels on roof",
+        "music people",
+        "\"solar panels\"",
+        "sol*",
+        "w*",
+        "walrus quartz",
+    ] {
+        let parse = Instant::now();
+        let query = query(text);
+        let parse = parse.elapsed();
+        for (name, live) in [("all live", &RowSet::full(100_000)), ("one deleted", &most)] {
+            let (mut collect, mut search, mut found) = (f64::MAX, f64::MAX, 0);
+            for _ in 0..5 {
+                let mut stats = TextStats::default();
+                let start = Instant::now();
+                let _ = index.collect(&query, Channel::Screen, live, &mut stats);
+                collect = collect.min(start.elapsed().as_secs_f64());
+                let start = Instant::now();
+                found = index.search(&query, Channel::Screen, &stats, live).map_or(0, |found| found.len());
+                search = search.min(start.elapsed().as_secs_f64());
+            }
+            let (collect, search) = (collect * 1e6, search * 1e6);
+            eprintln!("{text:40} {name:12} parse {parse:?} collect {collect:.0} µs search {search:.0} µs rows {found}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The inner loops, chosen at run time for the machine.
+//!
+//! Each kernel has a file; `scalar` says in plain code what the others must compute, to the bit.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod prefetch;
+mod scalar;
+
+use std::sync::OnceLock;
+
+pub(super) use prefetch::prefetch;
+
+use super::codes::{BLOCK_ROWS, Candidate, CodeQuery};
+
+/// Reads whole blocks of codes and appends the rows that can reach `floor`; `first` is the position of the first row.
+pub(super) type Scan = fn(query: &CodeQuery, blocks: &[u8], floor: f32, first: u32, out: &mut Vec<Candidate>);
+
+/// One machine's inner loops.
+#[derive(Debug)]
+pub(super) struct Kernels {
+    /// For reports.
+    pub(super) name: &'static str,
+    /// Inner product of a padded query with a stored vector of little-endian f16, in the order of `distance`.
+    pub(super) dot: fn(query: &[f32], stored: &[u8]) -> f32,
+    /// The code scan.
+    pub(super) scan: Scan,
+}
+
+/// Every kernel that this machine can run, best first.
+pub(super) fn available() -> Vec<Kernels> {
+    let mut found = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    {
+        found.extend(avx512::kernels());
+        found.extend(avx2::kernels());
+    }
+    #[cfg(target_arch = "aarch64")]
+    found.extend(neon::kernels());
+    found.push(scalar::KERNELS);
+    found
+}
+
+/// The best kernels of this machine.
+pub(super) fn kernels() -> &'static Kernels {
+    static BEST: OnceLock<Kernels> = OnceLock::new();
+    BEST.get_or_init(|| available().into_iter().next().unwrap_or(scalar::KERNELS))
+}
+
+/// Appends the rows of one block that can reach `floor`, from their weighted bit counts.
+#[inline(always)]
+fn pick(
+    query: &CodeQuery,
+    sums: &[f32; BLOCK_ROWS],
+    factors: &[u8],
+    floor: f32,
+    first: u32,
+    out: &mut Vec<Candidate>,
+) {
+    let (a_bytes, b_bytes) = factors.split_at(factors.len() / 2);
+    let mut lanes = [Candidate { position: 0, estimate: 0.0, a: 0.0, b: 0.0 }; BLOCK_ROWS];
+    let mut hits = 0_u32;
+    for (lane, slot) in lanes.iter_mut().enumerate() {
+        let (Some(&sum), Some(a), Some(b)) = (sums.get(lane), half_at(a_bytes, lane), half_at(b_bytes, lane)) else {
+            return;
+        };
+        let estimate = query.estimate(sum, a, b);
+        *slot = Candidate { position: first + lane as u32, estimate, a, b };
+        hits |= u32::from(query.reaches(estimate, a, b, floor)) << lane;
+    }
+    while hits != 0 {
+        out.extend(lanes.get(hits.trailing_zeros() as usize));
+        hits &= hits - 1;
+    }
+}
+
+#[inline(always)]
+fn half_at(bytes: &[u8], index: usize) -> Option<f32> {
+    let bytes = bytes.get(2 * index..)?.first_chunk()?;
+    Some(half::f16::from_le_bytes(*bytes).to_f32())
+}
+
+#[cfg(test)]
+mod tests;

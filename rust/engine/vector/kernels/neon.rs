@@ -1,0 +1,110 @@
+//! NEON (part of every aarch64): four f32 or two code words a register.
+#![expect(unsafe_code, reason = "vector intrinsics; the scalar kernel is what tests compare with")]
+
+use std::arch::aarch64::*;
+use std::arch::asm;
+
+use super::super::codes::{BLOCK_ROWS, Candidate, CodeQuery, PLANES, block_byte_len};
+use super::super::distance::LANES;
+use super::{Kernels, pick};
+
+/// The kernels, if the machine has what they need.
+pub(super) fn kernels() -> Option<Kernels> {
+    std::arch::is_aarch64_feature_detected!("neon").then_some(Kernels { name: "neon", dot, scan })
+}
+
+fn dot(query: &[f32], stored: &[u8]) -> f32 {
+    // SAFETY: this function is reachable only through `kernels`, which found the feature.
+    unsafe { dot_wide(query, stored) }
+}
+
+fn scan(query: &CodeQuery, blocks: &[u8], floor: f32, first: u32, out: &mut Vec<Candidate>) {
+    // SAFETY: this function is reachable only through `kernels`, which found the feature.
+    unsafe { scan_wide(query, blocks, floor, first, out) }
+}
+
+#[target_feature(enable = "neon")]
+fn dot_wide(query: &[f32], stored: &[u8]) -> f32 {
+    let mut lanes = [vdupq_n_f32(0.0); 8];
+    let mut runs = stored.chunks_exact(2 * LANES);
+    let (queries, _) = query.as_chunks::<LANES>();
+    let mut queries = queries.iter();
+    for (x, q) in runs.by_ref().zip(queries.by_ref()) {
+        lanes = step(lanes, q, x);
+    }
+    let rest = runs.remainder();
+    if let (Some(q), false) = (query.get(stored.len() / (2 * LANES) * LANES..).and_then(|q| q.first_chunk()), rest.is_empty()) {
+        let mut x = [0_u8; 2 * LANES];
+        for (to, &from) in x.iter_mut().zip(rest) {
+            *to = from;
+        }
+        lanes = step(lanes, q, &x);
+    }
+    let [a, b, c, d, e, f, g, h] = lanes;
+    let eight = (
+        vaddq_f32(vaddq_f32(a, e), vaddq_f32(c, g)),
+        vaddq_f32(vaddq_f32(b, f), vaddq_f32(d, h)),
+    );
+    let four = vaddq_f32(eight.0, eight.1);
+    let two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
+    vget_lane_f32::<0>(two) + vget_lane_f32::<1>(two)
+}
+
+/// One run of `LANES` components; `x` has twice as many bytes.
+#[inline]
+#[target_feature(enable = "neon")]
+fn step(lanes: [float32x4_t; 8], q: &[f32; LANES], x: &[u8]) -> [float32x4_t; 8] {
+    let Some(x) = x.first_chunk::<{ 2 * LANES }>() else { return lanes };
+    let mut next = lanes;
+    for (i, pair) in next.chunks_exact_mut(2).enumerate() {
+        // SAFETY: `i` is below four, so the loads end at 32 f32 and 64 bytes; they need no alignment. FCVTL belongs to
+        // the base instruction set; its intrinsics would need the unstable type f16.
+        unsafe {
+            let halves = vld1q_u8(x.as_ptr().add(16 * i));
+            let (x_low, x_high): (float32x4_t, float32x4_t);
+            asm!(
+                "fcvtl {low:v}.4s, {halves:v}.4h",
+                "fcvtl2 {high:v}.4s, {halves:v}.8h",
+                low = out(vreg) x_low, high = lateout(vreg) x_high, halves = in(vreg) halves,
+                options(pure, nomem, nostack, preserves_flags)
+            );
+            if let [low, high] = pair {
+                *low = vfmaq_f32(*low, vld1q_f32(q.as_ptr().add(8 * i)), x_low);
+                *high = vfmaq_f32(*high, vld1q_f32(q.as_ptr().add(8 * i + 4)), x_high);
+            }
+        }
+    }
+    next
+}
+
+#[target_feature(enable = "neon")]
+fn scan_wide(query: &CodeQuery, blocks: &[u8], floor: f32, first: u32, out: &mut Vec<Candidate>) {
+    const RUN_BYTES: usize = BLOCK_ROWS * 8;
+    let words = query.planes.len() / PLANES;
+    let (planes, _) = query.planes.as_chunks::<PLANES>();
+    for (index, block) in blocks.chunks_exact(block_byte_len(words)).enumerate() {
+        let (codes, factors) = block.split_at(words * RUN_BYTES);
+        let mut totals = [vdupq_n_u32(0); BLOCK_ROWS / 2];
+        for (run, planes) in codes.chunks_exact(RUN_BYTES).zip(planes) {
+            let planes = planes.map(|plane| vreinterpretq_u8_u64(vdupq_n_u64(plane)));
+            for (i, total) in totals.iter_mut().enumerate() {
+                // SAFETY: a run has 256 bytes and `i` is below sixteen; the load needs no alignment.
+                let row = unsafe { vld1q_u8(run.as_ptr().add(16 * i)) };
+                let [ones, twos, fours, eights] = planes.map(|plane| vcntq_u8(veorq_u8(row, plane)));
+                // At most 8 × 15 a byte.
+                let high = vaddq_u8(fours, vaddq_u8(eights, eights));
+                let high = vaddq_u8(twos, vaddq_u8(high, high));
+                let weighted = vaddq_u8(ones, vaddq_u8(high, high));
+                *total = vpadalq_u16(*total, vpaddlq_u8(weighted));
+            }
+        }
+        let mut sums = [0.0_f32; BLOCK_ROWS];
+        for (sums, &total) in sums.chunks_exact_mut(2).zip(&totals) {
+            let pair = vpaddlq_u32(total);
+            if let [a, b] = sums {
+                (*a, *b) = (vgetq_lane_u64::<0>(pair) as f32, vgetq_lane_u64::<1>(pair) as f32);
+            }
+        }
+        pick(query, &sums, factors, floor, first + (index * BLOCK_ROWS) as u32, out);
+    }
+}

@@ -1,0 +1,285 @@
+//! Exact search that reads codes instead of vectors: scan, bound, re-score.
+//!
+//! `top_k` goes through the column in rounds that grow fourfold. After each, the candidates with the best estimates are
+//! scored, which raises the floor for the next round and drops candidates that wait; at the end all that still wait are
+//! scored. Rounds and chunks have fixed sizes, so the answer never depends on the number of threads.
+//!
+//! A row is missed only where its score lies more than five standard errors above its estimate (see `codes`).
+//!
+//! An approximate index will choose which codes to read; what follows (`settle`) stays the same.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::best::Best;
+use super::codes::{BLOCK_ROWS, Candidate, CodeQuery, block_byte_len};
+use super::column::{CHUNK_ROWS, Codes, VectorColumn};
+use super::distance::cosine;
+use super::kernels::prefetch;
+use super::query::QueryVector;
+use super::rows::Rows;
+use crate::catalog::row_set::RowSet;
+use crate::error::Result;
+
+/// Rows of the first round; a multiple of `BLOCK_ROWS`.
+const FIRST_ROUND_ROWS: u32 = 4096;
+/// How much longer each round is than the one before.
+const ROUND_GROWTH: u32 = 4;
+/// Re-scoring one row at random costs about as much as reading this many codes.
+const CODES_A_RESCORE: usize = 24;
+/// Rows re-scored by one task.
+const RESCORE_ROWS: usize = 512;
+/// Vectors that are asked for ahead of the one being scored.
+const AHEAD: usize = 8;
+
+/// What a search had to read, for reports.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Rows whose codes were compared.
+    pub coded_rows: usize,
+    /// Rows whose stored vectors were scored.
+    pub scored_rows: usize,
+}
+
+impl VectorColumn {
+    /// The k best allowed rows with their exact cosines, by score descending, then row ascending.
+    ///
+    /// # Errors
+    /// `dimension_mismatch`; `damaged` where a checksum says so.
+    pub fn top_k(&self, query: &QueryVector, k: usize, allowed: Option<&RowSet>) -> Result<Vec<(u32, f32)>> {
+        self.top_k_with_work(query, k, allowed).map(|(best, _)| best)
+    }
+
+    /// `top_k`, and what it read.
+    ///
+    /// # Errors
+    /// As `top_k`.
+    pub fn top_k_with_work(
+        &self,
+        query: &QueryVector,
+        k: usize,
+        allowed: Option<&RowSet>,
+    ) -> Result<(Vec<(u32, f32)>, Work)> {
+        self.check(query)?;
+        let count = self.len() as u32;
+        let rows = self.rows()?;
+        let mut best = Best::new(k);
+        if k == 0 {
+            return Ok((Vec::new(), Work::default()));
+        }
+        if let Some(positions) = self.few(&rows, allowed) {
+            let scores = self.score_at(query, &positions)?;
+            push_all(&mut best, &rows, &positions, &scores);
+            return Ok((best.into_sorted(), Work { coded_rows: 0, scored_rows: positions.len() }));
+        }
+        let Some(codes) = self.codes().filter(|_| k.saturating_mul(CODES_A_RESCORE) < self.len()) else {
+            let found = self.flat_top_k(query, k, allowed)?;
+            return Ok((found, Work { coded_rows: 0, scored_rows: self.len() }));
+        };
+        let code_query = codes.coder.query(query.components());
+        let mut work = Work::default();
+        let mut waiting: Vec<Candidate> = Vec::new();
+        let promising = (2 * k).max(32);
+        let mut floor = f32::NEG_INFINITY;
+        let (mut start, mut round_rows) = (0, FIRST_ROUND_ROWS);
+        while start < count {
+            let end = start.saturating_add(round_rows).min(count);
+            waiting.extend(self.candidates(codes, &code_query, floor, start..end, &rows, allowed)?);
+            work.coded_rows += (end - start) as usize;
+            if waiting.len() > promising {
+                waiting.select_nth_unstable_by(promising, |a, b| {
+                    b.estimate.total_cmp(&a.estimate).then(a.position.cmp(&b.position))
+                });
+            }
+            let scored: Vec<Candidate> = waiting.drain(..promising.min(waiting.len())).collect();
+            work.scored_rows += self.settle(query, &scored, &rows, &mut best)?;
+            floor = best.bar();
+            waiting.retain(|row| code_query.reaches(row.estimate, row.a, row.b, floor));
+            start = end;
+            round_rows = round_rows.saturating_mul(ROUND_GROWTH);
+        }
+        work.scored_rows += self.settle(query, &waiting, &rows, &mut best)?;
+        Ok((best.into_sorted(), work))
+    }
+
+    /// Every allowed row whose exact cosine is `floor` or more, rows ascending.
+    ///
+    /// # Errors
+    /// `dimension_mismatch`; `damaged` where a checksum says so.
+    pub fn at_least(&self, query: &QueryVector, floor: f32, allowed: Option<&RowSet>) -> Result<Vec<(u32, f32)>> {
+        self.at_least_with_work(query, floor, allowed).map(|(found, _)| found)
+    }
+
+    /// `at_least`, and what it read.
+    ///
+    /// # Errors
+    /// As `at_least`.
+    pub fn at_least_with_work(
+        &self,
+        query: &QueryVector,
+        floor: f32,
+        allowed: Option<&RowSet>,
+    ) -> Result<(Vec<(u32, f32)>, Work)> {
+        self.check(query)?;
+        let rows = self.rows()?;
+        let keep = |positions: &[u32], scores: &[f32]| -> Vec<(u32, f32)> {
+            let scored = positions.iter().zip(scores).filter(|&(_, &score)| score >= floor);
+            scored.filter_map(|(&position, &score)| Some((rows.row(position)?, score))).collect()
+        };
+        if let Some(positions) = self.few(&rows, allowed) {
+            let scores = self.score_at(query, &positions)?;
+            return Ok((keep(&positions, &scores), Work { coded_rows: 0, scored_rows: positions.len() }));
+        }
+        let Some(codes) = self.codes() else {
+            let found = self.flat_at_least(query, floor, allowed)?;
+            return Ok((found, Work { coded_rows: 0, scored_rows: self.len() }));
+        };
+        let code_query = codes.coder.query(query.components());
+        let chunk = |range: Range<u32>| {
+            let candidates = self.chunk_candidates(codes, &code_query, floor, range, &rows, allowed)?;
+            let positions: Vec<u32> = candidates.iter().map(|row| row.position).collect();
+            let scores = self.score_each(query, &positions)?;
+            Ok((keep(&positions, &scores), positions.len()))
+        };
+        let parts: Vec<(Vec<(u32, f32)>, usize)> =
+            chunks(0..self.len() as u32).into_par_iter().map(chunk).collect::<Result<_>>()?;
+        let work = Work { coded_rows: self.len(), scored_rows: parts.iter().map(|(_, scored)| scored).sum() };
+        Ok((parts.into_iter().flat_map(|(found, _)| found).collect(), work))
+    }
+
+    /// How many rows the codes alone can't exclude from `floor`: the scan without the re-scoring. `None` without codes.
+    ///
+    /// # Errors
+    /// As `at_least`.
+    pub fn reach_count(&self, query: &QueryVector, floor: f32) -> Result<Option<usize>> {
+        self.check(query)?;
+        let Some(codes) = self.codes() else { return Ok(None) };
+        let code_query = codes.coder.query(query.components());
+        let all = 0..self.len() as u32;
+        self.candidates(codes, &code_query, floor, all, &self.rows()?, None).map(|found| Some(found.len()))
+    }
+
+    /// The allowed positions, if they are so few that their vectors are read directly.
+    fn few(&self, rows: &Rows<'_>, allowed: Option<&RowSet>) -> Option<Vec<u32>> {
+        let allowed = allowed?;
+        ((allowed.count() as usize).saturating_mul(CODES_A_RESCORE) < self.len())
+            .then(|| allowed.iter().filter_map(|row| rows.position(row)).collect())
+    }
+
+    /// The allowed rows of `range`, which starts with a block, that can reach `floor`; ascending.
+    fn candidates(
+        &self,
+        codes: &Codes,
+        query: &CodeQuery,
+        floor: f32,
+        range: Range<u32>,
+        rows: &Rows<'_>,
+        allowed: Option<&RowSet>,
+    ) -> Result<Vec<Candidate>> {
+        if range.len() <= CHUNK_ROWS as usize {
+            return self.chunk_candidates(codes, query, floor, range, rows, allowed);
+        }
+        let found: Vec<Vec<Candidate>> = chunks(range)
+            .into_par_iter()
+            .map(|range| self.chunk_candidates(codes, query, floor, range, rows, allowed))
+            .collect::<Result<_>>()?;
+        Ok(found.concat())
+    }
+
+    fn chunk_candidates(
+        &self,
+        codes: &Codes,
+        query: &CodeQuery,
+        floor: f32,
+        range: Range<u32>,
+        rows: &Rows<'_>,
+        allowed: Option<&RowSet>,
+    ) -> Result<Vec<Candidate>> {
+        let block_bytes = block_byte_len(codes.coder.words());
+        let mut found = Vec::new();
+        let blocks = range.start as usize / BLOCK_ROWS..(range.end as usize).div_ceil(BLOCK_ROWS);
+        let mut scan = |blocks: Range<usize>| -> Result<()> {
+            let bytes = codes.section.slice(blocks.start * block_bytes..blocks.end * block_bytes)?;
+            (self.kernels().scan)(query, bytes, floor, (blocks.start * BLOCK_ROWS) as u32, &mut found);
+            Ok(())
+        };
+        if let (Some(allowed), &Rows::Run { first, .. }) = (allowed, rows) {
+            // Blocks without an allowed row are not read.
+            let wanted = |block: &usize| any_within(allowed, first as usize + block * BLOCK_ROWS);
+            let mut rest = blocks;
+            while let Some(start) = rest.find(wanted) {
+                let end = rest.find(|block| !wanted(block)).unwrap_or(rest.end);
+                scan(start..end)?;
+            }
+        } else {
+            scan(blocks)?;
+        }
+        // The last block is filled up with rows that don't exist; `row` leaves them out.
+        found.retain(|candidate| {
+            let row = rows.row(candidate.position);
+            row.is_some_and(|row| allowed.is_none_or(|allowed| allowed.contains(row)))
+        });
+        Ok(found)
+    }
+
+    /// Scores candidates exactly into `best`; returns how many.
+    fn settle(
+        &self,
+        query: &QueryVector,
+        candidates: &[Candidate],
+        rows: &Rows<'_>,
+        best: &mut Best,
+    ) -> Result<usize> {
+        let mut positions: Vec<u32> = candidates.iter().map(|row| row.position).collect();
+        positions.sort_unstable();
+        let scores = self.score_at(query, &positions)?;
+        push_all(best, rows, &positions, &scores);
+        Ok(positions.len())
+    }
+
+    /// The exact cosine at each position, by several threads where there are many.
+    fn score_at(&self, query: &QueryVector, positions: &[u32]) -> Result<Vec<f32>> {
+        if positions.len() <= RESCORE_ROWS {
+            return self.score_each(query, positions);
+        }
+        let parts: Vec<Vec<f32>> =
+            positions.par_chunks(RESCORE_ROWS).map(|part| self.score_each(query, part)).collect::<Result<_>>()?;
+        Ok(parts.concat())
+    }
+
+    fn score_each(&self, query: &QueryVector, positions: &[u32]) -> Result<Vec<f32>> {
+        let mut scores = Vec::with_capacity(positions.len());
+        for &position in positions.iter().take(AHEAD) {
+            prefetch(self.stored(position..position + 1)?);
+        }
+        for (index, &position) in positions.iter().enumerate() {
+            if let Some(&next) = positions.get(index + AHEAD) {
+                prefetch(self.stored(next..next + 1)?);
+            }
+            scores.push(cosine(self.kernels(), query, self.stored(position..position + 1)?));
+        }
+        Ok(scores)
+    }
+}
+
+fn push_all(best: &mut Best, rows: &Rows<'_>, positions: &[u32], scores: &[f32]) {
+    for (&position, &score) in positions.iter().zip(scores) {
+        if let Some(row) = rows.row(position) {
+            best.push(row, score);
+        }
+    }
+}
+
+/// `range` in pieces of `CHUNK_ROWS`.
+fn chunks(range: Range<u32>) -> Vec<Range<u32>> {
+    let end = range.end;
+    range.step_by(CHUNK_ROWS as usize).map(|start| start..start.saturating_add(CHUNK_ROWS).min(end)).collect()
+}
+
+/// Whether the set holds one of the `BLOCK_ROWS` rows from `first` on.
+fn any_within(set: &RowSet, first: usize) -> bool {
+    let word = |index: usize| u128::from(set.words().get(index).copied().unwrap_or(0));
+    let two = word(first / 64) | word(first / 64 + 1) << 64;
+    (two >> (first % 64)) as u32 != 0
+}

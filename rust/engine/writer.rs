@@ -1,0 +1,161 @@
+//! The one handle that may change a library: its lock, its log, its manifest.
+
+use std::sync::Arc;
+
+use crate::catalog::video::{Segment, Video};
+use crate::error::{Error, Result};
+use crate::operation::{Content, Operation};
+use crate::snapshot::Snapshot;
+use crate::storage::log::Log;
+use crate::storage::manifest::Manifest;
+use crate::storage::seam::{Lock, Storage};
+
+/// Held under the library's mutex; dropping it frees the lock for other processes.
+pub(crate) struct Writer {
+    pub(crate) manifest: Manifest,
+    /// The log that takes the next record; made at the first write.
+    log: Option<Arc<Log>>,
+    next_sequence: u64,
+    _lock: Box<dyn Lock>,
+}
+
+impl Writer {
+    pub(crate) fn new(manifest: Manifest, next_sequence: u64, lock: Box<dyn Lock>) -> Self {
+        Self { manifest, log: None, next_sequence, _lock: lock }
+    }
+
+    /// Writes a record, not yet synced. Returns its sequence and the log to sync.
+    pub(crate) fn append(&mut self, storage: &dyn Storage, payload: &[u8]) -> Result<(u64, Arc<Log>)> {
+        let log = match &self.log {
+            Some(log) => Arc::clone(log),
+            None => {
+                let number = self.take_file_number();
+                let log = Arc::new(Log::create(storage, number, self.next_sequence)?);
+                self.log = Some(Arc::clone(&log));
+                log
+            }
+        };
+        let sequence = log.append(payload)?;
+        self.next_sequence = sequence + 1;
+        Ok((sequence, log))
+    }
+
+    /// Closes the current log, all of it on disk; later records go to a new one.
+    pub(crate) fn rotate(&mut self) -> Result<()> {
+        if let Some(log) = &self.log {
+            log.sync()?;
+        }
+        self.log = None;
+        Ok(())
+    }
+
+    /// A number that no file of the library has had.
+    pub(crate) fn take_file_number(&mut self) -> u64 {
+        let number = self.manifest.next_file;
+        self.manifest.next_file += 1;
+        number
+    }
+
+    /// The first log that a manifest written now has to name: the current one, or the one that comes next.
+    pub(crate) fn first_open_log(&self) -> u64 {
+        self.log.as_ref().map_or(self.manifest.next_file, |log| log.number())
+    }
+
+    /// Bytes in the current log.
+    pub(crate) fn log_bytes(&self) -> u64 {
+        self.log.as_ref().map_or(0, |log| log.byte_len())
+    }
+}
+
+/// Checks an operation against the library as it is, and fills in what it leaves open.
+pub(crate) fn validated(snapshot: &Snapshot, operation: Operation) -> Result<Operation> {
+    match operation {
+        Operation::Put(contents) => {
+            for content in &contents {
+                check_vectors(snapshot, content.video.id.as_str(), &content.segments)?;
+            }
+            Ok(Operation::Put(contents))
+        }
+        Operation::Overlay(changes) => {
+            for (id, video, segments) in &changes {
+                check_vectors(snapshot, id.as_str(), segments)?;
+                if let Some(video) = video {
+                    video.validate()?;
+                } else if snapshot.find(id)?.is_none() {
+                    return Err(Error::VideoNotFound { video: id.to_string() });
+                }
+                Content::checked(
+                    Video::named(id.clone()),
+                    segments.clone(),
+                )?;
+            }
+            Ok(Operation::Overlay(changes))
+        }
+        Operation::Update(video) => {
+            video.validate()?;
+            Ok(Operation::Update(video))
+        }
+        Operation::Delete(ids) => {
+            for id in &ids {
+                if snapshot.find(id)?.is_none() {
+                    return Err(Error::VideoNotFound { video: id.to_string() });
+                }
+            }
+            Ok(Operation::Delete(ids))
+        }
+        Operation::SetSpace(channel, space) => {
+            if space.dimension == 0 || space.dimension > MAX_DIMENSION {
+                return Err(Error::InvalidVector {
+                    what: format!("space {space}"),
+                    detail: format!("its dimension is not within 1 to {MAX_DIMENSION}"),
+                });
+            }
+            match snapshot.spaces.get(&channel) {
+                Some(expected) if *expected != space && snapshot.has_vectors(channel)? => Err(Error::SpaceMismatch {
+                    channel: channel.name().to_owned(),
+                    expected: expected.to_string(),
+                    got: space.to_string(),
+                }),
+                _ => Ok(Operation::SetSpace(channel, space)),
+            }
+        }
+        Operation::SetCalibration(channel, calibration) => {
+            calibration.validate()?;
+            Ok(Operation::SetCalibration(channel, calibration))
+        }
+    }
+}
+
+/// The largest dimension of a space.
+pub const MAX_DIMENSION: u32 = 65_536;
+
+fn check_vectors(snapshot: &Snapshot, video: &str, segments: &[Segment]) -> Result<()> {
+    for evidence in segments.iter().flat_map(|segment| &segment.evidence) {
+        let Some(vector) = &evidence.vector else { continue };
+        let what = || format!("a {} vector of video {video}", evidence.channel.name());
+        match snapshot.spaces.get(&evidence.channel) {
+            None => {
+                return Err(Error::SpaceMismatch {
+                    channel: evidence.channel.name().to_owned(),
+                    expected: "(none set)".to_owned(),
+                    got: format!("vectors of {} dimensions", vector.len()),
+                });
+            }
+            Some(space) if space.dimension as usize != vector.len() => {
+                return Err(Error::DimensionMismatch {
+                    what: what(),
+                    expected: space.dimension as usize,
+                    got: vector.len(),
+                });
+            }
+            Some(_) => {}
+        }
+        if !vector.iter().all(|value| value.is_finite()) {
+            return Err(Error::InvalidVector {
+                what: what(),
+                detail: "a component is NaN or infinite".to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
