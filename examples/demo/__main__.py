@@ -15,7 +15,6 @@ from typing import Any
 
 from examples.demo.clips import Clip, can_speak, get_clips, get_photos
 from PIL import Image, ImageOps
-from pixr.ingest import Source
 
 import pixr
 from pixr.cli.hits_table import print_hits
@@ -86,7 +85,7 @@ def index(clips: list[Clip]) -> int:
     failed = 0
     began = time.perf_counter()
     sources = [
-        Source(clip.path, title=clip.title, description=clip.description, tags=clip.tags, created=clip.created)
+        pixr.Source(clip.path, title=clip.title, description=clip.description, tags=clip.tags, created=clip.created)
         for clip in clips
     ]
     with (

@@ -20,7 +20,6 @@ from pixr.wire import error_to_dict, hits_to_dict
 
 if TYPE_CHECKING:
     from pixr.library import Library
-
     from pixr.types import Hits
 
 __all__ = ["run_batch"]

@@ -34,7 +34,6 @@ def check(
         print_json(report)
     else:
         print_fields(report)
-    problems = report.get("problems", [])
-    if problems:
-        complain(f"{library}: {len(problems)} problem{'s' * (len(problems) != 1)} found")
+    if report["damaged"]:
+        complain(f"{library}: {len(report['damaged'])} damaged of {report['files']} files")
         raise typer.Exit(1)

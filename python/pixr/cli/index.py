@@ -19,7 +19,7 @@ from pixr.show.clock import clock
 from pixr.wire import error_to_dict, video_to_dict
 
 if TYPE_CHECKING:
-    from pixr.ingest import Outcome, Source
+    from pixr.progress import Outcome, Source
 
 __all__ = ["register"]
 
@@ -64,14 +64,11 @@ def index(
     if title and len(targets) > 1:
         raise typer.BadParameter(f"one title for {len(targets)} videos", param_hint="--title")
 
-    shared: dict[str, Any] = {"description": description, "tags": tuple(tag or ()), "metadata": values}
-    shared |= {"speech": speech, "screen": screen}
-    if title:
-        shared["title"] = title
+    told = {"title": title, "description": description, "tags": tuple(tag or ()), "metadata": values}
     stages = ("decode", "visual", *(("speech",) if speech else ()), *(("screen",) if screen else ()))
     run = _Run(targets)
     with IndexProgress(len(targets), stages) as progress:
-        _index(library, encoder, shared, jobs, run, progress)
+        _index(library, encoder, told, {"speech": speech, "screen": screen, "jobs": jobs}, run, progress)
     run.report(as_json)
     if run.interrupted:
         raise typer.Exit(130)
@@ -125,11 +122,15 @@ def _cells(row: dict[str, Any]) -> tuple[str, str, str, str]:
 
 
 def _index(
-    library: Path, encoder: str | None, shared: dict[str, Any], jobs: int, run: _Run, progress: IndexProgress
+    library: Path,
+    encoder: str | None,
+    told: dict[str, Any],
+    options: dict[str, Any],
+    run: _Run,
+    progress: IndexProgress,
 ) -> None:
-    from pixr.ingest import Source
-
     import pixr
+    from pixr.progress import Source
 
     local_to_given: dict[str, str] = {}
 
@@ -146,11 +147,11 @@ def _index(
                     progress.done(target)
                     continue
             local_to_given[str(path)] = target
-            yield Source(path, **shared)
+            yield Source(path, **told)
 
     with tempfile.TemporaryDirectory(prefix="pixr-") as scratch, pixr.open(library, encoder=encoder) as opened:
         try:
-            for outcome in opened.add_many(sources(Path(scratch)), jobs=jobs, on_progress=progress.step):
+            for outcome in opened.add_many(sources(Path(scratch)), **options, on_progress=progress.step):
                 path = str(outcome.source.path)
                 given = local_to_given.get(path, path)
                 if given != path and outcome.video is not None and outcome.status == "added":
