@@ -95,10 +95,10 @@ def _speed(found: dict[str, Any]) -> Iterable[str]:
     yield _table(["stage", "alone", "cores used", "busy in the pipeline"], rows)
     pipeline = found["pipeline"]
     slowest, cores = pipeline["slowest_stage_times_real_time"], pipeline["cores_times_real_time"]
-    reached, of_slowest = pipeline["pipeline_times_real_time"], pipeline["kept_of_slowest_stage"]
+    reached, of_it = pipeline["pipeline_times_real_time"], pipeline["kept_of_slowest_stage"]
     yield (
-        f"The slowest stage alone ({pipeline['slowest_stage']}) allows {slowest:.1f}×, {pipeline['cores']} cores for all "
-        f"stages {cores:.1f}×; the pipeline reaches {reached:.1f}×: {of_slowest:.0%} of the former, "
+        f"The slowest stage alone ({pipeline['slowest_stage']}) allows {slowest:.1f}×, {pipeline['cores']} cores for "
+        f"all stages {cores:.1f}×; the pipeline reaches {reached:.1f}×: {of_it:.0%} of the former, "
         f"{pipeline['kept_of_what_is_possible']:.0%} of the lower of the two.\n"
     )
 

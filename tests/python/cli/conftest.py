@@ -6,27 +6,15 @@ import os
 import pty
 import select
 import subprocess
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from tests.python.cli.process import COMMAND, Run, Screen
 
 import pixr
-
-COMMAND = [sys.executable, "-c", "from pixr.cli import main; main()"]
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@dataclass(frozen=True)
-class Screen:
-    """What a command left on a terminal."""
-
-    returncode: int
-    text: str
 
 
 @pytest.fixture

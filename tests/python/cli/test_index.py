@@ -14,7 +14,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from tests.python.cli.conftest import COMMAND, Run, Screen
+from tests.python.cli.process import COMMAND, Run, Screen
 from tests.python.clips import make_clip
 
 import pixr

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.python.cli.conftest import Run, Screen
+from tests.python.cli.process import Run, Screen
 
 import pixr
 from pixr.wire import hits_to_dict
@@ -147,7 +147,7 @@ def test_an_error_is_one_line_unless_asked_for_more(run: Run) -> None:
 def test_a_reader_that_leaves_early_is_no_error(run: Run, library: Path) -> None:
     import subprocess
 
-    from tests.python.cli.conftest import COMMAND
+    from tests.python.cli.process import COMMAND
 
     process = subprocess.Popen(
         [*COMMAND, "search", str(library), "harbour"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
