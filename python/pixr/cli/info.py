@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -39,7 +39,7 @@ def info(
     with pixr.open(library, create=False, read_only=True) as opened:
         if video is not None:
             one = video_to_dict(opened.video(video))
-            segments = [
+            segments: list[dict[str, Any]] = [
                 {"start": s.start, "end": s.end, "channels": list(s.channels), "texts": dict(s.texts)}
                 for s in opened.segments(video)
             ]

@@ -15,7 +15,7 @@ body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var
   max-width: 76rem; padding: 0 1rem }
 h1 { font-size: 1.4rem } h2 { font-size: 1.15rem; margin: 2.2rem 0 0 } h3 { font-size: 1rem; margin: 0 0 .4rem }
 .count, .none { color: var(--faint); margin: .1rem 0 .8rem }
-.hits { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(22rem, 1fr)) }
+.hits { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(22rem, 1fr)); align-items: start }
 .hit { background: var(--card); border-radius: .6rem; overflow: hidden }
 video, .gone { display: block; width: 100%; aspect-ratio: 16/9; background: #000; object-fit: contain }
 .gone { display: grid; place-items: center; color: #9ca3af }
@@ -32,23 +32,22 @@ ul li { display: grid; grid-template-columns: 3.5rem 7rem 1fr; gap: .5rem; align
 .said { overflow-wrap: anywhere } mark { background: #fde68a; color: #111827 }
 """
 
+# A moment is played by giving the player a new media fragment: a fragment that is there already would stop playback as
+# soon as it goes past its end, wherever it was sent.
 SCRIPT: Final = """
 for (const hit of document.querySelectorAll('.hit')) {
   const video = hit.querySelector('video');
   if (!video) continue;
-  let end = null;
-  for (const button of hit.querySelectorAll('button')) {
+  const source = video.getAttribute('src').split('#')[0];
+  const buttons = hit.querySelectorAll('button');
+  for (const button of buttons) {
     button.addEventListener('click', () => {
-      end = Number(button.dataset.end);
-      for (const other of hit.querySelectorAll('button')) other.classList.toggle('now', other === button);
-      const go = () => { video.currentTime = Number(button.dataset.start); video.play(); };
-      if (video.readyState > 0) { go(); return; }
-      video.addEventListener('loadedmetadata', go, { once: true });
+      for (const other of buttons) other.classList.toggle('now', other === button);
+      video.removeAttribute('poster');
+      video.src = `${source}#t=${button.dataset.start},${button.dataset.end}`;
       video.load();
+      video.play();
     });
   }
-  video.addEventListener('timeupdate', () => {
-    if (end !== null && video.currentTime >= end) { video.pause(); end = null; }
-  });
 }
 """

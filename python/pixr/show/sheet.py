@@ -33,7 +33,7 @@ INK, FAINT, PAPER, CARD, SCORE = "#111827", "#6b7280", "#ffffff", "#f3f4f6", "#1
 COLUMNS, CELL_WIDTH, PICTURE_HEIGHT, GAP, MARGIN = 4, 320, 180, 16, 24
 LINE_HEIGHT, MATCH_LINES = 20, 4
 CELL_HEIGHT = PICTURE_HEIGHT + (3 + MATCH_LINES) * LINE_HEIGHT + 12
-HEADING_HEIGHT, MAX_MOMENTS = 44, 24
+HEADING_HEIGHT, EMPTY_HEIGHT, MAX_MOMENTS = 44, 36, 24
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,15 @@ def write_sheet(path: Path, sections: Sequence[tuple[str, Hits]], *, per_section
     except ImportError:
         raise MissingExtra("pillow", "media") from None
     moments = [(query, _best(hits, per_section)) for query, hits in sections]
-    rows = [max(1, -(-len(found) // COLUMNS)) for _, found in moments]
+    heights = [-(-len(found) // COLUMNS) * (CELL_HEIGHT + GAP) or EMPTY_HEIGHT for _, found in moments]
     width = 2 * MARGIN + COLUMNS * CELL_WIDTH + (COLUMNS - 1) * GAP
-    height = 2 * MARGIN + sum(HEADING_HEIGHT + (CELL_HEIGHT + GAP) * count for count in rows)
+    height = 2 * MARGIN + sum(HEADING_HEIGHT + taken for taken in heights)
     sheet = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(sheet)
     fonts = _Fonts(*(_font(size) for size in (22, 15, 13)))
     thumbnails = Thumbnails(CELL_WIDTH)
     top = MARGIN
-    for (query, found), count in zip(moments, rows, strict=True):
+    for (query, found), taken in zip(moments, heights, strict=True):
         draw.text((MARGIN, top + 6), _fit(draw, query, fonts.heading, width - 2 * MARGIN), INK, fonts.heading)
         top += HEADING_HEIGHT
         if not found:
@@ -74,7 +74,7 @@ def write_sheet(path: Path, sections: Sequence[tuple[str, Hits]], *, per_section
             row, column = divmod(number, COLUMNS)
             corner = MARGIN + column * (CELL_WIDTH + GAP), top + row * (CELL_HEIGHT + GAP)
             _draw_cell(sheet, draw, corner, hit, moment, thumbnails, fonts)
-        top += (CELL_HEIGHT + GAP) * count
+        top += taken
     partial = path.with_name(f".{path.name}.partial")
     try:
         sheet.save(partial, "PNG")

@@ -42,7 +42,7 @@ class Thumbnails:
             from PIL import Image
         except ImportError:
             raise MissingExtra("pillow", "media") from None
-        from pixr.media.frames import frame_at
+        from pixr.media.frame_at import frame_at
 
         try:
             return Image.fromarray(frame_at(path, seconds, self._max_side))
