@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -88,7 +89,6 @@ class Library:
         self._encoder_options = encoder_options
         self._encoders: Encoders | None = None
         self._encoders_lock = threading.Lock()
-        self._spaces_at: tuple[int, dict[Channel, str]] = (-1, {})
 
     @property
     def path(self) -> Path:
@@ -109,9 +109,9 @@ class Library:
         """
         with self._encoders_lock:
             if self._encoders is None:
-                from pixr.encoders.registry import load_encoders
+                from pixr.encoders.registry import DEFAULT_MODEL, load_encoders
 
-                self._encoders = load_encoders(self._encoder, self._encoder_options)
+                self._encoders = load_encoders(os.fspath(self._encoder or DEFAULT_MODEL), self._encoder_options)
             return self._encoders
 
     # -- writing ------------------------------------------------------------------------------------------------------
@@ -144,7 +144,8 @@ class Library:
         made = Source(
             source, id, title, description, tuple(tags), created, quality, creator, dict(metadata or {})
         )
-        for outcome in self.add_many([made], speech=speech, screen=screen, on_progress=on_progress, skip_known=False):
+        outcomes = self.add_many([made], speech=speech, screen=screen, on_progress=on_progress, skip_known=False)
+        for outcome in outcomes:
             if outcome.error is not None:
                 raise outcome.error
             if outcome.video is not None:
@@ -416,9 +417,9 @@ class Library:
         for channel, space in spaces.items():
             if channel in asked.vectors:
                 continue
-            encoder = encoders.of_space(f"{space['name']}@{space['version']}/{space['dimension']}")
+            held = f"{space['name']}@{space['version']}/{space['dimension']}"
+            encoder = next((one for one in (encoders.visual, encoders.text) if str(one.space) == held), None)
             if encoder is None:
-                held = f"{space['name']}@{space['version']}/{space['dimension']}"
                 detail = f"channel {channel} holds vectors of space {held}, which no loaded encoder speaks"
                 if channel not in asked.text and len(channels) == 1:
                     raise SpaceMismatch(f"{detail}; give vectors, open with that encoder, or index again")
@@ -486,7 +487,7 @@ def _one_batch(batch: Any) -> Any:
         batches = batch.combine_chunks().to_batches()
         if len(batches) > 1:
             raise InvalidBatch("the table is too large for one batch; add its batches one by one")
-        batch = batches[0] if batches else batch.schema.empty_table().to_batches()
+        batch = batches[0] if batches else _empty(batch.schema)
     schema = getattr(batch, "schema", None)
     if schema is not None and hasattr(batch, "cast"):
         import pyarrow as pa
@@ -497,6 +498,12 @@ def _one_batch(batch: Any) -> Any:
         if plain != builtins.list(schema):
             batch = batch.cast(pa.schema(plain))
     return batch
+
+
+def _empty(schema: pa.Schema) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    return pa.RecordBatch.from_pylist([], schema=schema)
 
 
 def _custom_spaces(batch: Any, known: Mapping[Channel, Any]) -> dict[Channel, Space]:

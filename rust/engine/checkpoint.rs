@@ -15,8 +15,9 @@ use crate::part::{Home, LivePart, Part};
 use crate::recovery::deleted_of;
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
-use crate::storage::manifest::PartEntry;
-use crate::storage::{deletes, names, part_file};
+use crate::storage::deletes::write_deletes;
+use crate::storage::manifest::{Manifest, PartEntry};
+use crate::storage::{names, part_file};
 
 /// Which parts a checkpoint rewrites beside those in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +41,7 @@ impl Shared {
     /// Makes the manifest say what the library holds now.
     pub(crate) fn checkpoint(&self, scope: Scope) -> Result<()> {
         let _one_at_a_time = self.checkpoint.lock();
-        let (frozen, number, rewritten) = {
+        let (frozen, number, first_log, rewritten) = {
             let mut guard = self.writer.lock();
             let writer = guard.as_mut().ok_or_else(|| self.not_writable())?;
             let frozen = Arc::clone(&self.snapshot.read());
@@ -49,8 +50,8 @@ impl Shared {
             if clean && rewritten.is_empty() {
                 return Ok(());
             }
-            writer.rotate()?;
-            (frozen, writer.take_file_number(), rewritten)
+            let first_log = writer.rotate(&*self.storage)?;
+            (frozen, writer.take_file_number(), first_log, rewritten)
         };
         let contents = frozen.contents_of(&rewritten)?;
         let built = if contents.is_empty() {
@@ -62,12 +63,13 @@ impl Shared {
             let part = Part::open(part_file::open_part(&*self.storage, number, byte_len)?)?;
             Some((LivePart::new(Arc::new(part), Home::File(number)), byte_len))
         };
-        self.publish(&frozen, &rewritten, &contents, built)
+        self.publish(&frozen, first_log, &rewritten, &contents, built)
     }
 
     fn publish(
         &self,
         frozen: &Snapshot,
+        first_log: u64,
         rewritten: &BTreeSet<usize>,
         contents: &[Content],
         built: Option<(LivePart, u64)>,
@@ -79,7 +81,7 @@ impl Shared {
         manifest.applied_sequence = frozen.number;
         manifest.spaces = frozen.spaces.clone();
         manifest.settings = Settings { calibrations: frozen.calibrations.clone() }.write()?;
-        manifest.first_log = writer.first_open_log();
+        manifest.first_log = first_log;
         let mut entries = Vec::new();
         for (index, part) in frozen.parts.iter().enumerate() {
             if let Home::File(number) = part.home
@@ -91,7 +93,7 @@ impl Shared {
                 let deleted = deleted_of(part);
                 if deleted.count() != entry.deleted_count {
                     let file = writer.take_file_number();
-                    deletes::write(&*self.storage, number, file, &deleted.iter().collect())?;
+                    write_deletes(&*self.storage, number, file, &deleted.iter().collect())?;
                     entry.deletes = Some(file);
                     entry.deleted_count = deleted.count();
                 }
@@ -127,9 +129,17 @@ impl Shared {
             current.parts.insert(position, part.without(gone)?);
         }
         current.parts.retain(|part| !is_one_of(part, &old));
+        entries.sort_unstable_by_key(|entry| entry.number);
         manifest.parts = entries;
         manifest.next_file = writer.manifest.next_file;
-        manifest.store(&*self.storage)?;
+        if let Err(error) = manifest.store(&*self.storage) {
+            // Which manifest a crash would leave is not known, so no file of either may go; the next try goes on from
+            // the one that is there.
+            let next_file = manifest.next_file;
+            writer.manifest = Manifest::load(&*self.storage)?;
+            writer.manifest.next_file = writer.manifest.next_file.max(next_file);
+            return Err(error);
+        }
         writer.manifest = manifest;
         *self.snapshot.write() = Arc::new(current);
         for leftover in names::unreferenced(&*self.storage, &writer.manifest)? {

@@ -1,10 +1,36 @@
-//! Pixr, an embeddable, multi-modal video search engine.
+//! Pixr, an embeddable, multi-modal video search engine: segments in, moments out.
+//!
+//! Core concepts, each a room:
+//!
+//! - [`catalog`]: videos and segments, channels, columns, filters, facets.
+//! - [`vector`] and [`text`]: the two kinds of evidence, exact search over vectors and BM25 over words.
+//! - [`storage`]: the seam to the disk, the log, the manifest, part files; `FORMAT.md` has every byte.
+//! - [`part`] and [`snapshot`]: an immutable set of videos, and a fixed list of such sets.
+//! - [`search`]: from a query to calibrated, fused, explained moments.
+//! - [`library`]: what a user holds.
+//! - [`batch`]: segments as Arrow record batches.
+//!
+//! The engine knows bytes, vectors, words, time spans and scores. It has never heard of a video file, a model, Python or
+//! HTTP.
 
+pub mod batch;
 pub mod catalog;
+mod checkpoint;
 pub mod error;
+pub mod library;
+mod maintenance;
+pub mod operation;
+pub mod part;
+mod recovery;
+mod report;
+mod retention;
 pub mod search;
+mod settings;
+pub mod snapshot;
 pub mod storage;
 pub mod text;
 pub mod vector;
+mod writer;
 
 pub use error::{Error, Result};
+pub use library::{Access, Library};

@@ -3,13 +3,16 @@
 //! One handle may write, in one process; any number of handles in any number of processes may read. Writes are
 //! acknowledged when the log has them on disk, and are searchable from then on. Searching never waits for a writer.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arrow_array::RecordBatch;
 use parking_lot::{Mutex, RwLock};
 
+use crate::batch;
 use crate::catalog::channel::Channel;
 use crate::catalog::video::{Segment, Space, Video, VideoId};
 use crate::error::{Error, Result};
@@ -135,6 +138,46 @@ impl Library {
         self.write(Operation::Overlay(changes))
     }
 
+    /// Lays the rows of an Arrow batch over the library (see `batch`). `videos` has metadata for ids that the batch
+    /// names; ids that are new and not described get a video without metadata. Returns the ids in order of appearance.
+    ///
+    /// # Errors
+    /// `invalid_batch`, `invalid_vector`, and as `put`.
+    pub fn add_segments(&self, rows: &RecordBatch, videos: Vec<Video>) -> Result<Vec<String>> {
+        let mut described: BTreeMap<VideoId, Video> =
+            videos.into_iter().map(|video| (video.id.clone(), video)).collect();
+        let snapshot = self.snapshot();
+        let mut changes = batch::decode(rows)?;
+        for (id, video, _) in &mut changes {
+            if let Some(given) = described.remove(id) {
+                *video = Some(given);
+            } else if video.is_none() && snapshot.find(id)?.is_none() {
+                *video = Some(Video::named(id.clone()));
+            }
+        }
+        if let Some(id) = described.keys().next() {
+            return Err(Error::InvalidBatch { detail: format!("the batch has no segment of the video {id}") });
+        }
+        let ids = changes.iter().map(|(id, _, _)| id.to_string()).collect();
+        if !changes.is_empty() {
+            self.overlay(changes)?;
+        }
+        Ok(ids)
+    }
+
+    /// Some videos with their segments as one Arrow batch that `add_segments` reads back.
+    ///
+    /// # Errors
+    /// `video_not_found`.
+    pub fn export(&self, ids: &[VideoId]) -> Result<RecordBatch> {
+        let snapshot = self.current()?;
+        let contents = ids
+            .iter()
+            .map(|id| snapshot.content(id)?.ok_or_else(|| Error::VideoNotFound { video: id.to_string() }))
+            .collect::<Result<Vec<_>>>()?;
+        batch::encode(&contents, &snapshot.spaces)
+    }
+
     /// Replaces a video's metadata; its segments stay.
     ///
     /// # Errors
@@ -205,7 +248,16 @@ impl Library {
         self.shared.info()
     }
 
-    /// The library as it is now.
+    /// The library as it is now, also as another process has committed it.
+    ///
+    /// # Errors
+    /// `damaged`, `io` if what another process wrote can't be read.
+    pub fn current(&self) -> Result<Arc<Snapshot>> {
+        self.refresh()?;
+        Ok(self.snapshot())
+    }
+
+    /// The library as this handle last saw it.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.shared.snapshot.read())
@@ -216,10 +268,9 @@ impl Library {
     /// # Errors
     /// `video_not_found`.
     pub fn video(&self, id: &VideoId) -> Result<Video> {
-        self.refresh()?;
-        let snapshot = self.snapshot();
-        match snapshot.find(id)? {
-            Some((index, video)) => snapshot.parts[index].part.table().video(video),
+        let snapshot = self.current()?;
+        match snapshot.find(id)?.and_then(|(index, video)| Some((snapshot.parts.get(index)?, video))) {
+            Some((part, video)) => part.part.table().video(video),
             None => Err(Error::VideoNotFound { video: id.to_string() }),
         }
     }
@@ -229,18 +280,16 @@ impl Library {
     /// # Errors
     /// `video_not_found`.
     pub fn content(&self, id: &VideoId) -> Result<Content> {
-        self.refresh()?;
-        self.snapshot().content(id)?.ok_or_else(|| Error::VideoNotFound { video: id.to_string() })
+        self.current()?.content(id)?.ok_or_else(|| Error::VideoNotFound { video: id.to_string() })
     }
 
     /// The ids of all videos, ascending.
     pub fn video_ids(&self) -> Result<Vec<VideoId>> {
-        self.refresh()?;
-        let snapshot = self.snapshot();
+        let snapshot = self.current()?;
         let mut ids = Vec::new();
         for part in &snapshot.parts {
             for video in part.videos.iter() {
-                ids.push(part.part.table().id(video)?);
+                ids.push(VideoId::new(part.part.table().id(video)?)?);
             }
         }
         ids.sort_unstable();
@@ -252,8 +301,7 @@ impl Library {
     /// # Errors
     /// `invalid_query`, `invalid_filter`, `invalid_cursor`, `cursor_expired`, `dimension_mismatch`, `damaged`.
     pub fn search(&self, query: &Query) -> Result<SearchResult> {
-        self.refresh()?;
-        let current = self.snapshot();
+        let current = self.current()?;
         let snapshot = match execute::cursor_snapshot(query, &self.shared.secret)? {
             Some(number) if number != current.number => {
                 self.shared.retention.find(number).ok_or(Error::CursorExpired { snapshot: number })?
@@ -291,7 +339,7 @@ impl Library {
             let payload = operation.encode()?;
             let mut next = before.apply(vec![operation], before.number + 1)?;
             next.merge_small_memory_parts()?;
-            let (sequence, log) = writer.append(&*shared.storage, &payload)?;
+            let (sequence, log) = writer.append(&payload)?;
             next.number = sequence;
             *shared.snapshot.write() = Arc::new(next);
             (sequence, log)

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::operation::Content;
 use crate::storage::section::{Section, SectionBytes};
 use crate::text::index::TextIndex;
-use crate::vector::column::VectorColumn;
+use crate::vector::VectorColumn;
 
 /// The searchable form of some videos.
 #[derive(Debug)]

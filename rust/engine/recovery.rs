@@ -10,9 +10,13 @@ use crate::operation::Operation;
 use crate::part::{Home, LivePart, Part};
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
+use crate::storage::deletes::read_deletes;
+use crate::storage::log::Log;
 use crate::storage::manifest::{Manifest, PartEntry};
+use crate::storage::names::{self, FileName};
+use crate::storage::part_file;
+use crate::storage::replay::{LogEnd, recover};
 use crate::storage::seam::Storage;
-use crate::storage::{deletes, log, names, part_file};
 use crate::writer::Writer;
 
 /// What opening gives.
@@ -34,8 +38,8 @@ pub(crate) fn open(storage: &Arc<dyn Storage>, access: Access) -> Result<Opened>
         let mut last = None;
         for _ in 0..READER_TRIES {
             let seen = stamp(&**storage)?;
-            match load(&**storage, false) {
-                Ok((manifest, snapshot)) => {
+            match load(&**storage) {
+                Ok((manifest, snapshot, _)) => {
                     return Ok(Opened { snapshot, secret: manifest.secret, writer: None, stamp: seen });
                 }
                 Err(error @ (Error::Io { .. } | Error::Damaged { .. })) if stamp(&**storage)? != seen => {
@@ -46,36 +50,45 @@ pub(crate) fn open(storage: &Arc<dyn Storage>, access: Access) -> Result<Opened>
         }
         return Err(last.unwrap_or_else(|| Error::Internal { detail: "a reader did not get to open".to_owned() }));
     }
-    let fresh = !storage.exists(names::MANIFEST)?;
-    if fresh {
-        if access == Access::Write {
-            return Err(Error::NotALibrary { path: storage.root().to_owned() });
-        }
-        names::refuse_foreign_files(&**storage)?;
-    } else {
-        // A directory that is not ours must not get a lock file, so its manifest is read before the lock is taken.
-        Manifest::load(&**storage)?;
+    let is_new = match Manifest::load(&**storage) {
+        Ok(_) => false,
+        Err(Error::LibraryNotFound { .. }) if access == Access::Create => true,
+        Err(error) => return Err(error),
+    };
+    let lock = storage.lock(&FileName::Lock.to_string())?;
+    if is_new {
+        create(&**storage)?;
     }
-    let lock = storage.lock(names::LOCK)?;
-    if !storage.exists(names::MANIFEST)? {
-        Manifest::create()?.store(&**storage)?;
-    }
-    let (manifest, snapshot) = load(&**storage, true)?;
+    let (manifest, snapshot, end) = load(&**storage)?;
     for leftover in names::unreferenced(&**storage, &manifest)? {
         storage.remove(&leftover)?;
     }
+    let log = Log::open_append(&**storage, &end)?;
     let stamp = stamp(&**storage)?;
     let secret = manifest.secret;
-    let writer = Writer::new(manifest, snapshot.number + 1, lock);
+    let writer = Writer::new(manifest, log, lock);
     Ok(Opened { snapshot, secret, writer: Some(writer), stamp })
+}
+
+/// Makes an empty library. The manifest comes last: without it, there is none.
+fn create(storage: &dyn Storage) -> Result<()> {
+    // Another process may have made it between the look and the lock.
+    match Manifest::load(storage) {
+        Err(Error::LibraryNotFound { .. }) => {}
+        other => return other.map(|_| ()),
+    }
+    names::create_directories(storage)?;
+    let manifest = Manifest::new()?;
+    Log::create(storage, manifest.first_log, 1)?;
+    manifest.store(storage)
 }
 
 /// What is on disk now, cheaply.
 pub(crate) fn stamp(storage: &dyn Storage) -> Result<Stamp> {
     let manifest = Manifest::load(storage)?;
     let mut logs = BTreeMap::new();
-    for number in names::logs(storage)? {
-        let name = names::log(number);
+    for file in storage.list(names::LOGS)? {
+        let name = format!("{}/{file}", names::LOGS);
         if let Ok(byte_len) = storage.len(&name) {
             logs.insert(name, byte_len);
         }
@@ -83,9 +96,9 @@ pub(crate) fn stamp(storage: &dyn Storage) -> Result<Stamp> {
     Ok((manifest.generation, logs))
 }
 
-/// Reads the manifest, opens its parts, replays the logs. `mend` cuts a torn tail off the last log.
-fn load(storage: &dyn Storage, mend: bool) -> Result<(Manifest, Snapshot)> {
-    let mut manifest = Manifest::load(storage)?;
+/// Reads the manifest, opens its parts, replays the logs.
+fn load(storage: &dyn Storage) -> Result<(Manifest, Snapshot, LogEnd)> {
+    let manifest = Manifest::load(storage)?;
     let settings = Settings::read(&manifest.settings, storage.root())?;
     let parts = manifest.parts.iter().map(|entry| open_part(storage, entry)).collect::<Result<_>>()?;
     let base = Snapshot {
@@ -95,47 +108,20 @@ fn load(storage: &dyn Storage, mend: bool) -> Result<(Manifest, Snapshot)> {
         calibrations: settings.calibrations,
     };
     let mut operations = Vec::new();
-    let mut number = manifest.applied_sequence;
-    let logs: Vec<u64> =
-        names::logs(storage)?.into_iter().filter(|&number| number >= manifest.first_log).collect();
-    for (index, &file) in logs.iter().enumerate() {
-        let name = names::log(file);
-        let end = log::replay(storage, &name, |sequence, payload| {
-            if sequence > number {
-                if sequence != number + 1 {
-                    return Err(Error::damaged(
-                        storage.root().join(&name),
-                        format!("record {sequence} follows record {number}"),
-                    ));
-                }
-                operations.push(
-                    Operation::decode(payload).map_err(|detail| Error::damaged(storage.root().join(&name), detail))?,
-                );
-                number = sequence;
-            }
-            Ok(())
-        })?;
-        if end.torn_bytes > 0 {
-            if index + 1 != logs.len() {
-                return Err(Error::damaged(
-                    storage.root().join(&name),
-                    format!("{} bytes at its end are no record, and later logs follow", end.torn_bytes),
-                ));
-            }
-            if mend {
-                storage.append(&name, end.valid_len)?.sync()?;
-            }
-        }
-        manifest.next_file = manifest.next_file.max(file + 1);
-    }
-    let snapshot = if operations.is_empty() { base } else { base.apply(operations, number)? };
-    Ok((manifest, snapshot))
+    let end = recover(storage, manifest.first_log, manifest.applied_sequence, &mut |sequence, payload| {
+        let operation = Operation::decode(payload)
+            .map_err(|detail| Error::damaged(storage.path(names::LOGS), format!("record {sequence}: {detail}")))?;
+        operations.push(operation);
+        Ok(())
+    })?;
+    let snapshot = if operations.is_empty() { base } else { base.apply(operations, end.last_sequence)? };
+    Ok((manifest, snapshot, end))
 }
 
 fn open_part(storage: &dyn Storage, entry: &PartEntry) -> Result<LivePart> {
     let sections = part_file::open_part(storage, entry.number, entry.byte_len)?;
     let part = Part::open(sections)?;
-    let damaged = |detail: String| Error::damaged(storage.root().join(names::part(entry.number)), detail);
+    let damaged = |detail: String| Error::damaged(storage.path(&FileName::Part(entry.number).to_string()), detail);
     if (part.table().video_count(), part.table().row_count()) != (entry.video_count, entry.row_count) {
         return Err(damaged(format!(
             "it has {} videos and {} rows, the manifest says {} and {}",
@@ -149,10 +135,7 @@ fn open_part(storage: &dyn Storage, entry: &PartEntry) -> Result<LivePart> {
     match entry.deletes {
         None => Ok(live),
         Some(number) => {
-            let deleted = deletes::read(storage, entry.number, number)?;
-            if deleted.max().is_some_and(|last| last >= entry.video_count) {
-                return Err(damaged("its deletes name a video that it does not have".to_owned()));
-            }
+            let deleted = read_deletes(storage, entry.number, number, entry.video_count, entry.deleted_count)?;
             live.without(deleted.iter())
         }
     }

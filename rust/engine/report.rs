@@ -7,11 +7,15 @@ use serde::Serialize;
 use crate::catalog::channel::Channel;
 use crate::catalog::video::Space;
 use crate::checkpoint::Scope;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::library::Shared;
+use crate::operation::Operation;
 use crate::part::{Home, Part};
+use crate::storage::deletes::read_deletes;
 use crate::storage::manifest::Manifest;
-use crate::storage::{deletes, log, names, part_file};
+use crate::storage::names::{self, FileName};
+use crate::storage::part_file;
+use crate::storage::replay::replay;
 
 /// Counts and sizes of a library.
 #[derive(Debug, Clone, Serialize)]
@@ -91,7 +95,7 @@ impl Shared {
             let part: &Part = &live.part;
             for channel in Channel::ALL {
                 let vectors = part.vectors(channel).map_or(0, |column| column.len() as u64);
-                let texts = part.text().map_or(Ok(0), |text| text.text_count(channel))?;
+                let texts = part.text().map_or(0, |text| text.text_count(channel));
                 if vectors + texts > 0 {
                     let counts = channels.entry(channel).or_default();
                     counts.vectors += vectors;
@@ -111,7 +115,7 @@ impl Shared {
         let files = self.files()?;
         Ok(Info {
             path: self.storage.root().display().to_string(),
-            format: crate::storage::manifest::FORMAT,
+            format: crate::storage::FORMAT,
             snapshot: snapshot.number,
             videos: snapshot.video_count(),
             segments: snapshot.segment_count(),
@@ -131,20 +135,32 @@ impl Shared {
         // Files must not go while they are read.
         let _one_at_a_time = self.checkpoint.lock();
         let mut report = CheckReport { files: 0, byte_len: 0, damaged: Vec::new() };
+        let manifest = Manifest::load(&*self.storage);
+        let entries = manifest.as_ref().map_or(&[][..], |manifest| &manifest.parts);
         for (name, byte_len) in self.files()? {
-            let outcome = match names::parse(&name) {
-                Some(names::FileName::Manifest) => Manifest::load(&*self.storage).map(|_| ()),
-                Some(names::FileName::Part(number)) => part_file::verify_part(&*self.storage, number),
-                Some(names::FileName::Log(_)) => log::replay(&*self.storage, &name, |_, payload| {
-                    crate::operation::Operation::decode(payload).map(|_| ()).map_err(|detail| {
-                        crate::error::Error::damaged(self.storage.root().join(&name), detail)
-                    })
+            let outcome = match FileName::parse(&name) {
+                Some(FileName::Manifest) => Manifest::load(&*self.storage).map(|_| ()),
+                Some(FileName::Part(number)) => match entries.iter().find(|entry| entry.number == number) {
+                    Some(entry) => part_file::verify_part(&*self.storage, number, entry.byte_len),
+                    None => continue,
+                },
+                Some(FileName::Log(number)) => replay(&*self.storage, number, &mut |sequence, payload| {
+                    let damaged = |detail| {
+                        Error::damaged(self.storage.path(&name), format!("record {sequence}: {detail}"))
+                    };
+                    Operation::decode(payload).map(|_| ()).map_err(damaged)
                 })
                 .map(|_| ()),
-                Some(names::FileName::Deletes { part, number }) => {
-                    deletes::read(&*self.storage, part, number).map(|_| ())
+                Some(FileName::Deletes { part, number }) => {
+                    match entries.iter().find(|entry| entry.number == part && entry.deletes == Some(number)) {
+                        Some(entry) => {
+                            let (videos, deleted) = (entry.video_count, entry.deleted_count);
+                            read_deletes(&*self.storage, part, number, videos, deleted).map(|_| ())
+                        }
+                        None => continue,
+                    }
                 }
-                Some(names::FileName::Lock | names::FileName::Temporary) | None => continue,
+                Some(FileName::Lock) | None => continue,
             };
             report.files += 1;
             report.byte_len += byte_len;
@@ -175,9 +191,13 @@ impl Shared {
     /// Every file of the library with its length.
     fn files(&self) -> Result<BTreeMap<String, u64>> {
         let mut files = BTreeMap::new();
-        for name in names::all(&*self.storage)? {
-            if let Ok(byte_len) = self.storage.len(&name) {
-                files.insert(name, byte_len);
+        for dir in std::iter::once("").chain(names::DIRECTORIES) {
+            for entry in self.storage.list(dir)? {
+                let name = if dir.is_empty() { entry } else { format!("{dir}/{entry}") };
+                // A log may go between the two calls.
+                if let (Some(_), Ok(byte_len)) = (FileName::parse(&name), self.storage.len(&name)) {
+                    files.insert(name, byte_len);
+                }
             }
         }
         Ok(files)

@@ -13,57 +13,37 @@ use crate::storage::seam::{Lock, Storage};
 /// Held under the library's mutex; dropping it frees the lock for other processes.
 pub(crate) struct Writer {
     pub(crate) manifest: Manifest,
-    /// The log that takes the next record; made at the first write.
-    log: Option<Arc<Log>>,
-    next_sequence: u64,
+    /// The log that takes the next record.
+    log: Arc<Log>,
     _lock: Box<dyn Lock>,
 }
 
 impl Writer {
-    pub(crate) fn new(manifest: Manifest, next_sequence: u64, lock: Box<dyn Lock>) -> Self {
-        Self { manifest, log: None, next_sequence, _lock: lock }
+    pub(crate) fn new(manifest: Manifest, log: Log, lock: Box<dyn Lock>) -> Self {
+        Self { manifest, log: Arc::new(log), _lock: lock }
     }
 
     /// Writes a record, not yet synced. Returns its sequence and the log to sync.
-    pub(crate) fn append(&mut self, storage: &dyn Storage, payload: &[u8]) -> Result<(u64, Arc<Log>)> {
-        let log = match &self.log {
-            Some(log) => Arc::clone(log),
-            None => {
-                let number = self.take_file_number();
-                let log = Arc::new(Log::create(storage, number, self.next_sequence)?);
-                self.log = Some(Arc::clone(&log));
-                log
-            }
-        };
-        let sequence = log.append(payload)?;
-        self.next_sequence = sequence + 1;
-        Ok((sequence, log))
+    pub(crate) fn append(&self, payload: &[u8]) -> Result<(u64, Arc<Log>)> {
+        Ok((self.log.append(payload)?, Arc::clone(&self.log)))
     }
 
-    /// Closes the current log, all of it on disk; later records go to a new one.
-    pub(crate) fn rotate(&mut self) -> Result<()> {
-        if let Some(log) = &self.log {
-            log.sync()?;
-        }
-        self.log = None;
-        Ok(())
+    /// Ends the current log, all of it on disk; later records go to a new one, whose number is returned.
+    pub(crate) fn rotate(&mut self, storage: &dyn Storage) -> Result<u64> {
+        self.log = Arc::new(self.log.next(storage)?);
+        Ok(self.log.number())
     }
 
-    /// A number that no file of the library has had.
+    /// A number that no part or deletes file of the library has had.
     pub(crate) fn take_file_number(&mut self) -> u64 {
         let number = self.manifest.next_file;
         self.manifest.next_file += 1;
         number
     }
 
-    /// The first log that a manifest written now has to name: the current one, or the one that comes next.
-    pub(crate) fn first_open_log(&self) -> u64 {
-        self.log.as_ref().map_or(self.manifest.next_file, |log| log.number())
-    }
-
     /// Bytes in the current log.
     pub(crate) fn log_bytes(&self) -> u64 {
-        self.log.as_ref().map_or(0, |log| log.byte_len())
+        self.log.byte_len()
     }
 }
 
@@ -84,10 +64,7 @@ pub(crate) fn validated(snapshot: &Snapshot, operation: Operation) -> Result<Ope
                 } else if snapshot.find(id)?.is_none() {
                     return Err(Error::VideoNotFound { video: id.to_string() });
                 }
-                Content::checked(
-                    Video::named(id.clone()),
-                    segments.clone(),
-                )?;
+                Content::checked(Video::named(id.clone()), segments.clone())?;
             }
             Ok(Operation::Overlay(changes))
         }
@@ -120,14 +97,14 @@ pub(crate) fn validated(snapshot: &Snapshot, operation: Operation) -> Result<Ope
             }
         }
         Operation::SetCalibration(channel, calibration) => {
-            calibration.validate()?;
+            calibration.validate(channel.name())?;
             Ok(Operation::SetCalibration(channel, calibration))
         }
     }
 }
 
 /// The largest dimension of a space.
-pub const MAX_DIMENSION: u32 = 65_536;
+const MAX_DIMENSION: u32 = 65_536;
 
 fn check_vectors(snapshot: &Snapshot, video: &str, segments: &[Segment]) -> Result<()> {
     for evidence in segments.iter().flat_map(|segment| &segment.evidence) {

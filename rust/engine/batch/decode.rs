@@ -12,7 +12,7 @@ use super::SEPARATOR;
 use crate::catalog::channel::Channel;
 use crate::catalog::video::{Evidence, Segment, Span, Video, VideoId};
 use crate::error::{Error, Result};
-use crate::vector::normalise::normalise;
+use crate::vector::normalise;
 
 /// What a batch says of one video: its metadata where given, and segments.
 pub type Change = (VideoId, Option<Video>, Vec<Segment>);

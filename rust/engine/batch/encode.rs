@@ -1,6 +1,6 @@
 //! Segments into a record batch that `decode` reads back into the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow_array::builder::{FixedSizeListBuilder, Float16Builder, Float64Builder, StringBuilder};
@@ -32,7 +32,7 @@ pub fn schema(spaces: &BTreeMap<Channel, Space>) -> Result<Schema> {
         fields.push(Field::new(format!("{name}.description"), DataType::Utf8, true));
     }
     let spaces = serde_json::to_string(spaces).map_err(|error| Error::Internal { detail: error.to_string() })?;
-    Ok(Schema::new(fields).with_metadata([("pixr.spaces".to_owned(), spaces)].into()))
+    Ok(Schema::new(fields).with_metadata(HashMap::from([("pixr.spaces".to_owned(), spaces)])))
 }
 
 /// One row for each segment; a video without segments has one row with null start and end.

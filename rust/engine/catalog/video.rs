@@ -94,6 +94,26 @@ pub struct Video {
     pub metadata: serde_json::Map<String, serde_json::Value>,
 }
 
+impl Video {
+    /// A video of which nothing but its id is known.
+    #[must_use]
+    pub fn named(id: VideoId) -> Self {
+        Self {
+            id,
+            title: String::new(),
+            description: String::new(),
+            tags: Vec::new(),
+            duration: 0.0,
+            created: None,
+            quality: None,
+            creator: None,
+            source: None,
+            content_hash: None,
+            metadata: serde_json::Map::new(),
+        }
+    }
+}
+
 /// A span of time within a video, `[start, end)`, seconds of the container's time stamps.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Span {

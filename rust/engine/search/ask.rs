@@ -13,7 +13,7 @@ use crate::part::LivePart;
 use crate::snapshot::Snapshot;
 use crate::text::query::TextQuery;
 use crate::text::stats::TextStats;
-use crate::vector::query::QueryVector;
+use crate::vector::QueryVector;
 
 /// The score that a moment needs where every channel asked was fitted and the query names none: more likely right than
 /// wrong. For fusions whose scores are no probabilities, and for unfitted channels, it is 0.

@@ -93,7 +93,9 @@ impl Calibration {
         if let Some(Saturation { half, power, top }) = self.lexical
             && !((1e-3..=1e3).contains(&half) && (0.1..=10.0).contains(&power) && top > 0.0 && top <= 1.0)
         {
-            return wrong(format!("half {half}, power {power}, top {top}: expected 0.001..1000, 0.1..10, above 0 to 1"));
+            return wrong(format!(
+                "half {half}, power {power}, top {top}: expected 0.001..1000, 0.1..10, above 0 to 1"
+            ));
         }
         for (name, value) in [("agreement", self.agreement), ("floor", self.floor)] {
             if !(0.0..=1.0).contains(&value) {
@@ -210,13 +212,16 @@ mod tests {
     use super::*;
 
     fn calibrations() -> impl Strategy<Value = Calibration> {
-        let vector = proptest::option::of((-0.5f32..0.9, 0.1f32..80.0).prop_map(|(center, slope)| Logistic { center, slope }));
-        let lexical = proptest::option::of(
-            (0.01f32..3.0, 0.3f32..5.0, 0.1f32..=1.0).prop_map(|(half, power, top)| Saturation { half, power, top }),
-        );
-        (vector, lexical, 0.0f32..=1.0, prop_oneof![Just(0.0f32), 0.0f32..0.9]).prop_map(
-            |(vector, lexical, agreement, floor)| Calibration { vector, lexical, agreement, floor },
-        )
+        let vector =
+            proptest::option::of((-0.5f32..0.9, 0.1f32..80.0).prop_map(|(center, slope)| Logistic { center, slope }));
+        let lexical =
+            proptest::option::of((0.01f32..3.0, 0.3f32..5.0, 0.1f32..=1.0).prop_map(|(half, power, top)| Saturation {
+                half,
+                power,
+                top,
+            }));
+        (vector, lexical, 0.0f32..=1.0, prop_oneof![Just(0.0f32), 0.0f32..0.9])
+            .prop_map(|(vector, lexical, agreement, floor)| Calibration { vector, lexical, agreement, floor })
     }
 
     #[test]
@@ -231,11 +236,8 @@ mod tests {
 
     #[test]
     fn below_the_floor_there_is_no_evidence() {
-        let fitted = Calibration {
-            vector: Some(Logistic { center: 0.3, slope: 20.0 }),
-            floor: 0.5,
-            ..Calibration::default()
-        };
+        let fitted =
+            Calibration { vector: Some(Logistic { center: 0.3, slope: 20.0 }), floor: 0.5, ..Calibration::default() };
         assert_eq!(fitted.confidence(Some(0.29), None), 0.0);
         assert!(fitted.confidence(Some(0.31), None) > 0.5);
         assert_eq!(fitted.confidence(Some(f32::NAN), None), 0.0);

@@ -151,7 +151,9 @@ mod tests {
     #[test]
     fn base64_is_that_of_the_standard() {
         // RFC 4648 §10, and two letters where the alphabets differ.
-        for (bytes, text) in [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("~~?", "fn4_")] {
+        for (bytes, text) in
+            [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("~~?", "fn4_")]
+        {
             assert_eq!(to_text(bytes.as_bytes()), text);
             assert_eq!(from_text(text).as_deref(), Some(bytes.as_bytes()));
         }

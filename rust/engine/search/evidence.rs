@@ -131,5 +131,5 @@ pub(super) fn shots(part: &Part, video: u32) -> Result<Vec<Span>> {
     let Some(column) = part.vectors(Channel::Frame) else { return Ok(Vec::new()) };
     let rows = column.rows()?;
     let range = part.table().rows(video)?;
-    range.filter(|&row| rows.contains(row)).map(|row| part.table().span(row)).collect()
+    range.filter(|&row| rows.position(row).is_some()).map(|row| part.table().span(row)).collect()
 }

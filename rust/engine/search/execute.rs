@@ -18,7 +18,7 @@ use super::moments::{Match, MomentRules, best_score, find_moments};
 use super::page::{Position, compare_hits, cut_page};
 use super::query::{Facets, Query};
 use crate::catalog::channel::Channel;
-use crate::catalog::facets::FacetCounts;
+use crate::catalog::facets::{self, Counts};
 use crate::catalog::row_set::RowSet;
 use crate::catalog::video::VideoId;
 use crate::error::{Error, Result};
@@ -246,7 +246,7 @@ impl<'a> Run<'a> {
         let live = self.part(part)?;
         let matches = self.matches(part, video)?;
         let score = best_score(&matches, &self.ask.fuser);
-        Ok(Scored { part, video, id: live.part.table().id(video)?, score })
+        Ok(Scored { part, video, id: VideoId::new(live.part.table().id(video)?)?, score })
     }
 
     fn matches(&self, part: usize, video: u32) -> Result<Vec<Match>> {
@@ -290,16 +290,30 @@ impl<'a> Run<'a> {
         }))
     }
 
-    fn count_facets(&self, returned: &[RowSet]) -> Result<FacetCounts> {
-        let mut counts = match &self.query.facets {
-            Facets::Off => return Ok(FacetCounts::default()),
-            Facets::All => FacetCounts::all(),
-            Facets::Named(names) => FacetCounts::named(names)?,
+    fn count_facets(&self, returned: &[RowSet]) -> Result<BTreeMap<String, Counts>> {
+        let names: Vec<String> = match &self.query.facets {
+            Facets::Off => return Ok(BTreeMap::new()),
+            Facets::All => facets::COLUMNS.iter().map(|name| (*name).to_owned()).collect(),
+            Facets::Named(names) => names.clone(),
         };
+        let keys = names
+            .iter()
+            .filter(|name| !facets::COLUMNS.contains(&name.as_str()))
+            .map(|name| match name.strip_prefix(facets::METADATA) {
+                Some(key) if !key.is_empty() => Ok(key.to_owned()),
+                _ => {
+                    let known = facets::COLUMNS.join(", ");
+                    Err(Error::InvalidQuery { detail: format!("facets: {name:?} is none of {known}, metadata.KEY") })
+                }
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let mut counts = facets::Facets::with_metadata(&keys);
         for (part, videos) in self.snapshot.parts.iter().zip(returned) {
-            counts.count(part.part.table(), videos)?;
+            facets::Facets::count(part.part.table(), videos, &mut counts)?;
         }
-        Ok(counts)
+        let mut by_name = counts.into_map();
+        by_name.retain(|name, _| names.contains(name));
+        Ok(by_name)
     }
 
     /// Ranks all evidence of each channel, before any filter: a rank must not depend on what else is asked.

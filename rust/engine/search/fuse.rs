@@ -117,7 +117,9 @@ impl Fuser {
             return 0.0;
         }
         match (self.fusion, rank) {
-            (Fusion::ReciprocalRank, Some(rank)) => ((RANK_OFFSET + 1.0) / (RANK_OFFSET + f64::from(rank.max(1)))) as f32,
+            (Fusion::ReciprocalRank, Some(rank)) => {
+                ((RANK_OFFSET + 1.0) / (RANK_OFFSET + f64::from(rank.max(1)))) as f32
+            }
             (Fusion::ReciprocalRank, None) => 0.0,
             (Fusion::Probabilistic | Fusion::WeightedSum | Fusion::Max, _) => confidence.min(1.0),
         }
@@ -218,11 +220,9 @@ mod tests {
     fn fusions_follow_their_formulas() -> Result<()> {
         let strengths = [0.5, 0.0, 0.0, 0.8, 0.0];
         let weights = [(Channel::Frame, 2.0), (Channel::Speech, 1.0), (Channel::Screen, 1.0)];
-        for (fusion, expected) in [
-            (Fusion::Probabilistic, 1.0 - 0.5 * 0.6),
-            (Fusion::WeightedSum, (0.5 + 0.4) / 2.0),
-            (Fusion::Max, 0.5),
-        ] {
+        for (fusion, expected) in
+            [(Fusion::Probabilistic, 1.0 - 0.5 * 0.6), (Fusion::WeightedSum, (0.5 + 0.4) / 2.0), (Fusion::Max, 0.5)]
+        {
             let score = fuser(fusion, &weights)?.score(&strengths);
             assert!((score - expected).abs() < 1e-6, "{fusion:?}: {score}");
         }

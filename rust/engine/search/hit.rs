@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use super::moments::{Moment, ScoredMatch};
 use crate::catalog::channel::Channel;
+use crate::catalog::facets::Counts;
 use crate::catalog::video::{Span, Video};
+use crate::error::Result;
 
 /// Whether a number was counted or estimated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -55,10 +57,7 @@ pub struct HitMatch {
     /// The rank on the channel, where ranks were fused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rank: Option<u32>,
-    /// What the segment says: its text, or its description.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// Where its words are.
+    /// What the segment says: a part of its text, or its description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snippet: Option<Snippet>,
 }
@@ -89,41 +88,10 @@ pub struct Hit {
     pub moments: Vec<HitMoment>,
 }
 
-/// How many of the hits have a value.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct FacetCount {
-    /// The value.
-    pub value: serde_json::Value,
-    /// Videos that have it.
-    pub count: u64,
-}
-
-/// The values of one column among all hits.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Facet {
-    /// Most frequent first, equal ones by value.
-    pub values: Vec<FacetCount>,
-    /// Hits without a value.
-    pub missing: u64,
-    /// Whether the counts are exact.
-    pub relation: Relation,
-}
-
 /// How long a search took.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Timing {
     /// All of it.
-    pub seconds: f64,
-    /// Each step, in the order of work.
-    pub steps: Vec<Step>,
-}
-
-/// One step of a search.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Step {
-    /// Its name.
-    pub name: &'static str,
-    /// How long it took.
     pub seconds: f64,
 }
 
@@ -137,7 +105,7 @@ pub struct SearchResult {
     /// Whether `total` is exact.
     pub total_relation: Relation,
     /// Counts by column.
-    pub facets: BTreeMap<String, Facet>,
+    pub facets: BTreeMap<String, Counts>,
     /// For the next page; none after the last.
     pub next_cursor: Option<String>,
     /// What was searched.
@@ -165,13 +133,16 @@ impl Snippet {
 }
 
 impl HitMoment {
-    /// A moment with the words of its matches: `describe` gives description and snippet of each.
-    pub fn new(moment: Moment, mut describe: impl FnMut(&ScoredMatch) -> (Option<String>, Option<Snippet>)) -> Self {
+    /// A moment with the words of its matches: `describe` gives what each says.
+    ///
+    /// # Errors
+    /// Whatever `describe` returns.
+    pub fn new(moment: Moment, mut describe: impl FnMut(&ScoredMatch) -> Result<Option<Snippet>>) -> Result<Self> {
         let Span { start, end } = moment.span;
         let matches = moment.matches.into_iter().map(|scored| {
-            let (description, snippet) = describe(&scored);
+            let snippet = describe(&scored)?;
             let ScoredMatch { evidence, weight, contribution } = scored;
-            HitMatch {
+            Ok(HitMatch {
                 channel: evidence.channel,
                 start: evidence.span.start,
                 end: evidence.span.end,
@@ -182,11 +153,11 @@ impl HitMoment {
                 lexical: evidence.lexical,
                 lexical_ratio: evidence.lexical_ratio,
                 rank: evidence.rank,
-                description,
                 snippet,
-            }
+            })
         });
-        Self { start, end, peak: moment.peak_seconds, score: moment.score, matches: matches.collect() }
+        let matches = matches.collect::<Result<_>>()?;
+        Ok(Self { start, end, peak: moment.peak_seconds, score: moment.score, matches })
     }
 }
 

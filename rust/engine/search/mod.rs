@@ -1,7 +1,14 @@
 //! From a query to moments.
+//!
+//! A [`query::Query`] is checked against a snapshot (`ask`), finds and completes its evidence (`evidence`), maps it to
+//! confidences ([`calibrate`]), fuses them ([`fuse`]) on the timeline into moments ([`moments`]), and cuts a page out of
+//! the ordered hits ([`page`], [`cursor`]). `execute` runs the steps.
 
+mod ask;
 pub mod calibrate;
 pub mod cursor;
+mod evidence;
+pub(crate) mod execute;
 pub mod fuse;
 pub mod hit;
 pub mod moments;
@@ -9,3 +16,5 @@ pub mod page;
 pub mod query;
 mod suppress;
 mod timeline;
+
+pub use ask::DEFAULT_MIN_SCORE;

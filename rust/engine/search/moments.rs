@@ -245,9 +245,8 @@ fn propose(
     let (span, shared) = match timed.as_slice() {
         // Only metadata: the moment is the video.
         [] => {
-            let whole = together[Channel::Metadata.index()].map_or(Span { start: 0.0, end: 0.0 }, |position| {
-                timeline.get(position).span
-            });
+            let whole = together[Channel::Metadata.index()]
+                .map_or(Span { start: 0.0, end: 0.0 }, |position| timeline.get(position).span);
             (whole, whole)
         }
         [(_, first, _), others @ ..] => {
@@ -255,7 +254,8 @@ fn propose(
                 start: shared.start.max(span.start),
                 end: shared.end.min(span.end),
             });
-            let near = notable.iter().map(|&(_, span)| span).filter(|span| rules.may_stretch(shortest, span.duration()));
+            let near =
+                notable.iter().map(|&(_, span)| span).filter(|span| rules.may_stretch(shortest, span.duration()));
             (widen(near.reduce(unite).unwrap_or(shared), center(shared), shots, rules), shared)
         }
     };

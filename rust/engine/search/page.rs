@@ -81,6 +81,7 @@ mod tests {
                 let (page, next) = cut_page(&hits, |hit| (hit.0, &hit.1), position.as_ref(), limit);
                 prop_assert!(page.len() <= limit && (page.len() == limit || next.is_none()));
                 seen.extend_from_slice(&hits[page]);
+                prop_assert!(seen.len() <= hits.len());
                 position = next;
                 if position.is_none() {
                     break;

@@ -19,34 +19,6 @@ pub const MAX_TEXT_BYTES: usize = 16 * 1024;
 /// The most columns to count values of.
 pub const MAX_FACETS: usize = 64;
 
-/// In which order hits come. Equal ones follow by video id.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Order {
-    /// By score, best first.
-    #[default]
-    Score,
-    /// By a column of the videos; those without a value come last.
-    Column {
-        /// The column's name.
-        name: String,
-        /// Which end comes first.
-        #[serde(default)]
-        direction: Direction,
-    },
-}
-
-/// Which end of a column comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// Small to great.
-    #[default]
-    Ascending,
-    /// Great to small.
-    Descending,
-}
-
 /// Which columns to count the values of.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -58,28 +30,6 @@ pub enum Facets {
     All,
     /// These.
     Named(Vec<String>),
-}
-
-/// Whether to count the videos that a query would return without a limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Totals {
-    /// Exactly, up to the size that the library promises.
-    #[default]
-    On,
-    /// Not at all: an upper bound, marked as estimated.
-    Off,
-}
-
-/// How much a result says about how it came about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Explain {
-    /// Channels, confidences, contributions, raw scores.
-    #[default]
-    Matches,
-    /// Also the plan and how long its steps took.
-    Full,
 }
 
 /// One question.
@@ -106,14 +56,8 @@ pub struct Query {
     pub fusion: Fusion,
     /// The most moments of each hit, 1 to 1000.
     pub moments_per_hit: u32,
-    /// In which order hits come.
-    pub order: Order,
     /// Which columns to count.
     pub facets: Facets,
-    /// Whether to count hits.
-    pub totals: Totals,
-    /// How much to say.
-    pub explain: Explain,
 }
 
 impl Default for Query {
@@ -129,10 +73,7 @@ impl Default for Query {
             cursor: None,
             fusion: Fusion::default(),
             moments_per_hit: 5,
-            order: Order::default(),
             facets: Facets::default(),
-            totals: Totals::default(),
-            explain: Explain::default(),
         }
     }
 }
@@ -206,11 +147,6 @@ impl Query {
                 return wrong(format!("{name} is {value}, expected 1 to {most}"));
             }
         }
-        if let Order::Column { name, .. } = &self.order
-            && name.is_empty()
-        {
-            return wrong("order: the column has no name".to_owned());
-        }
         if let Facets::Named(names) = &self.facets {
             if names.len() > MAX_FACETS {
                 return wrong(format!("facets: {} columns, at most {MAX_FACETS} are allowed", names.len()));
@@ -224,7 +160,7 @@ impl Query {
 
     /// A SHA-256 of what decides which hits come, with which scores and moments, in which order.
     ///
-    /// Left out: `limit` and `cursor`, and `facets`, `totals`, `explain`, which only add to a page (count on the first
+    /// Left out: `limit` and `cursor`, and `facets`, which only adds to a page (count on the first
     /// page and not on the others: it is the same query). Equal questions written differently, such as channels in
     /// another order, weights of the same ratio or a filter with its keys in another order, have one digest.
     pub fn digest(&self) -> Result<[u8; 32]> {
@@ -250,16 +186,6 @@ impl Query {
             Fusion::ReciprocalRank => b"rrf",
         });
         written.count(self.moments_per_hit as usize);
-        match &self.order {
-            Order::Score => written.bytes(b"score"),
-            Order::Column { name, direction } => {
-                written.bytes(match direction {
-                    Direction::Ascending => b"ascending",
-                    Direction::Descending => b"descending",
-                });
-                written.bytes(name.as_bytes());
-            }
-        }
         Ok(written.0.finalize().into())
     }
 }

@@ -61,8 +61,7 @@ impl Timeline {
             .filter(|&position| !is_timed(&self.matches[position].0))
             .max_by(|&a, &b| self.matches[a].1.total_cmp(&self.matches[b].1).then(b.cmp(&a)))
             .map(|position| position as u32);
-        let timed: Vec<u32> =
-            (0..self.matches.len() as u32).filter(|&position| is_timed(self.get(position))).collect();
+        let timed: Vec<u32> = (0..self.matches.len() as u32).filter(|&position| is_timed(self.get(position))).collect();
         let mut lone = Together::default();
         lone[Channel::Metadata.index()] = everywhere;
         if timed.is_empty() {

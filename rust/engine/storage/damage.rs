@@ -187,7 +187,10 @@ proptest! {
     }
 
     #[test]
-    fn bytes_that_nobody_wrote_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..300), header in any::<bool>()) {
+    fn bytes_that_nobody_wrote_are_refused(
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+        header in any::<bool>(),
+    ) {
         let storage = empty_storage()?;
         let names = [FileName::Manifest, FileName::Part(1), FileName::Log(1), FileName::Deletes { part: 1, number: 1 }];
         let magics: [&[u8]; 4] = [b"PIXRMANI", b"PIXRPART", b"PIXRWLOG", b"PIXRDELS"];

@@ -31,7 +31,7 @@ pub fn write_deletes(storage: &dyn Storage, part: u64, number: u64, deleted: &Ro
     Ok((header.len() + body.len()) as u64)
 }
 
-/// Reads the indexes of the deleted videos of `part`, which has `video_count` videos, of which `deleted_count` are gone.
+/// Reads the indexes of the deleted videos of `part`, which has `video_count` videos, `deleted_count` of them gone.
 ///
 /// # Errors
 /// `io` with `NotFound` if there is no such file; `damaged`; `format_unsupported`.

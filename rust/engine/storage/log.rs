@@ -1,7 +1,8 @@
 //! The write-ahead log: what was acknowledged is in it before it is anywhere else.
 //!
 //! A log is a file of records with consecutive sequences. [`Log::append`] writes one, [`Log::sync_up_to`] makes it
-//! lasting; one sync serves every record written before it, whichever thread asks. [`recover`](super::replay::recover) reads them back.
+//! lasting; one sync serves every record written before it, whichever thread asks. [`recover`](super::replay::recover)
+//! reads them back.
 //!
 //! A crash can leave at the end of a log records that were never synced: whole, cut, or with holes. They were never
 //! acknowledged, so the log simply ends before the first that is not whole. A damaged record that *was* synced is
@@ -22,7 +23,7 @@ use crate::error::{Error, Result};
 /// A log that is open for appending. Shared between threads.
 #[derive(Debug)]
 pub struct Log {
-    name: FileName,
+    number: u64,
     path: std::path::PathBuf,
     salt: u64,
     file: Box<dyn WriteFile>,
@@ -39,13 +40,16 @@ struct State {
     byte_len: u64,
     /// Set by the first write or sync that failed.
     failed: bool,
+    /// Set when the next log was started.
+    ended: bool,
 }
 
 impl Log {
-    /// Starts log `number`, whose first record will have `first_sequence` (at least 1). The file is there for good when
-    /// this returns.
+    /// Starts the first log of a library, whose first record will have `first_sequence` (at least 1). The file is there
+    /// for good when this returns.
     ///
-    /// Everything in earlier logs must have been synced: the new log's first sequence is taken as the proof.
+    /// A log after another starts with [`Log::next`], since its first sequence is taken as proof that all before it was
+    /// synced.
     pub fn create(storage: &dyn Storage, number: u64, first_sequence: u64) -> Result<Self> {
         if !(1..=MAX_FIRST_SEQUENCE).contains(&first_sequence) {
             return Err(Error::Internal { detail: format!("the first sequence of a log is {first_sequence}") });
@@ -75,12 +79,27 @@ impl Log {
         Self::open(storage, end.number, salt, end.last_sequence + 1, end.valid_len)
     }
 
+    /// Ends this log and starts the one after it. Everything here is synced first.
+    ///
+    /// This log takes no more records, also if starting the other failed: the other may be there after a crash and say
+    /// that this one ends here.
+    pub fn next(&self, storage: &dyn Storage) -> Result<Self> {
+        let first_sequence = {
+            let mut state = self.state.lock();
+            self.refuse_unless_open(&state)?;
+            state.ended = true;
+            state.next_sequence
+        };
+        self.sync_up_to(first_sequence - 1)?;
+        Self::create(storage, self.number + 1, first_sequence)
+    }
+
     fn open(storage: &dyn Storage, number: u64, salt: u64, next_sequence: u64, byte_len: u64) -> Result<Self> {
         let name = FileName::Log(number);
         let file = storage.append(&name.to_string(), byte_len)?;
-        let state = State { next_sequence, durable_sequence: next_sequence - 1, byte_len, failed: false };
+        let state = State { next_sequence, durable_sequence: next_sequence - 1, byte_len, failed: false, ended: false };
         Ok(Self {
-            name,
+            number,
             path: storage.path(&name.to_string()),
             salt,
             file,
@@ -96,7 +115,7 @@ impl Log {
     /// `invalid_batch` if the payload is longer than [`MAX_PAYLOAD_BYTES`]; the log goes on.
     pub fn append(&self, payload: &[u8]) -> Result<u64> {
         let mut state = self.state.lock();
-        self.refuse_if_failed(&state)?;
+        self.refuse_unless_open(&state)?;
         let sequence = state.next_sequence;
         let Some(record) = encode_record(payload, sequence, state.durable_sequence, self.salt) else {
             return Err(Error::InvalidBatch {
@@ -157,10 +176,7 @@ impl Log {
     /// The log's number.
     #[must_use]
     pub fn number(&self) -> u64 {
-        match self.name {
-            FileName::Log(number) => number,
-            _ => 0,
-        }
+        self.number
     }
 
     /// Length of the file in bytes.
@@ -179,6 +195,14 @@ impl Log {
     #[must_use]
     pub fn durable_sequence(&self) -> u64 {
         self.state.lock().durable_sequence
+    }
+
+    fn refuse_unless_open(&self, state: &State) -> Result<()> {
+        if state.ended {
+            let source = std::io::Error::other("another log has taken its place");
+            return Err(Error::io(&self.path, "append", source));
+        }
+        self.refuse_if_failed(state)
     }
 
     fn refuse_if_failed(&self, state: &State) -> Result<()> {
@@ -337,6 +361,23 @@ mod tests {
         let (found, end) = records(&storage, 1)?;
         assert_eq!(found, [(1, b"one".to_vec())]);
         assert_eq!(Log::open_append(&storage, &end)?.append(b"three")?, 2);
+        Ok(())
+    }
+
+    #[test]
+    fn a_log_that_another_follows_is_synced_and_takes_no_more() -> Result<()> {
+        let storage = faulty()?;
+        let first = Log::create(&storage, 1, 1)?;
+        first.append(b"one")?;
+        let second = first.next(&storage)?;
+        assert_eq!((first.durable_sequence(), second.number()), (1, 2));
+        assert_eq!(code(first.append(b"late")), Some("io"));
+        assert_eq!(code(first.next(&storage)), Some("io"));
+        assert_eq!(second.append(b"two")?, 2);
+        storage.faults.fail_sync.store(true, Ordering::SeqCst);
+        assert_eq!(code(second.next(&storage)), Some("io"));
+        assert_eq!(code(second.append(b"three")), Some("io"));
+        assert_eq!(storage.list("wal")?.len(), 2);
         Ok(())
     }
 

@@ -100,7 +100,7 @@ impl Manifest {
     /// Reads the manifest of the library in `storage`.
     ///
     /// # Errors
-    /// `library_not_found` if there is no manifest and nothing but what an unfinished creation leaves; `not_a_library` if
+    /// `library_not_found` if there is no manifest and nothing but what a cut creation leaves; `not_a_library` if
     /// there is no manifest among other files, or a file of that name which is none; `format_unsupported`; `damaged`.
     pub fn load(storage: &dyn Storage) -> Result<Self> {
         match storage.load(&FileName::Manifest.to_string()) {
@@ -180,8 +180,8 @@ fn decode(storage: &dyn Storage, bytes: &[u8]) -> Result<Manifest> {
             Error::NotALibrary { path: storage.root().to_owned() }
         });
     };
-    // The checksum is computed as if the magic and the format were right: it tells a flipped bit in them from a file that
-    // someone else, or another version, wrote.
+    // The checksum is computed as if the magic and the format were right: this tells a bit flipped there from a file
+    // that someone else, or another version, wrote.
     let rest = bytes.get(HEADER_BYTES - 8..).unwrap_or_default();
     let got = crc32c::crc32c_append(crc32c::crc32c(&FORMAT.to_le_bytes()), rest);
     if magic != MAGIC {

@@ -88,7 +88,7 @@ pub trait WriteFile: Send + Sync + Debug {
 /// A lock that is held; dropping frees it.
 pub trait Lock: Send + Sync + Debug {}
 
-/// Whether `error` says that a file is not there: what a reader sees when a writer has replaced the manifest and removed
+/// Whether `error` says that a file is not there: what a reader sees when a writer replaced the manifest and removed
 /// old files, and the reason to load the manifest again.
 #[must_use]
 pub fn is_absent(error: &Error) -> bool {

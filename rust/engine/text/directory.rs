@@ -1,7 +1,7 @@
 //! tantivy's files out of a section, and the other way round.
 //!
 //! The files of one index lie one after another in one section. tantivy names them by a random id; here they go by
-//! their extension alone, so equal texts give equal bytes.
+//! their extension alone. Only the words' files are there: what describes them is the same for every part.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,21 +17,17 @@ use tantivy::directory::{
 
 use crate::storage::section::Section;
 
-/// Where the description of an index is looked for.
-pub(super) const META_FILE: &str = "meta.json";
-
 /// A read-only directory over a section.
 #[derive(Debug, Clone)]
 pub(super) struct SectionDirectory {
     section: Section,
-    meta: Arc<[u8]>,
     files: Arc<BTreeMap<String, Range<usize>>>,
 }
 
 impl SectionDirectory {
     /// `files` gives the bytes of each file by its extension.
-    pub(super) fn new(section: Section, meta: &[u8], files: BTreeMap<String, Range<usize>>) -> Self {
-        Self { section, meta: meta.into(), files: Arc::new(files) }
+    pub(super) fn new(section: Section, files: BTreeMap<String, Range<usize>>) -> Self {
+        Self { section, files: Arc::new(files) }
     }
 
     fn range(&self, path: &Path) -> Option<Range<usize>> {
@@ -76,15 +72,11 @@ impl Directory for SectionDirectory {
     }
 
     fn exists(&self, path: &Path) -> Result<bool, OpenReadError> {
-        Ok(path == Path::new(META_FILE) || self.range(path).is_some())
+        Ok(self.range(path).is_some())
     }
 
     fn atomic_read(&self, path: &Path) -> Result<Vec<u8>, OpenReadError> {
-        if path == Path::new(META_FILE) {
-            Ok(self.meta.to_vec())
-        } else {
-            Err(OpenReadError::FileDoesNotExist(path.to_owned()))
-        }
+        Err(OpenReadError::FileDoesNotExist(path.to_owned()))
     }
 
     fn delete(&self, path: &Path) -> Result<(), DeleteError> {
@@ -96,7 +88,8 @@ impl Directory for SectionDirectory {
     }
 
     fn atomic_write(&self, _path: &Path, _data: &[u8]) -> io::Result<()> {
-        Err(read_only())
+        // tantivy describes an index in a file when it is made known; here the format's version says all of it.
+        Ok(())
     }
 
     fn sync_directory(&self) -> io::Result<()> {

@@ -1,11 +1,11 @@
 //! The text index of one part: built once, never changed, document number = row.
 //!
-//! Three sections, none of them present if the part has no text:
+//! Four sections, none of them present if the part has no text:
 //! - `text/head`: a version (u32, little endian), then a postcard record (`Head`): rows, language, per channel the rows
-//!   with text and their words, the number of texts, tantivy's description of the index and where each of its files
-//!   lies in `text/index`.
-//! - `text/index`: tantivy's files, one after another. Each channel that occurs has two fields: `speech` holds stems
-//!   with frequencies, positions and lengths; `speech.forms` holds the words as written, for prefixes.
+//!   with words and their words, the number of texts, and where each of tantivy's files lies in `text/index`.
+//! - `text/index`: tantivy's files, one after another (see `postings` for what is in them).
+//! - `text/lengths`: for each channel with words, in the order of channels, a byte for each row: how many words it has,
+//!   0 for none, exact up to 40, then in tantivy's steps (`FieldNormReader::id_to_fieldnorm`).
 //! - `text/stored`: the texts (see `stored`).
 //!
 //! Opening reads `text/head` alone; tantivy's reader is made at the first search. Deletes are the part's: a row that is
@@ -18,20 +18,17 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use tantivy::directory::{Directory, RamDirectory};
-use tantivy::schema::{Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
-use tantivy::store::Compressor;
-use tantivy::tokenizer::{TextAnalyzer, TokenizerManager};
-use tantivy::{Index, IndexSettings, SegmentReader, SingleSegmentIndexWriter, TantivyDocument};
+use tantivy::fieldnorm::FieldNormReader;
+use tantivy::{InvertedIndexReader, SegmentReader};
 
-use super::directory::{META_FILE, SectionDirectory};
+use super::directory::SectionDirectory;
 use super::language::Language;
+use super::postings;
 use super::stored::{self, StoredTexts};
-use super::words::{WordSide, WordTokenizer};
 use crate::catalog::channel::Channel;
 use crate::catalog::row_set::RowSet;
 use crate::error::{Error, Result};
@@ -40,13 +37,8 @@ use crate::storage::section::{Section, SectionBytes, Sections};
 const VERSION: u32 = 1;
 const HEAD: &str = "text/head";
 const INDEX: &str = "text/index";
+const LENGTHS: &str = "text/lengths";
 const STORED: &str = "text/stored";
-/// What the files of an index are called here, so that equal texts give equal bytes.
-const FIXED_SEGMENT: &str = "00000000000000000000000000000001";
-
-/// The files that tantivy makes of a segment.
-const FILE_EXTENSIONS: [&str; 6] = ["fast", "fieldnorm", "idx", "pos", "store", "term"];
-
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Head {
     pub(super) row_count: u32,
@@ -54,7 +46,6 @@ pub(super) struct Head {
     /// By channel: rows with words, and their words.
     pub(super) lengths: Vec<Lengths>,
     text_count: u64,
-    meta: String,
     files: Vec<(String, u64, u64)>,
 }
 
@@ -69,10 +60,11 @@ pub(super) struct Lengths {
 pub struct TextIndex {
     pub(super) head: Head,
     index: Section,
+    lengths: Section,
     stored: StoredTexts,
-    pub(super) reader: OnceLock<SegmentReader>,
+    words: OnceLock<Arc<InvertedIndexReader>>,
     /// The lengths of the live rows that were asked for last, by channel.
-    pub(super) live_lengths: Mutex<BTreeMap<Channel, (RowSet, Lengths)>>,
+    pub(super) counted_lengths: Mutex<BTreeMap<Channel, (RowSet, Lengths)>>,
 }
 
 impl std::fmt::Debug for TextIndex {
@@ -108,10 +100,28 @@ impl TextIndex {
         if !ascending || texts.last().is_none_or(|(row, ..)| *row >= row_count) {
             return Err(Error::Internal { detail: format!("texts don't ascend below {row_count} rows") });
         }
-        let built = build_index(language, row_count, texts)
+        let written = postings::write(language, row_count, texts)
             .map_err(|error| Error::Internal { detail: format!("the text index can't be built: {error}") })?;
-        let (mut head, index) = built;
-        head.text_count = texts.len() as u64;
+        let mut head = Head {
+            row_count,
+            language,
+            lengths: vec![Lengths::default(); Channel::ALL.len()],
+            text_count: texts.len() as u64,
+            files: Vec::new(),
+        };
+        let mut length_bytes = Vec::new();
+        for (channel, rows) in written.lengths {
+            if let Some(lengths) = head.lengths.get_mut(channel.index()) {
+                *lengths = rows.iter().fold(Lengths::default(), |sum, &row| sum.plus(row));
+            }
+            length_bytes.extend(rows);
+        }
+        let mut index = Vec::new();
+        for (extension, file) in written.files {
+            let start = index.len() as u64;
+            index.extend(file);
+            head.files.push((extension.to_owned(), start, index.len() as u64));
+        }
         let mut bytes = VERSION.to_le_bytes().to_vec();
         bytes.extend(
             postcard::to_allocvec(&head)
@@ -119,6 +129,7 @@ impl TextIndex {
         );
         out.push((HEAD.to_owned(), bytes));
         out.push((INDEX.to_owned(), index));
+        out.push((LENGTHS.to_owned(), length_bytes));
         out.push((STORED.to_owned(), stored::pack(texts)));
         Ok(())
     }
@@ -132,6 +143,7 @@ impl TextIndex {
         let path = section.path();
         let missing = |name: &str| Error::damaged(&path, format!("section {name} is missing"));
         let index = sections.get(INDEX).ok_or_else(|| missing(INDEX))?;
+        let lengths = sections.get(LENGTHS).ok_or_else(|| missing(LENGTHS))?;
         let stored = sections.get(STORED).ok_or_else(|| missing(STORED))?;
         let head = read_head(&section)?;
         for (name, start, end) in &head.files {
@@ -139,8 +151,13 @@ impl TextIndex {
                 return Err(Error::damaged(&path, format!("file {name} of the text index lies outside its section")));
             }
         }
+        let with_words = head.lengths.iter().filter(|lengths| lengths.row_count > 0).count();
+        if lengths.len() as u64 != with_words as u64 * u64::from(head.row_count) {
+            let detail = format!("section {LENGTHS} has {} bytes for {with_words} channels", lengths.len());
+            return Err(Error::damaged(&path, detail));
+        }
         let stored = StoredTexts::open(stored, head.text_count)?;
-        Ok(Some(Self { head, index, stored, reader: OnceLock::new(), live_lengths: Mutex::default() }))
+        Ok(Some(Self { head, index, lengths, stored, words: OnceLock::new(), counted_lengths: Mutex::default() }))
     }
 
     /// The language of the texts.
@@ -155,6 +172,12 @@ impl TextIndex {
         self.head.row_count
     }
 
+    /// Rows with words on a channel, deleted ones too.
+    #[must_use]
+    pub fn text_count(&self, channel: Channel) -> u64 {
+        self.head.lengths.get(channel.index()).map_or(0, |lengths| lengths.row_count)
+    }
+
     /// The text of a row on a channel, as it was given.
     ///
     /// # Errors
@@ -167,44 +190,32 @@ impl TextIndex {
         self.index.path()
     }
 
-    pub(super) fn reader(&self) -> Result<&SegmentReader> {
-        if let Some(reader) = self.reader.get() {
-            return Ok(reader);
+    /// The dictionary and the postings.
+    pub(super) fn words(&self) -> Result<&InvertedIndexReader> {
+        if let Some(words) = self.words.get() {
+            return Ok(words);
         }
-        let made = guarded(&self.path(), || self.make_reader())?;
-        Ok(self.reader.get_or_init(|| made))
+        let made = guarded(&self.path(), || {
+            let place = |&(ref name, start, end): &(String, u64, u64)| (name.clone(), start as usize..end as usize);
+            let files: BTreeMap<String, Range<usize>> = self.head.files.iter().map(place).collect();
+            let directory = SectionDirectory::new(self.index.clone(), files);
+            let segment = postings::segment(directory, self.head.row_count)?;
+            SegmentReader::open(&segment)?.inverted_index(postings::schema().1)
+        })?;
+        Ok(self.words.get_or_init(|| made))
     }
 
-    fn make_reader(&self) -> tantivy::Result<SegmentReader> {
-        let place = |&(ref name, start, end): &(String, u64, u64)| (name.clone(), start as usize..end as usize);
-        let files: BTreeMap<String, Range<usize>> = self.head.files.iter().map(place).collect();
-        let directory = SectionDirectory::new(self.index.clone(), self.head.meta.as_bytes(), files);
-        let index = Index::open(directory)?;
-        let segments = index.searchable_segments()?;
-        let [segment] = segments.as_slice() else {
-            return Err(tantivy::TantivyError::InternalError(format!("{} segments, expected 1", segments.len())));
-        };
-        let reader = SegmentReader::open(segment)?;
-        if reader.max_doc() != self.head.row_count {
-            let detail = format!("{} documents for {} rows", reader.max_doc(), self.head.row_count);
-            return Err(tantivy::TantivyError::InternalError(detail));
+    /// A byte for each row: how many words it has on the channel (`Lengths::word_count`), 0 where it has none. `None`
+    /// if no row has any.
+    pub(super) fn row_lengths(&self, channel: Channel) -> Result<Option<&[u8]>> {
+        let has_words = |index: usize| self.head.lengths.get(index).is_some_and(|lengths| lengths.row_count > 0);
+        if !has_words(channel.index()) {
+            return Ok(None);
         }
-        Ok(reader)
+        let before = (0..channel.index()).filter(|index| has_words(*index)).count();
+        let row_count = self.head.row_count as usize;
+        self.lengths.slice(before * row_count..(before + 1) * row_count).map(Some)
     }
-
-    /// The fields of a channel, if any text of the part is on it.
-    pub(super) fn fields(reader: &SegmentReader, channel: Channel) -> Option<ChannelFields> {
-        let stems = reader.schema().get_field(channel.name()).ok()?;
-        let forms = reader.schema().get_field(&forms_name(channel)).ok()?;
-        Some(ChannelFields { stems, forms })
-    }
-}
-
-/// Where a channel's words are.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ChannelFields {
-    pub(super) stems: Field,
-    pub(super) forms: Field,
 }
 
 /// Runs what reads tantivy's bytes; an error or a panic in there means that the bytes are not what was written.
@@ -234,109 +245,10 @@ fn read_head(section: &Section) -> Result<Head> {
     Ok(head)
 }
 
-fn forms_name(channel: Channel) -> String {
-    format!("{}.forms", channel.name())
-}
-
-fn build_index(language: Language, row_count: u32, texts: &[(u32, Channel, &str)]) -> tantivy::Result<(Head, Vec<u8>)> {
-    let mut schema = Schema::builder();
-    let options = |tokenizer: &str, option: IndexRecordOption, lengths: bool| {
-        let indexing = TextFieldIndexing::default().set_tokenizer(tokenizer).set_index_option(option);
-        TextOptions::default().set_indexing_options(indexing.set_fieldnorms(lengths))
-    };
-    let mut fields: BTreeMap<Channel, ChannelFields> = BTreeMap::new();
-    for channel in Channel::ALL {
-        if texts.iter().any(|(_, used, _)| *used == channel) {
-            let stems = options("stem", IndexRecordOption::WithFreqsAndPositions, true);
-            let forms = options("form", IndexRecordOption::WithFreqs, false);
-            let stems = schema.add_text_field(channel.name(), stems);
-            let forms = schema.add_text_field(&forms_name(channel), forms);
-            fields.insert(channel, ChannelFields { stems, forms });
-        }
-    }
-    let tokenizers = TokenizerManager::new();
-    for (name, side) in [("stem", WordSide::Stem), ("form", WordSide::Form)] {
-        tokenizers.register(name, TextAnalyzer::from(WordTokenizer::new(language, side)));
-    }
-    let settings = IndexSettings {
-        docstore_compression: Compressor::None,
-        docstore_compress_dedicated_thread: false,
-        ..IndexSettings::default()
-    };
-    let directory = RamDirectory::create();
-    let text_bytes: usize = texts.iter().map(|(.., text)| text.len()).sum();
-    // Only the first size of the table of terms follows from the budget; it grows if need be.
-    let budget = (text_bytes * 4).clamp(128 * 1024, 64 * 1024 * 1024);
-    let mut writer: SingleSegmentIndexWriter = Index::builder()
-        .schema(schema.build())
-        .tokenizers(tokenizers)
-        .settings(settings)
-        .single_segment_index_writer(directory.clone(), budget)?;
-    let mut texts = texts.iter().peekable();
-    for row in 0..row_count {
-        let mut document = TantivyDocument::default();
-        while let Some((_, channel, text)) = texts.next_if(|(of, ..)| *of == row) {
-            if let Some(fields) = fields.get(channel) {
-                document.add_text(fields.stems, text);
-                document.add_text(fields.forms, text);
-            }
-        }
-        writer.add_document(document)?;
-    }
-    let index = writer.finalize()?;
-    let segments = index.searchable_segments()?;
-    let mut head = Head {
-        row_count,
-        language,
-        lengths: vec![Lengths::default(); Channel::ALL.len()],
-        text_count: 0,
-        meta: String::new(),
-        files: Vec::new(),
-    };
-    let mut bytes = Vec::new();
-    for segment in &segments {
-        let reader = SegmentReader::open(segment)?;
-        for (channel, fields) in &fields {
-            let norms = reader.get_fieldnorms_reader(fields.stems)?;
-            if let Some(lengths) = head.lengths.get_mut(channel.index()) {
-                *lengths = (0..row_count).fold(Lengths::default(), |sum, row| sum.plus(norms.fieldnorm(row)));
-            }
-        }
-        let id = segment.id().uuid_string();
-        for extension in FILE_EXTENSIONS {
-            let file = PathBuf::from(format!("{id}.{extension}"));
-            if !directory.exists(&file)? {
-                continue;
-            }
-            let start = bytes.len() as u64;
-            bytes.extend_from_slice(&directory.open_read(&file)?.read_bytes()?);
-            head.files.push((extension.to_owned(), start, bytes.len() as u64));
-        }
-        let meta = directory.atomic_read(Path::new(META_FILE))?;
-        let meta = String::from_utf8_lossy(&meta).replace(&hyphenated(&id), &hyphenated(FIXED_SEGMENT));
-        head.meta = meta.replace(&id, FIXED_SEGMENT);
-    }
-    Ok((head, bytes))
-}
-
-/// A UUID of 32 digits as it is usually written.
-fn hyphenated(digits: &str) -> String {
-    let mut written = String::with_capacity(36);
-    for (at, digit) in digits.chars().enumerate() {
-        if matches!(at, 8 | 12 | 16 | 20) {
-            written.push('-');
-        }
-        written.push(digit);
-    }
-    written
-}
-
 impl Lengths {
-    /// With one more row of so many words; a row without words does not count.
-    pub(super) fn plus(self, word_count: u32) -> Self {
-        Self {
-            row_count: self.row_count + u64::from(word_count > 0),
-            word_count: self.word_count + u64::from(word_count),
-        }
+    /// With one more row of so many words (as a field norm); a row without words does not count.
+    pub(super) fn plus(self, length: u8) -> Self {
+        let word_count = u64::from(FieldNormReader::id_to_fieldnorm(length));
+        Self { row_count: self.row_count + u64::from(word_count > 0), word_count: self.word_count + word_count }
     }
 }

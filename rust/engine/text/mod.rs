@@ -3,6 +3,8 @@
 mod directory;
 pub mod index;
 pub mod language;
+mod lookup;
+mod postings;
 pub mod query;
 mod search;
 pub mod snippet;

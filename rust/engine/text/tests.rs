@@ -347,3 +347,14 @@ fn costs() {
         }
     }
 }
+
+#[test]
+#[ignore = "a measurement, not a check"]
+fn small_builds() {
+    let texts: Vec<String> =
+        (0..30).map(|n| format!("word{n} solar panel roof number{} some more words here now", n * 7)).collect();
+    let rows: Texts<'_> = texts.iter().zip(0..).map(|(text, row)| (row, Channel::Speech, text.as_str())).collect();
+    for _ in 0..500 {
+        bytes(30, &rows);
+    }
+}

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use tantivy::tokenizer::{AsciiFoldingFilter, RawTokenizer, Stemmer, TextAnalyzer, Token, TokenStream, Tokenizer};
+use tantivy::tokenizer::{AsciiFoldingFilter, RawTokenizer, Stemmer, TextAnalyzer, TokenStream};
 
 use super::language::Language;
 
@@ -154,68 +154,6 @@ fn stands_alone(character: char) -> bool {
         '\u{0e00}'..='\u{0eff}' | '\u{1780}'..='\u{17ff}' | '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{4dbf}'
         | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
         && character.is_alphanumeric()
-}
-
-/// Which side of a word goes into an inverted index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum WordSide {
-    Stem,
-    Form,
-}
-
-/// The words of a text as tantivy takes them.
-#[derive(Clone)]
-pub(super) struct WordTokenizer {
-    cutter: WordCutter,
-    side: WordSide,
-    tokens: Vec<Token>,
-}
-
-impl WordTokenizer {
-    pub(super) fn new(language: Language, side: WordSide) -> Self {
-        Self { cutter: WordCutter::new(language), side, tokens: Vec::new() }
-    }
-}
-
-impl Tokenizer for WordTokenizer {
-    type TokenStream<'a> = WordStream<'a>;
-
-    fn token_stream<'a>(&'a mut self, text: &'a str) -> WordStream<'a> {
-        let Self { cutter, side, tokens } = self;
-        tokens.clear();
-        cutter.each_run(text, |cutter, position, range, lower| {
-            let text = match side {
-                WordSide::Stem => cutter.stem(lower),
-                WordSide::Form => cutter.fold(lower),
-            };
-            tokens.push(Token { offset_from: range.start, offset_to: range.end, position, text, position_length: 1 });
-        });
-        WordStream { tokens, next: 0, none: Token::default() }
-    }
-}
-
-pub(super) struct WordStream<'a> {
-    tokens: &'a mut [Token],
-    next: usize,
-    none: Token,
-}
-
-impl TokenStream for WordStream<'_> {
-    fn advance(&mut self) -> bool {
-        self.next += 1;
-        self.next <= self.tokens.len()
-    }
-
-    fn token(&self) -> &Token {
-        self.next.checked_sub(1).and_then(|at| self.tokens.get(at)).unwrap_or(&self.none)
-    }
-
-    fn token_mut(&mut self) -> &mut Token {
-        match self.next.checked_sub(1).and_then(|at| self.tokens.get_mut(at)) {
-            Some(token) => token,
-            None => &mut self.none,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -65,6 +65,12 @@ impl Rows<'_> {
         below(range.start).min(end)..end
     }
 
+    /// Whether any row of `range` carries a vector.
+    #[must_use]
+    pub fn any_within(&self, range: Range<u32>) -> bool {
+        !self.positions(range).is_empty()
+    }
+
     /// Every row, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         (0..self.len() as u32).filter_map(|position| self.row(position))

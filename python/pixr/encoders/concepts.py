@@ -1,0 +1,191 @@
+"""The embedded picture encoder: pictures and words meet as weights over concepts.
+
+A classifier (EfficientNet-Lite2, ImageNet-1k) gives a picture's probabilities over 1000 concepts. A text gets its weights
+over the same concepts, and over their hypernyms, from how close its MiniLM vector is to each concept's words (after ConSE,
+Norouzi et al. 2014, https://arxiv.org/abs/1312.5650, the other way round: the words go to the pictures' space). The dot
+product says how much of what the words ask for is in the picture.
+
+The last component is zero for every picture. A text that resembles no concept keeps most of its length there, so its cosine
+with every picture is low: that is how a query about nothing that the classifier knows finds nothing.
+
+How the maps come about: `models/build_concepts.py`. Costs: one model call a picture, one MiniLM call a text.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from typing import TYPE_CHECKING
+
+from pixr.encoders.onnx import OnnxModel
+from pixr.encoders.protocol import EncoderOptions, Space
+from pixr.errors import MissingExtra, ModelError, ModelNotFound, SpaceMismatch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pixr.encoders.protocol import Picture, TextEncoder, Vectors
+
+MODEL_FILE = "efficientnet-lite2-fp16.onnx"
+TABLE_FILE = "concepts.npz"
+SIDE = 260  # pixels, the model's input
+CLASSES = 1000
+QUERY_TEMPERATURE = 0.05  # of the softmax over cosines with the concepts' prototypes
+MATCH_CENTER, MATCH_WIDTH = 0.5, 0.05  # cosine with the best concept at which half of a query's length is kept
+DESCRIBE_ABOVE = 0.05  # probability
+DESCRIBE_AT_MOST = 3
+
+
+class ConceptEncoder:
+    """Encodes pictures, and words to look for them with. Safe to use from several threads."""
+
+    space = Space("concepts", "1", CLASSES + 1)
+
+    def __init__(self, folder: Path, text: TextEncoder, options: EncoderOptions | None = None) -> None:
+        """Load classifier and concept table from `folder`; words are encoded by `text`, shared so that it caches for all.
+
+        Raises:
+            MissingExtra: onnxruntime, numpy or Pillow is not installed.
+            ModelNotFound: a file is missing.
+            ModelError: a file is damaged, or the table was made for another text space.
+        """
+        self._options = options or EncoderOptions()
+        self._text = text
+        self._table = ConceptTable(folder / TABLE_FILE)
+        if self._table.prototypes.shape[1] != text.space.dimension:
+            expected = self._table.prototypes.shape[1]
+            raise ModelError(f"{folder / TABLE_FILE} needs text vectors of {expected} dimensions, got {text.space}")
+        self._model = OnnxModel(folder / MODEL_FILE, self._options, inputs=("x",))
+
+    def encode_text(self, texts: Sequence[str]) -> Vectors:
+        """Encode texts: float32 of shape `(len(texts), 1001)`, each row of length one."""
+        import numpy as np
+
+        table = self._table
+        closeness = self._text.encode_text(texts) @ table.prototypes.T
+        weights = softmax(closeness / np.float32(QUERY_TEMPERATURE))
+        wanted = weights @ table.query_map.T
+        best = closeness.max(axis=1, initial=-1.0)
+        kept = 1.0 / (1.0 + np.exp((MATCH_CENTER - best) / MATCH_WIDTH))
+        rows = np.empty((len(texts), self.space.dimension), np.float32)
+        rows[:, :CLASSES] = wanted * (kept / np.linalg.norm(wanted, axis=1))[:, None]
+        rows[:, CLASSES] = np.sqrt(1.0 - kept**2)
+        return rows
+
+    def encode_images(self, images: Sequence[Picture]) -> Vectors:
+        """Encode RGB pictures (uint8, height x width x 3, any size): float32 `(len(images), 1001)`, unit rows.
+
+        Raises:
+            ValueError: a picture has another type or shape, or no pixels.
+        """
+        import numpy as np
+
+        rows = np.empty((len(images), self.space.dimension), np.float32)
+        for at in range(0, len(images), self._options.batch_size):
+            batch = images[at : at + self._options.batch_size]
+            pixels = np.stack([preprocess(image) for image in batch])
+            rows[at : at + len(batch)] = self._place(softmax(self._model.run({"x": pixels})))
+        return rows
+
+    def pool(self, vectors: Vectors) -> Vectors:
+        """Make one vector of the frames of a shot, that of their mean probabilities: `(frames, 1001)` in, `(1001,)` out.
+
+        Raises:
+            ValueError: there are no frames.
+            SpaceMismatch: the vectors have another dimension than this encoder's space.
+        """
+        if len(vectors) == 0:
+            raise ValueError("a shot needs at least one frame to pool")
+        row: Vectors = self._place(self._probabilities(vectors).mean(axis=0, keepdims=True))[0]
+        return row
+
+    def describe(self, vectors: Vectors) -> list[str | None]:
+        """Name the likeliest concepts of picture vectors ("closest concepts: tile roof, ladder"); None where none is likely."""
+        described: list[str | None] = []
+        for row in self._probabilities(vectors):
+            likeliest = [index for index in row.argsort()[::-1][:DESCRIBE_AT_MOST] if row[index] >= DESCRIBE_ABOVE]
+            names = dict.fromkeys(self._table.names[index] for index in likeliest)
+            described.append(f"closest concepts: {', '.join(names)}" if names else None)
+        return described
+
+    def _place(self, probabilities: Vectors) -> Vectors:
+        import numpy as np
+
+        rows = np.zeros((len(probabilities), self.space.dimension), np.float32)
+        placed = probabilities @ self._table.image_map
+        rows[:, :CLASSES] = placed / np.linalg.norm(placed, axis=1, keepdims=True)
+        return rows
+
+    def _probabilities(self, vectors: Vectors) -> Vectors:
+        """Undo `_place`: lengths were scaled to one, but probabilities sum to one, so nothing is lost but rounding."""
+        import numpy as np
+
+        if vectors.ndim != 2 or vectors.shape[1] != self.space.dimension:
+            raise SpaceMismatch(f"vectors of shape {vectors.shape} are not of space {self.space}")
+        rows = np.maximum(vectors[:, :CLASSES].astype(np.float32) @ self._table.inverse_image_map, 0.0)
+        sums = rows.sum(axis=1, keepdims=True)
+        probabilities: Vectors = np.divide(rows, sums, out=np.zeros_like(rows), where=sums > 0)
+        return probabilities
+
+
+class ConceptTable:
+    """The concepts' names, prototypes in the text space, and the maps of texts and pictures into the shared space."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the table.
+
+        Raises:
+            ModelNotFound: there is no such file.
+            ModelError: the file is damaged.
+        """
+        import numpy as np
+
+        if not path.is_file():
+            raise ModelNotFound(f"concept table not found: {path}")
+        try:
+            with np.load(path, allow_pickle=False) as table:
+                self.names = [str(name) for name in table["names"]]
+                self.prototypes: Vectors = table["prototypes"].astype(np.float32)
+                self.image_map: Vectors = table["image_map"].astype(np.float32)
+                self.query_map: Vectors = table["query_map"].astype(np.float32)
+            self.inverse_image_map: Vectors = np.linalg.inv(self.image_map)
+        except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, np.linalg.LinAlgError) as error:
+            raise ModelError(f"cannot read concept table {path}: {error}") from error
+        count = len(self.names)
+        shapes = (self.prototypes.shape[:1], self.image_map.shape, self.query_map.shape)
+        if shapes != ((count,), (CLASSES, CLASSES), (CLASSES, count)):
+            raise ModelError(f"concept table {path} has shapes {shapes} for {count} concepts")
+
+
+def softmax(logits: NDArray[np.float32]) -> Vectors:
+    """Turn each row into probabilities."""
+    import numpy as np
+
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
+    rows: Vectors = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return rows
+
+
+def preprocess(image: Picture) -> Vectors:
+    """Bring a whole picture to the model's input: 3 x 260 x 260 float32, RGB, (value - 127) / 128.
+
+    The picture is squeezed to a square: a centre crop leaves out what stands at the sides, and finds fewer moments.
+
+    Raises:
+        ValueError: not uint8, not height x width x 3, or no pixels.
+        MissingExtra: Pillow is not installed.
+    """
+    import numpy as np
+
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise ValueError(f"a picture is uint8 of shape (height, width, 3), got {image.dtype} of shape {image.shape}")
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise MissingExtra("Pillow", "encoders") from error
+    small = Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    pixels: Vectors = (np.asarray(small, np.float32).transpose(2, 0, 1) - 127.0) / 128.0
+    return pixels

@@ -1,0 +1,126 @@
+"""The embedded text encoder: all-MiniLM-L6-v2 with int8 weights.
+
+Mean of the token vectors, scaled to length one, as sentence-transformers does it (Reimers and Gurevych 2019,
+https://arxiv.org/abs/1908.10084). Texts are cut at 256 word pieces, what the model was trained for. Texts of similar
+length are encoded together, so little time goes into padding.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pixr.encoders.onnx import OnnxModel
+from pixr.encoders.protocol import EncoderOptions, Space
+from pixr.errors import MissingExtra, ModelError, ModelNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pixr.encoders.protocol import Vectors
+
+MODEL_FILE = "minilm-l6-v2-int8.onnx"
+TOKENIZER_FILE = "minilm-l6-v2-tokenizer.json"
+MAX_TOKENS = 256
+CACHED_TEXTS = 1024
+
+
+class MiniLMEncoder:
+    """Encodes sentences as 384-dimensional unit vectors.
+
+    The last `cached_texts` texts are remembered: a repeated query, or one that several channels share, runs the network
+    once. Safe to use from several threads.
+    """
+
+    space = Space("minilm", "1", 384)
+
+    def __init__(self, folder: Path, options: EncoderOptions | None = None, *, cached_texts: int = CACHED_TEXTS) -> None:
+        """Load model and tokenizer from `folder`.
+
+        Raises:
+            MissingExtra: onnxruntime or tokenizers is not installed.
+            ModelNotFound: a file is missing.
+            ModelError: a file is damaged.
+        """
+        self._options = options or EncoderOptions()
+        self._tokenizer = _load_tokenizer(folder / TOKENIZER_FILE)
+        self._model = OnnxModel(
+            folder / MODEL_FILE, self._options, inputs=("input_ids", "attention_mask", "token_type_ids")
+        )
+        self._cached_texts = cached_texts
+        self._cache: OrderedDict[str, Vectors] = OrderedDict()
+        self._lock = threading.Lock()
+        self.network_calls = 0
+
+    def encode_text(self, texts: Sequence[str]) -> Vectors:
+        """Encode texts: float32 of shape `(len(texts), 384)`, each row of length one. An empty text has a vector too."""
+        import numpy as np
+
+        rows = np.zeros((len(texts), self.space.dimension), np.float32)
+        missing: dict[str, list[int]] = {}
+        with self._lock:
+            for index, text in enumerate(texts):
+                known = self._cache.get(text)
+                if known is None:
+                    missing.setdefault(text, []).append(index)
+                else:
+                    self._cache.move_to_end(text)
+                    rows[index] = known
+        if not missing:
+            return rows
+        new_texts = list(missing)
+        new_rows = self._encode(new_texts)
+        for text, row in zip(new_texts, new_rows, strict=True):
+            rows[missing[text]] = row
+        with self._lock:
+            for text, row in zip(new_texts[-self._cached_texts :], new_rows[-self._cached_texts :], strict=True):
+                self._cache[text] = row.copy()
+            while len(self._cache) > self._cached_texts:
+                self._cache.popitem(last=False)
+        return rows
+
+    def describe(self, vectors: Vectors) -> list[str | None]:
+        """A sentence vector has no words of its own: None for every row."""
+        return [None] * len(vectors)
+
+    def _encode(self, texts: list[str]) -> Vectors:
+        import numpy as np
+
+        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
+        rows = np.empty((len(texts), self.space.dimension), np.float32)
+        by_length = sorted(range(len(texts)), key=lambda index: len(tokens[index]))
+        for at in range(0, len(by_length), self._options.batch_size):
+            chosen = by_length[at : at + self._options.batch_size]
+            ids = np.zeros((len(chosen), len(tokens[chosen[-1]])), np.int64)
+            mask = np.zeros_like(ids)
+            for row, index in enumerate(chosen):
+                ids[row, : len(tokens[index])] = tokens[index]
+                mask[row, : len(tokens[index])] = 1
+            states = self._model.run(
+                {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+            )
+            if states.shape != (*ids.shape, self.space.dimension):
+                raise ModelError(f"{self._model.path}: output {states.shape}, expected {(*ids.shape, self.space.dimension)}")
+            sums = (states * mask[:, :, None].astype(np.float32)).sum(axis=1)
+            rows[chosen] = sums / np.linalg.norm(sums, axis=1, keepdims=True)
+            self.network_calls += 1
+        return rows
+
+
+def _load_tokenizer(path: Path) -> Any:
+    try:
+        tokenizers = importlib.import_module("tokenizers")
+    except ImportError as error:
+        raise MissingExtra("tokenizers", "encoders") from error
+    if not path.is_file():
+        raise ModelNotFound(f"tokenizer file not found: {path}")
+    try:
+        tokenizer = tokenizers.Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises bare Exception
+        raise ModelError(f"cannot load tokenizer {path}: {error}") from error
+    tokenizer.enable_truncation(MAX_TOKENS)
+    tokenizer.no_padding()
+    return tokenizer

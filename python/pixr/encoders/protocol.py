@@ -1,0 +1,116 @@
+"""What every encoder promises: vectors of one space, one unit row per input.
+
+An encoder turns texts or pictures into float32 rows of length one. Rows of two spaces are never compared; the engine
+refuses to, and names both. An encoder of pictures also understands text, so that words can look for pictures.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+
+from pixr.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors: TypeAlias = NDArray[np.float32]
+    Picture: TypeAlias = NDArray[np.uint8]
+
+_SPACE = re.compile(r"(?P<name>[^@/]+)@(?P<version>[^@/]+)/(?P<dimension>[1-9][0-9]*)")
+
+
+@dataclass(frozen=True)
+class Space:
+    """Where vectors live: encoder name, version and dimension, written `name@version/dimension`.
+
+    The version changes whenever the same input would get another vector.
+    """
+
+    name: str
+    version: str
+    dimension: int
+
+    def __post_init__(self) -> None:
+        if not _SPACE.fullmatch(str(self)):
+            raise ModelError(f"not a space: {self!s}; expected name@version/dimension with a dimension above zero")
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}/{self.dimension}"
+
+    @classmethod
+    def parse(cls, text: str) -> Space:
+        """Read the written form back.
+
+        Raises:
+            ModelError: the text is not `name@version/dimension`.
+        """
+        match = _SPACE.fullmatch(text)
+        if match is None:
+            raise ModelError(f"not a space: {text!r}; expected name@version/dimension with a dimension above zero")
+        return cls(match["name"], match["version"], int(match["dimension"]))
+
+
+@dataclass(frozen=True)
+class EncoderOptions:
+    """How encoders run.
+
+    Attributes:
+        threads: threads of one model call; None leaves the choice to onnxruntime (one a physical core).
+        providers: onnxruntime execution providers, the most wanted first. What is not available is left out with a
+            warning, and the processor always comes last.
+        batch_size: pictures or texts in one model call; bounds memory, not the length of the input.
+    """
+
+    threads: int | None = None
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+    batch_size: int = 8
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"threads must be at least 1, got {self.threads}")
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
+
+
+@runtime_checkable
+class TextEncoder(Protocol):
+    """Turns texts into vectors."""
+
+    @property
+    def space(self) -> Space:
+        """The space of every vector this encoder returns."""
+        ...
+
+    def encode_text(self, texts: Sequence[str]) -> Vectors:
+        """Encode texts: float32 of shape `(len(texts), space.dimension)`, each row of length one."""
+        ...
+
+    def describe(self, vectors: Vectors) -> list[str | None]:
+        """Say in words what each vector holds; None where nothing is known."""
+        ...
+
+
+@runtime_checkable
+class ImageEncoder(TextEncoder, Protocol):
+    """Turns pictures into vectors, and texts into vectors of the same space."""
+
+    def encode_images(self, images: Sequence[Picture]) -> Vectors:
+        """Encode RGB pictures (uint8, height x width x 3, any size): float32 `(len(images), space.dimension)`, unit rows.
+
+        Raises:
+            ValueError: a picture has another type or shape, or no pixels.
+        """
+        ...
+
+    def pool(self, vectors: Vectors) -> Vectors:
+        """Make one vector of the frames of a shot: `(frames, dimension)` in, a unit vector `(dimension,)` out.
+
+        Raises:
+            ValueError: there are no frames.
+            SpaceMismatch: the vectors have another dimension than this encoder's space.
+        """
+        ...

@@ -1,0 +1,411 @@
+"""From a file to rows in the library: the only module that knows every step.
+
+    decode ─┬▶ visual: encode frames, pool a shot       ─┐
+            └▶ screen: read words where pictures changed ─┼▶ rows ─▶ engine
+    sound  ──▶ speech: recognise, align to shots         ─┘
+
+Each arrow runs on its own thread, and the queues between them are short, so memory does not grow with the video. The
+heavy work (decoder processes, onnxruntime, ctranslate2) lets go of the GIL. What is ready of a long video is stored
+while the rest is processed; such a video has no content hash yet, so that an interrupted run begins it anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pixr.errors import MissingExtra, PixrError, SpeechUnavailable, UnreadableVideo
+from pixr.progress import Outcome, Progress, Source, Stage
+from pixr.rows import Rows
+from pixr.types import Video
+
+if TYPE_CHECKING:
+    from pixr.encoders.registry import Encoders
+    from pixr.library import Library
+    from pixr.media.frames import VideoInfo
+    from pixr.media.screen import ScreenReader, ScreenText
+    from pixr.media.sandbox import SegmentStream
+    from pixr.media.segments import CutSegment
+    from pixr.media.speech import SpeechRecogniser
+    from pixr.media.utterances import Utterance
+
+# Segments between two stages: enough to keep both busy, few enough to bound memory.
+_QUEUE_LENGTH = 8
+# The first part of a long video is stored after so many seconds of work, later ones each time it has doubled.
+_INTERIM_SECONDS = 30.0
+
+OnProgress = Callable[[Progress], None]
+
+
+class Cancelled(Exception):
+    """The run was stopped; nothing half-done is stored."""
+
+
+@dataclass
+class Tools:
+    """Models of one worker; the speech model and the screen reader keep state, so workers don't share them."""
+
+    encoders: Encoders
+    speech: SpeechRecogniser | None
+    screen: ScreenReader | None
+    warnings: tuple[str, ...] = ()
+
+
+def ingest(
+    library: Library,
+    sources: Iterable[Source],
+    *,
+    speech: bool,
+    screen: bool,
+    jobs: int,
+    skip_known: bool,
+    on_progress: OnProgress | None,
+) -> Iterator[Outcome]:
+    """Index sources, `jobs` at a time, and yield what became of each, in the order in which they end.
+
+    Raises:
+        MissingExtra: a package without which nothing can be indexed is not installed.
+    """
+    known = {video.content_hash: video for video in library.videos() if video.content_hash} if skip_known else {}
+    stop = threading.Event()
+    local = threading.local()
+
+    def tools() -> Tools:
+        if not hasattr(local, "tools"):
+            local.tools = load_tools(library, speech=speech, screen=screen)
+        made: Tools = local.tools
+        return made
+
+    def one(source: Source) -> Outcome:
+        try:
+            return _index(library, source, tools, known, stop, on_progress)
+        except (UnreadableVideo, ValueError, OSError) as error:
+            if isinstance(error, PixrError):
+                return Outcome(source, "failed", error=error)
+            return Outcome(source, "failed", error=UnreadableVideo(source.path, str(error)))
+
+    pending: set[Future[Outcome]] = set()
+    with ThreadPoolExecutor(max_workers=max(1, jobs), thread_name_prefix="pixr-ingest") as pool:
+        try:
+            for source in sources:
+                pending.add(pool.submit(one, source))
+                if len(pending) > jobs:
+                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                    yield from (future.result() for future in done)
+            while pending:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        finally:
+            # Also on Ctrl-C and when the caller stops listening: what runs ends at its next segment.
+            stop.set()
+            for future in pending:
+                future.cancel()
+
+
+def load_tools(library: Library, *, speech: bool, screen: bool) -> Tools:
+    """Load what indexing needs. Speech or screen text that can't be had is left out, with a warning."""
+    from pixr.calibration import prepare
+
+    encoders = library.encoders()
+    prepare(library.engine, encoders)
+    warnings: list[str] = []
+    recogniser = reader = None
+    threads = max(1, (os.cpu_count() or 1) // 2)
+    if speech:
+        try:
+            from pixr.media.speech import SpeechRecogniser
+
+            recogniser = SpeechRecogniser(thread_count=threads)
+        except (SpeechUnavailable, MissingExtra) as error:
+            warnings.append(f"indexed without speech: {error}")
+    if screen:
+        try:
+            from pixr.media.screen import ScreenReader
+
+            reader = ScreenReader(thread_count=1)
+        except MissingExtra as error:
+            warnings.append(f"indexed without words on screen: {error}")
+    return Tools(encoders, recogniser, reader, tuple(warnings))
+
+
+def content_hash(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file, hex.
+
+    Raises:
+        UnreadableVideo: it can't be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with Path(path).open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise UnreadableVideo(path, error.strerror or str(error)) from error
+    return digest.hexdigest()
+
+
+def _index(
+    library: Library,
+    source: Source,
+    tools: Callable[[], Tools],
+    known: dict[str | None, Video],
+    stop: threading.Event,
+    on_progress: OnProgress | None,
+) -> Outcome:
+    digest = content_hash(source.path)
+    if digest in known:
+        return Outcome(source, "skipped", video=known[digest])
+    return _Run(library, source, digest, tools(), stop, on_progress).run()
+
+
+@dataclass
+class _Found:
+    """What the stages have found so far; appended to by their threads, read by the one that stores."""
+
+    frames: list[tuple[float, float, Any, str | None]] = field(default_factory=list)
+    shots: list[tuple[float, float]] = field(default_factory=list)
+    cuts: list[float] = field(default_factory=list)
+    screen: list[ScreenText] = field(default_factory=list)
+    utterances: list[Utterance] = field(default_factory=list)
+
+
+class _Run:
+    """One video under way."""
+
+    def __init__(
+        self,
+        library: Library,
+        source: Source,
+        digest: str,
+        tools: Tools,
+        stop: threading.Event,
+        on_progress: OnProgress | None,
+    ) -> None:
+        self._library = library
+        self._source = source
+        self._digest = digest
+        self._tools = tools
+        self._cancelled = stop
+        self._failed = threading.Event()
+        self._on_progress = on_progress
+        self._found = _Found()
+        self._seconds: dict[Stage, float] = {}
+        self._errors: list[BaseException] = []
+        self._warnings = list(tools.warnings)
+        self._info: VideoInfo | None = None
+        self._stored_at = time.monotonic()
+        self._stored_segments = 0
+
+    def run(self) -> Outcome:
+        from pixr.media.sandbox import open_segments
+
+        visual: queue.Queue[CutSegment | None] = queue.Queue(_QUEUE_LENGTH)
+        screen: queue.Queue[CutSegment | None] = queue.Queue(_QUEUE_LENGTH)
+        with open_segments(self._source.path) as stream:
+            self._info = stream.info
+            workers = [
+                threading.Thread(target=self._guard, args=(self._read_visual, visual), name="pixr-visual"),
+                threading.Thread(target=self._guard, args=(self._read_screen, screen), name="pixr-screen"),
+                threading.Thread(target=self._guard, args=(self._read_speech,), name="pixr-speech"),
+            ]
+            for worker in workers:
+                worker.start()
+            try:
+                self._decode(stream, (visual, screen))
+            except BaseException:
+                self._failed.set()
+                raise
+            finally:
+                for waiting in (visual, screen):
+                    self._put(waiting, None)
+                for worker in workers:
+                    worker.join()
+        if self._errors:
+            raise self._errors[0]
+        if self._cancelled.is_set():
+            raise Cancelled
+        if stream.broken_reason is not None:
+            self._warnings.append(stream.broken_reason)
+        video = self._store(complete=True)
+        self._tell("store", video.duration, finished=True)
+        return Outcome(self._source, "added", video, warnings=tuple(self._warnings), stage_seconds=dict(self._seconds))
+
+    # -- stages, each on its own thread -------------------------------------------------------------------------------
+
+    def _decode(self, stream: SegmentStream, queues: tuple[queue.Queue[CutSegment | None], ...]) -> None:
+        busy, begun = 0.0, time.perf_counter()
+        for segment in stream:
+            busy += time.perf_counter() - begun
+            if segment.shot_start_seconds == segment.start_seconds:
+                self._found.cuts.append(segment.start_seconds)
+            self._found.shots.append((segment.start_seconds, segment.end_seconds))
+            for waiting in queues:
+                self._put(waiting, segment)
+            self._tell("decode", segment.end_seconds)
+            if self._cancelled.is_set() or self._failed.is_set():
+                break
+            begun = time.perf_counter()
+        self._seconds["decode"] = busy
+        self._tell("decode", stream.decoded_until_seconds, finished=True)
+
+    def _read_visual(self, segments: queue.Queue[CutSegment | None]) -> None:
+        busy, last = 0.0, None
+        for segment in _drain(segments):
+            begun = time.perf_counter()
+            if not self._failed.is_set():
+                last = self._encode(segment, last)
+            busy += time.perf_counter() - begun
+            self._seconds["visual"] = busy
+            self._tell("visual", segment.end_seconds)
+            self._store_interim()
+        self._tell("visual", self._duration(), finished=True)
+
+    def _encode(self, segment: CutSegment, last: Any) -> Any:
+        """Encode a segment's pictures; one that repeats the picture before it takes that one's vector."""
+        import numpy as np
+
+        encoder = self._tools.encoders.visual
+        fresh = [not frame.repeats_previous or (last is None and at == 0) for at, frame in enumerate(segment.frames)]
+        new = [frame.image for frame, is_new in zip(segment.frames, fresh, strict=True) if is_new]
+        encoded = iter(encoder.encode_images(new)) if new else iter(())
+        vectors = []
+        for is_new in fresh:
+            last = next(encoded) if is_new else last
+            vectors.append(last)
+        pooled = encoder.pool(np.stack(vectors))
+        described = encoder.describe(pooled[None, :])[0]
+        self._found.frames.append((segment.start_seconds, segment.end_seconds, pooled, described))
+        return last
+
+    def _read_screen(self, segments: queue.Queue[CutSegment | None]) -> None:
+        reader = self._tools.screen
+        if reader is not None:
+            reader.forget()
+        busy = 0.0
+        for segment in _drain(segments):
+            if reader is None or self._failed.is_set():
+                continue
+            begun = time.perf_counter()
+            self._found.screen.extend(reader.read(segment))
+            busy += time.perf_counter() - begun
+            self._seconds["screen"] = busy
+            self._tell("screen", segment.end_seconds)
+        if reader is not None:
+            self._tell("screen", self._duration(), finished=True)
+
+    def _read_speech(self) -> None:
+        if self._tools.speech is None or self._info is None or not self._info.has_audio:
+            return
+        from pixr.media.sandbox import open_audio
+
+        begun = time.perf_counter()
+        try:
+            for utterance in self._tools.speech.transcribe(open_audio(self._source.path), self._found.cuts):
+                if self._cancelled.is_set() or self._failed.is_set():
+                    return
+                self._found.utterances.append(utterance)
+                self._seconds["speech"] = time.perf_counter() - begun
+                self._tell("speech", utterance.end_seconds)
+        except UnreadableVideo as error:
+            # The pictures may be whole where the sound is not.
+            self._warnings.append(f"indexed without the rest of its sound: {error.reason}")
+        self._seconds["speech"] = time.perf_counter() - begun
+        self._tell("speech", self._duration(), finished=True)
+
+    def _guard(self, stage: Callable[..., None], *arguments: Any) -> None:
+        try:
+            stage(*arguments)
+        except BaseException as error:  # a thread's error is the run's error
+            self._errors.append(error)
+            self._failed.set()
+            for waiting in arguments:
+                for _ in _drain(waiting):
+                    pass
+
+    def _put(self, waiting: queue.Queue[CutSegment | None], segment: CutSegment | None) -> None:
+        waiting.put(segment)
+
+    # -- storing ------------------------------------------------------------------------------------------------------
+
+    def _store_interim(self) -> None:
+        ready = len(self._found.frames)
+        elapsed = time.monotonic() - self._stored_at
+        if elapsed < _INTERIM_SECONDS or ready < 2 * self._stored_segments or self._failed.is_set():
+            return
+        self._store(complete=False)
+        self._stored_at = time.monotonic()
+        self._stored_segments = ready
+
+    def _store(self, *, complete: bool) -> Video:
+        import json
+
+        from pixr.convert import video_from_json, video_to_json
+
+        begun = time.perf_counter()
+        video = self._describe(complete=complete)
+        engine = self._library.engine
+        rows = self._rows(video)
+        engine.put(json.dumps(video_to_json(video)), rows.batch())
+        self._seconds["store"] = self._seconds.get("store", 0.0) + time.perf_counter() - begun
+        return video_from_json(json.loads(engine.video(video.id)))
+
+    def _rows(self, video: Video) -> Rows:
+        from pixr.media.utterances import align_to_shots
+
+        text = self._tools.encoders.text
+        rows = Rows(self._tools.encoders.visual.space.dimension, text.space.dimension, video.id)
+        for start, end, vector, description in list(self._found.frames):
+            rows.add(start, end, "frame", vector=vector, description=description)
+        for seen in list(self._found.screen):
+            rows.add(seen.start_seconds, seen.end_seconds, "screen", text=seen.text)
+        said = align_to_shots(list(self._found.utterances), list(self._found.shots))
+        vectors = text.encode_text([utterance.text for utterance in said]) if said else ()
+        for utterance, vector in zip(said, vectors, strict=True):
+            rows.add(utterance.start_seconds, utterance.end_seconds, "speech", text=utterance.text, vector=vector)
+        words = "\n".join(part for part in (self._source.title, video.description, ", ".join(video.tags)) if part)
+        if words:
+            rows.add(0.0, video.duration, "metadata", vector=text.encode_text([words])[0])
+        return rows
+
+    def _describe(self, *, complete: bool) -> Video:
+        source = self._source
+        height = min(self._info.width, self._info.height) if self._info else 0
+        quality = source.quality or ("4k" if height >= 2160 else "hd" if height >= 720 else "sd" if height else None)
+        return Video(
+            id=source.id or f"vid_{self._digest[:20]}",
+            title=source.title or Path(source.path).stem,
+            description=source.description,
+            tags=tuple(source.tags),
+            duration=self._duration(),
+            created=source.created,
+            quality=quality,
+            creator=source.creator,
+            source=os.fspath(source.path),
+            content_hash=self._digest if complete else None,
+            metadata=dict(source.metadata),
+        )
+
+    def _duration(self) -> float:
+        seen = max((end for _, end in list(self._found.shots)), default=0.0)
+        return max(seen, self._info.duration_seconds if self._info else 0.0)
+
+    def _tell(self, stage: Stage, seconds_done: float, *, finished: bool = False) -> None:
+        if self._on_progress is not None:
+            with suppress(queue.Full):
+                self._on_progress(
+                    Progress(os.fspath(self._source.path), stage, seconds_done, self._duration(), finished)
+                )
+
+
+def _drain(waiting: queue.Queue[CutSegment | None]) -> Iterator[CutSegment]:
+    while (segment := waiting.get()) is not None:
+        yield segment

@@ -1,0 +1,168 @@
+"""The program of the process that decodes: `python -m pixr.media.decoder_child`, started by `pixr.media.sandbox`.
+
+Reads one JSON request a line from its input, writes messages to its output: a four-byte length, a JSON header of that
+length, then `byte_len` bytes of pixels or samples. Decoders are native code fed with a stranger's bytes; whatever they do
+happens here. When the input ends (the parent closed it, or died in any way at all) the process ends at once, even in
+the middle of native code: a thread waits for just that. It is not tied to the parent's *thread* (PR_SET_PDEATHSIG is), since a
+pipeline's threads come and go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import struct
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from pixr.errors import MissingExtra, UnreadableVideo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+_TICK_SECONDS = 0.5
+
+
+class MessageWriter:
+    """Writes messages; see the module for their form."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._last = time.monotonic()
+
+    def write(self, header: dict[str, Any], *payload: memoryview | bytes) -> None:
+        """Send one message."""
+        header["byte_len"] = sum(len(part) for part in payload)
+        text = json.dumps(header).encode()
+        self._stream.write(struct.pack("<I", len(text)) + text)
+        for part in payload:
+            self._stream.write(part)
+        self._stream.flush()
+        self._last = time.monotonic()
+
+    def tick(self) -> None:
+        """Say that there is progress, if nothing was said for a while."""
+        if time.monotonic() - self._last > _TICK_SECONDS:
+            self.write({"kind": "tick"})
+
+
+def _send_segments(request: dict[str, Any], writer: MessageWriter) -> None:
+    from dataclasses import asdict
+
+    from pixr.media.frames import VideoFrames, probe
+    from pixr.media.segments import CutOptions, CutSegment, SegmentCutter
+
+    path = request["path"]
+    options = CutOptions(**request["options"])
+    info = probe(path)
+    writer.write({"kind": "info", "info": asdict(info)})
+    frames = VideoFrames(
+        path,
+        info,
+        short_side=options.short_side_pixels,
+        analysis_rate=options.analysis_rate,
+        thread_count=request["thread_count"],
+    )
+    cutter = SegmentCutter(options)
+
+    def ticking() -> Iterator[tuple[float, NDArray[np.uint8]]]:
+        for picture in frames:
+            writer.tick()
+            yield picture
+
+    def send(segment: CutSegment) -> None:
+        import numpy as np
+
+        writer.write(
+            {
+                "kind": "segment",
+                "shot": segment.shot,
+                "start": segment.start_seconds,
+                "end": segment.end_seconds,
+                "shot_start": segment.shot_start_seconds,
+                "skipped": segment.skipped_frame_count,
+                "frames": [[f.timestamp_seconds, f.repeats_previous, *f.image.shape[:2]] for f in segment.frames],
+            },
+            *(memoryview(np.ascontiguousarray(f.image)).cast("B") for f in segment.frames),
+        )
+
+    for segment in cutter.cut(ticking()):
+        send(segment)
+    if frames.decoded_until_seconds < frames.end_seconds:  # it broke off: the last picture is shown for a moment only
+        end_seconds = frames.decoded_until_seconds + 1.0 / (info.frame_rate or 25.0)
+    else:
+        end_seconds = frames.end_seconds
+    for segment in cutter.finish(end_seconds):
+        send(segment)
+    writer.write({"kind": "done", "decoded_until": end_seconds, "expected_until": frames.end_seconds})
+
+
+def _send_audio(request: dict[str, Any], writer: MessageWriter) -> None:
+    from pixr.media.audio import decode_audio
+
+    for chunk in decode_audio(request["path"], chunk_seconds=request["chunk_seconds"]):
+        writer.write({"kind": "audio", "start": chunk.start_seconds}, chunk.samples.tobytes())
+    writer.write({"kind": "done"})
+
+
+def _send_info(request: dict[str, Any], writer: MessageWriter) -> None:
+    from dataclasses import asdict
+
+    from pixr.media.frames import probe
+
+    writer.write({"kind": "info", "info": asdict(probe(request["path"]))})
+    writer.write({"kind": "done"})
+
+
+_TASKS = {"segments": _send_segments, "audio": _send_audio, "probe": _send_info}
+
+
+def _limit_memory(byte_count: int) -> None:
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (byte_count, byte_count))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _read_requests(requests: queue.Queue[dict[str, Any]]) -> None:
+    try:
+        for line in sys.stdin.buffer:
+            requests.put(json.loads(line))
+    finally:
+        os._exit(0)
+
+
+def main() -> None:
+    """Serve requests until the input ends."""
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # a native library that prints must not break the messages
+    _limit_memory(int(sys.argv[1]))
+    requests: queue.Queue[dict[str, Any]] = queue.Queue()
+    threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
+    writer = MessageWriter(output)
+    while True:
+        request = requests.get()
+        try:
+            _TASKS[request["task"]](request, writer)
+        except UnreadableVideo as error:
+            writer.write({"kind": "error", "reason": error.reason})
+        except MissingExtra as error:
+            writer.write({"kind": "missing", "package": error.package, "extra": error.extra})
+        except BrokenPipeError:
+            os._exit(0)
+        except MemoryError:
+            writer.write({"kind": "error", "reason": "it needs more memory than a decoder may use"})
+        except Exception as error:  # the parent must hear of a bug too, and this process must live
+            writer.write({"kind": "error", "reason": f"{type(error).__name__}: {error}"})
+
+
+if __name__ == "__main__":
+    main()

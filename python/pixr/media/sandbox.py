@@ -1,0 +1,311 @@
+"""Decodes in a process of its own, so that no file can crash, hang or starve the caller.
+
+`open_segments` and `open_audio` give what `decoder_child` sends, as plain iterators. A decoder that dies becomes
+`UnreadableVideo` with the signal's name; one that makes no progress for `stall_seconds` is killed and becomes the same. Memory
+is limited by the operating system (`memory_byte_limit`, where there is `setrlimit`). Processes are kept for the next
+file, since starting one takes a few tenths of a second; one that misbehaved, or whose iterator was closed early, is killed.
+
+What is on the way is bounded: one segment or audio chunk in the queue and one in the pipe. Decoding runs beside the
+caller and needs no GIL of his.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import queue
+import signal
+import struct
+import subprocess
+import sys
+import threading
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from pixr.errors import MissingExtra, UnreadableVideo
+from pixr.media.audio import AudioChunk
+from pixr.media.frames import SampledFrame, VideoInfo
+from pixr.media.segments import CutOptions, CutSegment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+_MEMORY_BYTE_LIMIT = 4 << 30
+_STALL_SECONDS = 30.0
+_OPENING_BYTES_PER_SECOND = 20e6  # building the index reads the whole file before the first picture
+_LARGEST_HEADER_BYTES = 16 << 20
+_MOST_IDLE = 4
+
+_Message = tuple[dict[str, Any], bytes]
+
+
+class _Decoder:
+    """One child process, its pipes, and a thread that reads its messages."""
+
+    def __init__(self, memory_byte_limit: int) -> None:
+        environment = dict(os.environ, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+        package_root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        environment["PYTHONPATH"] = os.pathsep.join(
+            part for part in (package_root, environment.get("PYTHONPATH")) if part
+        )
+        self.memory_byte_limit = memory_byte_limit
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pixr.media.decoder_child", str(memory_byte_limit)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+        )
+        self.messages: queue.Queue[_Message | None] = queue.Queue(maxsize=1)
+        self._closing = threading.Event()
+        threading.Thread(target=self._read, name="pixr-decoder-reader", daemon=True).start()
+
+    def ask(self, request: dict[str, Any]) -> None:
+        """Send a request; a dead child shows when its answer is read."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(json.dumps(request).encode() + b"\n")
+            self.process.stdin.flush()
+        except OSError:
+            pass
+
+    def kill(self) -> None:
+        """End the process now and collect it."""
+        self._closing.set()
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except OSError:
+                    pass
+
+    def _read(self) -> None:
+        stream = self.process.stdout
+        assert stream is not None
+        try:
+            while True:
+                prefix = stream.read(4)
+                if len(prefix) < 4:
+                    break
+                (header_len,) = struct.unpack("<I", prefix)
+                if header_len > _LARGEST_HEADER_BYTES:
+                    break
+                header = json.loads(stream.read(header_len))
+                payload = stream.read(header["byte_len"])
+                if len(payload) < header["byte_len"]:
+                    break
+                self._put((header, payload))
+        except (OSError, ValueError):
+            pass
+        self._put(None)
+
+    def _put(self, message: _Message | None) -> None:
+        while not self._closing.is_set():
+            try:
+                self.messages.put(message, timeout=0.2)
+                return
+            except queue.Full:
+                continue
+
+
+_idle: list[_Decoder] = []
+_idle_lock = threading.Lock()
+_idle_owner = os.getpid()
+
+
+def _take_decoder(memory_byte_limit: int) -> _Decoder:
+    global _idle_owner
+    with _idle_lock:
+        if _idle_owner != os.getpid():  # after a fork the processes are the parent's
+            _idle.clear()
+            _idle_owner = os.getpid()
+        for decoder in _idle:
+            if decoder.memory_byte_limit == memory_byte_limit and decoder.process.poll() is None:
+                _idle.remove(decoder)
+                return decoder
+    return _Decoder(memory_byte_limit)
+
+
+def _give_back(decoder: _Decoder) -> None:
+    with _idle_lock:
+        if len(_idle) < _MOST_IDLE and _idle_owner == os.getpid():
+            _idle.append(decoder)
+            return
+    decoder.kill()
+
+
+@atexit.register
+def close_idle_decoders() -> None:
+    """End the processes that are kept for later. They also end by themselves with this process."""
+    with _idle_lock:
+        decoders, _idle[:] = _idle[:], []
+    for decoder in decoders:
+        decoder.kill()
+
+
+def _check_file(path: str) -> int:
+    """Byte length of a file that can be read; refuses what needs no decoder to be refused."""
+    try:
+        if os.path.isdir(path):
+            raise UnreadableVideo(path, "it is a directory")
+        with open(path, "rb") as file:
+            byte_len = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise UnreadableVideo(path, error.strerror or str(error)) from error
+    if byte_len == 0:
+        raise UnreadableVideo(path, "the file is empty")
+    return byte_len
+
+
+def _converse(path: str, request: dict[str, Any], stall_seconds: float, memory_byte_limit: int) -> Iterator[_Message]:
+    byte_len = _check_file(path)
+    decoder = _take_decoder(memory_byte_limit)
+    finished = False
+    patience = stall_seconds + byte_len / _OPENING_BYTES_PER_SECOND
+    try:
+        decoder.ask({"path": os.path.abspath(path), **request})
+        while True:
+            try:
+                message = decoder.messages.get(timeout=patience)
+            except queue.Empty:
+                raise UnreadableVideo(path, f"decoding made no progress for {patience:.0f} s") from None
+            if message is None:
+                raise UnreadableVideo(path, _death(decoder.process.wait()))
+            header = message[0]
+            kind = header["kind"]
+            if kind == "error":
+                finished = True
+                raise UnreadableVideo(path, header["reason"])
+            if kind == "missing":
+                finished = True
+                raise MissingExtra(header["package"], header["extra"])
+            if kind == "done":
+                finished = True
+                yield message
+                return
+            if kind not in ("tick", "info"):
+                patience = stall_seconds
+            if kind != "tick":
+                yield message
+    finally:
+        if finished:
+            _give_back(decoder)
+        else:
+            decoder.kill()
+
+
+def _death(code: int) -> str:
+    if code < 0:
+        try:
+            return f"the decoder crashed on it ({signal.Signals(-code).name})"
+        except ValueError:
+            return f"the decoder crashed on it (signal {-code})"
+    return f"the decoder gave up on it (exit code {code})"
+
+
+class SegmentStream:
+    """The segments of one video, in order, while they are decoded. `info` is known from the beginning.
+
+    Iterate once; `close` (or leaving a `with` block) ends decoding early. After the last segment,
+    `decoded_until_seconds` says how far decoding came and `broken_reason` is None, or says what is missing.
+    """
+
+    def __init__(self, path: str, messages: Iterator[_Message]) -> None:
+        self._path = path
+        self._messages = messages
+        header = next(messages)[0]
+        self.info = VideoInfo(**header["info"])
+        self.decoded_until_seconds = 0.0
+        self.broken_reason: str | None = None
+
+    def __iter__(self) -> Iterator[CutSegment]:
+        for header, payload in self._messages:
+            if header["kind"] == "done":
+                self._finish(header)
+                return
+            self.decoded_until_seconds = header["end"]
+            yield _segment(header, payload)
+
+    def _finish(self, header: dict[str, Any]) -> None:
+        self.decoded_until_seconds = header["decoded_until"]
+        expected = max(header["expected_until"], self.info.duration_seconds)
+        if expected - self.decoded_until_seconds > max(1.0, 0.02 * expected):
+            reached = self.decoded_until_seconds
+            self.broken_reason = f"the pictures end at {reached:.1f} s of {expected:.1f} s: damaged or cut short"
+
+    def close(self) -> None:
+        """Stop decoding; the process that did it is killed if it was not done."""
+        close = getattr(self._messages, "close", None)
+        if close is not None:
+            close()
+
+    def __enter__(self) -> SegmentStream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _segment(header: dict[str, Any], payload: bytes) -> CutSegment:
+    import numpy as np
+
+    frames, offset = [], 0
+    for timestamp, repeats, height, width in header["frames"]:
+        byte_len = height * width * 3
+        image = np.frombuffer(payload, np.uint8, byte_len, offset).reshape(height, width, 3)
+        frames.append(SampledFrame(timestamp, image, repeats))
+        offset += byte_len
+    return CutSegment(
+        header["shot"], header["start"], header["end"], header["shot_start"], tuple(frames), header["skipped"]
+    )
+
+
+def open_segments(
+    path: str | os.PathLike[str],
+    options: CutOptions | None = None,
+    *,
+    thread_count: int = 1,
+    stall_seconds: float = _STALL_SECONDS,
+    memory_byte_limit: int = _MEMORY_BYTE_LIMIT,
+) -> SegmentStream:
+    """Decode a video in a process of its own and cut it into segments.
+
+    Raises (here, or while iterating):
+        UnreadableVideo: with the reason.
+        MissingExtra: decord or PyAV is not installed.
+    """
+    name = os.fspath(path)
+    request = {"task": "segments", "options": asdict(options or CutOptions()), "thread_count": thread_count}
+    return SegmentStream(name, _converse(name, request, stall_seconds, memory_byte_limit))
+
+
+def open_audio(
+    path: str | os.PathLike[str],
+    *,
+    chunk_seconds: float = 10.0,
+    stall_seconds: float = _STALL_SECONDS,
+    memory_byte_limit: int = _MEMORY_BYTE_LIMIT,
+) -> Iterator[AudioChunk]:
+    """Decode a file's sound in a process of its own; nothing if it has none. Raises as `open_segments` does."""
+    import numpy as np
+
+    name = os.fspath(path)
+    request = {"task": "audio", "chunk_seconds": chunk_seconds}
+    for header, payload in _converse(name, request, stall_seconds, memory_byte_limit):
+        if header["kind"] == "audio":
+            yield AudioChunk(header["start"], np.frombuffer(payload, np.int16))
+
+
+def probe_video(path: str | os.PathLike[str], *, stall_seconds: float = _STALL_SECONDS) -> VideoInfo:
+    """Read a video's header in a process of its own. Raises as `open_segments` does."""
+    name = os.fspath(path)
+    for header, _ in _converse(name, {"task": "probe"}, stall_seconds, _MEMORY_BYTE_LIMIT):
+        if header["kind"] == "info":
+            info = VideoInfo(**header["info"])
+    return info

@@ -1,0 +1,208 @@
+"""Reads the words in the picture with RapidOCR (its wheel carries the models; no download).
+
+Detection and recognition cost a tenth of a second each on a small picture, so the saving is in reading less:
+
+- Of a segment, one picture is read, the middle one, and one more for every five seconds it lasts.
+- Between those a picture is read only if what stood in the boxes of the last read one has changed (subtitles do), at
+  most one every two seconds.
+- A near-duplicate of the picture read last has its words.
+- A box that looks as it did in the picture before is not recognised again.
+- Pictures are read at the size they come in, never enlarged, and the classifier for upside-down text is left out.
+
+onnxruntime releases the GIL. One reader serves one thread at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pixr.errors import MissingExtra
+from pixr.media.near_duplicates import DuplicateFilter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pixr.media.frames import SampledFrame
+    from pixr.media.segments import CutSegment
+
+_READ_EVERY_SECONDS = 5.0
+_LEAST_GAP_SECONDS = 2.0
+_LEAST_CONFIDENCE = 0.5
+_BOX_LEVELS = 14.0
+_BOX_SHAPE = (12, 48)
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenText:
+    """Words seen in the picture during a span: one line of `text` per line on screen, from top to bottom.
+
+    `confidence` is the mean of the recogniser's, weighted by length.
+    """
+
+    start_seconds: float
+    end_seconds: float
+    text: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    left: int
+    top: int
+    right: int
+    bottom: int
+    look: NDArray[np.float32]
+    text: str
+    confidence: float
+
+
+class ScreenReader:
+    """Holds the models and what was read last.
+
+    Args:
+        thread_count: of onnxruntime, for each of the two models.
+
+    Raises:
+        MissingExtra: rapidocr is not installed.
+    """
+
+    def __init__(self, *, thread_count: int = 1, read_every_seconds: float = _READ_EVERY_SECONDS) -> None:
+        try:
+            from rapidocr import RapidOCR
+        except ImportError as error:
+            raise MissingExtra("rapidocr", "screen") from error
+        self._engine: Any = RapidOCR(
+            params={
+                "Global.use_cls": False,
+                "Global.log_level": "critical",
+                "Global.text_score": _LEAST_CONFIDENCE,
+                "Det.limit_type": "min",
+                "Det.limit_side_len": 64,  # larger pictures keep their size
+                "EngineConfig.onnxruntime.intra_op_num_threads": thread_count,
+                "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+            }
+        )
+        self._read_every_seconds = read_every_seconds
+        self.read_count = 0
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin another video: nothing read before is used again."""
+        self._lines: list[_Line] = []
+        self._duplicates = DuplicateFilter()
+        self._read_at = float("-inf")
+
+    def read(self, segment: CutSegment) -> list[ScreenText]:
+        """What is on screen in a segment: nothing, one text, or several after each other where it changes."""
+        reads: list[tuple[float, list[_Line]]] = []
+        wanted = _wanted_frames(segment.frames, segment.end_seconds - segment.start_seconds, self._read_every_seconds)
+        for index, frame in enumerate(segment.frames):
+            if index not in wanted:
+                recent = frame.timestamp_seconds - self._read_at < _LEAST_GAP_SECONDS
+                # Before this segment's first read the boxes on record are another picture's.
+                if recent or not reads or not self._boxes_changed(frame.image):
+                    continue
+            if not self._duplicates.repeats(frame.image):
+                self._lines = self._read_picture(frame.image)
+            self._read_at = frame.timestamp_seconds
+            reads.append((frame.timestamp_seconds, self._lines))
+        return _spans(reads, segment.start_seconds, segment.end_seconds)
+
+    def _read_picture(self, image: NDArray[np.uint8]) -> list[_Line]:
+        import numpy as np
+
+        self.read_count += 1
+        picture = np.ascontiguousarray(image[:, :, ::-1])  # RapidOCR takes BGR
+        found = self._engine(picture, use_det=True, use_cls=False, use_rec=False)
+        boxes = getattr(found, "boxes", None)
+        if boxes is None or len(boxes) == 0:
+            return []
+        lines: list[_Line | None] = []
+        unknown: list[tuple[int, Any, tuple[int, int, int, int], NDArray[np.float32]]] = []
+        for position, box in enumerate(boxes):
+            corners = np.asarray(box, np.float32)
+            left, top = (int(value) for value in np.floor(corners.min(axis=0)))
+            right, bottom = (int(value) for value in np.ceil(corners.max(axis=0)))
+            place = (max(0, left), max(0, top), min(image.shape[1], right), min(image.shape[0], bottom))
+            if place[2] - place[0] < 4 or place[3] - place[1] < 4:
+                continue
+            look = _look(image, place)
+            known = self._known(place, look)
+            lines.append(known)
+            if known is None:
+                unknown.append((len(lines) - 1, boxes[position], place, look))
+        if unknown:
+            crops = self._engine.crop_text_regions(picture, [box for _, box, _, _ in unknown])
+            result = self._engine.recognize_txt(crops)
+            for (position, _, place, look), text, score in zip(unknown, result.txts, result.scores, strict=True):
+                lines[position] = _Line(*place, look, text.strip(), float(score))
+        return [line for line in lines if line is not None]
+
+    def _known(self, place: tuple[int, int, int, int], look: NDArray[np.float32]) -> _Line | None:
+        import numpy as np
+
+        for line in self._lines:
+            if _overlap(place, (line.left, line.top, line.right, line.bottom)) > 0.85:
+                if float(np.abs(line.look - look).mean()) < _BOX_LEVELS / 2:
+                    return _Line(*place, look, line.text, line.confidence)
+        return None
+
+    def _boxes_changed(self, image: NDArray[np.uint8]) -> bool:
+        import numpy as np
+
+        for line in self._lines:
+            place = (line.left, line.top, line.right, line.bottom)
+            if line.bottom > image.shape[0] or line.right > image.shape[1]:
+                return True
+            if float(np.abs(_look(image, place) - line.look).mean()) > _BOX_LEVELS:
+                return True
+        return False
+
+
+def _wanted_frames(frames: Sequence[SampledFrame], seconds: float, every_seconds: float) -> set[int]:
+    """Which frames to read in any case: those in the middle of equal parts of the segment."""
+    count = max(1, min(len(frames), round(seconds / every_seconds)))
+    return {min(len(frames) - 1, int((part + 0.5) * len(frames) / count)) for part in range(count)}
+
+
+def _look(image: NDArray[np.uint8], place: tuple[int, int, int, int]) -> NDArray[np.float32]:
+    """A box's brightness at 12 × 48 points: enough to see that its words changed."""
+    import numpy as np
+
+    left, top, right, bottom = place
+    rows = np.linspace(top, bottom - 1, _BOX_SHAPE[0]).astype(np.intp)
+    columns = np.linspace(left, right - 1, _BOX_SHAPE[1]).astype(np.intp)
+    return image[np.ix_(rows, columns)].mean(axis=2, dtype=np.float32)
+
+
+def _overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> float:
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    shared = width * height
+    area = (one[2] - one[0]) * (one[3] - one[1]) + (other[2] - other[0]) * (other[3] - other[1])
+    return shared / (area - shared)
+
+
+def _spans(reads: Sequence[tuple[float, Sequence[_Line]]], start: float, end: float) -> list[ScreenText]:
+    texts: list[ScreenText] = []
+    for index, (at, lines) in enumerate(reads):
+        begin = start if index == 0 else (reads[index - 1][0] + at) / 2
+        finish = end if index + 1 == len(reads) else (at + reads[index + 1][0]) / 2
+        good = [line for line in lines if line.confidence >= _LEAST_CONFIDENCE and any(map(str.isalnum, line.text))]
+        if not good:
+            continue
+        text = "\n".join(line.text for line in good)
+        weight = sum(len(line.text) for line in good)
+        confidence = sum(line.confidence * len(line.text) for line in good) / weight
+        last = texts[-1] if texts else None
+        if last is not None and last.text == text and last.end_seconds == begin:
+            texts[-1] = ScreenText(last.start_seconds, finish, text, max(last.confidence, confidence))
+        else:
+            texts.append(ScreenText(begin, finish, text, confidence))
+    return texts

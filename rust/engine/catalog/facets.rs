@@ -1,0 +1,176 @@
+//! How many videos of a result have which length, quality, tags, year, creator, metadata.
+//!
+//! Counted part by part into one `Facets`. Every facet but tags and metadata is single-valued: its counts, with the
+//! bucket `UNKNOWN` for videos that have no value, sum to the number of videos exactly. A video counts once for each of
+//! its tags and of a metadata key's values, so those sum to less or more.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::row_set::RowSet;
+use super::table::VideoTable;
+use super::timestamp::Timestamp;
+use crate::error::Result;
+
+/// The bucket of videos without a value.
+pub const UNKNOWN: &str = "unknown";
+/// What the name of a metadata facet begins with.
+pub const METADATA: &str = "metadata.";
+/// The names of facets over the columns that every video has.
+pub const COLUMNS: [&str; 5] = ["durations", "quality", "tags", "created", "creator"];
+/// The most values that a facet shows.
+pub const MAX_VALUES: usize = 1000;
+/// Buckets of durations: name, from this many seconds on.
+const DURATIONS: [(&str, f64); 3] = [("0-300", 0.0), ("300-900", 300.0), ("900+", 900.0)];
+
+/// Counts by value.
+pub type Counts = BTreeMap<String, u64>;
+
+/// The counts over the videos that were given so far.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facets {
+    /// Videos counted.
+    pub total: u64,
+    /// By length in seconds: "0-300" below 300, "300-900" below 900, "900+". Always all three.
+    pub durations: Counts,
+    /// In lower case, or `UNKNOWN`.
+    pub quality: Counts,
+    /// Each tag.
+    pub tags: Counts,
+    /// By year in UTC, or `UNKNOWN`.
+    pub created: Counts,
+    /// By the creator's id, or `UNKNOWN`.
+    pub creator: Counts,
+    /// Strings and booleans ("true", "false") of each metadata key that was asked for.
+    pub metadata: BTreeMap<String, Counts>,
+}
+
+impl Default for Facets {
+    fn default() -> Self {
+        Self::with_metadata(&[])
+    }
+}
+
+impl Facets {
+    /// Nothing counted yet; metadata will be counted for these keys.
+    #[must_use]
+    pub fn with_metadata(keys: &[String]) -> Self {
+        Self {
+            total: 0,
+            durations: DURATIONS.iter().map(|(name, _)| ((*name).to_owned(), 0)).collect(),
+            quality: Counts::new(),
+            tags: Counts::new(),
+            created: Counts::new(),
+            creator: Counts::new(),
+            metadata: keys.iter().map(|key| (key.clone(), Counts::new())).collect(),
+        }
+    }
+
+    /// Adds the videos of one part.
+    ///
+    /// # Errors
+    /// `damaged` if the table is.
+    pub fn count(table: &VideoTable, videos: &RowSet, into: &mut Self) -> Result<()> {
+        let columns = table.columns()?;
+        let chosen = |video: &u32| *video < table.video_count() && videos.contains(*video);
+        let count = videos.iter().filter(chosen).count() as u64;
+        into.total += count;
+        for video in videos.iter().filter(chosen) {
+            let seconds = table.duration(video)?;
+            let bucket = DURATIONS.iter().rev().find(|(_, from)| seconds >= *from).or(DURATIONS.first());
+            if let Some((name, _)) = bucket {
+                add(&mut into.durations, name, 1);
+            }
+        }
+        let mut years: BTreeMap<Option<i64>, u64> = BTreeMap::new();
+        for (created, video) in columns.created.iter().zip(0..) {
+            if chosen(&video) {
+                *years.entry(created.map(|micros| Timestamp(micros).year())).or_default() += 1;
+            }
+        }
+        for (year, count) in years {
+            add(&mut into.created, &year.map_or_else(|| UNKNOWN.to_owned(), |year| format!("{year:04}")), count);
+        }
+        let mut known = 0;
+        for (strings, counts, single) in [
+            (&columns.quality, &mut into.quality, true),
+            (&columns.creators, &mut into.creator, true),
+            (&columns.tags, &mut into.tags, false),
+        ] {
+            for (_, value) in strings.each().filter(|(video, _)| chosen(video)) {
+                add(counts, value, 1);
+                known += 1;
+            }
+            let unknown = count.saturating_sub(std::mem::take(&mut known));
+            if single && unknown > 0 {
+                add(counts, UNKNOWN, unknown);
+            }
+        }
+        for (key, counts) in &mut into.metadata {
+            let Some(column) = columns.metadata.get(key) else { continue };
+            for (_, value) in column.strings.each().filter(|(video, _)| chosen(video)) {
+                add(counts, value, 1);
+            }
+            for (_, flag) in column.booleans.iter().filter(|(video, _)| chosen(video)) {
+                add(counts, if *flag { "true" } else { "false" }, 1);
+            }
+        }
+        Ok(())
+    }
+
+    /// The counts by name: "durations", "quality", "tags", "created", "creator", "metadata.KEY". Of a facet with more
+    /// than `MAX_VALUES` values the most frequent are left.
+    #[must_use]
+    pub fn into_map(self) -> BTreeMap<String, Counts> {
+        let metadata = self.metadata.into_iter().map(|(key, counts)| (format!("{METADATA}{key}"), counts));
+        let columns = [
+            ("durations", self.durations),
+            ("quality", self.quality),
+            ("tags", self.tags),
+            ("created", self.created),
+            ("creator", self.creator),
+        ];
+        let columns = columns.into_iter().map(|(name, counts)| (name.to_owned(), counts));
+        columns.chain(metadata).map(|(name, counts)| (name, most_frequent(counts, MAX_VALUES))).collect()
+    }
+
+    /// Adds what was counted elsewhere for other videos.
+    pub fn merge(&mut self, other: &Self) {
+        self.total += other.total;
+        for (mine, theirs) in [
+            (&mut self.durations, &other.durations),
+            (&mut self.quality, &other.quality),
+            (&mut self.tags, &other.tags),
+            (&mut self.created, &other.created),
+            (&mut self.creator, &other.creator),
+        ] {
+            theirs.iter().for_each(|(value, count)| add(mine, value, *count));
+        }
+        for (key, theirs) in &other.metadata {
+            let mine = self.metadata.entry(key.clone()).or_default();
+            theirs.iter().for_each(|(value, count)| add(mine, value, *count));
+        }
+    }
+}
+
+/// The `limit` most frequent values, of equal counts the first in the order of the alphabet. To be taken once all parts
+/// are counted: what is rare in one part may be frequent in all.
+fn most_frequent(counts: Counts, limit: usize) -> Counts {
+    if counts.len() <= limit {
+        return counts;
+    }
+    let mut ordered: Vec<(String, u64)> = counts.into_iter().collect();
+    ordered.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    ordered.truncate(limit);
+    ordered.into_iter().collect()
+}
+
+fn add(counts: &mut Counts, value: &str, count: u64) {
+    match counts.get_mut(value) {
+        Some(known) => *known += count,
+        None => {
+            counts.insert(value.to_owned(), count);
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! The videos of one part, and the spans of their segments.
+//!
+//! Rows (segments) are numbered through: the rows of a video follow one another, in the order of the videos. Sections,
+//! all numbers little endian:
+//! - `videos.head`: version, number of videos, number of rows (u32 each)
+//! - `videos.rows`: the first row of each video, and the end of the last (u32)
+//! - `videos.ids`: the end of each id (u32, counted from the first id), then the ids in UTF-8
+//! - `videos.order`: the numbers of the videos (u32) in the order of their ids
+//! - `videos.records`: the end of each record (u64, counted from the first record), then each video as JSON
+//! - `videos.durations`: the length of each video in seconds (f64), bit for bit, which JSON does not promise
+//! - `videos.columns`: what filters and facets look at (see `columns`)
+//! - `segments.spans`: start and end of each row (f64, seconds)
+//!
+//! Opening reads the head and compares lengths. Records are parsed one by one when asked for, columns at the first
+//! filter or facet; a video is found by id in a binary search.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use super::columns::Columns;
+use super::video::{Span, Video, VideoId};
+use crate::error::{Error, Result};
+use crate::storage::section::{Section, SectionBytes, Sections};
+
+const VERSION: u32 = 1;
+
+/// The videos and segment spans of one part.
+#[derive(Debug)]
+pub struct VideoTable {
+    video_count: u32,
+    row_count: u32,
+    rows: Section,
+    ids: Section,
+    order: Section,
+    records: Section,
+    durations: Section,
+    column_bytes: Section,
+    spans: Section,
+    columns: OnceLock<Columns>,
+}
+
+impl VideoTable {
+    /// Lays out videos, each with the spans of its segments in order. Appends the sections to `out`, also for no videos.
+    ///
+    /// # Errors
+    /// `invalid_video` if a video does not validate or is given twice; `invalid_span` if a span is negative, reversed or
+    /// not finite; `internal` past 2³² rows or bytes of ids.
+    pub fn build(videos: &[(&Video, &[Span])], out: &mut SectionBytes) -> Result<()> {
+        let (mut rows, mut spans) = (0_u32.to_le_bytes().to_vec(), Vec::new());
+        let (mut ids, mut id_ends, mut records, mut record_ends) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut seen, mut durations) = (BTreeSet::new(), Vec::new());
+        let too_many = |what: &str| Error::Internal { detail: format!("a part can't hold so many {what}") };
+        let mut row_count = 0_u32;
+        for (video, video_spans) in videos {
+            video.validate()?;
+            if !seen.insert(video.id.as_str()) {
+                let (video, detail) = (video.id.to_string(), "the video is given twice".to_owned());
+                return Err(Error::InvalidVideo { video, detail });
+            }
+            for span in *video_spans {
+                if !span.start.is_finite() || !span.end.is_finite() || span.start < 0.0 || span.end < span.start {
+                    let (start_seconds, end_seconds) = (span.start, span.end);
+                    return Err(Error::InvalidSpan { video: video.id.to_string(), start_seconds, end_seconds });
+                }
+                spans.extend_from_slice(&span.start.to_le_bytes());
+                spans.extend_from_slice(&span.end.to_le_bytes());
+            }
+            let added = u32::try_from(video_spans.len()).ok();
+            row_count = added.and_then(|added| row_count.checked_add(added)).ok_or_else(|| too_many("segments"))?;
+            durations.extend_from_slice(&video.duration.to_le_bytes());
+            rows.extend_from_slice(&row_count.to_le_bytes());
+            ids.extend_from_slice(video.id.as_str().as_bytes());
+            id_ends.extend_from_slice(&u32::try_from(ids.len()).map_err(|_| too_many("ids"))?.to_le_bytes());
+            serde_json::to_writer(&mut records, video)
+                .map_err(|error| Error::Internal { detail: format!("video {} as JSON: {error}", video.id) })?;
+            record_ends.extend_from_slice(&(records.len() as u64).to_le_bytes());
+        }
+        let video_count = u32::try_from(videos.len()).map_err(|_| too_many("videos"))?;
+        let mut order: Vec<(&str, u32)> = videos.iter().map(|(video, _)| video.id.as_str()).zip(0..).collect();
+        order.sort_unstable();
+        let columns = Columns::of(&videos.iter().map(|(video, _)| *video).collect::<Vec<_>>())?;
+        let columns = postcard::to_allocvec(&columns)
+            .map_err(|error| Error::Internal { detail: format!("the columns can't be written: {error}") })?;
+        id_ends.extend(ids);
+        record_ends.extend(records);
+        let head = [VERSION, video_count, row_count].into_iter().flat_map(u32::to_le_bytes).collect();
+        let order = order.into_iter().flat_map(|(_, number)| number.to_le_bytes()).collect();
+        let sections = [
+            ("videos.head", head),
+            ("videos.rows", rows),
+            ("videos.ids", id_ends),
+            ("videos.order", order),
+            ("videos.records", record_ends),
+            ("videos.durations", durations),
+            ("videos.columns", columns),
+            ("segments.spans", spans),
+        ];
+        out.extend(sections.map(|(name, bytes): (&str, Vec<u8>)| (name.to_owned(), bytes)));
+        Ok(())
+    }
+
+    /// Opens the table of a part. Reads the head alone.
+    ///
+    /// # Errors
+    /// `damaged` if a section is missing or has the wrong length; `format_unsupported` for another version.
+    pub fn open(sections: &dyn Sections) -> Result<Self> {
+        let get = |name: &str| {
+            sections.get(name).ok_or_else(|| Error::damaged("(part)", format!("section {name} is missing")))
+        };
+        let head = get("videos.head")?;
+        let version = number_u32(&head, 0)?;
+        if version != VERSION {
+            let path = head.path();
+            return Err(Error::FormatUnsupported { path, got: version, oldest: VERSION, newest: VERSION });
+        }
+        let table = Self {
+            video_count: number_u32(&head, 1)?,
+            row_count: number_u32(&head, 2)?,
+            rows: get("videos.rows")?,
+            ids: get("videos.ids")?,
+            order: get("videos.order")?,
+            records: get("videos.records")?,
+            durations: get("videos.durations")?,
+            column_bytes: get("videos.columns")?,
+            spans: get("segments.spans")?,
+            columns: OnceLock::new(),
+        };
+        let (videos, rows) = (u64::from(table.video_count), u64::from(table.row_count));
+        let fits = table.rows.len() as u64 == (videos + 1) * 4
+            && table.ids.len() as u64 >= videos * 4
+            && table.order.len() as u64 == videos * 4
+            && table.records.len() as u64 >= videos * 8
+            && table.durations.len() as u64 == videos * 8
+            && table.spans.len() as u64 == rows * 16;
+        if !fits {
+            let detail = format!("the sections of the table don't fit {videos} videos and {rows} rows");
+            return Err(Error::damaged(head.path(), detail));
+        }
+        Ok(table)
+    }
+
+    /// Videos in the part.
+    #[must_use]
+    pub fn video_count(&self) -> u32 {
+        self.video_count
+    }
+
+    /// Segments in the part.
+    #[must_use]
+    pub fn row_count(&self) -> u32 {
+        self.row_count
+    }
+
+    /// A video as it was given, by its number.
+    ///
+    /// # Errors
+    /// `internal` if there is no such number; `damaged` if the record is.
+    pub fn video(&self, video: u32) -> Result<Video> {
+        self.check(video, self.video_count, "video")?;
+        let count = self.video_count as usize;
+        let start = if video == 0 { 0 } else { number_u64(&self.records, video as usize - 1)? };
+        let end = number_u64(&self.records, video as usize)?;
+        let bytes = self.records.slice(place(&self.records, count * 8, start, end)?)?;
+        let mut record: Video = serde_json::from_slice(bytes)
+            .map_err(|error| Error::damaged(self.records.path(), format!("the record of video {video}: {error}")))?;
+        record.duration = self.duration(video)?;
+        Ok(record)
+    }
+
+    /// A video's length in seconds, by its number.
+    ///
+    /// # Errors
+    /// As `video`.
+    pub fn duration(&self, video: u32) -> Result<f64> {
+        self.check(video, self.video_count, "video")?;
+        number_u64(&self.durations, video as usize).map(f64::from_bits)
+    }
+
+    /// A video's id, by its number.
+    ///
+    /// # Errors
+    /// As `video`.
+    pub fn id(&self, video: u32) -> Result<&str> {
+        self.check(video, self.video_count, "video")?;
+        let count = self.video_count as usize;
+        let start = if video == 0 { 0 } else { number_u32(&self.ids, video as usize - 1)? };
+        let end = number_u32(&self.ids, video as usize)?;
+        let bytes = self.ids.slice(place(&self.ids, count * 4, u64::from(start), u64::from(end))?)?;
+        std::str::from_utf8(bytes)
+            .map_err(|_| Error::damaged(self.ids.path(), format!("the id of video {video} is not UTF-8")))
+    }
+
+    /// The rows of a video.
+    ///
+    /// # Errors
+    /// As `video`.
+    pub fn rows(&self, video: u32) -> Result<Range<u32>> {
+        self.check(video, self.video_count, "video")?;
+        let (start, end) = (number_u32(&self.rows, video as usize)?, number_u32(&self.rows, video as usize + 1)?);
+        if start > end || end > self.row_count {
+            let detail = format!("video {video} has rows {start} to {end} of {}", self.row_count);
+            return Err(Error::damaged(self.rows.path(), detail));
+        }
+        Ok(start..end)
+    }
+
+    /// The video that a row belongs to.
+    ///
+    /// # Errors
+    /// As `span`.
+    pub fn video_of(&self, row: u32) -> Result<u32> {
+        self.check(row, self.row_count, "row")?;
+        // The first video whose rows end after this one: videos without rows are passed over.
+        let (mut low, mut high) = (0, self.video_count);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if number_u32(&self.rows, middle as usize + 1)? <= row {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        if low == self.video_count || !self.rows(low)?.contains(&row) {
+            return Err(Error::damaged(self.rows.path(), format!("row {row} belongs to no video")));
+        }
+        Ok(low)
+    }
+
+    /// The span of a row.
+    ///
+    /// # Errors
+    /// `internal` if there is no such row; `damaged` if the section is.
+    pub fn span(&self, row: u32) -> Result<Span> {
+        self.check(row, self.row_count, "row")?;
+        let [start, end] = [0, 1].map(|side| number_u64(&self.spans, row as usize * 2 + side));
+        Ok(Span { start: f64::from_bits(start?), end: f64::from_bits(end?) })
+    }
+
+    /// The number of the video with this id.
+    ///
+    /// # Errors
+    /// `damaged` if a section is.
+    pub fn find(&self, id: &VideoId) -> Result<Option<u32>> {
+        let (mut low, mut high) = (0, self.video_count as usize);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let video = number_u32(&self.order, middle)?;
+            if video >= self.video_count {
+                return Err(Error::damaged(self.order.path(), format!("section videos.order names video {video}")));
+            }
+            match self.id(video)?.cmp(id.as_str()) {
+                std::cmp::Ordering::Equal => return Ok(Some(video)),
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+            }
+        }
+        Ok(None)
+    }
+
+    /// The columns, decoded once.
+    pub(crate) fn columns(&self) -> Result<&Columns> {
+        if let Some(columns) = self.columns.get() {
+            return Ok(columns);
+        }
+        let damaged =
+            |detail: &str| Error::damaged(self.column_bytes.path(), format!("section videos.columns {detail}"));
+        let columns: Columns = postcard::from_bytes(self.column_bytes.all()?).map_err(|_| damaged("can't be read"))?;
+        if !columns.fit(self.video_count) {
+            return Err(damaged("contradicts the number of videos"));
+        }
+        Ok(self.columns.get_or_init(|| columns))
+    }
+
+    fn check(&self, number: u32, count: u32, what: &str) -> Result<()> {
+        if number < count {
+            return Ok(());
+        }
+        Err(Error::Internal { detail: format!("{what} {number} of {count} was asked for") })
+    }
+}
+
+fn number_u32(section: &Section, index: usize) -> Result<u32> {
+    let bytes = section.slice(index * 4..index * 4 + 4)?;
+    bytes.try_into().map(u32::from_le_bytes).map_err(|_| Error::damaged(section.path(), "a number was cut"))
+}
+
+fn number_u64(section: &Section, index: usize) -> Result<u64> {
+    let bytes = section.slice(index * 8..index * 8 + 8)?;
+    bytes.try_into().map(u64::from_le_bytes).map_err(|_| Error::damaged(section.path(), "a number was cut"))
+}
+
+/// Bytes `start..end` after a table of `table_len` bytes.
+fn place(section: &Section, table_len: usize, start: u64, end: u64) -> Result<Range<usize>> {
+    let at = |offset: u64| usize::try_from(offset).ok().and_then(|offset| offset.checked_add(table_len));
+    match (at(start), at(end)) {
+        (Some(start), Some(end)) => Ok(start..end),
+        _ => Err(Error::damaged(section.path(), format!("bytes {start}..{end} don't exist"))),
+    }
+}

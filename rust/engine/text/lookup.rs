@@ -1,0 +1,186 @@
+//! Reads the dictionary and the postings of one channel.
+
+use tantivy::index::InvertedIndexReader;
+use tantivy::postings::{Postings, SegmentPostings, TermInfo};
+use tantivy::query::FuzzyTermQuery;
+use tantivy::schema::IndexRecordOption;
+use tantivy::{DocSet, TERMINATED, Term};
+
+use super::postings::{Side, schema, term, term_prefix};
+use crate::catalog::channel::Channel;
+use crate::catalog::row_set::RowSet;
+
+/// Allowed rows are looked up one by one in postings at least this many times as long.
+const SEEK_RATIO: u32 = 32;
+
+/// The rows that may be given back.
+#[derive(Clone, Copy)]
+pub(super) struct Allowed<'a> {
+    rows: &'a RowSet,
+    count: u32,
+}
+
+impl<'a> Allowed<'a> {
+    pub(super) fn new(rows: &'a RowSet) -> Self {
+        Self { rows, count: rows.count() }
+    }
+
+    /// Calls `take` with each allowed row of the postings, and how often it holds the word.
+    pub(super) fn each_row(self, postings: &mut SegmentPostings, mut take: impl FnMut(u32, u32)) {
+        if self.count.saturating_mul(SEEK_RATIO) < postings.doc_freq() {
+            for row in self.rows.iter() {
+                if postings.doc() < row && postings.seek(row) == TERMINATED {
+                    return;
+                }
+                if postings.doc() == row {
+                    take(row, postings.term_freq());
+                }
+            }
+            return;
+        }
+        let mut row = postings.doc();
+        while row != TERMINATED {
+            if self.rows.contains(row) {
+                take(row, postings.term_freq());
+            }
+            row = postings.advance();
+        }
+    }
+}
+
+/// The words of one channel.
+#[derive(Clone, Copy)]
+pub(super) struct Words<'a> {
+    reader: &'a InvertedIndexReader,
+    channel: Channel,
+}
+
+impl<'a> Words<'a> {
+    pub(super) fn new(reader: &'a InvertedIndexReader, channel: Channel) -> Self {
+        Self { reader, channel }
+    }
+
+    fn find(self, stem: &str) -> tantivy::Result<Option<TermInfo>> {
+        Ok(self.reader.terms().get(term(self.channel, Side::Stem, stem).as_bytes())?)
+    }
+
+    fn postings(self, info: &TermInfo, option: IndexRecordOption) -> tantivy::Result<SegmentPostings> {
+        Ok(self.reader.read_postings_from_terminfo(info, option)?)
+    }
+
+    /// Calls `take` with the allowed rows that hold the stem, and how often.
+    pub(super) fn each_row(self, stem: &str, allowed: Allowed<'_>, take: impl FnMut(u32, u32)) -> tantivy::Result<()> {
+        if let Some(info) = self.find(stem)? {
+            allowed.each_row(&mut self.postings(&info, IndexRecordOption::WithFreqs)?, take);
+        }
+        Ok(())
+    }
+
+    /// Live rows that hold the stem.
+    pub(super) fn count(self, stem: &str, live: Allowed<'_>, all_live: bool) -> tantivy::Result<u64> {
+        match self.find(stem)? {
+            Some(info) => self.count_term(&info, live, all_live),
+            None => Ok(0),
+        }
+    }
+
+    fn count_term(self, info: &TermInfo, live: Allowed<'_>, all_live: bool) -> tantivy::Result<u64> {
+        if all_live {
+            return Ok(u64::from(info.doc_freq));
+        }
+        let mut count = 0;
+        live.each_row(&mut self.postings(info, IndexRecordOption::Basic)?, |_, _| count += 1);
+        Ok(count)
+    }
+
+    /// Calls `take` with the stems one edit away (a letter more, less, other, or two swapped) that live rows hold, and
+    /// how many.
+    pub(super) fn each_variant(
+        self,
+        stem: &str,
+        live: Allowed<'_>,
+        all_live: bool,
+        mut take: impl FnMut(String, u64),
+    ) -> tantivy::Result<()> {
+        let wanted = term(self.channel, Side::Stem, stem);
+        let prefix = term_prefix(self.channel, Side::Stem);
+        let automaton = FuzzyTermQuery::new(Term::from_field_text(schema().1, &wanted), 1, true).automaton()?;
+        let mut stream = self.reader.terms().search(automaton).into_stream()?;
+        while stream.advance() {
+            let variant = std::str::from_utf8(stream.key()).ok().and_then(|key| key.strip_prefix(prefix));
+            if let Some(variant) = variant.filter(|variant| *variant != stem) {
+                let holding = self.count_term(stream.value(), live, all_live)?;
+                if holding > 0 {
+                    take(variant.to_owned(), holding);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls `take` with the postings of every word that starts with `prefix`. A form that equals its stem is among the
+    /// stems alone.
+    pub(super) fn each_with_prefix(
+        self,
+        prefix: &str,
+        mut take: impl FnMut(&mut SegmentPostings),
+    ) -> tantivy::Result<()> {
+        for side in [Side::Stem, Side::Form] {
+            let prefix = term(self.channel, side, prefix);
+            let mut stream = self.reader.terms().range().ge(prefix.as_bytes()).into_stream()?;
+            while stream.advance() && stream.key().starts_with(prefix.as_bytes()) {
+                take(&mut self.postings(stream.value(), IndexRecordOption::WithFreqs)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows that hold the stems one after another, and how often.
+    pub(super) fn each_phrase(
+        self,
+        stems: &[&String],
+        allowed: &RowSet,
+        mut take: impl FnMut(u32, u32),
+    ) -> tantivy::Result<()> {
+        let mut infos = Vec::with_capacity(stems.len());
+        for stem in stems {
+            let Some(info) = self.find(stem)? else { return Ok(()) };
+            infos.push(info);
+        }
+        let mut lists = Vec::with_capacity(infos.len());
+        for (offset, info) in infos.iter().enumerate() {
+            lists.push((offset as u32, self.postings(info, IndexRecordOption::WithFreqsAndPositions)?));
+        }
+        // The rarest first: it leads, the others are only looked at where it stands.
+        lists.sort_by_key(|(_, postings)| postings.doc_freq());
+        let Some(((lead_offset, lead), others)) = lists.split_first_mut() else { return Ok(()) };
+        let (mut starts, mut positions) = (Vec::new(), Vec::new());
+        let mut row = lead.doc();
+        'rows: while row != TERMINATED {
+            for (_, other) in others.iter_mut() {
+                let at = if other.doc() < row { other.seek(row) } else { other.doc() };
+                if at != row {
+                    row = lead.seek(at);
+                    continue 'rows;
+                }
+            }
+            if allowed.contains(row) {
+                lead.positions(&mut starts);
+                starts.retain_mut(|start| {
+                    let first = start.checked_sub(*lead_offset);
+                    *start = first.unwrap_or(0);
+                    first.is_some()
+                });
+                for (offset, other) in others.iter_mut() {
+                    other.positions(&mut positions);
+                    starts.retain(|start| positions.binary_search(&(start + *offset)).is_ok());
+                }
+                if !starts.is_empty() {
+                    take(row, starts.len() as u32);
+                }
+            }
+            row = lead.advance();
+        }
+        Ok(())
+    }
+}
