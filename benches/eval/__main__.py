@@ -12,10 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pixr
 from benches.eval import latency, quality, report, speed
 from benches.eval.corpus import get_corpus, read_queries
-
-import pixr
 
 PARTS = ("index", "stages", "quality", "latency")
 STAGE_VIDEOS = 6

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pixr.encoders.registry import EMBEDDED
 
 import pixr
+from pixr.encoders.registry import EMBEDDED
 
 ROUNDS = 300
 PROCESS_ROUNDS = 7

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benches.eval.score import Family, score
-
 import pixr
+from benches.eval.score import Family, score
 from pixr.cli.batch import run_batch
 
 FUSIONS = ("probabilistic", "weighted_sum", "max", "rrf")

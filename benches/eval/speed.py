@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pixr.media import CutSegment, ScreenReader, SpeechRecogniser, open_audio, open_segments
-
 import pixr
+from pixr.media import CutSegment, ScreenReader, SpeechRecogniser, open_audio, open_segments
 
 T = TypeVar("T")
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

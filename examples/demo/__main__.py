@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from examples.demo.clips import Clip, can_speak, get_clips, get_photos
 from PIL import Image, ImageOps
 
 import pixr
+from examples.demo.clips import Clip, can_speak, get_clips, get_photos
 from pixr.cli.hits_table import print_hits
 from pixr.cli.progress import IndexProgress
 from pixr.show.clock import clock

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.python.clips import make_clip
 
 README = Path(__file__).resolve().parents[2] / "README.md"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -137,7 +138,7 @@ def _index(
     def sources(folder: Path) -> Iterator[Source]:
         """Local files as they are; URLs fetched when their turn comes, so that one is on disk at a time and job."""
         for number, target in enumerate(run.targets):
-            path = Path(target)
+            path = Path(os.path.abspath(target))  # a library outlives the folder that one was in
             if is_url(target):
                 try:
                     path = _fetch(target, folder / str(number), progress)

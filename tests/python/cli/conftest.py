@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from tests.python.cli.process import COMMAND, Run, Screen
 
 import pixr
+from tests.python.cli.process import COMMAND, Run, Screen
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from tests.python.cli.process import COMMAND, Run, Screen
-from tests.python.clips import make_clip
 
 import pixr
+from tests.python.cli.process import COMMAND, Run, Screen
+from tests.python.clips import make_clip
 
 pytest.importorskip("av")
 pytest.importorskip("decord")

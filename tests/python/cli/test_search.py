@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.python.cli.process import Run, Screen
 
 import pixr
 from pixr.wire import hits_to_dict
+from tests.python.cli.process import Run, Screen
 
 
 def test_json_is_the_response_of_the_http_api(run: Run, library: Path) -> None:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from tests.python.cli.process import Run
 
 COMMANDS = ("index", "search", "info", "check", "compact", "export", "import", "delete", "models")
