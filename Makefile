@@ -6,7 +6,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CHECKED := --config 'profile.release.package.pixr.overflow-checks=true' --config 'profile.release.package.pixr.debug-assertions=true'
-SOURCES := $(shell git ls-files -co --exclude-standard python rust models Cargo.toml Cargo.lock pyproject.toml README.md 2>/dev/null)
+SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md \
+	$(shell find python rust models -type f ! -name '*.py[co]' ! -name '*.so' ! -name '.*')
 
 .PHONY: help build demo test lint bench eval clean
 help:  ## what there is to do

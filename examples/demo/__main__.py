@@ -52,7 +52,7 @@ def main() -> int:
     searches = [
         Search("What is seen", "a cat", {"modes": ["visual"]}),
         Search("Words on the screen and in titles", "hubble deep field", {"modes": ["text"]}),
-        Search("What is said", "footprints in the dust", {"modes": ["audio"]}),
+        Search("What is said", "the first woman to command a mission", {"modes": ["audio"]}),
         Search("All of it together", "repairing an old motorcycle in the workshop"),
         Search("With a filter (tag album, since 2024)", "rocket", {"filters": SINCE_2024}),
         Search("Like a picture (the astronaut, mirrored)", None, {"image": mirrored, "modes": ["visual"]}),
@@ -62,10 +62,8 @@ def main() -> int:
     with pixr.open(LIBRARY, read_only=True) as library:
         for search in searches:
             print(f"\n{search.title}")
-            hits = library.search(search.query, limit=3, **search.options)
-            print_hits(hits)
-            if not len(hits):
-                print("no such moment")
+            hits = library.search(search.query, limit=3, moments=2, **search.options)
+            print_hits(hits, readable=True)
             found.append((search.title, hits))
     write_sheet(DEMO / "sheet.png", found, per_section=4)
     write_page(DEMO / "index.html", found, title="Pixr: what the demo found")
@@ -96,8 +94,10 @@ def index(clips: list[Clip]) -> int:
             name = str(outcome.source.path)
             progress.done(name)
             failed += outcome.status == "failed"
-            length = clock(outcome.video.duration) if outcome.video else ""
-            progress.print(f"{outcome.status:8}{length:>8}  {name} {outcome.error or ''}")
+            told = f"{clock(outcome.video.duration):>7}  {name}" if outcome.video else f"{outcome.error}"
+            progress.print(f"{outcome.status:8}{told}")
+            for warning in outcome.warnings:
+                progress.print(f"        {warning}")
     print(f"{len(clips)} clips in {LIBRARY}, {time.perf_counter() - began:.1f} s")
     return failed
 

@@ -51,12 +51,12 @@ HOME = (
     Slide("chelsea.png", "Chelsea", "She sleeps in the sun all day, and she is never in a hurry."),
     Slide("coffee.png", "Double espresso", "Every morning begins at the kitchen table, before anyone else is awake."),
     Slide("motorcycle_left.png", "The workshop", "My father has been repairing this old machine for three years."),
-    Slide("coins.png", "Coins from Pompeii", "Grandmother kept these in a wooden box, and told a story about each."),
+    Slide("coins.png", "Coins from Pompeii", "Each of these has a story, and nobody knows all of them."),
 )
 SPACE = (
     Slide("astronaut.png", "Eileen Collins", "She was the first woman to command a mission of the space shuttle."),
     Slide("rocket.jpg", "Countdown complete", "Three, two, one, ignition, and it climbs into the dark sky."),
-    Slide("moon.png", "Lunar crater", "The astronauts left their footprints in the grey dust."),
+    Slide("moon.png", "Lunar crater", "It takes three days to fly there, and three more to come home."),
     Slide("hubble_deep_field.jpg", "Hubble deep field", "Each of these points of light is a whole galaxy."),
 )
 
@@ -141,7 +141,9 @@ def _encode_sound(container: Any, stream: Any, samples: NDArray[np.int16], at: i
 def _speak(text: str) -> NDArray[np.int16]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "spoken.wav"
-        subprocess.run(["espeak-ng", "-s", "150", "-w", str(path), text], check=True, capture_output=True)
+        subprocess.run(
+            ["espeak-ng", "-v", "en-us", "-s", "150", "-w", str(path), text], check=True, capture_output=True
+        )
         with wave.open(str(path)) as sound:
             if sound.getframerate() != SOUND_RATE:
                 raise RuntimeError(f"espeak-ng speaks at {sound.getframerate()} Hz, {SOUND_RATE} were expected")

@@ -61,14 +61,10 @@ def run() -> NoReturn:
     """Run on `sys.argv`; never returns, never shows a traceback unless `--debug` is there."""
     debug = _take_debug(sys.argv)
     try:
-        app()
+        app(prog_name="pixr")
     except SystemExit as leaving:
         _flush()
         raise leaving
-    except BrokenPipeError:
-        # The reader of our output has gone (`pixr search … | head`): nothing is wrong, and nothing more to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except KeyboardInterrupt:
         fail("interrupted", exit_code=130)
     except Exception as error:
@@ -87,6 +83,7 @@ def _take_debug(argv: list[str]) -> bool:
 
 
 def _flush() -> None:
+    """Write what is left, and say nothing where the reader has gone (`pixr search … | head`)."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:

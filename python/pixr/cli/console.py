@@ -24,11 +24,11 @@ def is_terminal(stream: TextIO | None = None) -> bool:
     return (stream or sys.stdout).isatty()
 
 
-def console(stream: TextIO | None = None) -> Console:
-    """A rich console for the stream; rich itself obeys `NO_COLOR`."""
+def console(stream: TextIO | None = None, width: int | None = None) -> Console:
+    """A rich console for the stream, as wide as it is or `width` columns; rich itself obeys `NO_COLOR`."""
     from rich.console import Console
 
-    return Console(file=stream or sys.stdout, highlight=False)
+    return Console(file=stream or sys.stdout, width=width, highlight=False)
 
 
 def print_json(value: Any) -> None:
@@ -57,9 +57,14 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """A table on a terminal; tab-separated lines with a heading in a pipe. `right` names columns to align right."""
-    if not is_terminal():
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = (), readable: bool | None = None
+) -> None:
+    """A table on a terminal; tab-separated lines with a heading in a pipe.
+
+    `right` names columns to align right; `readable` asks for a table, or for lines, whatever the output is.
+    """
+    if not (is_terminal() if readable is None else readable):
         print("\t".join(columns))
         for row in rows:
             print("\t".join(one_line(cell) for cell in row))
@@ -73,7 +78,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(one_line(cell)) for cell in row))
-    console().print(table)
+    console(width=None if is_terminal() else 120).print(table)
 
 
 def print_fields(value: Any, *, indent: int = 0) -> None:

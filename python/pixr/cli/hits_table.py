@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pixr.cli.console import complain, is_terminal, print_table
+from pixr.cli.console import is_terminal, print_table
 from pixr.show.clock import clock
 from pixr.wire import source_name
 
@@ -14,27 +14,28 @@ if TYPE_CHECKING:
 __all__ = ["print_hits"]
 
 
-def print_hits(hits: Hits, *, explain: bool = False) -> None:
-    """The moments of a page of hits, a line each with its reasons; `explain` adds a line for each match."""
+def print_hits(hits: Hits, *, explain: bool = False, readable: bool | None = None) -> None:
+    """The moments of a page of hits, a line each with its reasons; `explain` adds a line for each match.
+
+    `readable` asks for a table even in a pipe.
+    """
+    as_table = is_terminal() if readable is None else readable
     rows = []
     for hit in hits:
         for number, moment in enumerate(hit.moments):
-            name = (hit.video.title or source_name(hit.video)) if number == 0 or not is_terminal() else ""
+            name = (hit.video.title or source_name(hit.video)) if number == 0 or not as_table else ""
             rows.append((f"{moment.score:.3f}", _span(moment), name, _reasons(moment)))
-    if rows or not is_terminal():
-        print_table(("score", "moment", "video", "because"), rows, right=("score",))
+    if rows or not as_table:
+        print_table(("score", "moment", "video", "because"), rows, right=("score",), readable=as_table)
     if explain:
-        _print_matches(hits)
-    if is_terminal():
+        _print_matches(hits, as_table)
+    if as_table:
         relation = "" if hits.total_relation == "exact" else "about "
-        print(f"{relation}{hits.total} video{'s' * (hits.total != 1)}, {hits.timing.total:.1f} ms")
-        if hits.next_cursor:
-            print(f"More: --cursor {hits.next_cursor}")
-    elif hits.next_cursor:
-        complain(f"more with --cursor {hits.next_cursor}")
+        found = f"{relation}{hits.total} video{'s' * (hits.total != 1)}" if hits.total else "no such moment"
+        print(f"{found}, {hits.timing.total:.1f} ms")
 
 
-def _print_matches(hits: Hits) -> None:
+def _print_matches(hits: Hits, as_table: bool) -> None:
     rows = [
         (
             source_name(hit.video),
@@ -51,7 +52,7 @@ def _print_matches(hits: Hits) -> None:
         for match in moment.matches
     ]
     names = ("video", "moment", "channel", "raw", "confidence", "weight", "contribution", "of score")
-    print_table(names, rows, right=names[3:])
+    print_table(names, rows, right=names[3:], readable=as_table)
 
 
 def _raw(match: Match) -> str:

@@ -93,6 +93,8 @@ def search(
         print_json(hits_to_dict(hits, explain=explain))
     else:
         print_hits(hits, explain=explain)
+        if hits.next_cursor:
+            complain(f"more with --cursor {hits.next_cursor}")
 
 
 def _open(library: Path) -> Library:
