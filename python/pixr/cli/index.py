@@ -21,6 +21,7 @@ from pixr.wire import error_to_dict, video_to_dict
 
 if TYPE_CHECKING:
     from pixr.progress import Outcome, Source
+    from pixr.types import Video
 
 __all__ = ["register"]
 
@@ -92,12 +93,12 @@ class _Run:
     def failed(self, source: str, error: BaseException) -> None:
         self.rows.append({"source": source, "status": "failed", "error": error_to_dict(error)})
 
-    def outcome(self, outcome: Outcome, source: str) -> None:
-        if outcome.status == "failed" or outcome.video is None:
+    def outcome(self, outcome: Outcome, video: Video | None, source: str) -> None:
+        if outcome.status == "failed" or video is None:
             self.failed(source, outcome.error or RuntimeError("no reason given"))
         else:
             status = "completed" if outcome.status == "added" else outcome.status
-            self.rows.append(video_to_dict(outcome.video) | {"source": source, "status": status})
+            self.rows.append(video_to_dict(video) | {"source": source, "status": status})
 
     def report(self, as_json: bool) -> None:
         seconds = time.perf_counter() - self._began
@@ -133,7 +134,8 @@ def _index(
     import pixr
     from pixr.progress import Source
 
-    local_to_given: dict[str, str] = {}
+    given_as: dict[str, str] = {}
+    fetched: set[str] = set()
 
     def sources(folder: Path) -> Iterator[Source]:
         """Local files as they are; URLs fetched when their turn comes, so that one is on disk at a time and job."""
@@ -142,23 +144,26 @@ def _index(
             if is_url(target):
                 try:
                     path = _fetch(target, folder / str(number), progress)
+                    fetched.add(str(path))
                 except DownloadError as error:
                     run.failed(target, error)
                     progress.print(f"failed: {error}")
                     progress.done(target)
                     continue
-            local_to_given[str(path)] = target
+            given_as[str(path)] = target
             yield Source(path, **told)
 
     with tempfile.TemporaryDirectory(prefix="pixr-") as scratch, pixr.open(library, encoder=encoder) as opened:
         try:
             for outcome in opened.add_many(sources(Path(scratch)), **options, on_progress=progress.step):
                 path = str(outcome.source.path)
-                given = local_to_given.get(path, path)
-                if given != path and outcome.video is not None and outcome.status == "added":
-                    opened.update(outcome.video.id, source=given)
-                    Path(path).unlink(missing_ok=True)
-                run.outcome(outcome, given)
+                given = given_as[path]
+                video = outcome.video
+                if path in fetched:
+                    if video is not None and outcome.status == "added":
+                        video = opened.update(video.id, source=given)
+                    os.unlink(path)
+                run.outcome(outcome, video, given)
                 progress.done(given, path)
                 if outcome.status == "failed":
                     progress.print(f"failed: {given}: {outcome.error}")

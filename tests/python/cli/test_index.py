@@ -53,6 +53,8 @@ def test_a_broken_file_is_told_and_the_rest_goes_on(run: Run, tmp_path: Path) ->
     again = run("index", "films.pixr", "a good.mp4", "last.mp4", *QUICK, "--json")
     assert again.returncode == 0
     assert [row["status"] for row in json.loads(again.stdout)["videos"]] == ["skipped", "skipped"]
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["a good.mp4", "broken.mp4", "films.pixr", "last.mp4"], "no file of the user's is touched"
 
 
 def test_a_terminal_shows_bars_and_the_outcome(run_on_terminal: Callable[..., Screen], tmp_path: Path) -> None:
