@@ -3,7 +3,6 @@
 //! A filter is evaluated column by column over the videos of one part into a set of their numbers. Its result for a
 //! video depends on that video alone, so parts don't matter.
 
-use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
@@ -148,32 +147,6 @@ impl Filter {
             }
             Self::In { column, values } => among(table, column, values),
             Self::Exists { column } => existing(table, column),
-        }
-    }
-
-    /// This filter without what it says of one column alone: what a facet counts that ignores its own filter. Only
-    /// conditions that must all hold are taken out.
-    #[must_use]
-    pub fn without(&self, column: &Column) -> Self {
-        match self {
-            Self::And(filters) => Self::And(filters.iter().map(|filter| filter.without(column)).collect()),
-            filter => {
-                let mut columns = BTreeSet::new();
-                filter.columns(&mut columns);
-                let only_this = columns.len() == 1 && columns.contains(column);
-                if only_this { Self::All } else { filter.clone() }
-            }
-        }
-    }
-
-    fn columns<'a>(&'a self, into: &mut BTreeSet<&'a Column>) {
-        match self {
-            Self::All => {}
-            Self::Range { column, .. } | Self::In { column, .. } | Self::Exists { column } => {
-                into.insert(column);
-            }
-            Self::And(filters) | Self::Or(filters) => filters.iter().for_each(|filter| filter.columns(into)),
-            Self::Not(filter) => filter.columns(into),
         }
     }
 }

@@ -42,10 +42,8 @@ fn films() -> Vec<Video> {
             json!({"id": "roof", "duration": 300.0, "created": "2023-01-01", "quality": "HD", "tags": ["diy", "solar"],
             "creator": {"id": "usr_1"}, "metadata": {"rating": 4.5, "camera": {"model": "X"}, "live": true}}),
         ),
-        video(
-            json!({"id": "cat", "duration": 12.3, "created": "2022-12-31T23:30:00-01:00", "quality": "4k",
-            "tags": ["diy"], "metadata": {"rating": [1, 9], "langs": ["en", "de"], "live": false}}),
-        ),
+        video(json!({"id": "cat", "duration": 12.3, "created": "2022-12-31T23:30:00-01:00", "quality": "4k",
+            "tags": ["diy"], "metadata": {"rating": [1, 9], "langs": ["en", "de"], "live": false}})),
         video(json!({"id": "zebra", "duration": 900.0, "metadata": {"rating": "high", "nothing": null}})),
     ]
 }

@@ -99,7 +99,7 @@ impl Coder {
             let sum: f64 = residual.iter().map(|component| f64::from(component.abs())).sum();
             let a = if sum > 0.0 { square * (residual.len() as f64).sqrt() / sum } else { 0.0 };
             for (word, components) in residual.chunks_exact(64).enumerate() {
-                let bits = components.iter().enumerate().fold(0, |bits, (i, &c)| bits | u64::from(c >= 0.0) << i);
+                let bits = components.iter().enumerate().fold(0, |bits, (i, &c)| bits | (u64::from(c >= 0.0) << i));
                 if let Some(slot) = signs.get_mut(word * BLOCK_ROWS + lane) {
                     *slot = bits;
                 }
@@ -138,7 +138,8 @@ impl Coder {
         for run in levels.chunks_exact(64) {
             for plane in 0..PLANES {
                 planes.push(run.iter().enumerate().fold(0_u64, |bits, (i, level)| {
-                    bits | u64::from((level + LARGEST_LEVEL) as u32 / 2 >> plane & 1) << i
+                    let index = (level + LARGEST_LEVEL) as u64 / 2;
+                    bits | (((index >> plane) & 1) << i)
                 }));
             }
         }
@@ -186,17 +187,17 @@ impl CodeQuery {
     /// Whether the true score can be `floor` or more. Kernels compute the same in the same order.
     #[inline(always)]
     pub(super) fn reaches(&self, estimate: f32, a: f32, b: f32, floor: f32) -> bool {
-        let short = floor - SLACK - estimate;
+        let short = positive(Self::slack_floor(floor) - estimate);
         let needed = positive(floor - (self.base + b));
         let residual = positive(self.residual_base - 2.0 * b);
         let aside = positive(self.square * residual - needed * needed);
         let error = positive(a * a - residual) * aside + a * a * residual * self.error_square;
-        let short = positive(short);
-        // Written so that damaged factors (NaN) are re-scored rather than dropped.
-        !(short * short * residual > self.spread * error) || short <= 0.0
+        let beyond = short * short * residual > self.spread * error;
+        // Asked this way round, factors that are not numbers are re-scored rather than dropped.
+        !beyond || short <= 0.0
     }
 
-    /// `floor - SLACK`, for kernels.
+    /// The floor less what rounding may have taken.
     #[inline(always)]
     pub(super) fn slack_floor(floor: f32) -> f32 {
         floor - SLACK

@@ -79,13 +79,7 @@ impl VectorColumn {
     ///
     /// # Errors
     /// `internal` if lengths disagree or rows do not ascend; `invalid_vector` if a component is not finite.
-    pub fn build(
-        prefix: &str,
-        dimension: usize,
-        rows: &[u32],
-        vectors: &[f16],
-        out: &mut SectionBytes,
-    ) -> Result<()> {
+    pub fn build(prefix: &str, dimension: usize, rows: &[u32], vectors: &[f16], out: &mut SectionBytes) -> Result<()> {
         let Some((&first, &last)) = rows.first().zip(rows.last()) else { return Ok(()) };
         let internal = |detail: String| Error::Internal { detail: format!("vector column {prefix}: {detail}") };
         if dimension == 0 || rows.len().checked_mul(dimension) != Some(vectors.len()) {
@@ -97,7 +91,10 @@ impl VectorColumn {
         }
         if let Some(index) = vectors.iter().position(|component| !component.is_finite()) {
             let what = format!("row {} of {prefix}", rows.get(index / dimension).copied().unwrap_or_default());
-            return Err(Error::InvalidVector { what, detail: format!("component {} is not finite", index % dimension) });
+            return Err(Error::InvalidVector {
+                what,
+                detail: format!("component {} is not finite", index % dimension),
+            });
         }
         let too_many = |_| internal(format!("{} rows of {dimension} dimensions are too many", rows.len()));
         let count = u32::try_from(rows.len()).map_err(too_many)?;

@@ -27,12 +27,7 @@ impl VectorColumn {
     ///
     /// # Errors
     /// `dimension_mismatch`; `damaged` where a checksum says so.
-    pub fn flat_at_least(
-        &self,
-        query: &QueryVector,
-        floor: f32,
-        allowed: Option<&RowSet>,
-    ) -> Result<Vec<(u32, f32)>> {
+    pub fn flat_at_least(&self, query: &QueryVector, floor: f32, allowed: Option<&RowSet>) -> Result<Vec<(u32, f32)>> {
         let parts = self.flat(query, allowed, Vec::new, |found, row, score| {
             if score >= floor {
                 found.push((row, score));

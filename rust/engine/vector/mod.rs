@@ -26,6 +26,9 @@ mod query;
 mod rotation;
 mod rows;
 mod scan;
+#[cfg(test)]
+#[expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+mod tests;
 
 pub use column::VectorColumn;
 pub use normalise::normalise;
@@ -35,3 +38,9 @@ pub use scan::Work;
 
 #[cfg(target_endian = "big")]
 compile_error!("the vector sections are little-endian and are read in place");
+
+/// Name of the kernels that this machine uses: `avx512`, `avx2`, `neon` or `scalar`. For reports.
+#[must_use]
+pub fn kernel_name() -> &'static str {
+    kernels::kernels().name
+}

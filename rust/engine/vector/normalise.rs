@@ -32,6 +32,7 @@ pub(super) fn unit_scale(what: &str, vector: &[f32]) -> Result<f64> {
 }
 
 #[cfg(test)]
+#[expect(clippy::panic, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

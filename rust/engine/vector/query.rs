@@ -19,8 +19,7 @@ impl QueryVector {
     /// `invalid_vector` if there are no components, one is NaN or infinite, or the length is zero or subnormal.
     pub fn new(what: &str, components: &[f32]) -> Result<Self> {
         let scale = unit_scale(what, components)?;
-        let mut padded: Vec<f32> =
-            components.iter().map(|&component| (f64::from(component) * scale) as f32).collect();
+        let mut padded: Vec<f32> = components.iter().map(|&component| (f64::from(component) * scale) as f32).collect();
         padded.resize(components.len().next_multiple_of(LANES), 0.0);
         Ok(Self { padded, dimension: components.len() })
     }

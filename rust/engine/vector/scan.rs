@@ -1,8 +1,8 @@
 //! Exact search that reads codes instead of vectors: scan, bound, re-score.
 //!
 //! `top_k` goes through the column in rounds that grow fourfold. After each, the candidates with the best estimates are
-//! scored, which raises the floor for the next round and drops candidates that wait; at the end all that still wait are
-//! scored. Rounds and chunks have fixed sizes, so the answer never depends on the number of threads.
+//! scored, which raises the floor for the next round and drops candidates that wait; at the end those that still wait
+//! are scored in the same way. Rounds and chunks have fixed sizes, so the answer never depends on the number of threads.
 //!
 //! A row is missed only where its score lies more than five standard errors above its estimate (see `codes`).
 //!
@@ -30,6 +30,12 @@ const ROUND_GROWTH: u32 = 4;
 const CODES_A_RESCORE: usize = 24;
 /// Rows re-scored by one task.
 const RESCORE_ROWS: usize = 512;
+/// Rows at the start of a chunk whose codes tell whether the codes of the others are worth reading; whole blocks.
+const PROBE_ROWS: u32 = 512;
+/// Rows that are looked at together to choose between reading them one by one and reading through.
+const GROUP_ROWS: usize = 64;
+/// Reading this many vectors in a row costs about as much as one at random.
+const READ_THROUGH: usize = 3;
 /// Vectors that are asked for ahead of the one being scored.
 const AHEAD: usize = 8;
 
@@ -87,19 +93,19 @@ impl VectorColumn {
             let end = start.saturating_add(round_rows).min(count);
             waiting.extend(self.candidates(codes, &code_query, floor, start..end, &rows, allowed)?);
             work.coded_rows += (end - start) as usize;
-            if waiting.len() > promising {
-                waiting.select_nth_unstable_by(promising, |a, b| {
-                    b.estimate.total_cmp(&a.estimate).then(a.position.cmp(&b.position))
-                });
-            }
-            let scored: Vec<Candidate> = waiting.drain(..promising.min(waiting.len())).collect();
-            work.scored_rows += self.settle(query, &scored, &rows, &mut best)?;
+            work.scored_rows += self.settle(query, take_best(&mut waiting, promising), &rows, &mut best)?;
             floor = best.bar();
             waiting.retain(|row| code_query.reaches(row.estimate, row.a, row.b, floor));
             start = end;
             round_rows = round_rows.saturating_mul(ROUND_GROWTH);
         }
-        work.scored_rows += self.settle(query, &waiting, &rows, &mut best)?;
+        let mut batch = promising;
+        while !waiting.is_empty() {
+            batch *= 2;
+            work.scored_rows += self.settle(query, take_best(&mut waiting, batch), &rows, &mut best)?;
+            floor = best.bar();
+            waiting.retain(|row| code_query.reaches(row.estimate, row.a, row.b, floor));
+        }
         Ok((best.into_sorted(), work))
     }
 
@@ -137,6 +143,20 @@ impl VectorColumn {
         };
         let code_query = codes.coder.query(query.components());
         let chunk = |range: Range<u32>| {
+            let probe = range.start..range.start.saturating_add(PROBE_ROWS).min(range.end);
+            let likely = self.chunk_candidates(codes, &code_query, floor, probe.clone(), &rows, allowed)?;
+            if likely.len() * READ_THROUGH > probe.len() {
+                let mut found = Vec::new();
+                let scored_rows = range.len();
+                self.score_run(query, range, |position, score| {
+                    if score >= floor {
+                        let row = rows.row(position);
+                        let row = row.filter(|&row| allowed.is_none_or(|allowed| allowed.contains(row)));
+                        found.extend(row.map(|row| (row, score)));
+                    }
+                })?;
+                return Ok((found, scored_rows));
+            }
             let candidates = self.chunk_candidates(codes, &code_query, floor, range, &rows, allowed)?;
             let positions: Vec<u32> = candidates.iter().map(|row| row.position).collect();
             let scores = self.score_each(query, &positions)?;
@@ -227,7 +247,7 @@ impl VectorColumn {
     fn settle(
         &self,
         query: &QueryVector,
-        candidates: &[Candidate],
+        candidates: Vec<Candidate>,
         rows: &Rows<'_>,
         best: &mut Best,
     ) -> Result<usize> {
@@ -248,19 +268,52 @@ impl VectorColumn {
         Ok(parts.concat())
     }
 
+    /// The exact cosine at each of the ascending positions.
     fn score_each(&self, query: &QueryVector, positions: &[u32]) -> Result<Vec<f32>> {
         let mut scores = Vec::with_capacity(positions.len());
-        for &position in positions.iter().take(AHEAD) {
-            prefetch(self.stored(position..position + 1)?);
-        }
-        for (index, &position) in positions.iter().enumerate() {
-            if let Some(&next) = positions.get(index + AHEAD) {
-                prefetch(self.stored(next..next + 1)?);
+        for group in positions.chunks(GROUP_ROWS) {
+            let (Some(&first), Some(&last)) = (group.first(), group.last()) else { break };
+            let span = first..last.saturating_add(1);
+            if span.len() <= group.len() * READ_THROUGH {
+                let mut wanted = group.iter().peekable();
+                self.score_run(query, span, |position, score| {
+                    if wanted.next_if_eq(&&position).is_some() {
+                        scores.push(score);
+                    }
+                })?;
+            } else {
+                self.score_scattered(query, group, &mut scores)?;
             }
-            scores.push(cosine(self.kernels(), query, self.stored(position..position + 1)?));
         }
         Ok(scores)
     }
+
+    fn score_scattered(&self, query: &QueryVector, positions: &[u32], scores: &mut Vec<f32>) -> Result<()> {
+        let mut stored: [&[u8]; GROUP_ROWS] = [&[]; GROUP_ROWS];
+        for (slot, &position) in stored.iter_mut().zip(positions) {
+            *slot = self.stored(position..position + 1)?;
+        }
+        stored.iter().take(AHEAD).for_each(|vector| prefetch(vector));
+        for (index, vector) in stored.iter().take(positions.len()).enumerate() {
+            if let Some(next) = stored.get(index + AHEAD) {
+                prefetch(next);
+            }
+            scores.push(cosine(self.kernels(), query, vector));
+        }
+        Ok(())
+    }
+}
+
+/// Takes the candidates with the best estimates out.
+fn take_best(waiting: &mut Vec<Candidate>, count: usize) -> Vec<Candidate> {
+    if waiting.len() <= count {
+        return std::mem::take(waiting);
+    }
+    let worst_first =
+        |a: &Candidate, b: &Candidate| a.estimate.total_cmp(&b.estimate).then(b.position.cmp(&a.position));
+    let rest = waiting.len() - count;
+    waiting.select_nth_unstable_by(rest, worst_first);
+    waiting.split_off(rest)
 }
 
 fn push_all(best: &mut Best, rows: &Rows<'_>, positions: &[u32], scores: &[f32]) {

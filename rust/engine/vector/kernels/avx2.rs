@@ -33,7 +33,9 @@ fn dot_wide(query: &[f32], stored: &[u8]) -> f32 {
         lanes = step(lanes, q, x);
     }
     let rest = runs.remainder();
-    if let (Some(q), false) = (query.get(stored.len() / (2 * LANES) * LANES..).and_then(|q| q.first_chunk()), rest.is_empty()) {
+    if let (Some(q), false) =
+        (query.get(stored.len() / (2 * LANES) * LANES..).and_then(|q| q.first_chunk()), rest.is_empty())
+    {
         let mut x = [0_u8; 2 * LANES];
         for (to, &from) in x.iter_mut().zip(rest) {
             *to = from;

@@ -42,7 +42,9 @@ fn dot_wide(query: &[f32], stored: &[u8]) -> f32 {
         }
     }
     let rest = runs.remainder();
-    if let (Some(q), false) = (query.get(stored.len() / (2 * LANES) * LANES..).and_then(|q| q.first_chunk::<LANES>()), rest.is_empty()) {
+    if let (Some(q), false) =
+        (query.get(stored.len() / (2 * LANES) * LANES..).and_then(|q| q.first_chunk::<LANES>()), rest.is_empty())
+    {
         let present = (1_u32 << (rest.len() / 2)) - 1;
         // SAFETY: the mask leaves out what lies past `rest`; `q` has 32 f32.
         unsafe {

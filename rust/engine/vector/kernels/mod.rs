@@ -53,14 +53,7 @@ pub(super) fn kernels() -> &'static Kernels {
 
 /// Appends the rows of one block that can reach `floor`, from their weighted bit counts.
 #[inline(always)]
-fn pick(
-    query: &CodeQuery,
-    sums: &[f32; BLOCK_ROWS],
-    factors: &[u8],
-    floor: f32,
-    first: u32,
-    out: &mut Vec<Candidate>,
-) {
+fn pick(query: &CodeQuery, sums: &[f32; BLOCK_ROWS], factors: &[u8], floor: f32, first: u32, out: &mut Vec<Candidate>) {
     let (a_bytes, b_bytes) = factors.split_at(factors.len() / 2);
     let mut lanes = [Candidate { position: 0, estimate: 0.0, a: 0.0, b: 0.0 }; BLOCK_ROWS];
     let mut hits = 0_u32;

@@ -33,7 +33,9 @@ fn dot_wide(query: &[f32], stored: &[u8]) -> f32 {
         lanes = step(lanes, q, x);
     }
     let rest = runs.remainder();
-    if let (Some(q), false) = (query.get(stored.len() / (2 * LANES) * LANES..).and_then(|q| q.first_chunk()), rest.is_empty()) {
+    if let (Some(q), false) =
+        (query.get(stored.len() / (2 * LANES) * LANES..).and_then(|q| q.first_chunk()), rest.is_empty())
+    {
         let mut x = [0_u8; 2 * LANES];
         for (to, &from) in x.iter_mut().zip(rest) {
             *to = from;
@@ -41,10 +43,7 @@ fn dot_wide(query: &[f32], stored: &[u8]) -> f32 {
         lanes = step(lanes, q, &x);
     }
     let [a, b, c, d, e, f, g, h] = lanes;
-    let eight = (
-        vaddq_f32(vaddq_f32(a, e), vaddq_f32(c, g)),
-        vaddq_f32(vaddq_f32(b, f), vaddq_f32(d, h)),
-    );
+    let eight = (vaddq_f32(vaddq_f32(a, e), vaddq_f32(c, g)), vaddq_f32(vaddq_f32(b, f), vaddq_f32(d, h)));
     let four = vaddq_f32(eight.0, eight.1);
     let two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
     vget_lane_f32::<0>(two) + vget_lane_f32::<1>(two)

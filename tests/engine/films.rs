@@ -1,0 +1,152 @@
+//! Libraries made of small random videos.
+
+use half::f16;
+use pixr::catalog::channel::Channel;
+use pixr::catalog::video::{Evidence, Segment, Space, Span, Video, VideoId};
+use pixr::library::Library;
+use pixr::search::calibrate::{Calibration, Logistic, Saturation};
+use pixr::search::query::Query;
+use proptest::prelude::*;
+
+pub const DIMENSION: usize = 6;
+
+/// A video as plain values: what the library is told, and what a model of it keeps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Film {
+    pub id: String,
+    pub title: String,
+    pub tags: Vec<String>,
+    pub duration: f64,
+    pub segments: Vec<(f64, f64, Option<Vec<f32>>, Option<String>)>,
+}
+
+pub fn id(name: &str) -> VideoId {
+    VideoId::new(name).unwrap()
+}
+
+pub fn space() -> Space {
+    Space { name: "test".to_owned(), version: "1".to_owned(), dimension: DIMENSION as u32 }
+}
+
+pub fn unit(values: &[f32]) -> Vec<f16> {
+    let length = values.iter().map(|value| value * value).sum::<f32>().sqrt();
+    values.iter().map(|value| f16::from_f32(value / length)).collect()
+}
+
+impl Film {
+    pub fn video(&self) -> Video {
+        Video {
+            title: self.title.clone(),
+            tags: self.tags.clone(),
+            duration: self.duration,
+            quality: Some(if self.duration > 50.0 { "hd" } else { "sd" }.to_owned()),
+            ..Video::named(id(&self.id))
+        }
+    }
+
+    pub fn segments(&self) -> Vec<Segment> {
+        let segment = |(start, end, vector, text): &(f64, f64, Option<Vec<f32>>, Option<String>)| {
+            let frame = vector.as_ref().map(|vector| Evidence {
+                channel: Channel::Frame,
+                vector: Some(unit(vector)),
+                text: None,
+                description: Some("closest concepts: test".to_owned()),
+            });
+            let speech = text.as_ref().map(|text| Evidence {
+                channel: Channel::Speech,
+                vector: None,
+                text: Some(text.clone()),
+                description: None,
+            });
+            Segment { span: Span { start: *start, end: *end }, evidence: frame.into_iter().chain(speech).collect() }
+        };
+        self.segments.iter().map(segment).collect()
+    }
+}
+
+/// A library with the space set, fitted or not.
+pub fn empty(fitted: bool) -> Library {
+    let library = Library::in_memory().unwrap();
+    prepare(&library, fitted);
+    library
+}
+
+pub fn prepare(library: &Library, fitted: bool) {
+    library.set_space(Channel::Frame, space()).unwrap();
+    if fitted {
+        let lexical = Some(Saturation { half: 0.5, power: 2.0, top: 0.95 });
+        let vector = Some(Logistic { center: 0.5, slope: 8.0 });
+        library.set_calibration(Channel::Frame, Calibration { vector, floor: 0.02, ..Calibration::default() }).unwrap();
+        for channel in [Channel::Speech, Channel::Metadata] {
+            let calibration = Calibration { lexical, floor: 0.02, ..Calibration::default() };
+            library.set_calibration(channel, calibration).unwrap();
+        }
+    }
+}
+
+pub fn put(library: &Library, films: &[Film]) {
+    library.put(films.iter().map(|film| (film.video(), film.segments())).collect()).unwrap();
+}
+
+fn vector() -> impl Strategy<Value = Vec<f32>> {
+    prop::collection::vec(-4_i8..=4, DIMENSION).prop_map(|values| {
+        let mut values: Vec<f32> = values.into_iter().map(f32::from).collect();
+        if values.iter().all(|value| *value == 0.0) {
+            values[0] = 1.0;
+        }
+        values
+    })
+}
+
+fn words() -> impl Strategy<Value = String> {
+    prop::collection::vec(prop::sample::select(vec!["roof", "solar", "panel", "ladder", "dog", "the", "waltz"]), 1..6)
+        .prop_map(|words| words.join(" "))
+}
+
+pub fn film() -> impl Strategy<Value = Film> {
+    let segment = (0_u32..90, 1_u32..12, prop::option::of(vector()), prop::option::of(words()))
+        .prop_map(|(start, length, vector, text)| (f64::from(start), f64::from(start + length), vector, text));
+    (words(), prop::collection::vec(prop::sample::select(vec!["diy", "pets", "music"]), 0..3), 10_u32..120, prop::collection::vec(segment, 0..6))
+        .prop_map(|(title, tags, duration, segments)| Film {
+            id: String::new(),
+            title,
+            tags: tags.into_iter().map(str::to_owned).collect(),
+            duration: f64::from(duration),
+            segments,
+        })
+}
+
+/// Up to `most` films with ids of their own.
+pub fn films(most: usize) -> impl Strategy<Value = Vec<Film>> {
+    prop::collection::vec(film(), 0..most).prop_map(|mut films| {
+        for (number, film) in films.iter_mut().enumerate() {
+            film.id = format!("film-{:03}", (number * 37) % 101);
+        }
+        films
+    })
+}
+
+pub fn query() -> impl Strategy<Value = Query> {
+    let fusion = prop::sample::select(vec!["probabilistic", "weighted_sum", "max", "rrf"]);
+    (prop::option::of(vector()), prop::option::of(words()), fusion, prop::option::of(0_u8..10), any::<bool>()).prop_map(
+        |(vector, words, fusion, tenths, heavy)| {
+            let mut query = Query { limit: 1000, ..Query::default() };
+            query.fusion = serde_json::from_value(serde_json::json!(fusion)).unwrap();
+            if let Some(words) = &words {
+                query.text.insert(Channel::Speech, words.clone());
+                query.text.insert(Channel::Metadata, words.clone());
+            }
+            if let Some(vector) = vector.or_else(|| words.is_none().then(|| vec![1.0; DIMENSION])) {
+                query.vectors.insert(Channel::Frame, vector);
+                if heavy {
+                    query.weights.insert(Channel::Frame, 0.5);
+                }
+            }
+            if heavy && query.vectors.len() + query.text.len() == 1 {
+                query.weights.clear();
+            }
+            query.min_score = tenths.map(|tenths| f32::from(tenths) / 10.0);
+            query
+        },
+    )
+}
