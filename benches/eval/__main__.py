@@ -25,7 +25,7 @@ def main() -> int:
     arguments = _arguments()
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
-    corpus = get_corpus(out)
+    corpus = arguments.corpus or get_corpus(out)
     library_path = out / f"{corpus.name}.pixr"
     videos = sorted((corpus / "videos").glob("*.mp4"))
     queries = read_queries(corpus)
@@ -58,6 +58,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benches.eval", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("eval"), help="folder for corpus, library and reports")
+    parser.add_argument("--corpus", type=Path, help="a corpus that is there already, in the files of make_corpus.py")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
     return parser.parse_args()
 

@@ -16,13 +16,14 @@ import pixr
 from pixr.encoders.registry import EMBEDDED
 
 ROUNDS = 300
+WARM_UP = 50
 PROCESS_ROUNDS = 7
 
 
 def measure(library_path: Path, texts: Sequence[str]) -> dict[str, Any]:
     """All figures in milliseconds. `texts` are distinct queries, so that no cache can answer them."""
-    distinct = list(dict.fromkeys(texts))[: ROUNDS + 50]
-    warm_up, timed = distinct[:50], distinct[50:]
+    distinct = list(dict.fromkeys(texts))[: ROUNDS + WARM_UP]
+    warm_up, timed = distinct[: min(WARM_UP, len(distinct) // 4)], distinct[min(WARM_UP, len(distinct) // 4) :]
     encode = _bare_encoder()
     with pixr.open(library_path, create=False, read_only=True) as library:
         for text in warm_up:
