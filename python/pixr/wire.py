@@ -7,14 +7,15 @@ a field can't be spelled in two ways. Numbers are passed through unrounded.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pixr.errors import PixrError
 from pixr.types import Creator, Hit, Hits, Match, Moment, Video
 
-__all__ = ["error_to_dict", "hit_to_dict", "hits_to_dict", "source_name", "video_to_dict"]
+__all__ = ["error_to_dict", "hit_to_dict", "hits_to_dict", "report_to_dict", "source_name", "video_to_dict"]
 
 
 def hits_to_dict(hits: Hits, *, explain: bool = False, source: bool = False) -> dict[str, Any]:
@@ -74,6 +75,17 @@ def video_to_dict(video: Video) -> dict[str, Any]:
         "source": video.source,
         "metadata": dict(video.metadata),
     }
+
+
+def report_to_dict(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What `info`, `check` or `compact` say, with the names of the fields, at every depth, in camelCase."""
+
+    def written(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return report_to_dict(value)
+        return [written(item) for item in value] if isinstance(value, list) else value
+
+    return {re.sub(r"_([a-z0-9])", lambda m: m[1].upper(), name): written(value) for name, value in report.items()}
 
 
 def error_to_dict(error: BaseException) -> dict[str, Any]:

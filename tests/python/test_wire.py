@@ -6,7 +6,7 @@ import json
 
 from pixr.errors import VideoNotFound
 from pixr.types import Creator, Hit, Hits, Match, Moment, Timing, Video
-from pixr.wire import error_to_dict, hits_to_dict, source_name, video_to_dict
+from pixr.wire import error_to_dict, hits_to_dict, report_to_dict, source_name, video_to_dict
 
 FRAME = Match(140.0, 150.0, "visual", "frame", 0.89, 1.0, 0.61, cosine=0.31, description="closest concepts: tile roof")
 SPEECH = Match(145.3, 169.0, "audio", "speech", 0.5, 2.0, 0.33, bm25=7.5, highlights=((0, 4),))
@@ -100,6 +100,15 @@ def test_source_is_the_base_name_of_file_or_url() -> None:
 def test_everything_is_json() -> None:
     assert json.loads(json.dumps(hits_to_dict(HITS, explain=True, source=True)))
     assert json.loads(json.dumps(video_to_dict(VIDEO)))["creator"]["name"] == "Ada"
+
+
+def test_reports_are_in_camel_case_at_every_depth() -> None:
+    report = {"byte_len": 7, "spaces": {"frame": {"unit_len": 1}}, "damaged": [{"file_name": "a_b"}]}
+    assert report_to_dict(report) == {
+        "byteLen": 7,
+        "spaces": {"frame": {"unitLen": 1}},
+        "damaged": [{"fileName": "a_b"}],
+    }
 
 
 def test_errors_keep_their_code() -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pixr.cli.console import complain, print_fields, print_json
+from pixr.wire import report_to_dict
 
 __all__ = ["register"]
 
@@ -31,7 +32,7 @@ def check(
     with pixr.open(library, create=False, read_only=True) as opened:
         report = opened.check()
     if as_json:
-        print_json(report)
+        print_json(report_to_dict(report))
     else:
         print_fields(report)
     if report["damaged"]:

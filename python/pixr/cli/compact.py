@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pixr.cli.console import print_fields, print_json
+from pixr.wire import report_to_dict
 
 __all__ = ["register"]
 
@@ -30,4 +31,4 @@ def compact(
 
     with pixr.open(library, create=False) as opened:
         receipt = opened.compact()
-    print_json(receipt) if as_json else print_fields(receipt)
+    print_json(report_to_dict(receipt)) if as_json else print_fields(receipt)

@@ -9,7 +9,7 @@ import typer
 
 from pixr.cli.console import print_fields, print_json, print_table
 from pixr.show.clock import clock
-from pixr.wire import source_name, video_to_dict
+from pixr.wire import report_to_dict, source_name, video_to_dict
 
 __all__ = ["register"]
 
@@ -64,4 +64,4 @@ def info(
             print_table(("id", "length", "title", "source", "tags"), table, right=("length",))
         else:
             facts = opened.info()
-            print_json(facts) if as_json else print_fields(facts)
+            print_json(report_to_dict(facts)) if as_json else print_fields(facts)

@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
 
 def search(
     library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")],
-    query: Annotated[str | None, typer.Argument(metavar="[QUERY]", help="What to look for, in words.")] = None,
+    query: Annotated[str | None, typer.Argument(metavar="QUERY", help="What to look for, in words.")] = None,
     modes: Annotated[str | None, typer.Option(metavar="M,M", help="Of visual, text, audio; all if not given.")] = None,
     image: Annotated[Path | None, typer.Option(metavar="FILE", help="Look for moments like this picture.")] = None,
     filters: Annotated[list[str] | None, typer.Option("--filter", metavar="K=V", help="See below; may repeat.")] = None,
