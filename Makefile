@@ -36,7 +36,7 @@ lint: .venv/tools  ## formatting and lints, without building
 
 test: lint build  ## everything: lints, types, Rust and Python tests, README examples; benches compile
 	$(BIN)/mypy && $(BIN)/python -m mypy.stubtest pixr._engine --mypy-config-file pyproject.toml
-	cargo test --release --workspace --locked $(CHECKED)
+	cargo test --release --package pixr --locked $(CHECKED)
 	$(BIN)/python -m pytest -q
 	cargo bench --no-run --locked
 
