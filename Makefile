@@ -1,0 +1,50 @@
+# One command each. Everything is built with one Rust profile, release, into one target directory: the wheel, the
+# tests and the benches share every compiled dependency (the text engine alone takes minutes). So that tests still
+# trap overflow and failed debug assertions, these are switched on for the workspace's own crates when testing; Cargo
+# keeps such builds beside the others, and nothing is compiled twice on the next run.
+
+PYTHON ?= python3
+BIN := .venv/bin
+CHECKED := --config 'profile.release.package.pixr.overflow-checks=true' --config 'profile.release.package.pixr.debug-assertions=true'
+SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md \
+	$(shell find python rust models -type f ! -name '*.py[co]' ! -name '*.so' ! -name '.*')
+
+.PHONY: help build demo test lint bench eval clean
+help:  ## what there is to do
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 16
+
+.venv/tools: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip 'maturin>=1.9,<2' 'ruff>=0.9'
+	touch $@
+
+.venv/installed: .venv/tools $(SOURCES)
+	rm -rf target/wheels && $(BIN)/maturin build --release --locked --interpreter $(BIN)/python --out target/wheels
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(ls target/wheels/*.whl)[all,dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall target/wheels/*.whl
+	touch $@
+
+build: .venv/installed  ## build and install into .venv; puts `pixr` into .venv/bin
+
+demo: build  ## index real clips, search them, leave demo/sheet.png and demo/index.html
+	$(BIN)/python -m examples.demo
+
+lint: .venv/tools  ## formatting and lints, without building
+	cargo fmt --all --check
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	cargo clippy --release --workspace --all-targets --locked -- -D warnings
+
+test: lint build  ## everything: lints, types, Rust and Python tests, README examples; benches compile
+	$(BIN)/mypy && $(BIN)/python -m mypy.stubtest pixr._engine --mypy-config-file pyproject.toml
+	cargo test --release --package pixr --locked $(CHECKED)
+	$(BIN)/python -m pytest -q
+	cargo bench --no-run --locked
+
+bench: build  ## measure the engine
+	cargo bench --locked
+
+eval: build  ## measure search quality, indexing speed and query cost; writes eval/report.md and .json
+	$(BIN)/python -m benches.eval
+
+clean:  ## remove all that was built
+	rm -rf target .venv demo eval dist

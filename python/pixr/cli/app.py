@@ -1,0 +1,90 @@
+"""Puts the commands together, and turns every error into one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from pixr.cli import check, compact, delete, export, index, info, load, models, search
+from pixr.cli.console import fail
+
+__all__ = ["app", "run"]
+
+EPILOG = """\b
+Examples:
+  pixr index films.pixr holiday/ roof.mp4 --tag diy
+  pixr search films.pixr "installing solar panels on a roof"
+  pixr search films.pixr --image tile.jpg --modes visual --sheet found.png
+  pixr info films.pixr --json
+"""
+
+app = typer.Typer(
+    name="pixr",
+    help="Search inside videos: in words, or with a picture; get back the moments, and why they matched.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"pixr {version('pixr')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error (any place on the line).")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    """Options before the command. `--debug` is read in `run`, so that it works behind the command as well."""
+
+
+for _command in (index, search, info, check, compact, export, load, delete):
+    _command.register(app)
+app.add_typer(models.app, name="models")
+
+
+def run() -> NoReturn:
+    """Run on `sys.argv`; never returns, never shows a traceback unless `--debug` is there."""
+    debug = _take_debug(sys.argv)
+    try:
+        app(prog_name="pixr")
+    except SystemExit as leaving:
+        _flush()
+        raise leaving
+    except KeyboardInterrupt:
+        fail("interrupted", exit_code=130)
+    except Exception as error:
+        if debug:
+            raise
+        fail(error)
+    sys.exit(0)
+
+
+def _take_debug(argv: list[str]) -> bool:
+    """Remove `--debug` from the arguments before `--`, and say whether it was there."""
+    end = argv.index("--") if "--" in argv else len(argv)
+    found = "--debug" in argv[:end]
+    argv[:end] = [argument for argument in argv[:end] if argument != "--debug"]
+    return found
+
+
+def _flush() -> None:
+    """Write what is left, and say nothing where the reader has gone (`pixr search … | head`)."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

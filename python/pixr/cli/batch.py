@@ -1,0 +1,93 @@
+"""Many queries from a file: one JSON object a line in, one a line out.
+
+In: `{"id": …, "query": …, "modes": […], "image": …, "filters": {…}, "limit": …}`; an image's path is relative to the
+file's folder, other fields are left alone. Out: `{"id": …, "seconds": …, "results": […]}`, each result as in the HTTP
+response plus `source`; a query that could not be answered has no results and an `error` with its code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pixr.errors import InvalidQuery, PixrError
+from pixr.wire import error_to_dict, hits_to_dict
+
+if TYPE_CHECKING:
+    from pixr.library import Library
+    from pixr.types import Hits
+
+__all__ = ["run_batch"]
+
+UNSUPPORTED = ("audio", "clip", "vectors", "then", "not", "within")
+
+
+def run_batch(library: Library, queries: Path, out: Path, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer every line of `queries` into `out`, which appears whole or not at all.
+
+    Returns the number of queries, how many failed, and the median milliseconds of a search.
+
+    Raises:
+        InvalidQuery: a line of the file is no JSON object; the message has its number.
+        OSError: a file can't be read or written.
+    """
+    seconds: list[float] = []
+    failed = 0
+    partial = out.with_name(f"{out.name}.partial")
+    try:
+        with queries.open(encoding="utf-8") as lines, partial.open("w", encoding="utf-8") as answers:
+            for number, line in enumerate(lines, start=1):
+                if not line.strip():
+                    continue
+                answer = _answer(library, _parse(line, number, queries), number, queries.parent, defaults)
+                failed += "error" in answer
+                seconds.append(answer["seconds"])
+                answers.write(json.dumps(answer, ensure_ascii=False) + "\n")
+        os.replace(partial, out)
+    finally:
+        partial.unlink(missing_ok=True)
+    median = statistics.median(seconds) * 1000 if seconds else 0.0
+    return {"queries": len(seconds), "failed": failed, "medianMs": median, "seconds": sum(seconds)}
+
+
+def _parse(line: str, number: int, path: Path) -> dict[str, Any]:
+    try:
+        query = json.loads(line)
+    except ValueError as error:
+        raise InvalidQuery(f"{path}, line {number}: not JSON ({error})") from None
+    if not isinstance(query, dict):
+        raise InvalidQuery(f"{path}, line {number}: not a JSON object")
+    return query
+
+
+def _answer(
+    library: Library, query: dict[str, Any], number: int, folder: Path, defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    answer: dict[str, Any] = {"id": query.get("id", number)}
+    began = time.perf_counter()
+    try:
+        hits = _search(library, query, folder, defaults)
+    except (PixrError, OSError) as error:
+        return answer | {"seconds": time.perf_counter() - began, "results": [], "error": error_to_dict(error)}
+    elapsed = time.perf_counter() - began
+    return answer | {"seconds": elapsed, "results": hits_to_dict(hits, source=True)["results"]}
+
+
+def _search(library: Library, query: dict[str, Any], folder: Path, defaults: Mapping[str, Any]) -> Hits:
+    for name in UNSUPPORTED:
+        if query.get(name) is not None:
+            raise InvalidQuery(f"{name!r} can't be asked yet")
+    image = query.get("image")
+    if image is not None and not isinstance(image, str):
+        raise InvalidQuery(f"image is {type(image).__name__}, a path is expected")
+    options: dict[str, Any] = {
+        name: query[name] for name in ("modes", "filters", "limit") if query.get(name) is not None
+    }
+    return library.search(
+        query.get("query"), image=None if image is None else folder / image, **{**defaults, **options}
+    )

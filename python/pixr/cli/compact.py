@@ -1,0 +1,34 @@
+"""`pixr compact`: rewrite a library without what was deleted, and say what is gone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pixr.cli.console import print_fields, print_json
+from pixr.wire import report_to_dict
+
+__all__ = ["register"]
+
+HELP = """Rewrite a library without what was deleted or replaced. Afterwards those bytes are gone from disk.
+
+Prints a receipt: what was removed, and how much smaller the library is.
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("compact", help=HELP)(compact)
+
+
+def compact(
+    library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    import pixr
+
+    with pixr.open(library, create=False) as opened:
+        receipt = opened.compact()
+    print_json(report_to_dict(receipt)) if as_json else print_fields(receipt)

@@ -1,0 +1,54 @@
+"""`pixr delete`: take videos out of a library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pixr.cli.console import complain, is_terminal, print_json
+from pixr.errors import VideoNotFound
+from pixr.wire import error_to_dict
+
+__all__ = ["register"]
+
+HELP = """Take videos out of a library. They are gone from results at once, their bytes after `pixr compact`.
+
+The files that they were indexed from are not touched. `pixr info LIBRARY --videos` shows the ids.
+
+\b
+Example:
+  pixr delete films.pixr 3f9a2c && pixr compact films.pixr
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("delete", help=HELP)(delete)
+
+
+def delete(
+    library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of videos.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    import pixr
+
+    rows: list[dict[str, Any]] = []
+    with pixr.open(library, create=False) as opened:
+        for video_id in dict.fromkeys(ids):
+            try:
+                opened.delete(video_id)
+            except VideoNotFound as error:
+                rows.append({"videoId": video_id, "deleted": False, "error": error_to_dict(error)})
+                complain(f"error: {error} [{error.code}]")
+            else:
+                rows.append({"videoId": video_id, "deleted": True})
+    if as_json:
+        print_json({"videos": rows})
+    elif is_terminal():
+        gone = sum(row["deleted"] for row in rows)
+        print(f"{gone} video{'s' * (gone != 1)} deleted")
+    if not all(row["deleted"] for row in rows):
+        raise typer.Exit(1)

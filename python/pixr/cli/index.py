@@ -1,0 +1,180 @@
+"""`pixr index`: put videos into a library."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pixr.cli.console import is_terminal, print_json, print_table
+from pixr.cli.download import DownloadError, download
+from pixr.cli.filters import parse_metadata
+from pixr.cli.progress import IndexProgress
+from pixr.cli.sources import expand, is_url
+from pixr.show.clock import clock
+from pixr.wire import error_to_dict, video_to_dict
+
+if TYPE_CHECKING:
+    from pixr.progress import Outcome, Source
+    from pixr.types import Video
+
+__all__ = ["register"]
+
+HELP = """Put videos into a library; it is made if it is not there.
+
+A folder stands for every video below it. What is in the library already (by content) is skipped, so the same command
+goes on where it was interrupted. A broken file is reported with its reason, and the rest goes on.
+
+\b
+Examples:
+  pixr index films.pixr holiday.mp4 --title "Lisbon, spring" --tag travel
+  pixr index films.pixr ~/Videos --jobs 2 --no-screen
+  pixr index films.pixr https://example.com/talk.webm --metadata room=12
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("index", help=HELP)(index)
+
+
+def index(
+    library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")],
+    sources: Annotated[list[str], typer.Argument(metavar="FILE|DIR|URL...", help="What to index.")],
+    title: Annotated[str, typer.Option(help="Title (for a single video); the file's name if not given.")] = "",
+    description: Annotated[str, typer.Option(help="Description, for all of them.")] = "",
+    tag: Annotated[list[str] | None, typer.Option(help="A tag; may be repeated.")] = None,
+    metadata: Annotated[list[str] | None, typer.Option(metavar="K=V", help="Any value; may be repeated.")] = None,
+    encoder: Annotated[str | None, typer.Option(metavar="NAME", help="Encoder: a name or a model's folder.")] = None,
+    speech: Annotated[bool, typer.Option("--speech/--no-speech", help="Recognise what is said.")] = True,
+    screen: Annotated[bool, typer.Option("--screen/--no-screen", help="Read words on the screen.")] = True,
+    jobs: Annotated[int, typer.Option(min=1, help="Videos at work at the same time.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    try:
+        values = parse_metadata(metadata or ())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--metadata") from None
+    targets = expand(sources)
+    if not targets:
+        raise typer.BadParameter("there is no video in " + ", ".join(sources), param_hint="FILE|DIR|URL...")
+    if title and len(targets) > 1:
+        raise typer.BadParameter(f"one title for {len(targets)} videos", param_hint="--title")
+
+    told = {"title": title, "description": description, "tags": tuple(tag or ()), "metadata": values}
+    stages = ("decode", "visual", *(("speech",) if speech else ()), *(("screen",) if screen else ()))
+    run = _Run(targets)
+    with IndexProgress(len(targets), stages) as progress:
+        _index(library, encoder, told, {"speech": speech, "screen": screen, "jobs": jobs}, run, progress)
+    run.report(as_json)
+    if run.interrupted:
+        raise typer.Exit(130)
+    if run.count("failed"):
+        raise typer.Exit(1)
+
+
+class _Run:
+    """What has become of each source so far."""
+
+    def __init__(self, targets: list[str]) -> None:
+        self.targets = targets
+        self.rows: list[dict[str, Any]] = []
+        self.interrupted = False
+        self._began = time.perf_counter()
+
+    def count(self, status: str) -> int:
+        return sum(row["status"] == status for row in self.rows)
+
+    def failed(self, source: str, error: BaseException) -> None:
+        self.rows.append({"source": source, "status": "failed", "error": error_to_dict(error)})
+
+    def outcome(self, outcome: Outcome, video: Video | None, source: str) -> None:
+        if outcome.status == "failed" or video is None:
+            self.failed(source, outcome.error or RuntimeError("no reason given"))
+        else:
+            status = "completed" if outcome.status == "added" else outcome.status
+            self.rows.append(video_to_dict(video) | {"source": source, "status": status})
+
+    def report(self, as_json: bool) -> None:
+        seconds = time.perf_counter() - self._began
+        left = len(self.targets) - len(self.rows)
+        if as_json:
+            print_json({"videos": self.rows, "seconds": seconds, "interrupted": self.interrupted, "left": left})
+            return
+        if len(self.rows) <= 50 or not is_terminal():
+            print_table(("status", "source", "length", "note"), [_cells(row) for row in self.rows], right=("length",))
+        if self.interrupted or is_terminal():
+            counts = (
+                f"{self.count('completed')} added, {self.count('skipped')} there already, {self.count('failed')} failed"
+            )
+            print(f"{counts}, in {clock(seconds)}")
+        if self.interrupted:
+            print(f"Interrupted with {left} left. What was added is kept; the same command goes on from here.")
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, str, str, str]:
+    if row["status"] == "failed":
+        return "failed", row["source"], "", row["error"]["detail"]
+    return row["status"], row["source"], clock(row["duration"]), row["videoId"]
+
+
+def _index(
+    library: Path,
+    encoder: str | None,
+    told: dict[str, Any],
+    options: dict[str, Any],
+    run: _Run,
+    progress: IndexProgress,
+) -> None:
+    import pixr
+    from pixr.progress import Source
+
+    given_as: dict[str, str] = {}
+    fetched: set[str] = set()
+
+    def sources(folder: Path) -> Iterator[Source]:
+        """Local files as they are; URLs fetched when their turn comes, so that one is on disk at a time and job."""
+        for number, target in enumerate(run.targets):
+            path = Path(os.path.abspath(target))  # a library outlives the folder that one was in
+            if is_url(target):
+                try:
+                    path = _fetch(target, folder / str(number), progress)
+                    fetched.add(str(path))
+                except DownloadError as error:
+                    run.failed(target, error)
+                    progress.print(f"failed: {error}")
+                    progress.done(target)
+                    continue
+            given_as[str(path)] = target
+            yield Source(path, **told)
+
+    with tempfile.TemporaryDirectory(prefix="pixr-") as scratch, pixr.open(library, encoder=encoder) as opened:
+        try:
+            for outcome in opened.add_many(sources(Path(scratch)), **options, on_progress=progress.step):
+                path = str(outcome.source.path)
+                given = given_as[path]
+                video = outcome.video
+                if path in fetched:
+                    if video is not None and outcome.status == "added":
+                        video = opened.update(video.id, source=given)
+                    os.unlink(path)
+                run.outcome(outcome, video, given)
+                progress.done(given, path)
+                if outcome.status == "failed":
+                    progress.print(f"failed: {given}: {outcome.error}")
+        except KeyboardInterrupt:
+            run.interrupted = True
+
+
+def _fetch(url: str, folder: Path, progress: IndexProgress) -> Path:
+    folder.mkdir()
+
+    def show(received: int, expected: int | None) -> None:
+        progress.note(url, f"fetched {received >> 20}" + (f" of {expected >> 20} MB" if expected else " MB"))
+
+    return download(url, folder, on_bytes=show)

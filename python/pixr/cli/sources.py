@@ -1,0 +1,43 @@
+"""Turns the FILE, DIR and URL arguments of `pixr index` into a list of what to index."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+__all__ = ["VIDEO_SUFFIXES", "expand", "is_url"]
+
+VIDEO_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        "3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv".split()  # noqa: SIM905 - read as words
+    )
+)
+
+
+def is_url(argument: str) -> bool:
+    """Whether an argument names something to fetch over HTTP."""
+    return argument.lower().startswith(("http://", "https://"))
+
+
+def expand(arguments: Iterable[str]) -> list[str]:
+    """Files and URLs as given, folders replaced by the videos in them (by name, deep, in order), each once.
+
+    A file that is named is taken whatever its suffix: whether it is a video is for the decoder to say.
+    """
+    found: dict[str, None] = {}
+    for argument in arguments:
+        if not is_url(argument) and os.path.isdir(argument):
+            found.update(dict.fromkeys(_videos_below(argument)))
+        else:
+            found[argument] = None
+    return list(found)
+
+
+def _videos_below(folder: str) -> Iterator[str]:
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES:
+                yield os.path.join(parent, name)

@@ -1,0 +1,69 @@
+"""One picture of a video at an instant, for thumbnails: seeks, so it costs the same wherever the instant is."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from pixr.errors import MissingExtra, UnreadableVideo
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["frame_at"]
+
+
+def frame_at(path: str | os.PathLike[str], seconds: float, max_side: int) -> NDArray[np.uint8]:
+    """The picture that a player shows at `seconds`: RGB, uint8, height × width × 3, turned as the container says.
+
+    Proportions are kept, pictures are made smaller to `max_side` pixels and never larger. Past the end it is the last
+    picture. For files that were indexed already: it decodes in this process.
+
+    Raises:
+        UnreadableVideo: the file can't be read, or no picture of it can be decoded.
+        MissingExtra: PyAV is not installed.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise MissingExtra("av", "media") from error
+    av.logging.set_level(None)
+    name = os.fspath(path)
+    try:
+        with av.open(name, metadata_errors="ignore") as container:
+            shown = _seek(container, seconds, av.time_base)
+            if shown is None:
+                raise UnreadableVideo(name, "no picture in it can be decoded")
+            return _picture(shown, max_side)
+    except av.error.FFmpegError as error:
+        raise UnreadableVideo(name, str(error.strerror or error)) from error
+    except OSError as error:
+        raise UnreadableVideo(name, error.strerror or str(error)) from error
+
+
+def _seek(container: Any, seconds: float, ticks_per_second: int) -> Any:
+    """The last picture that begins at or before `seconds` on the container's clock, which begins at zero."""
+    if not container.streams.video:
+        return None
+    stream = container.streams.video[0]
+    start = (container.start_time or 0) / ticks_per_second
+    if seconds > 0:
+        container.seek(round((start + seconds) * ticks_per_second), backward=True)
+    shown = None
+    for frame in container.decode(stream):
+        # Half a millisecond of slack, since time stamps are rounded to the stream's ticks.
+        if shown is not None and frame.time is not None and frame.time - start > seconds + 0.0005:
+            break
+        shown = frame
+    return shown
+
+
+def _picture(frame: Any, max_side: int) -> NDArray[np.uint8]:
+    import numpy as np
+
+    scale = min(1.0, max_side / max(frame.width, frame.height))
+    width, height = max(2, round(frame.width * scale)), max(2, round(frame.height * scale))
+    picture = frame.to_ndarray(format="rgb24", width=width, height=height)
+    turned: NDArray[np.uint8] = np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90) % 4))
+    return turned

@@ -1,0 +1,1 @@
+"""Pictures of results: a contact sheet, and a page that plays the moments."""

@@ -1,0 +1,122 @@
+"""One HTML page that plays the moments, made to be opened from disk.
+
+Styles, script and pictures are inside the page; the clips are linked by paths relative to it, so a folder with both
+can be moved. Every text is escaped: titles, queries and what was heard come from files that nobody vouches for.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+from pixr.show.clock import clock
+from pixr.show.page_assets import SCRIPT, STYLE
+from pixr.show.thumbnails import Thumbnails, jpeg, local_file
+from pixr.types import Hit, Hits, Match, Moment, Video
+from pixr.wire import source_name
+
+__all__ = ["write_page"]
+
+POSTER_SIDE = 480
+
+
+def write_page(path: Path, sections: Sequence[tuple[str, Hits]], *, title: str = "Pixr: moments found") -> None:
+    """Write a page with a section for each `(query, hits)` at `path`. The file appears whole or not at all.
+
+    Raises:
+        MissingExtra: Pillow or the decoder is not installed.
+        OSError: the file can't be written.
+    """
+    folder = path.resolve().parent
+    thumbnails = Thumbnails(POSTER_SIDE)
+    body = "\n".join(_section(query, hits, folder, thumbnails) for query, hits in sections)
+    page = (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<style>{STYLE}</style></head>\n<body><h1>{escape(title)}</h1>\n{body}\n<script>{SCRIPT}</script></body></html>\n"
+    )
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(page, encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _section(query: str, hits: Hits, folder: Path, thumbnails: Thumbnails) -> str:
+    relation = "" if hits.total_relation == "exact" else "about "
+    count = f"{relation}{hits.total} video{'s' * (hits.total != 1)}, {hits.timing.total:.1f} ms"
+    cards = "\n".join(_card(hit, folder, thumbnails) for hit in hits)
+    shown = f'<div class="hits">{cards}</div>' if cards else '<p class="none">No such moment.</p>'
+    return f"<section><h2>{escape(query)}</h2><p class=count>{count}</p>\n{shown}</section>"
+
+
+def _card(hit: Hit, folder: Path, thumbnails: Thumbnails) -> str:
+    name = escape(hit.video.title or source_name(hit.video))
+    moments = "\n".join(_moment(moment) for moment in hit.moments)
+    return (
+        f'<article class="hit">{_player(hit, folder, thumbnails)}\n<div class="told"><h3>{name}'
+        f'<span class="score">{hit.score:.2f}</span></h3><ol>{moments}</ol></div></article>'
+    )
+
+
+def _player(hit: Hit, folder: Path, thumbnails: Thumbnails) -> str:
+    address = _address(hit.video, folder)
+    if address is None or not hit.moments:
+        return f'<div class="gone">{escape(source_name(hit.video))} is not there any more</div>'
+    best = hit.moments[0]
+    picture = thumbnails.at(hit.video, best.peak)
+    poster = ""
+    if picture is not None:
+        poster = f' poster="data:image/jpeg;base64,{base64.b64encode(jpeg(picture)).decode("ascii")}"'
+    fragment = f"#t={best.start:.3f},{best.end:.3f}"
+    return f'<video controls muted playsinline preload="metadata" src="{escape(address + fragment)}"{poster}></video>'
+
+
+def _moment(moment: Moment) -> str:
+    ordered = sorted(moment.matches, key=lambda match: -match.contribution)
+    matches = "".join(_match(match) for match in ordered)
+    return (
+        f'<li><button type="button" data-start="{moment.start:.3f}" data-end="{moment.end:.3f}">'
+        f"▶ {clock(moment.start)} – {clock(moment.end)}</button>"
+        f'<span class="score">{moment.score:.2f}</span><ul>{matches}</ul></li>'
+    )
+
+
+def _match(match: Match) -> str:
+    confidence = min(max(match.confidence, 0.0), 1.0)
+    said = f'<span class="said">{_highlighted(match)}</span>' if match.description else ""
+    label = f"{match.mode}, {match.channel}: confidence {match.confidence:.2f}, contributes {match.contribution:.2f}"
+    return (
+        f'<li class="{match.mode}" title="{escape(label)}">'
+        f'<span class="bar"><i style="width:{confidence:.0%}"></i></span>'
+        f'<span class="channel">{match.channel} {match.confidence:.2f}</span>{said}</li>'
+    )
+
+
+def _highlighted(match: Match) -> str:
+    """The description, escaped, with the query's words marked."""
+    text, parts, at = match.description or "", [], 0
+    for start, end in sorted(match.highlights):
+        if at <= start < end <= len(text):
+            parts += [escape(text[at:start]), "<mark>", escape(text[start:end]), "</mark>"]
+            at = end
+    return "".join([*parts, escape(text[at:])])
+
+
+def _address(video: Video, folder: Path) -> str | None:
+    """Where the page finds the clip: a URL as it is, a file by its path relative to the page."""
+    if video.source and video.source.startswith(("http://", "https://")):
+        return video.source
+    file = local_file(video)
+    if file is None:
+        return None
+    try:
+        relative = os.path.relpath(file.resolve(), folder)
+    except ValueError:  # another drive on Windows
+        return file.resolve().as_uri()
+    return quote(Path(relative).as_posix())

@@ -1,0 +1,53 @@
+"""Style and script of the page that plays moments."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["SCRIPT", "STYLE"]
+
+STYLE: Final = """
+:root { color-scheme: light dark; --ink: #111827; --faint: #6b7280; --paper: #fff; --card: #f3f4f6; --line: #d1d5db }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #f3f4f6; --faint: #9ca3af; --paper: #0b0f17; --card: #161c28; --line: #374151 }
+}
+body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem auto;
+  max-width: 76rem; padding: 0 1rem }
+h1 { font-size: 1.4rem } h2 { font-size: 1.15rem; margin: 2.2rem 0 0 } h3 { font-size: 1rem; margin: 0 0 .4rem }
+.count, .none { color: var(--faint); margin: .1rem 0 .8rem }
+.hits { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(22rem, 1fr)); align-items: start }
+.hit { background: var(--card); border-radius: .6rem; overflow: hidden }
+video, .gone { display: block; width: 100%; aspect-ratio: 16/9; background: #000; object-fit: contain }
+.gone { display: grid; place-items: center; color: #9ca3af }
+.told { padding: .8rem }
+.score { float: right; font-variant-numeric: tabular-nums; color: var(--faint); font-weight: 400 }
+ol, ul { list-style: none; margin: 0; padding: 0 } ol > li { padding: .35rem 0; border-top: 1px solid var(--line) }
+button { font: inherit; color: inherit; background: none; border: 1px solid var(--line); border-radius: .4rem;
+  padding: .1rem .5rem; cursor: pointer } button:hover, button.now { border-color: currentcolor }
+ul li { display: grid; grid-template-columns: 3.5rem 7rem 1fr; gap: .5rem; align-items: baseline; font-size: .85rem;
+  margin-top: .25rem }
+.bar { height: .5rem; background: var(--line); border-radius: .25rem; overflow: hidden }
+.bar i { display: block; height: 100%; background: var(--mode) }
+.visual { --mode: #3b82f6 } .text { --mode: #d97706 } .audio { --mode: #059669 }
+.said { overflow-wrap: anywhere } mark { background: #fde68a; color: #111827 }
+"""
+
+# A moment is played by giving the player a new media fragment: a fragment that is there already would stop playback as
+# soon as it goes past its end, wherever it was sent.
+SCRIPT: Final = """
+for (const hit of document.querySelectorAll('.hit')) {
+  const video = hit.querySelector('video');
+  if (!video) continue;
+  const source = video.getAttribute('src').split('#')[0];
+  const buttons = hit.querySelectorAll('button');
+  for (const button of buttons) {
+    button.addEventListener('click', () => {
+      for (const other of buttons) other.classList.toggle('now', other === button);
+      video.removeAttribute('poster');
+      video.src = `${source}#t=${button.dataset.start},${button.dataset.end}`;
+      video.load();
+      video.play();
+    });
+  }
+}
+"""

@@ -1,0 +1,162 @@
+"""Contact sheet: one PNG with a picture of every moment, when it is, how sure, and why.
+
+One band a query; in it a cell a moment: the frame at the moment's peak, the video's title, the span of time, a bar for
+the score, and one bar for each match with what it says.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pixr.errors import MissingExtra
+from pixr.show.clock import clock
+from pixr.show.thumbnails import Thumbnails
+from pixr.types import Hit, Hits, Moment
+from pixr.wire import source_name
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw
+    from PIL.ImageFont import FreeTypeFont
+    from PIL.ImageFont import ImageFont as BitmapFont
+
+    Font = FreeTypeFont | BitmapFont
+
+__all__ = ["MODE_COLOURS", "write_sheet"]
+
+MODE_COLOURS = {"visual": "#3b82f6", "text": "#d97706", "audio": "#059669"}
+INK, FAINT, PAPER, CARD, SCORE = "#111827", "#6b7280", "#ffffff", "#f3f4f6", "#111827"
+COLUMNS, CELL_WIDTH, PICTURE_HEIGHT, GAP, MARGIN = 4, 320, 180, 16, 24
+LINE_HEIGHT, MATCH_LINES = 20, 4
+CELL_HEIGHT = PICTURE_HEIGHT + (3 + MATCH_LINES) * LINE_HEIGHT + 12
+HEADING_HEIGHT, EMPTY_HEIGHT, MAX_MOMENTS = 44, 36, 24
+
+
+@dataclass(frozen=True)
+class _Fonts:
+    heading: Font
+    text: Font
+    small: Font
+
+
+def write_sheet(path: Path, sections: Sequence[tuple[str, Hits]], *, per_section: int = MAX_MOMENTS) -> None:
+    """Write the moments of each `(query, hits)` as a PNG at `path`, at most `per_section` of each, best video first.
+
+    The file appears whole or not at all. A moment whose source can't be read any more has an empty picture.
+
+    Raises:
+        MissingExtra: Pillow is not installed.
+        OSError: the file can't be written.
+    """
+    try:
+        from PIL import Image, ImageDraw
+    except ImportError:
+        raise MissingExtra("pillow", "media") from None
+    moments = [(query, _best(hits, per_section)) for query, hits in sections]
+    heights = [-(-len(found) // COLUMNS) * (CELL_HEIGHT + GAP) or EMPTY_HEIGHT for _, found in moments]
+    width = 2 * MARGIN + COLUMNS * CELL_WIDTH + (COLUMNS - 1) * GAP
+    height = 2 * MARGIN + sum(HEADING_HEIGHT + taken for taken in heights)
+    sheet = Image.new("RGB", (width, height), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    fonts = _Fonts(*(_font(size) for size in (22, 15, 13)))
+    thumbnails = Thumbnails(CELL_WIDTH)
+    top = MARGIN
+    for (query, found), taken in zip(moments, heights, strict=True):
+        draw.text((MARGIN, top + 6), _fit(draw, query, fonts.heading, width - 2 * MARGIN), INK, fonts.heading)
+        top += HEADING_HEIGHT
+        if not found:
+            draw.text((MARGIN, top), "no such moment", FAINT, fonts.text)
+        for number, (hit, moment) in enumerate(found):
+            row, column = divmod(number, COLUMNS)
+            corner = MARGIN + column * (CELL_WIDTH + GAP), top + row * (CELL_HEIGHT + GAP)
+            _draw_cell(sheet, draw, corner, hit, moment, thumbnails, fonts)
+        top += taken
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        sheet.save(partial, "PNG")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _font(size: int) -> Font:
+    """DejaVu where the system has it, for its many scripts; else the Latin font that Pillow carries."""
+    from PIL import ImageFont
+
+    try:
+        return ImageFont.truetype("DejaVuSans.ttf", size)
+    except OSError:
+        return ImageFont.load_default(size)
+
+
+def _best(hits: Hits, count: int) -> list[tuple[Hit, Moment]]:
+    """First every video's best moment, then further ones, so that a sheet shows many videos."""
+    ranked = [(rank, place, hit, m) for place, hit in enumerate(hits) for rank, m in enumerate(hit.moments)]
+    ranked.sort(key=lambda entry: (entry[0] > 0, -entry[3].score, entry[1], entry[0]))
+    return [(hit, moment) for _, _, hit, moment in ranked[:count]]
+
+
+def _draw_cell(
+    sheet: Image,
+    draw: ImageDraw,
+    corner: tuple[int, int],
+    hit: Hit,
+    moment: Moment,
+    thumbnails: Thumbnails,
+    fonts: _Fonts,
+) -> None:
+    left, top = corner
+    draw.rectangle((left, top, left + CELL_WIDTH, top + CELL_HEIGHT), fill=CARD)
+    draw.rectangle((left, top, left + CELL_WIDTH, top + PICTURE_HEIGHT), fill="#1f2937")
+    picture = thumbnails.at(hit.video, moment.peak)
+    if picture is not None:
+        scale = min(CELL_WIDTH / picture.width, PICTURE_HEIGHT / picture.height)
+        picture = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
+        place = left + (CELL_WIDTH - picture.width) // 2, top + (PICTURE_HEIGHT - picture.height) // 2
+        sheet.paste(picture, place)
+    else:
+        draw.text((left + 8, top + PICTURE_HEIGHT // 2 - 8), "no picture", "#9ca3af", fonts.small)
+    x, y, room = left + 10, top + PICTURE_HEIGHT + 6, CELL_WIDTH - 20
+    draw.text((x, y), _fit(draw, hit.video.title or source_name(hit.video), fonts.text, room), INK, fonts.text)
+    y += LINE_HEIGHT
+    when = f"{clock(moment.start)} – {clock(moment.end)}"
+    draw.text((x, y), when, FAINT, fonts.small)
+    number = f"{moment.score:.2f}"
+    draw.text((x + room - draw.textlength(number, fonts.small), y), number, INK, fonts.small)
+    y += LINE_HEIGHT
+    _draw_bar(draw, x, y + 2, room, 6, moment.score, SCORE)
+    y += LINE_HEIGHT - 4
+    ordered = sorted(moment.matches, key=lambda match: -match.contribution)
+    for match in ordered[:MATCH_LINES]:
+        _draw_bar(draw, x, y + 5, 48, 8, match.confidence, MODE_COLOURS[match.mode])
+        text = f"{match.channel}: {match.description}" if match.description else match.channel
+        draw.text((x + 56, y), _fit(draw, text, fonts.small, room - 56), INK, fonts.small)
+        y += LINE_HEIGHT
+    if len(ordered) > MATCH_LINES:
+        draw.text((x + room - 24, y - LINE_HEIGHT), f"+{len(ordered) - MATCH_LINES}", FAINT, fonts.small)
+
+
+def _draw_bar(draw: ImageDraw, x: int, y: int, width: int, height: int, share: float, colour: str) -> None:
+    draw.rectangle((x, y, x + width, y + height), fill="#d1d5db")
+    filled = round(width * min(max(share, 0.0), 1.0))
+    if filled:
+        draw.rectangle((x, y, x + filled, y + height), fill=colour)
+
+
+def _fit(draw: ImageDraw, text: str, font: Font, width: float) -> str:
+    """As much of the text as fits, with an ellipsis where it was cut."""
+    line = " ".join(text.split())
+    if draw.textlength(line, font) <= width:
+        return line
+    low, high = 0, len(line)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if draw.textlength(line[:middle].rstrip() + "…", font) <= width:
+            low = middle
+        else:
+            high = middle - 1
+    return line[:low].rstrip() + "…"

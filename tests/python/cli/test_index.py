@@ -1,0 +1,135 @@
+"""`pixr index` on real files: what is broken is told, what is there is skipped, an interruption loses nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+import pixr
+from tests.python.cli.process import COMMAND, Run, Screen
+from tests.python.clips import make_clip
+
+pytest.importorskip("av")
+pytest.importorskip("decord")
+
+QUICK = ("--no-speech", "--no-screen")
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves a folder and says nothing."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+def test_a_broken_file_is_told_and_the_rest_goes_on(run: Run, tmp_path: Path) -> None:
+    make_clip(tmp_path / "a good.mp4", ["one"])
+    (tmp_path / "broken.mp4").write_bytes(b"this is no video at all")
+    make_clip(tmp_path / "last.mp4", ["two", "three"])
+    done = run("index", "films.pixr", ".", *QUICK, "--tag", "test", "--metadata", "room=12", "--json")
+    assert done.returncode == 1
+    rows = {os.path.basename(row["source"]): row for row in json.loads(done.stdout)["videos"]}
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "a good.mp4": "completed",
+        "broken.mp4": "failed",
+        "last.mp4": "completed",
+    }
+    assert rows["broken.mp4"]["error"]["code"] == "unreadable_video"
+    assert rows["last.mp4"]["duration"] == pytest.approx(4.0, abs=0.2)
+    assert rows["last.mp4"]["tags"] == ["test"]
+    assert rows["last.mp4"]["metadata"] == {"room": 12}
+    assert "broken.mp4" in done.stderr
+    assert "Traceback" not in done.stderr
+    again = run("index", "films.pixr", "a good.mp4", "last.mp4", *QUICK, "--json")
+    assert again.returncode == 0
+    assert [row["status"] for row in json.loads(again.stdout)["videos"]] == ["skipped", "skipped"]
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["a good.mp4", "broken.mp4", "films.pixr", "last.mp4"], "no file of the user's is touched"
+
+
+def test_a_terminal_shows_bars_and_the_outcome(run_on_terminal: Callable[..., Screen], tmp_path: Path) -> None:
+    make_clip(tmp_path / "one.mp4", ["one"])
+    shown = run_on_terminal("index", "films.pixr", "one.mp4", *QUICK)
+    assert shown.returncode == 0, shown.text
+    assert "0/1" in shown.text, "a bar was drawn"
+    assert "1 added, 0 there already, 0 failed" in shown.text
+
+
+def test_a_url_is_fetched_and_remembered_as_the_source(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "served"
+    folder.mkdir()
+    make_clip(folder / "one.mp4", ["one"])
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/one.mp4"
+        done = run("index", "films.pixr", url, url + ".missing", *QUICK, "--json")
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    assert done.returncode == 1
+    statuses = {row["source"]: row["status"] for row in json.loads(done.stdout)["videos"]}
+    assert statuses == {url: "completed", url + ".missing": "failed"}
+    with pixr.open(tmp_path / "films.pixr", read_only=True) as library:
+        assert [video.source for video in library.videos()] == [url]
+
+
+def test_an_interruption_keeps_what_was_added(tmp_path: Path) -> None:
+    for number in range(12):
+        make_clip(tmp_path / f"{number:02d}.mp4", [f"clip {number}"] * 3)
+    process = subprocess.Popen(
+        [*COMMAND, "index", "films.pixr", ".", *QUICK, "--json"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    _wait_for_a_video(tmp_path / "films.pixr", process)
+    process.send_signal(signal.SIGINT)
+    out, complaint = process.communicate(timeout=60)
+    assert process.returncode == 130, complaint
+    assert "Traceback" not in complaint
+    report = json.loads(out)
+    added = [row["videoId"] for row in report["videos"] if row["status"] == "completed"]
+    assert report["interrupted"]
+    assert len(added) + report["left"] == 12
+    with pixr.open(tmp_path / "films.pixr", read_only=True) as library:
+        assert set(added) <= {video.id for video in library.videos()}
+        assert library.check()["damaged"] == []
+
+
+def _wait_for_a_video(library: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "it ended before it could be interrupted"
+        try:
+            with pixr.open(library, create=False, read_only=True) as opened:
+                if any(True for _ in opened.videos()):
+                    return
+        except pixr.errors.LibraryError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError("nothing was indexed within a minute")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("empty",), ("a.mp4", "b.mp4", "--title", "T"), ("a.mp4", "--metadata", "x"), ("a.mp4", "--jobs", "0")],
+)
+def test_misuse_leaves_with_2_and_makes_no_library(run: Run, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    (tmp_path / "empty").mkdir()
+    done = run("index", "films.pixr", *arguments)
+    assert done.returncode == 2
+    assert not (tmp_path / "films.pixr").exists()

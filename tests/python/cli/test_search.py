@@ -1,0 +1,161 @@
+"""`pixr search`: shapes, filters, batches, misuse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import pixr
+from pixr.wire import hits_to_dict
+from tests.python.cli.process import Run, Screen
+
+
+def test_json_is_the_response_of_the_http_api(run: Run, library: Path) -> None:
+    done = run("search", library, "solar panels", "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    with pixr.open(library, read_only=True) as opened:
+        expected = hits_to_dict(opened.search("solar panels"))
+    answer.pop("timing")
+    expected.pop("timing")
+    assert answer == expected
+    assert answer["results"][0]["videoId"] == "roof"
+
+
+def test_an_explanation_adds_up_to_each_score(run: Run, library: Path) -> None:
+    answer = json.loads(run("search", library, "solar panels", "--explain", "--json").stdout)
+    for result in answer["results"]:
+        for index, moment in enumerate(result["relevance"]["moments"]):
+            parts = [m["contribution"] for m in result["relevance"]["matches"] if m["moment"] == index]
+            assert sum(parts) == pytest.approx(moment["score"], abs=1e-6)
+
+
+def test_a_pipe_gets_plain_lines_of_columns(run: Run, library: Path) -> None:
+    done = run("search", library, "solar panels")
+    heading, *rows = done.stdout.splitlines()
+    assert heading.split("\t") == ["score", "moment", "video", "because"]
+    assert rows[0].split("\t")[2] == "Solar install"
+    assert "\x1b" not in done.stdout + done.stderr
+    assert done.stderr == ""
+
+
+def test_a_terminal_gets_a_table_and_no_color_is_obeyed(run_on_terminal: Callable[..., Screen], library: Path) -> None:
+    shown = run_on_terminal("search", library, "solar panels")
+    assert shown.returncode == 0
+    assert "Solar install" in shown.text
+    assert "1 video," in shown.text or "videos," in shown.text
+    plain = run_on_terminal("search", library, "solar panels", NO_COLOR="1")
+    assert "\x1b[3" not in plain.text, "no colour"
+
+
+def test_filters_and_modes_narrow_the_answer(run: Run, library: Path) -> None:
+    def found(*arguments: str) -> list[str]:
+        done = run("search", library, *arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return [result["videoId"] for result in json.loads(done.stdout)["results"]]
+
+    assert found("harbour") == ["boat"]
+    assert found("harbour", "--filter", "tags=diy") == []
+    assert found("harbour", "--filter", "duration=..8", "--filter", "tags=sea,diy") == ["boat"]
+    assert found("harbour", "--filter", "tags=sea", "--filter", "tags=diy") == [], "a key given twice has to hold twice"
+    assert found("harbour", "--filter", "metadata.year=2000..2030") == ["boat"]
+    assert found("harbour", "--filter", "metadata.year=2021..") == []
+    assert found("harbour", "--modes", "audio") == ["boat"]
+
+
+def test_pages_follow_each_other(run: Run, library: Path) -> None:
+    arguments = ("search", library, "the", "--limit", "1", "--min-score", "0", "--json")
+    first = json.loads(run(*arguments).stdout)
+    cursor = first["pagination"]["nextCursor"]
+    if cursor is None:
+        pytest.fail(f"one page holds everything: {first['pagination']}")
+    second = json.loads(run(*arguments, "--cursor", cursor).stdout)
+    assert first["results"][0]["videoId"] != second["results"][0]["videoId"]
+    forged = run(*arguments, "--cursor", cursor[:-2] + ("AA" if cursor[-2:] != "AA" else "BB"))
+    assert forged.returncode == 1
+    assert "[invalid_cursor]" in forged.stderr
+
+
+def test_a_batch_answers_every_line(run: Run, library: Path, tmp_path: Path) -> None:
+    queries = [
+        {"id": "a", "query": "solar panels", "modes": ["audio"], "family": "speech", "relevant": []},
+        {"id": "b", "query": "harbour", "filters": {"tags": ["diy"]}},
+        {"id": "c", "query": "harbour", "limit": 1},
+    ]
+    (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, queries)) + "\n\n")
+    done = run("search", library, "--queries", "in.jsonl", "--out", "out.jsonl")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    answers = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [answer["id"] for answer in answers] == ["a", "b", "c"]
+    assert all(answer["seconds"] > 0 for answer in answers)
+    assert answers[0]["results"][0]["source"] == "roof.mp4"
+    assert {match["type"] for match in answers[0]["results"][0]["relevance"]["matches"]} == {"audio"}
+    assert answers[1]["results"] == []
+    assert answers[2]["results"][0]["source"] == "boat", "without a source, the id"
+
+
+def test_a_batch_goes_on_past_a_query_that_fails(run: Run, library: Path, tmp_path: Path) -> None:
+    queries = [{"id": 1, "query": "x", "filters": {"tags": 7}}, {"id": 2, "then": "y"}, {"id": 3, "query": "harbour"}]
+    (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, queries)))
+    done = run("search", library, "--queries", "in.jsonl", "--out", "out.jsonl")
+    assert done.returncode == 1
+    answers = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [answer.get("error", {}).get("code") for answer in answers] == ["invalid_filter", "invalid_query", None]
+    assert answers[2]["results"]
+
+
+def test_a_batch_that_is_not_json_leaves_no_answers(run: Run, library: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"query": "harbour"}\n{broken\n')
+    done = run("search", library, "--queries", "in.jsonl", "--out", "out.jsonl")
+    assert done.returncode == 1
+    assert "line 2" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["films.pixr", "in.jsonl"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--modes", "smell", "x"),
+        ("--filter", "colour=red", "x"),
+        ("--limit", "0", "x"),
+        ("--min-score", "2", "x"),
+        ("--queries", "in.jsonl"),
+        ("--queries", "in.jsonl", "--out", "out.jsonl", "x"),
+        ("--nonsense", "x"),
+    ],
+)
+def test_misuse_leaves_with_2(run: Run, library: Path, arguments: tuple[str, ...]) -> None:
+    done = run("search", library, *arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
+def test_an_error_is_one_line_unless_asked_for_more(run: Run) -> None:
+    done = run("search", "nowhere.pixr", "x")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "nowhere.pixr" in done.stderr
+    assert "[library_not_found]" in done.stderr
+    assert "Traceback" in run("search", "nowhere.pixr", "x", "--debug").stderr
+
+
+def test_a_reader_that_leaves_early_gets_no_complaint(run: Run, library: Path) -> None:
+    import subprocess
+
+    from tests.python.cli.process import COMMAND
+
+    process = subprocess.Popen(
+        [*COMMAND, "search", str(library), "harbour"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    complaint = process.stderr.read()
+    process.stderr.close()
+    process.wait(timeout=60)
+    assert complaint == b""

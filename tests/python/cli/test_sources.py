@@ -1,0 +1,95 @@
+"""FILE, DIR and URL arguments, and fetching over HTTP from a server in the test."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from pixr.cli.download import DownloadError, download
+from pixr.cli.sources import expand
+
+
+def test_a_folder_stands_for_the_videos_below_it(tmp_path: Path) -> None:
+    for name in ("b.mp4", "a.MKV", "notes.txt", ".hidden.mp4", "deep/c.webm", ".git/d.mp4"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    found = [str(Path(path).relative_to(tmp_path)) for path in expand([str(tmp_path)])]
+    assert found == ["a.MKV", "b.mp4", "deep/c.webm"]
+
+
+def test_named_files_and_urls_are_taken_as_they_are_and_once(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.touch()
+    url = "https://example.com/x.mp4"
+    assert expand(["what.ever", url, str(clip), str(tmp_path), url]) == ["what.ever", url, str(clip)]
+
+
+BODY = bytes(range(256)) * 100
+
+
+class Clips(BaseHTTPRequestHandler):
+    """Serves one file well, and others badly."""
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/good%20clip.mp4"):
+            self._answer(200, len(BODY))
+        elif self.path == "/short.mp4":
+            self._answer(200, len(BODY) + 1)
+        elif self.path == "/to-file":
+            self.send_response(302)
+            self.send_header("Location", "file:///etc/passwd")
+            self.end_headers()
+        else:
+            self.send_error(404)
+
+    def _answer(self, status: int, length: int) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(length))
+        self.end_headers()
+        self.wfile.write(BODY)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Clips)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_url_is_fetched_under_its_own_name(tmp_path: Path, address: str) -> None:
+    seen: list[tuple[int, int | None]] = []
+    path = download(f"{address}/good%20clip.mp4?x=1", tmp_path, on_bytes=lambda done, of: seen.append((done, of)))
+    assert path == tmp_path / "good clip.mp4"
+    assert path.read_bytes() == BODY
+    assert seen[-1] == (len(BODY), len(BODY))
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("missing.mp4", "404"), ("short.mp4", "ended after 25600 of 25601"), ("to-file", "not (http|allowed)")],
+)
+def test_what_cannot_be_fetched_says_why(tmp_path: Path, address: str, name: str, reason: str) -> None:
+    with pytest.raises(DownloadError, match=reason):
+        download(f"{address}/{name}", tmp_path)
+
+
+def test_a_file_past_the_limit_is_refused(tmp_path: Path, address: str) -> None:
+    with pytest.raises(DownloadError, match="at most 1000"):
+        download(f"{address}/good%20clip.mp4", tmp_path, max_bytes=1000)
+
+
+def test_no_server_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match="no connection"):
+        download("http://127.0.0.1:1/clip.mp4", tmp_path, timeout_seconds=2)

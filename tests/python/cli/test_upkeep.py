@@ -1,0 +1,111 @@
+"""`pixr info`, `check`, `compact`, `export`, `import`, `delete`, `models`, and help."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.python.cli.process import Run
+
+COMMANDS = ("index", "search", "info", "check", "compact", "export", "import", "delete", "models")
+
+
+def test_info_counts_and_lists(run: Run, library: Path) -> None:
+    assert json.loads(run("info", library, "--json").stdout)["videos"] == 2
+    assert run("info", library).stdout
+    listed = json.loads(run("info", library, "--videos", "--json").stdout)["videos"]
+    assert {video["videoId"]: video["title"] for video in listed} == {"roof": "Solar install", "boat": "Sailing"}
+    one = json.loads(run("info", library, "--video", "roof", "--json").stdout)
+    assert [(segment["start"], segment["end"]) for segment in one["segments"]] == [(0.0, 5.0), (5.0, 10.0)]
+    assert one["segments"][0]["texts"]["speech"] == "we mount the solar panels"
+    assert "we mount the solar panels" in run("info", library, "--video", "roof").stdout
+    missing = run("info", library, "--video", "nobody")
+    assert missing.returncode == 1
+    assert "[video_not_found]" in missing.stderr
+
+
+def test_deleting_takes_out_of_results_and_an_unknown_id_fails(run: Run, library: Path) -> None:
+    done = run("delete", library, "roof", "nobody", "--json")
+    assert done.returncode == 1
+    rows = {row["videoId"]: row["deleted"] for row in json.loads(done.stdout)["videos"]}
+    assert rows == {"roof": True, "nobody": False}
+    assert json.loads(run("search", library, "solar", "--json").stdout)["results"] == []
+    receipt = run("compact", library, "--json")
+    assert receipt.returncode == 0, receipt.stderr
+    assert isinstance(json.loads(receipt.stdout), dict)
+
+
+def test_an_export_makes_an_equal_library(run: Run, library: Path, tmp_path: Path) -> None:
+    out = json.loads(run("export", library, "films.parquet", "--json").stdout)
+    assert out["videos"] == 2
+    assert out["bytes"] == (tmp_path / "films.parquet").stat().st_size
+    assert run("import", "copy.pixr", "films.parquet").returncode == 0
+
+    def answer(where: str | Path) -> object:
+        return json.loads(run("search", where, "solar panels", "--json", "--explain").stdout)["results"]
+
+    assert answer("copy.pixr") == answer(library)
+
+
+def test_importing_something_else_is_refused(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "not.parquet").write_text("hello")
+    done = run("import", "copy.pixr", "not.parquet")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+
+
+def test_check_names_a_damaged_file(run: Run, library: Path) -> None:
+    assert run("compact", library).returncode == 0
+    assert json.loads(run("check", library, "--json").stdout)["damaged"] == []
+    part = max(
+        (path for path in (library / "parts").rglob("*") if path.is_file()), key=lambda path: path.stat().st_size
+    )
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 0x40
+    part.write_bytes(content)
+    done = run("check", library, "--json")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert part.name in done.stdout + done.stderr
+
+
+def test_models_are_listed_and_whole(run: Run) -> None:
+    models = json.loads(run("models", "list", "--json").stdout)["models"]
+    assert models
+    assert sum(model["bytes"] for model in models) < 45e6
+    verified = run("models", "verify", "--json")
+    assert verified.returncode == 0, verified.stdout
+    assert all(file["problem"] is None for file in json.loads(verified.stdout)["files"])
+    here = models[0]["name"]
+    assert run("models", "pull", here).returncode == 0
+    unknown = run("models", "pull", "giant-9000")
+    assert unknown.returncode == 1
+    assert here in unknown.stderr
+    assert "[model_not_found]" in unknown.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(run: Run, command: str) -> None:
+    done = run(command, "--help")
+    assert done.returncode == 0
+    assert "Usage: " in done.stdout
+    assert command == "models" or "--json" in done.stdout
+
+
+def test_help_keeps_its_examples_in_lines(run: Run) -> None:
+    lines = [line.strip() for line in run("search", "--help").stdout.splitlines()]
+    assert 'pixr search films.pixr "a dog on the beach"' in lines
+
+
+def test_the_shell_completes_commands(run: Run) -> None:
+    words = run(_PIXR_COMPLETE="complete_bash", COMP_WORDS="pixr in", COMP_CWORD="1").stdout.split()
+    assert words == ["index", "info"]
+
+
+def test_version_is_the_package_s(run: Run) -> None:
+    from importlib.metadata import version
+
+    assert run("--version").stdout == f"pixr {version('pixr')}{os.linesep}"

@@ -1,0 +1,92 @@
+"""The page that plays moments: safe, self-contained, and pointing at the right place."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pixr.show.page import write_page
+from pixr.types import Hit, Hits, Match, Moment, Timing, Video
+
+EVIL = "<script>alert(1)</script>\"'&"
+
+
+def hits_of(*hits: Hit) -> Hits:
+    return Hits(hits, len(hits), "exact", {}, None, 7, Timing(3.0, 1.0, 4.0))
+
+
+def moment(start: float, end: float, description: str | None = None, **match: Any) -> Moment:
+    one = Match(start, end, "audio", "speech", 0.8, 1.0, 0.7, description=description, **match)
+    return Moment(start, end, start + 0.5, 0.7, (one,))
+
+
+class Outline(HTMLParser):
+    """Every tag with its attributes, and the text outside style and script."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._skipping = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._skipping = tag in ("script", "style")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._skipping = False
+
+    def handle_data(self, data: str) -> None:
+        self.text += "" if self._skipping else data
+
+
+def test_every_text_is_escaped(tmp_path: Path) -> None:
+    video = Video("v", title=EVIL, source=str(tmp_path / EVIL.replace("/", "_")))
+    write_page(tmp_path / "page.html", [(EVIL, hits_of(Hit(video, 0.7, (moment(1, 2, EVIL),))))])
+    outline = Outline((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert [tag for tag, _ in outline.tags].count("script") == 1
+    assert outline.text.count(EVIL) >= 3, "query, title and description are shown as they are"
+
+
+def test_the_player_seeks_to_the_best_moment_by_a_relative_path(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    clip = tmp_path / "clips" / "a b#1.mp4"
+    clip.write_bytes(b"not a video")
+    found = hits_of(Hit(Video("v", source=str(clip)), 0.7, (moment(12.5, 15), moment(1, 2))))
+    (tmp_path / "out").mkdir()
+    pytest.importorskip("decord")
+    write_page(tmp_path / "out" / "page.html", [("q", found)])
+    outline = Outline((tmp_path / "out" / "page.html").read_text(encoding="utf-8"))
+    players = [attributes for tag, attributes in outline.tags if tag == "video"]
+    assert [player["src"] for player in players] == ["../clips/a%20b%231.mp4#t=12.500,15.000"]
+    buttons = [attributes for tag, attributes in outline.tags if tag == "button"]
+    assert [(b["data-start"], b["data-end"]) for b in buttons] == [("12.500", "15.000"), ("1.000", "2.000")]
+
+
+def test_nothing_is_loaded_from_elsewhere(tmp_path: Path) -> None:
+    write_page(tmp_path / "page.html", [("q", hits_of(Hit(Video("v"), 0.7, (moment(0, 1),))))])
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", (tmp_path / "page.html").read_text(encoding="utf-8"))
+
+
+def test_words_of_the_query_are_marked(tmp_path: Path) -> None:
+    found = hits_of(Hit(Video("v"), 0.7, (moment(0, 1, "a <b> roof", highlights=((6, 10),)),)))
+    write_page(tmp_path / "page.html", [("roof", found)])
+    assert "a &lt;b&gt; <mark>roof</mark>" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_no_hits_say_so(tmp_path: Path) -> None:
+    write_page(tmp_path / "page.html", [("nothing", hits_of())])
+    assert "No such moment." in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_a_source_that_is_gone_leaves_a_note(tmp_path: Path) -> None:
+    found = hits_of(Hit(Video("v", source=str(tmp_path / "gone.mp4")), 0.7, (moment(0, 1),)))
+    write_page(tmp_path / "page.html", [("q", found)])
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "gone.mp4 is not there any more" in page
+    assert "<video" not in page

@@ -1,0 +1,38 @@
+"""What the package promises about itself: its extras, and what importing it costs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib.metadata import metadata
+from pathlib import Path
+
+import pixr
+
+PACKAGE = Path(pixr.__file__).parent
+
+
+def test_every_extra_that_an_error_names_exists() -> None:
+    named = {
+        extra
+        for path in PACKAGE.rglob("*.py")
+        for extra in re.findall(r"""MissingExtra\([^,()]+, "(\w+)"\)""", path.read_text(encoding="utf-8"))
+    }
+    assert {"encoders", "media", "screen", "speech"} <= named
+    assert named <= set(metadata("pixr").get_all("Provides-Extra") or ())
+
+
+def test_importing_loads_no_media_or_model_library() -> None:
+    models = ["ctranslate2", "faster_whisper", "onnxruntime", "rapidocr", "tokenizers"]
+    heavy = [*models, "av", "cv2", "decord", "numpy", "PIL", "pyarrow", "rich", "typer"]
+    code = f"import sys, pixr; print(*[name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == []
+
+
+def test_the_package_is_typed_and_carries_its_models() -> None:
+    assert (PACKAGE / "py.typed").exists()
+    assert (PACKAGE / "_engine.pyi").exists()
+    assert (PACKAGE / "_embedded" / "registry.toml").exists()
+    assert sum(path.stat().st_size for path in (PACKAGE / "_embedded").iterdir()) < 45e6
