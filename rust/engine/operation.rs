@@ -32,14 +32,10 @@ impl Content {
         for segment in &segments {
             let Span { start, end } = segment.span;
             if !(start.is_finite() && end.is_finite() && start >= 0.0 && end >= start) {
-                return Err(Error::InvalidSpan {
-                    video: video.id.to_string(),
-                    start_seconds: start,
-                    end_seconds: end,
-                });
+                return Err(Error::InvalidSpan { video: video.id.to_string(), start_seconds: start, end_seconds: end });
             }
         }
-        segments.sort_by(|a, b| span_key(a.span).cmp(&span_key(b.span)));
+        segments.sort_by_key(|segment| span_key(segment.span));
         let segments = unite_equal_spans(segments);
         if video.duration <= 0.0 {
             video.duration = segments.iter().map(|segment| segment.span.end).fold(0.0, f64::max);
@@ -100,6 +96,7 @@ fn lay_over(old: Option<Evidence>, new: Evidence) -> Evidence {
 
 /// One acknowledged change.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "operations are few and short-lived; their videos are not")]
 pub enum Operation {
     /// The videos are now exactly these.
     Put(Vec<Content>),

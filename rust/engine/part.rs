@@ -265,8 +265,9 @@ fn check_dimension(
 }
 
 fn next_row(row: u32) -> Result<u32> {
-    row.checked_add(1)
-        .ok_or_else(|| Error::InvalidBatch { detail: "one part can't hold more than 4,294,967,295 segments".to_owned() })
+    row.checked_add(1).ok_or_else(|| Error::InvalidBatch {
+        detail: "one part can't hold more than 4,294,967,295 segments".to_owned(),
+    })
 }
 
 fn vector_prefix(channel: Channel) -> String {

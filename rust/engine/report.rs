@@ -145,9 +145,8 @@ impl Shared {
                     None => continue,
                 },
                 Some(FileName::Log(number)) => replay(&*self.storage, number, &mut |sequence, payload| {
-                    let damaged = |detail| {
-                        Error::damaged(self.storage.path(&name), format!("record {sequence}: {detail}"))
-                    };
+                    let damaged =
+                        |detail| Error::damaged(self.storage.path(&name), format!("record {sequence}: {detail}"));
                     Operation::decode(payload).map(|_| ()).map_err(damaged)
                 })
                 .map(|_| ()),

@@ -128,10 +128,7 @@ fn check_vectors(snapshot: &Snapshot, video: &str, segments: &[Segment]) -> Resu
             Some(_) => {}
         }
         if !vector.iter().all(|value| value.is_finite()) {
-            return Err(Error::InvalidVector {
-                what: what(),
-                detail: "a component is NaN or infinite".to_owned(),
-            });
+            return Err(Error::InvalidVector { what: what(), detail: "a component is NaN or infinite".to_owned() });
         }
     }
     Ok(())

@@ -10,6 +10,9 @@ use proptest::prelude::*;
 
 pub const DIMENSION: usize = 6;
 
+/// Start, end, picture vector, words said.
+pub type Plain = (f64, f64, Option<Vec<f32>>, Option<String>);
+
 /// A video as plain values: what the library is told, and what a model of it keeps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Film {
@@ -17,7 +20,7 @@ pub struct Film {
     pub title: String,
     pub tags: Vec<String>,
     pub duration: f64,
-    pub segments: Vec<(f64, f64, Option<Vec<f32>>, Option<String>)>,
+    pub segments: Vec<Plain>,
 }
 
 pub fn id(name: &str) -> VideoId {
@@ -45,7 +48,7 @@ impl Film {
     }
 
     pub fn segments(&self) -> Vec<Segment> {
-        let segment = |(start, end, vector, text): &(f64, f64, Option<Vec<f32>>, Option<String>)| {
+        let segment = |(start, end, vector, text): &Plain| {
             let frame = vector.as_ref().map(|vector| Evidence {
                 channel: Channel::Frame,
                 vector: Some(unit(vector)),
@@ -106,7 +109,12 @@ fn words() -> impl Strategy<Value = String> {
 pub fn film() -> impl Strategy<Value = Film> {
     let segment = (0_u32..90, 1_u32..12, prop::option::of(vector()), prop::option::of(words()))
         .prop_map(|(start, length, vector, text)| (f64::from(start), f64::from(start + length), vector, text));
-    (words(), prop::collection::vec(prop::sample::select(vec!["diy", "pets", "music"]), 0..3), 10_u32..120, prop::collection::vec(segment, 0..6))
+    (
+        words(),
+        prop::collection::vec(prop::sample::select(vec!["diy", "pets", "music"]), 0..3),
+        10_u32..120,
+        prop::collection::vec(segment, 0..6),
+    )
         .prop_map(|(title, tags, duration, segments)| Film {
             id: String::new(),
             title,

@@ -20,7 +20,12 @@ fn film(number: usize, version: usize) -> Film {
         title: format!("take{version} solar"),
         tags: Vec::new(),
         duration: 30.0,
-        segments: vec![(0.0, 4.0, Some(vec![number as f32 + 1.0, 1.0, 0.0, 0.0, 2.0, 0.5]), Some(format!("word{number}")))],
+        segments: vec![(
+            0.0,
+            4.0,
+            Some(vec![number as f32 + 1.0, 1.0, 0.0, 0.0, 2.0, 0.5]),
+            Some(format!("word{number}")),
+        )],
     }
 }
 

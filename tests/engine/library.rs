@@ -22,7 +22,10 @@ fn film(name: &str, title: &str) -> Film {
 }
 
 fn words(text: &str) -> Query {
-    Query { text: [(Channel::Metadata, text.to_owned()), (Channel::Speech, text.to_owned())].into(), ..Query::default() }
+    Query {
+        text: [(Channel::Metadata, text.to_owned()), (Channel::Speech, text.to_owned())].into(),
+        ..Query::default()
+    }
 }
 
 fn found(library: &Library, text: &str) -> Vec<String> {
@@ -182,7 +185,9 @@ fn a_forged_cursor_and_one_of_another_query_are_refused() {
     let cursor = first.next_cursor.expect("three hits, one a page");
     let mut forged = cursor.clone().into_bytes();
     forged[20] = if forged[20] == b'A' { b'B' } else { b'A' };
-    for (text, asked) in [(String::from_utf8(forged).unwrap(), "solar"), (cursor.clone(), "garden"), ("x".to_owned(), "solar")] {
+    for (text, asked) in
+        [(String::from_utf8(forged).unwrap(), "solar"), (cursor.clone(), "garden"), ("x".to_owned(), "solar")]
+    {
         match library.search(&Query { limit: 1, cursor: Some(text), ..words(asked) }) {
             Err(Error::InvalidCursor { .. }) => {}
             other => panic!("expected invalid_cursor, got {other:?}"),

@@ -67,8 +67,7 @@ impl Library {
                 return Err(to_python(&Error::InvalidQuery { detail }));
             }
         };
-        let library =
-            py.detach(|| pixr::library::Library::open(path, access)).map_err(|error| to_python(&error))?;
+        let library = py.detach(|| pixr::library::Library::open(path, access)).map_err(|error| to_python(&error))?;
         Ok(Self { inner: std::sync::RwLock::new(library) })
     }
 
@@ -141,8 +140,8 @@ impl Library {
         let vectors: Vec<(String, Vec<f32>)> =
             vectors.into_iter().map(|(channel, bytes)| (channel, floats(bytes.as_bytes()))).collect();
         self.run(py, |library| {
-            let mut query: Query = serde_json::from_str(query)
-                .map_err(|error| Error::InvalidQuery { detail: error.to_string() })?;
+            let mut query: Query =
+                serde_json::from_str(query).map_err(|error| Error::InvalidQuery { detail: error.to_string() })?;
             for (channel, vector) in vectors {
                 query.vectors.insert(Channel::parse(&channel)?, vector);
             }

@@ -142,10 +142,8 @@ struct EvidenceColumn<'a> {
 impl<'a> EvidenceColumn<'a> {
     fn new(name: &str, array: &'a ArrayRef) -> Result<Self> {
         let (channel, what) = name.split_once(SEPARATOR).unwrap_or((name, ""));
-        let is_list = matches!(
-            array.data_type(),
-            DataType::FixedSizeList(..) | DataType::List(_) | DataType::LargeList(_)
-        );
+        let is_list =
+            matches!(array.data_type(), DataType::FixedSizeList(..) | DataType::List(_) | DataType::LargeList(_));
         let kind = match what {
             "" if is_list => Kind::Vector,
             "" | "text" => Kind::Text,

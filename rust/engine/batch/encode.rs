@@ -45,7 +45,8 @@ pub fn encode(contents: &[Content], spaces: &BTreeMap<Channel, Space>) -> Result
         .map(|channel| ChannelBuilders::new(channel, spaces.get(&channel)))
         .collect::<Result<Vec<_>>>()?;
     for content in contents {
-        let json = serde_json::to_string(&content.video).map_err(|error| Error::Internal { detail: error.to_string() })?;
+        let json =
+            serde_json::to_string(&content.video).map_err(|error| Error::Internal { detail: error.to_string() })?;
         let mut rows: Vec<Option<&Segment>> = content.segments.iter().map(Some).collect();
         if rows.is_empty() {
             rows.push(None);
@@ -56,19 +57,14 @@ pub fn encode(contents: &[Content], spaces: &BTreeMap<Channel, Space>) -> Result
             starts.append_option(segment.map(|segment| segment.span.start));
             ends.append_option(segment.map(|segment| segment.span.end));
             for builders in &mut channels {
-                let evidence = segment.and_then(|segment| {
-                    segment.evidence.iter().find(|evidence| evidence.channel == builders.channel)
-                });
+                let evidence = segment
+                    .and_then(|segment| segment.evidence.iter().find(|evidence| evidence.channel == builders.channel));
                 builders.append(evidence);
             }
         }
     }
-    let mut columns: Vec<ArrayRef> = vec![
-        Arc::new(ids.finish()),
-        Arc::new(starts.finish()),
-        Arc::new(ends.finish()),
-        Arc::new(videos.finish()),
-    ];
+    let mut columns: Vec<ArrayRef> =
+        vec![Arc::new(ids.finish()), Arc::new(starts.finish()), Arc::new(ends.finish()), Arc::new(videos.finish())];
     for mut builders in channels {
         if let Some((mut vectors, _)) = builders.vectors.take() {
             columns.push(Arc::new(vectors.finish()));

@@ -120,7 +120,8 @@ mod tests {
         assert_eq!(got, (0..11).map(expected).collect::<Vec<_>>());
         for cut in 0..bytes.len() {
             let short = opened(bytes.get(..cut).unwrap_or_default().to_vec());
-            let last = short.and_then(|column| column.map_or(Ok(None), |column| column.get(9).map(|text| text.map(str::to_owned))));
+            let last = short
+                .and_then(|column| column.map_or(Ok(None), |column| column.get(9).map(|text| text.map(str::to_owned))));
             assert!(last.is_err(), "cut at {cut}");
         }
         Ok(())

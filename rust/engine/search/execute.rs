@@ -210,8 +210,7 @@ impl<'a> Run<'a> {
     fn evidence_has_floor(&self) -> bool {
         self.ask.channels.iter().all(|channel| {
             let least = channel.calibration.least();
-            channel.vector.is_none()
-                || channel.calibration.cosine_floor(least, channel.kinds()) > f32::NEG_INFINITY
+            channel.vector.is_none() || channel.calibration.cosine_floor(least, channel.kinds()) > f32::NEG_INFINITY
         })
     }
 
