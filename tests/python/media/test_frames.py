@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from videos import cut_video, textured, write_video
 
 from pixr.media import CutOptions, open_audio, open_segments, probe_video
 from pixr.media.frames import VideoFrames, probe, scaled_size
+from tests.python.media.videos import cut_video, textured, write_video
 
 
 def frame_times(path: Path, **options: float) -> list[float]:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from videos import cut_video
 
 from pixr.errors import UnreadableVideo
 from pixr.media import open_audio, open_segments, probe_video, sandbox
+from tests.python.media.videos import cut_video
 
 
 def refusal(path: Path) -> UnreadableVideo:

@@ -9,9 +9,9 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
-from videos import textured
 
 from pixr.media import CutSegment, SampledFrame, ScreenReader
+from tests.python.media.videos import textured
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from videos import cut_video, textured
 
 from pixr.media import CutOptions, CutSegment, open_segments
 from pixr.media.near_duplicates import DuplicateFilter
 from pixr.media.segments import SegmentCutter
 from pixr.media.shots import ShotDetector
+from tests.python.media.videos import cut_video, textured
 
 
 def shot_starts(pictures: list[np.ndarray]) -> list[int]:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from videos import textured, write_video
 
 from pixr.errors import SpeechUnavailable
 from pixr.media import SpeechRecogniser, align_to_shots, open_audio
 from pixr.media.speech_model import cache_folder, find_speech_model, verify_speech_model
+from tests.python.media.videos import textured, write_video
 
 SENTENCES = ["The children are playing football in the park.", "A red train is waiting at the station."]
 
@@ -58,9 +58,7 @@ def test_the_same_sound_gives_the_same_words(recogniser: SpeechRecogniser, narra
 
 
 def test_silence_says_nothing(recogniser: SpeechRecogniser, tmp_path: Path) -> None:
-    path = write_video(
-        tmp_path / "s.mp4", [textured(1, 160, 120)] * 20, sound=lambda t: np.zeros_like(t), sound_seconds=2.0
-    )
+    path = write_video(tmp_path / "s.mp4", [textured(1, 160, 120)] * 20, sound=np.zeros_like, sound_seconds=2.0)
     assert list(recogniser.transcribe(open_audio(path))) == []
 
 
