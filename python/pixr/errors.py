@@ -1,33 +1,33 @@
 """Everything that Pixr raises, each with a stable `code` that is the same in Rust, Python, HTTP and every SDK.
 
-    PixrError
-    ├── LibraryError                      the library as a whole
-    │   ├── LibraryNotFound               (FileNotFoundError)   library_not_found
-    │   ├── NotALibrary                   (ValueError)          not_a_library
-    │   ├── LibraryLocked                 (BlockingIOError)     library_locked
-    │   ├── LibraryClosed                 (ValueError)          closed
-    │   ├── ReadOnly                      (PermissionError)     read_only
-    │   ├── FormatUnsupported             (ValueError)          format_unsupported
-    │   ├── Damaged                       (OSError)             damaged
-    │   └── StorageError                  (OSError)             io
-    ├── InvalidInput                      (ValueError)          what was given can't be used
-    │   ├── DimensionMismatch                                   dimension_mismatch
-    │   ├── SpaceMismatch                                       space_mismatch
-    │   ├── InvalidVector                                       invalid_vector
-    │   ├── InvalidSpan                                         invalid_span
-    │   ├── InvalidVideo                                        invalid_video
-    │   ├── InvalidQuery                                        invalid_query
-    │   ├── InvalidFilter                                       invalid_filter
-    │   ├── InvalidBatch                                        invalid_batch
-    │   ├── InvalidCursor                                       invalid_cursor
-    │   └── UnreadableVideo                                     unreadable_video
-    ├── CursorExpired                     (LookupError)         cursor_expired
-    ├── VideoNotFound                     (LookupError)         video_not_found
-    ├── ModelError                        (ValueError)          model_invalid
-    │   └── ModelNotFound                 (LookupError)         model_not_found
-    ├── SpeechUnavailable                 (RuntimeError)        speech_unavailable
-    ├── MissingExtra                      (ImportError)         missing_extra
-    └── InternalError                     (RuntimeError)        internal
+PixrError
+├── LibraryError                      the library as a whole
+│   ├── LibraryNotFound               (FileNotFoundError)   library_not_found
+│   ├── NotALibrary                   (ValueError)          not_a_library
+│   ├── LibraryLocked                 (BlockingIOError)     library_locked
+│   ├── LibraryClosed                 (ValueError)          closed
+│   ├── ReadOnly                      (PermissionError)     read_only
+│   ├── FormatUnsupported             (ValueError)          format_unsupported
+│   ├── Damaged                       (OSError)             damaged
+│   └── StorageError                  (OSError)             io
+├── InvalidInput                      (ValueError)          what was given can't be used
+│   ├── DimensionMismatch                                   dimension_mismatch
+│   ├── SpaceMismatch                                       space_mismatch
+│   ├── InvalidVector                                       invalid_vector
+│   ├── InvalidSpan                                         invalid_span
+│   ├── InvalidVideo                                        invalid_video
+│   ├── InvalidQuery                                        invalid_query
+│   ├── InvalidFilter                                       invalid_filter
+│   ├── InvalidBatch                                        invalid_batch
+│   ├── InvalidCursor                                       invalid_cursor
+│   └── UnreadableVideo                                     unreadable_video
+├── CursorExpired                     (LookupError)         cursor_expired
+├── VideoNotFound                     (LookupError)         video_not_found
+├── ModelError                        (ValueError)          model_invalid
+│   └── ModelNotFound                 (LookupError)         model_not_found
+├── SpeechUnavailable                 (RuntimeError)        speech_unavailable
+├── MissingExtra                      (ImportError)         missing_extra
+└── InternalError                     (RuntimeError)        internal
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from pixr.encoders.registry import Encoders
     from pixr.library import Library
     from pixr.media.frames import VideoInfo
-    from pixr.media.screen import ScreenReader, ScreenText
     from pixr.media.sandbox import SegmentStream
+    from pixr.media.screen import ScreenReader, ScreenText
     from pixr.media.segments import CutSegment
     from pixr.media.speech import SpeechRecogniser
     from pixr.media.utterances import Utterance
@@ -157,7 +157,7 @@ def _index(
     library: Library,
     source: Source,
     tools: Callable[[], Tools],
-    known: dict[str | None, Video],
+    known: dict[str, Video],
     stop: threading.Event,
     on_progress: OnProgress | None,
 ) -> Outcome:
@@ -198,7 +198,7 @@ class _Run:
         self._failed = threading.Event()
         self._on_progress = on_progress
         self._found = _Found()
-        self._seconds: dict[Stage, float] = {}
+        self._seconds: dict[str, float] = {}
         self._errors: list[BaseException] = []
         self._warnings = list(tools.warnings)
         self._info: VideoInfo | None = None
@@ -324,7 +324,7 @@ class _Run:
     def _guard(self, stage: Callable[..., None], *arguments: Any) -> None:
         try:
             stage(*arguments)
-        except BaseException as error:  # a thread's error is the run's error
+        except BaseException as error:  # noqa: BLE001 - a thread's error is the run's error
             self._errors.append(error)
             self._failed.set()
             for waiting in arguments:

@@ -141,9 +141,7 @@ class Library:
             UnreadableVideo: the file can't be decoded; nothing was added.
             MissingExtra: a media package is not installed.
         """
-        made = Source(
-            source, id, title, description, tuple(tags), created, quality, creator, dict(metadata or {})
-        )
+        made = Source(source, id, title, description, tuple(tags), created, quality, creator, dict(metadata or {}))
         outcomes = self.add_many([made], speech=speech, screen=screen, on_progress=on_progress, skip_known=False)
         for outcome in outcomes:
             if outcome.error is not None:
@@ -203,9 +201,7 @@ class Library:
         known = self._spaces()
         for channel, space in {**_custom_spaces(rows, known), **(spaces or {})}.items():
             self._engine.set_space(channel, space.name, space.version, space.dimension)
-        described = [
-            json.dumps(video_to_json(video) if isinstance(video, Video) else dict(video)) for video in videos
-        ]
+        described = [json.dumps(video_to_json(video) if isinstance(video, Video) else dict(video)) for video in videos]
         return self._engine.add_segments(rows, described)
 
     def update(self, id: str, **changes: Any) -> Video:
@@ -263,8 +259,8 @@ class Library:
             cursor: `next_cursor` of the page before, with the same question.
             min_score: leave out moments with lower scores, in [0, 1]; the default is 0.5 where scores are calibrated.
             fusion: how channels become one score; see docs/ARCHITECTURE.md for what each does.
-            facets: columns to count over all hits ("durations", "quality", "tags", "created", "creator", a metadata key),
-                or True for the usual ones.
+            facets: columns to count over all hits ("durations", "quality", "tags", "created", "creator", a metadata
+                key), or True for the usual ones.
             moments: the most moments of each hit.
 
         Raises:
@@ -386,9 +382,7 @@ class Library:
             asked.text = {channel: query for channel in channels if channel in TEXT_CHANNELS}
         if (query is not None and query.strip()) or image is not None:
             self._encode(query, image, channels, asked, warnings)
-        asked.channels = [
-            channel for channel in channels if channel in asked.text or channel in asked.vectors
-        ]
+        asked.channels = [channel for channel in channels if channel in asked.text or channel in asked.vectors]
         if not asked.channels:
             if query is None and image is None and not vectors:
                 raise InvalidQuery("the query asks for nothing: give words, an image or vectors")
@@ -440,7 +434,7 @@ class _Asked:
     def __init__(self) -> None:
         self.channels: list[Channel] = []
         self.text: dict[Channel, str] = {}
-        self.vectors: dict[Channel, bytes] = {}
+        self.vectors: dict[str, bytes] = {}
 
 
 def _channels(
@@ -451,6 +445,7 @@ def _channels(
     vectors: Mapping[Channel, ArrayLike] | None,
 ) -> list[Channel]:
     """The channels to ask, in their order."""
+    unknown: list[str]
     if channels is not None:
         unknown = [channel for channel in channels if channel not in MODE_OF]
         wanted = set(channels)

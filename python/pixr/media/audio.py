@@ -61,7 +61,8 @@ def decode_audio(path: str, *, chunk_seconds: float = _CHUNK_SECONDS) -> Iterato
     except (av.error.FFmpegError, OSError) as error:
         raise UnreadableVideo(path, str(getattr(error, "strerror", None) or error)) from error
     with container:
-        streams = [stream for stream in container.streams.audio if stream.codec_context is not None]
+        # PyAV has no context for a codec it doesn't know, which its types don't say.
+        streams = [stream for stream in container.streams.audio if stream.codec_context is not None]  # type: ignore[redundant-expr]
         if not streams:
             return
         stream = streams[0]

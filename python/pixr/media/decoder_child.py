@@ -160,5 +160,5 @@ def main() -> None:
             os._exit(0)
         except MemoryError:
             writer.write({"kind": "error", "reason": "it needs more memory than a decoder may use"})
-        except Exception as error:  # the parent must hear of a bug too, and this process must live
+        except Exception as error:  # noqa: BLE001 - the parent must hear of a bug too, and this process must live
             writer.write({"kind": "error", "reason": f"{type(error).__name__}: {error}"})

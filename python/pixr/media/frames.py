@@ -52,8 +52,11 @@ class VideoInfo:
 
 @dataclass(frozen=True, slots=True)
 class SampledFrame:
-    """One picture: RGB, uint8, height × width × 3, and when it appears. `repeats_previous` says that it shows what
-    the frame given before it (of any segment) shows, so its vector and its words can be used again."""
+    """One picture: RGB, uint8, height × width × 3, and when it appears.
+
+    `repeats_previous` says that it shows what the frame given before it (of any segment) shows, so its vector and its
+    words can be used again.
+    """
 
     timestamp_seconds: float
     image: NDArray[np.uint8]
@@ -115,8 +118,10 @@ def _reason(error: Exception) -> str:
 
 
 def scaled_size(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """The size at which pictures are handed out: short side at most `short_side`, proportions kept, never enlarged
-    except to the smallest size that decord gets right."""
+    """The size at which pictures are handed out: short side at most `short_side`, proportions kept.
+
+    Never enlarged, except to the smallest size that decord gets right.
+    """
     scale = min(1.0, short_side / min(width, height), _LARGEST_SIDE_PIXELS / max(width, height))
     return max(_SMALLEST_SIDE_PIXELS, round(width * scale)), max(_SMALLEST_SIDE_PIXELS, round(height * scale))
 

@@ -115,7 +115,7 @@ _idle_owner = os.getpid()
 
 
 def _take_decoder(memory_byte_limit: int) -> _Decoder:
-    global _idle_owner
+    global _idle_owner  # noqa: PLW0603 - the idle processes are this process's, so is their owner
     with _idle_lock:
         if _idle_owner != os.getpid():  # after a fork the processes are the parent's
             _idle.clear()
