@@ -389,7 +389,7 @@ class _Run:
             created=source.created,
             quality=quality,
             creator=source.creator,
-            source=os.fspath(source.path),
+            source=os.path.abspath(source.path),  # a library outlives the folder that one was in
             content_hash=self._digest if complete else None,
             metadata=dict(source.metadata),
         )
