@@ -27,7 +27,7 @@ mod rotation;
 mod rows;
 mod scan;
 #[cfg(test)]
-#[expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+#[expect(clippy::panic, reason = "a test fails by panicking")]
 mod tests;
 
 pub use column::VectorColumn;
