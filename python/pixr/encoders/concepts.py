@@ -33,6 +33,7 @@ MODEL_FILE = "efficientnet-lite2-int8.onnx"
 TABLE_FILE = "concepts.npz"
 SIDE = 260  # pixels, the model's input
 CLASSES = 1000
+HEARD_ABOVE = 1e-6  # weights sum to one; what all smaller ones could add is below the vectors' own rounding
 QUERY_TEMPERATURE = 0.05  # of the softmax over cosines with the concepts' prototypes
 MATCH_CENTER, MATCH_WIDTH = 0.45, 0.03  # logistic: cosine with the best class at which half of a query's length is kept
 DESCRIBE_ABOVE = 0.05  # probability
@@ -65,9 +66,11 @@ class ConceptEncoder:
         import numpy as np
 
         table = self._table
-        closeness = self._text.encode_text(texts) @ table.prototypes.T
+        # einsum, not a matrix product: the threads of numpy's linear algebra and those of onnxruntime, which spin for a
+        # while after a call, take the processors from each other, and a query waits for both.
+        closeness = np.einsum("nd,pd->np", self._text.encode_text(texts), table.prototypes)
         weights = softmax(closeness / np.float32(QUERY_TEMPERATURE))
-        wanted = weights @ table.query_map.T
+        wanted = np.stack([table.combine(row) for row in weights]) if len(texts) else np.zeros((0, CLASSES), np.float32)
         best = closeness[:, :CLASSES].max(axis=1, initial=-1.0)
         kept = 1.0 / (1.0 + np.exp((MATCH_CENTER - best) / MATCH_WIDTH))
         rows = np.empty((len(texts), self.space.dimension), np.float32)
@@ -150,14 +153,22 @@ class ConceptTable:
                 self.names = [str(name) for name in table["names"]]
                 self.prototypes: Vectors = table["prototypes"].astype(np.float32)
                 self.image_map: Vectors = table["image_map"].astype(np.float32)
-                self.query_map: Vectors = table["query_map"].astype(np.float32)
+                self.query_rows: Vectors = np.ascontiguousarray(table["query_map"].astype(np.float32).T)
             self.inverse_image_map: Vectors = np.linalg.inv(self.image_map)
         except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, np.linalg.LinAlgError) as error:
             raise ModelError(f"cannot read concept table {path}: {error}") from error
         count = len(self.names)
-        shapes = (self.prototypes.shape[:1], self.image_map.shape, self.query_map.shape)
-        if shapes != ((count,), (CLASSES, CLASSES), (CLASSES, count)):
+        shapes = (self.prototypes.shape[:1], self.image_map.shape, self.query_rows.shape)
+        if shapes != ((count,), (CLASSES, CLASSES), (count, CLASSES)):
             raise ModelError(f"concept table {path} has shapes {shapes} for {count} concepts")
+
+    def combine(self, weights: Vectors) -> Vectors:
+        """The weighted sum of the concepts' rows, float32 `(1000,)`; concepts without a say are not read."""
+        import numpy as np
+
+        heard = np.flatnonzero(weights > HEARD_ABOVE)
+        summed: Vectors = np.einsum("k,kc->c", weights[heard], self.query_rows[heard])
+        return summed
 
 
 def softmax(logits: NDArray[np.float32]) -> Vectors:

@@ -15,9 +15,10 @@ use crate::text::query::TextQuery;
 use crate::text::stats::TextStats;
 use crate::vector::QueryVector;
 
-/// The score that a moment needs where every channel asked was fitted and the query names none: more likely right than
-/// wrong. For fusions whose scores are no probabilities, and for unfitted channels, it is 0.
-pub const DEFAULT_MIN_SCORE: f32 = 0.5;
+/// The score that a moment needs where every channel asked was fitted and the query names none. Calibrations are fitted
+/// so that queries about nothing stay below it. For fusions whose scores are no probabilities, and for unfitted
+/// channels, it is 0.
+pub const DEFAULT_MIN_SCORE: f32 = 0.1;
 
 /// What is asked of one channel.
 pub(super) struct ChannelAsk {

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pixr import calibration
 from pixr.encoders import EncoderOptions, Encoders, Space, list_models, load_encoders, verify_models
 from pixr.encoders.registry import EMBEDDED, REGISTRY_FILE
 from pixr.errors import ModelError, ModelNotFound
@@ -27,7 +28,7 @@ def test_embedded_models_are_whole() -> None:
 
 def test_every_embedded_file_is_registered() -> None:
     registered = {file.name for model in list_models() for file in model.files}
-    assert {path.name for path in EMBEDDED.iterdir()} == registered | {REGISTRY_FILE}
+    assert {path.name for path in EMBEDDED.iterdir()} == registered | {REGISTRY_FILE, calibration.FILE_NAME}
 
 
 def test_embedded_models_stay_small() -> None:
