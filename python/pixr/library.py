@@ -257,7 +257,8 @@ class Library:
             filters: `{"duration": {"min": 10}, "tags": ["diy"], "metadata": {…}, "or": […], "not": {…}, …}`.
             limit: hits of this page, 1 to 1000.
             cursor: `next_cursor` of the page before, with the same question.
-            min_score: leave out moments with lower scores, in [0, 1]; the default is 0.1 where scores are calibrated, else 0.
+            min_score: leave out moments with lower scores, in [0, 1]; by default 0.1 where scores are calibrated, else
+                0.
             fusion: how channels become one score; see docs/ARCHITECTURE.md for what each does.
             facets: columns to count over all hits ("durations", "quality", "tags", "created", "creator", a metadata
                 key), or True for the usual ones.
