@@ -3,13 +3,15 @@
 
     python models/fit_calibration.py LIBRARY QUERIES.jsonl CANDIDATE.json...
 
-LIBRARY is indexed with default settings; it is opened for writing, for its calibration is replaced. Each candidate is a
-file like `embedded/calibration.json`. Printed for each: R@1 and R@5 of each family at IoU 0.5 at the default threshold,
-and the share of `benches/eval/null_queries.txt` that gets no answer.
+LIBRARY is indexed with default settings; it is opened for writing, for its calibration is replaced.
+Each candidate is a file like `embedded/calibration.json`. Printed for each: R@1 and R@5 of each
+family at IoU 0.5 at the default threshold, and the share of `benches/eval/null_queries.txt` that
+gets no answer.
 
-The shipped parameters were chosen among some twenty on a corpus of 8 videos with seed 11, and reported on seed 7. The two
-corpora draw on the same photographs, and the queries about nothing are the same ones in both, so neither figure is held out.
-The cosine of pictures at which a confidence reaches the default threshold of 0.1 (0.021) was chosen on seeds 11 to 13.
+The shipped parameters were chosen among some twenty on a corpus of 8 videos with seed 11, and
+reported on seed 7. The two corpora draw on the same photographs, and the queries about nothing are
+the same ones in both, so neither figure is held out. The cosine of pictures at which a confidence
+reaches the default threshold of 0.1 (0.021) was chosen on seeds 11 to 13.
 """
 
 from __future__ import annotations
