@@ -135,21 +135,21 @@ impl<'a> Words<'a> {
         Ok(())
     }
 
-    /// Rows that hold the stems one after another, and how often.
+    /// Rows that hold each stem so many words after the beginning as is said with it, and how often.
     pub(super) fn each_phrase(
         self,
-        stems: &[&String],
+        stems: &[(u32, &str)],
         allowed: &RowSet,
         mut take: impl FnMut(u32, u32),
     ) -> tantivy::Result<()> {
         let mut infos = Vec::with_capacity(stems.len());
-        for stem in stems {
+        for (offset, stem) in stems {
             let Some(info) = self.find(stem)? else { return Ok(()) };
-            infos.push(info);
+            infos.push((*offset, info));
         }
         let mut lists = Vec::with_capacity(infos.len());
-        for (offset, info) in infos.iter().enumerate() {
-            lists.push((offset as u32, self.postings(info, IndexRecordOption::WithFreqsAndPositions)?));
+        for (offset, info) in &infos {
+            lists.push((*offset, self.postings(info, IndexRecordOption::WithFreqsAndPositions)?));
         }
         // The rarest first: it leads, the others are only looked at where it stands.
         lists.sort_by_key(|(_, postings)| postings.doc_freq());

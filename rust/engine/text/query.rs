@@ -42,6 +42,8 @@ pub struct TextQuery {
     pub(super) clauses: Vec<Clause>,
     /// Neighbouring words written as one, with the clauses that this satisfies.
     pub(super) joins: Vec<Join>,
+    /// Neighbouring plain words, for texts in which they stand together in the same order.
+    pub(super) pairs: Vec<Pair>,
 }
 
 /// One condition on a text.
@@ -73,6 +75,14 @@ pub(super) enum ClauseKind {
 pub(super) struct Join {
     pub(super) stem: String,
     pub(super) clauses: Vec<usize>,
+}
+
+/// Two words with at most stop words between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pair {
+    pub(super) clauses: [usize; 2],
+    /// How many words the second stands after the first.
+    pub(super) distance: u32,
 }
 
 impl TextQuery {
@@ -218,16 +228,16 @@ impl Reader {
             return Err(Error::InvalidQuery { detail });
         }
         clauses.sort_by_key(|clause| clause.occur);
-        let joins = self.joins(&clauses);
-        Ok(TextQuery { language, clauses, joins })
+        let items = std::mem::take(&mut self.items);
+        let runs: Vec<Vec<&Word>> = items.split(|item| matches!(item, Item::Clause(_))).map(words_of).collect();
+        let pairs = pairs(&runs, &clauses);
+        let joins = self.joins(&runs, &clauses);
+        Ok(TextQuery { language, clauses, joins, pairs })
     }
 
-    fn joins(&mut self, clauses: &[Clause]) -> Vec<Join> {
-        let items = std::mem::take(&mut self.items);
+    fn joins(&mut self, runs: &[Vec<&Word>], clauses: &[Clause]) -> Vec<Join> {
         let mut joins: Vec<Join> = Vec::new();
-        for run in items.split(|item| matches!(item, Item::Clause(_))) {
-            let words: Vec<&Word> =
-                run.iter().filter_map(|item| if let Item::Word(word) = item { Some(word) } else { None }).collect();
+        for words in runs {
             for length in 2..=MAX_JOINED {
                 for window in words.windows(length) {
                     let joined: String = window.iter().map(|word| word.form.as_str()).collect();
@@ -248,6 +258,25 @@ impl Reader {
         }
         joins
     }
+}
+
+fn words_of(items: &[Item]) -> Vec<&Word> {
+    items.iter().filter_map(|item| if let Item::Word(word) = item { Some(word) } else { None }).collect()
+}
+
+fn pairs(runs: &[Vec<&Word>], clauses: &[Clause]) -> Vec<Pair> {
+    let mut pairs: Vec<Pair> = Vec::new();
+    for words in runs {
+        let known = words.iter().zip(0_u32..).filter_map(|(word, at)| Some((position(clauses, &word.stem)?, at)));
+        let known: Vec<(usize, u32)> = known.collect();
+        for (&(first, at), &(second, next)) in known.iter().zip(known.iter().skip(1)) {
+            let is_new = !pairs.iter().any(|pair| pair.clauses == [first, second]);
+            if first != second && is_new {
+                pairs.push(Pair { clauses: [first, second], distance: next - at });
+            }
+        }
+    }
+    pairs
 }
 
 fn position(clauses: &[Clause], wanted: &str) -> Option<usize> {
@@ -344,6 +373,14 @@ mod tests {
         let query = TextQuery::parse("amber anvil basalt").unwrap_or_else(|error| unreachable!("{error}"));
         let joined: Vec<&str> = query.joins.iter().map(|join| join.stem.as_str()).collect();
         assert_eq!(joined, ["amberanvil", "anvilbasalt", "amberanvilbasalt"]);
+    }
+
+    #[test]
+    fn neighbours_are_pairs_at_the_distance_that_stop_words_leave() {
+        let query =
+            TextQuery::parse(r#"panels on the roof "red" tile"#).unwrap_or_else(|error| unreachable!("{error}"));
+        let pairs: Vec<_> = query.pairs.iter().map(|pair| (pair.clauses, pair.distance)).collect();
+        assert_eq!(pairs, [([1, 2], 3)], "required words come first, and end a run");
     }
 
     proptest! {

@@ -11,7 +11,8 @@
 
 use std::collections::BTreeMap;
 
-use super::query::{ClauseKind, Occur, TextQuery};
+use super::query::{ClauseKind, Occur, Pair, TextQuery};
+use super::search::ORDERED;
 use crate::catalog::channel::Channel;
 use crate::error::{Error, Result};
 
@@ -73,7 +74,8 @@ impl TextStats {
         Ok(())
     }
 
-    /// The highest score that any text could reach: every clause that counts, repeated without end. Score divided by
+    /// The highest score that any text could reach: every clause that counts, repeated without end, and
+    /// every pair. Score divided by
     /// ideal lies in [0, 1]. Words that occur nowhere weigh the most, so they hold every score of the query down.
     /// Zero only for a query without a clause that counts.
     #[must_use]
@@ -84,7 +86,13 @@ impl TextStats {
                 sum += self.weight(index, &clause.kind) * (K1 + 1.0);
             }
         }
-        sum
+        sum + query.pairs.iter().map(|pair| self.pair_weight(query, pair)).sum::<f32>()
+    }
+
+    /// What a row gets for holding two words in the query's order.
+    pub(super) fn pair_weight(&self, query: &TextQuery, pair: &Pair) -> f32 {
+        let weight = |index: usize| query.clauses.get(index).map_or(0.0, |clause| self.weight(index, &clause.kind));
+        ORDERED * (K1 + 1.0) * weight(pair.clauses[0]).min(weight(pair.clauses[1]))
     }
 
     pub(super) fn prepare(&mut self, channel: Channel, clause_count: usize) -> Result<()> {

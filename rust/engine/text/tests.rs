@@ -99,8 +99,23 @@ fn misread_words_on_screen_match_for_less() {
 fn words_that_occur_nowhere_hold_the_share_down() {
     let index = on(Channel::Speech, &["solar panels on the roof", "a cat", "a dog", "rain"]);
     let share = |text: &str| shares(&index, text, Channel::Speech).first().map_or(0.0, |(_, share)| *share);
-    let (whole, half, little) = (share("solar roof"), share("solar walrus"), share("solar walrus quartz teapot"));
+    let (whole, half, little) = (share("solar panels"), share("solar walrus"), share("solar walrus quartz teapot"));
     assert!(whole > 0.7 && half < whole * 0.6 && little < half * 0.6, "{whole} {half} {little}");
+}
+
+#[test]
+fn of_rows_with_the_same_words_the_one_in_the_order_of_the_query_is_first() {
+    for channel in [Channel::Speech, Channel::Screen] {
+        let texts =
+            ["basalt anvil amber", "amber anvil basalt", "amber basalt anvil", "other words", "amberanvil basalt"];
+        let found = shares(&on(channel, &texts), "amber anvil basalt", channel);
+        let share = |row: usize| found.iter().find(|(at, _)| *at as usize == row).map_or(0.0, |(_, share)| *share);
+        assert!(share(1) > share(0) && share(1) > share(2) && share(0) > 0.6, "{found:?}");
+        assert!(share(4) > 0.5, "neighbours written as one word stand together: {found:?}");
+    }
+    let texts = ["panels on the roof", "roof and the panels", "roof"];
+    let found = shares(&on(Channel::Speech, &texts), "panels on a roof", Channel::Speech);
+    assert!(matches!(found.as_slice(), [(0, first), (1, second), ..] if first > second), "{found:?}");
 }
 
 #[test]
