@@ -4,7 +4,7 @@ use half::f16;
 use pixr::catalog::channel::Channel;
 use pixr::catalog::video::{Evidence, Segment, Space, Span, Video, VideoId};
 use pixr::library::Library;
-use pixr::search::calibrate::{Calibration, Logistic, Saturation};
+use pixr::search::calibrate::{Calibration, CosineCurve, Logistic, Saturation};
 use pixr::search::query::Query;
 use proptest::prelude::*;
 
@@ -78,10 +78,11 @@ pub fn prepare(library: &Library, fitted: bool) {
     library.set_space(Channel::Frame, space()).unwrap();
     if fitted {
         let lexical = Some(Saturation { half: 0.5, power: 2.0, top: 0.95 });
-        let vector = Some(Logistic { center: 0.5, slope: 8.0 });
-        library.set_calibration(Channel::Frame, Calibration { vector, floor: 0.02, ..Calibration::default() }).unwrap();
+        let vector = Some(CosineCurve::Logistic(Logistic { center: 0.5, slope: 8.0, top: 1.0 }));
+        let enough = Calibration { floor: 0.02, sufficient: 0.1, ..Calibration::default() };
+        library.set_calibration(Channel::Frame, Calibration { vector, ..enough }).unwrap();
         for channel in [Channel::Speech, Channel::Metadata] {
-            let calibration = Calibration { lexical, floor: 0.02, ..Calibration::default() };
+            let calibration = Calibration { lexical, ..enough };
             library.set_calibration(channel, calibration).unwrap();
         }
     }

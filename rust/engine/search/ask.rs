@@ -1,9 +1,11 @@
 //! A checked query against one snapshot: what is asked of each channel, with everything that scoring needs.
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 
-use super::calibrate::{Calibration, Kinds};
-use super::fuse::{Fuser, Fusion};
+use super::calibrate::{Calibration, Kinds, required_of_one};
+use super::fuse::Fuser;
 use super::query::Query;
 use crate::catalog::channel::Channel;
 use crate::catalog::filter::Filter;
@@ -15,17 +17,20 @@ use crate::text::query::TextQuery;
 use crate::text::stats::TextStats;
 use crate::vector::QueryVector;
 
-/// The score that a moment needs where every channel asked was fitted and the query names none. Calibrations are fitted
-/// so that queries about nothing stay below it. For fusions whose scores are no probabilities, and for unfitted
-/// channels, it is 0.
-pub const DEFAULT_MIN_SCORE: f32 = 0.1;
-
 /// What is asked of one channel.
 pub(super) struct ChannelAsk {
     pub(super) channel: Channel,
+    pub(super) calibration: Calibration,
+    /// The whole question; then its clauses, if it has several, each with its place among them.
+    pub(super) terms: Vec<Term>,
+}
+
+/// A question, or a clause of one, on one channel.
+#[derive(Default)]
+pub(super) struct Term {
+    pub(super) clause: Option<u32>,
     pub(super) vector: Option<QueryVector>,
     pub(super) words: Option<Words>,
-    pub(super) calibration: Calibration,
 }
 
 /// A text query with the statistics that its scores need.
@@ -40,6 +45,8 @@ pub(super) struct Ask {
     pub(super) channels: Vec<ChannelAsk>,
     pub(super) fuser: Fuser,
     pub(super) min_score: f32,
+    /// Whether a moment needs evidence that is enough by itself.
+    pub(super) needs_sufficient: bool,
     /// For each part, the live videos that the filter lets through, and their rows.
     pub(super) allowed: Vec<Allowed>,
 }
@@ -50,13 +57,44 @@ pub(super) struct Allowed {
     pub(super) rows: RowSet,
 }
 
-impl ChannelAsk {
+impl Term {
     pub(super) fn kinds(&self) -> Kinds {
         if self.vector.is_some() && self.words.is_some() { Kinds::Both } else { Kinds::One }
     }
+}
 
-    fn is_fitted(&self) -> bool {
-        self.calibration.is_fitted(self.vector.is_some(), self.words.is_some())
+impl ChannelAsk {
+    /// Whether the calibration can tell evidence that is enough from what is not.
+    fn tells_enough(&self) -> bool {
+        let asks = |kind: fn(&Term) -> bool| self.terms.iter().any(kind);
+        let is_fitted =
+            self.calibration.is_fitted(asks(|term| term.vector.is_some()), asks(|term| term.words.is_some()));
+        is_fitted && self.calibration.tells_enough()
+    }
+
+    /// The confidence that the whole or a clause must have where the channel reaches `confidence`.
+    pub(super) fn required_of_one(&self, confidence: f32) -> f32 {
+        required_of_one(confidence.max(self.calibration.least()), self.terms.len() - 1).max(self.calibration.least())
+    }
+
+    /// Whether some live row of the snapshot has what the channel is asked for.
+    fn is_held(&self, snapshot: &Snapshot) -> Result<bool> {
+        let words = self.terms.iter().filter_map(|term| term.words.as_ref());
+        if words.into_iter().any(|words| words.stats.row_count() > 0) {
+            return Ok(true);
+        }
+        if self.terms.iter().all(|term| term.vector.is_none()) {
+            return Ok(false);
+        }
+        for part in &snapshot.parts {
+            if let Some(column) = part.part.vectors(self.channel) {
+                let rows = column.rows()?;
+                if part.rows.iter().any(|row| rows.position(row).is_some()) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -76,17 +114,37 @@ impl Ask {
             .into_iter()
             .map(|channel| ask_channel(snapshot, query, channel))
             .collect::<Result<Vec<_>>>()?;
-        let fuser = query.fuser()?;
-        let is_probability = matches!(query.fusion, Fusion::Probabilistic | Fusion::Max);
-        let fitted = channels.iter().all(ChannelAsk::is_fitted);
-        let default = if is_probability && fitted { DEFAULT_MIN_SCORE } else { 0.0 };
+        let mut held = Vec::new();
+        for ask in &channels {
+            if ask.is_held(snapshot)? {
+                held.push(ask.channel);
+            }
+        }
+        let fuser = query.fuser()?.over(&held);
+        let needs_sufficient = query.min_score.is_none() && channels.iter().all(ChannelAsk::tells_enough);
         let allowed = snapshot.parts.par_iter().map(|part| allowed(part, &filter)).collect::<Result<_>>()?;
-        Ok(Self { channels, fuser, min_score: query.min_score.unwrap_or(default), allowed })
+        Ok(Self { channels, fuser, min_score: query.min_score.unwrap_or(0.0), needs_sufficient, allowed })
     }
 }
 
 fn ask_channel(snapshot: &Snapshot, query: &Query, channel: Channel) -> Result<ChannelAsk> {
-    let vector = match (query.vectors.get(&channel), snapshot.spaces.get(&channel)) {
+    let ask = |text: &BTreeMap<Channel, String>, vectors: &BTreeMap<Channel, Vec<f32>>| {
+        ask_term(snapshot, text.get(&channel), vectors.get(&channel), channel)
+    };
+    let mut terms = vec![ask(&query.text, &query.vectors)?];
+    for (clause, index) in query.clauses.iter().zip(0..) {
+        terms.push(Term { clause: Some(index), ..ask(&clause.text, &clause.vectors)? });
+    }
+    Ok(ChannelAsk { channel, calibration: snapshot.calibration(channel), terms })
+}
+
+fn ask_term(
+    snapshot: &Snapshot,
+    text: Option<&String>,
+    components: Option<&Vec<f32>>,
+    channel: Channel,
+) -> Result<Term> {
+    let vector = match (components, snapshot.spaces.get(&channel)) {
         (Some(components), Some(space)) if components.len() != space.dimension as usize => {
             return Err(Error::DimensionMismatch {
                 what: format!("the query's vector for {}", channel.name()),
@@ -100,11 +158,11 @@ fn ask_channel(snapshot: &Snapshot, query: &Query, channel: Channel) -> Result<C
         // A library without vectors on the channel has no evidence on it.
         (Some(_), None) | (None, _) => None,
     };
-    let words = match query.text.get(&channel) {
+    let words = match text {
         Some(text) => ask_words(snapshot, text, channel)?,
         None => None,
     };
-    Ok(ChannelAsk { channel, vector, words, calibration: snapshot.calibration(channel) })
+    Ok(Term { clause: None, vector, words })
 }
 
 fn ask_words(snapshot: &Snapshot, text: &str, channel: Channel) -> Result<Option<Words>> {

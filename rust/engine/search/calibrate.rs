@@ -1,12 +1,18 @@
 //! Maps raw scores to confidences that share one scale.
 //!
 //! A cosine of 0.3 means much in one space and nothing in another, and a BM25 score means nothing without its query.
-//! A `Calibration` belongs to one channel in one space and maps either to a confidence in [0, 1]: the logistic of a
-//! cosine, and a saturating curve of the ratio of a BM25 score to the best score that the query could have. Where no
+//! A `Calibration` belongs to one channel in one space and maps either to a confidence in [0, 1]: a logistic or saturating
+//! curve of a cosine, and a saturating curve of the ratio of a BM25 score to the best score that the query could have. The
+//! saturating curve is a logistic in the logarithm: it suits spaces whose cosines are shares of a whole and spread over
+//! orders of magnitude, as those of concepts do. Where no
 //! parameters were fitted, the curves are straight lines ((1 + cosine) / 2 and the ratio itself), and `is_fitted` says
 //! so: such confidences order evidence but must not be read as probabilities.
 //!
-//! A confidence below `floor` is exactly zero: no evidence.
+//! A confidence below `floor` is exactly zero: no evidence. One of `sufficient` or more is enough for a moment; below that
+//! it only adds to others. The two are apart because faint evidence, worthless alone, still tells equals from each other.
+//!
+//! A query of several clauses has a confidence for the whole and one for each clause. Clauses are different questions, so
+//! they combine by noisy-or; the whole says the same again, so the greater of the two counts (`combine_clauses`).
 //!
 //! A segment with words and meaning (speech) has two confidences from one text. They are not independent, so noisy-or
 //! would count the same words twice; the greater alone would forget that two weak signs agree. They combine as
@@ -20,14 +26,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// `1 / (1 + exp(-slope * (cosine - center)))`.
+/// `top / (1 + exp(-slope * (cosine - center)))`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Logistic {
-    /// The cosine whose confidence is one half.
+    /// The cosine whose confidence is half of `top`.
     pub center: f32,
-    /// Steepness, above zero; the derivative at the centre is a quarter of it.
+    /// Steepness, above zero; the derivative at the centre is a quarter of it times `top`.
     pub slope: f32,
+    /// The confidence that no cosine exceeds, in (0, 1].
+    #[serde(default = "one")]
+    pub top: f32,
+}
+
+fn one() -> f32 {
+    1.0
 }
 
 /// `top * (1 + half^power) * ratio^power / (ratio^power + half^power)`: zero at 0, `top` at 1.
@@ -42,18 +55,30 @@ pub struct Saturation {
     pub top: f32,
 }
 
+/// How a cosine becomes a confidence; told apart by their fields.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum CosineCurve {
+    /// For cosines that differ by what they add.
+    Logistic(Logistic),
+    /// For cosines that differ by a factor; 0 for those not above 0.
+    Saturation(Saturation),
+}
+
 /// How one channel's raw scores become confidences. The default is the unfitted one.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Calibration {
     /// For cosines; `None` where nothing was fitted for the space.
-    pub vector: Option<Logistic>,
+    pub vector: Option<CosineCurve>,
     /// For the ratio of a BM25 score to the query's best possible one; `None` where nothing was fitted.
     pub lexical: Option<Saturation>,
     /// How far words and meaning of one segment are independent: 0 takes the greater, 1 is noisy-or.
     pub agreement: f32,
     /// Confidences below are no evidence.
     pub floor: f32,
+    /// The confidence from which this channel's evidence is enough for a moment; 0 where nothing was fitted.
+    pub sufficient: f32,
 }
 
 /// What a channel is asked for, which decides how far a raw score can be pruned.
@@ -68,11 +93,41 @@ pub enum Kinds {
 impl Logistic {
     fn confidence(self, cosine: f32) -> f32 {
         let distance = f64::from(self.slope) * (f64::from(cosine) - f64::from(self.center));
-        (1.0 / (1.0 + (-distance).exp())) as f32
+        (f64::from(self.top) / (1.0 + (-distance).exp())) as f32
+    }
+}
+
+impl CosineCurve {
+    fn confidence(self, cosine: f32) -> f32 {
+        match self {
+            Self::Logistic(curve) => curve.confidence(cosine),
+            Self::Saturation(curve) => curve.confidence(cosine.max(0.0)),
+        }
+    }
+
+    fn fault(self) -> Option<String> {
+        match self {
+            Self::Logistic(Logistic { center, slope, top }) => {
+                let is_right = center.is_finite() && slope.is_finite() && slope > 0.0 && top > 0.0 && top <= 1.0;
+                (!is_right).then(|| {
+                    format!(
+                        "center {center}, slope {slope} and top {top} must be finite, slope above 0, top above 0 to 1"
+                    )
+                })
+            }
+            Self::Saturation(curve) => curve.fault(),
+        }
     }
 }
 
 impl Saturation {
+    fn fault(self) -> Option<String> {
+        let Self { half, power, top } = self;
+        let is_right = (1e-3..=1e3).contains(&half) && (0.1..=10.0).contains(&power) && top > 0.0 && top <= 1.0;
+        (!is_right)
+            .then(|| format!("half {half}, power {power}, top {top}: expected 0.001..1000, 0.1..10, above 0 to 1"))
+    }
+
     fn confidence(self, ratio: f32) -> f32 {
         let power = f64::from(self.power);
         let (bent, half) = (f64::from(ratio).powf(power), f64::from(self.half).powf(power));
@@ -85,19 +140,11 @@ impl Calibration {
     /// Checks parameters that come from a file or a caller; `what` names them in the error.
     pub fn validate(&self, what: &str) -> Result<()> {
         let wrong = |detail: String| Err(Error::InvalidQuery { detail: format!("calibration of {what}: {detail}") });
-        if let Some(Logistic { center, slope }) = self.vector
-            && !(center.is_finite() && slope.is_finite() && slope > 0.0)
-        {
-            return wrong(format!("center {center} and slope {slope} must be finite, slope above zero"));
+        let faults = [self.vector.and_then(CosineCurve::fault), self.lexical.and_then(Saturation::fault)];
+        if let Some(fault) = faults.into_iter().flatten().next() {
+            return wrong(fault);
         }
-        if let Some(Saturation { half, power, top }) = self.lexical
-            && !((1e-3..=1e3).contains(&half) && (0.1..=10.0).contains(&power) && top > 0.0 && top <= 1.0)
-        {
-            return wrong(format!(
-                "half {half}, power {power}, top {top}: expected 0.001..1000, 0.1..10, above 0 to 1"
-            ));
-        }
-        for (name, value) in [("agreement", self.agreement), ("floor", self.floor)] {
+        for (name, value) in [("agreement", self.agreement), ("floor", self.floor), ("sufficient", self.sufficient)] {
             if !(0.0..=1.0).contains(&value) {
                 return wrong(format!("{name} is {value}, expected 0 to 1"));
             }
@@ -119,6 +166,12 @@ impl Calibration {
         let lexical = lexical_ratio.map_or(0.0, |ratio| self.of_ratio(ratio));
         let combined = self.combine(vector, lexical);
         if combined >= self.floor { combined } else { 0.0 }
+    }
+
+    /// Whether evidence on this channel can be too little for a moment.
+    #[must_use]
+    pub fn tells_enough(&self) -> bool {
+        self.sufficient > 0.0
     }
 
     /// The least confidence that counts as evidence: `floor`, or the smallest number above zero.
@@ -178,6 +231,24 @@ impl Calibration {
     }
 }
 
+/// The confidence of a segment in a query that has clauses besides its whole: never below any of the given.
+#[must_use]
+pub fn combine_clauses(whole: f32, clauses: impl IntoIterator<Item = f32>) -> f32 {
+    let silent: f64 = clauses.into_iter().map(|confidence| 1.0 - f64::from(confidence.clamp(0.0, 1.0))).product();
+    whole.max((1.0 - silent) as f32)
+}
+
+/// A confidence that the whole or one of `clauses` clauses must have where `combine_clauses` reaches `confidence`.
+#[must_use]
+pub fn required_of_one(confidence: f32, clauses: usize) -> f32 {
+    if clauses < 2 || confidence <= 0.0 {
+        return confidence;
+    }
+    let root = (1.0 - f64::from(confidence.min(1.0))).powf(1.0 / clauses as f64);
+    // A margin for rounding, which is far smaller.
+    ((1.0 - root) * (1.0 - 1e-5)) as f32
+}
+
 /// A number at or just below the smallest one in `[low, high]` at which `rising` reaches `value`.
 ///
 /// `rising` never falls except by rounding, whose reach is far below the margin that is taken off. Minus infinity where
@@ -212,16 +283,21 @@ mod tests {
     use super::*;
 
     fn calibrations() -> impl Strategy<Value = Calibration> {
-        let vector =
-            proptest::option::of((-0.5f32..0.9, 0.1f32..80.0).prop_map(|(center, slope)| Logistic { center, slope }));
-        let lexical =
-            proptest::option::of((0.01f32..3.0, 0.3f32..5.0, 0.1f32..=1.0).prop_map(|(half, power, top)| Saturation {
-                half,
-                power,
-                top,
-            }));
-        (vector, lexical, 0.0f32..=1.0, prop_oneof![Just(0.0f32), 0.0f32..0.9])
-            .prop_map(|(vector, lexical, agreement, floor)| Calibration { vector, lexical, agreement, floor })
+        let logistic = (-0.5f32..0.9, 0.1f32..80.0, 0.1f32..=1.0)
+            .prop_map(|(center, slope, top)| CosineCurve::Logistic(Logistic { center, slope, top }));
+        let saturation =
+            || (0.01f32..3.0, 0.3f32..5.0, 0.1f32..=1.0).prop_map(|(half, power, top)| Saturation { half, power, top });
+        let vector = proptest::option::of(prop_oneof![logistic, saturation().prop_map(CosineCurve::Saturation)]);
+        let lexical = proptest::option::of(saturation());
+        (vector, lexical, 0.0f32..=1.0, prop_oneof![Just(0.0f32), 0.0f32..0.9]).prop_map(
+            |(vector, lexical, agreement, floor)| Calibration {
+                vector,
+                lexical,
+                agreement,
+                floor,
+                ..Calibration::default()
+            },
+        )
     }
 
     #[test]
@@ -236,8 +312,8 @@ mod tests {
 
     #[test]
     fn below_the_floor_there_is_no_evidence() {
-        let fitted =
-            Calibration { vector: Some(Logistic { center: 0.3, slope: 20.0 }), floor: 0.5, ..Calibration::default() };
+        let curve = CosineCurve::Logistic(Logistic { center: 0.3, slope: 20.0, top: 1.0 });
+        let fitted = Calibration { vector: Some(curve), floor: 0.5, ..Calibration::default() };
         assert_eq!(fitted.confidence(Some(0.29), None), 0.0);
         assert!(fitted.confidence(Some(0.31), None) > 0.5);
         assert_eq!(fitted.confidence(Some(f32::NAN), None), 0.0);
@@ -263,7 +339,8 @@ mod tests {
 
     #[test]
     fn parameters_without_meaning_are_refused() {
-        let reversed = Calibration { vector: Some(Logistic { center: 0.2, slope: -3.0 }), ..Calibration::default() };
+        let curve = CosineCurve::Logistic(Logistic { center: 0.2, slope: -3.0, top: 1.0 });
+        let reversed = Calibration { vector: Some(curve), ..Calibration::default() };
         assert!(matches!(reversed.validate("frame"), Err(Error::InvalidQuery { detail }) if detail.contains("slope")));
         let high = Calibration { floor: 1.5, ..Calibration::default() };
         assert!(matches!(high.validate("frame"), Err(Error::InvalidQuery { detail }) if detail.contains("floor")));
@@ -278,7 +355,35 @@ mod tests {
         assert_eq!(fitted.lexical_floor(0.0, Kinds::One), f32::NEG_INFINITY);
     }
 
+    #[test]
+    fn curves_are_told_apart_by_their_fields() -> std::result::Result<(), serde_json::Error> {
+        let read = serde_json::from_str::<Calibration>;
+        let before_there_was_a_top = read(r#"{"vector": {"center": 0.2, "slope": 12.0}}"#)?;
+        let logistic = CosineCurve::Logistic(Logistic { center: 0.2, slope: 12.0, top: 1.0 });
+        assert_eq!(before_there_was_a_top.vector, Some(logistic));
+        let concepts = read(r#"{"vector": {"half": 0.1, "power": 1.2, "top": 0.9}, "sufficient": 0.1}"#)?;
+        assert_eq!(concepts.confidence(Some(-0.4), None), 0.0);
+        assert!((concepts.confidence(Some(1.0), None) - 0.9).abs() < 1e-6);
+        assert!(read(r#"{"vector": {"center": 0.2, "half": 12.0}}"#).is_err());
+        Ok(())
+    }
+
     proptest! {
+        #[test]
+        fn clauses_reach_a_confidence_only_where_one_reaches_its_part(
+            whole in 0.0f32..=1.0, clauses in proptest::collection::vec(0.0f32..=1.0, 2..6), asked in 0.0f32..=1.0,
+        ) {
+            let got = combine_clauses(whole, clauses.iter().copied());
+            prop_assert!((0.0..=1.0).contains(&got));
+            let greatest = clauses.iter().copied().fold(whole, f32::max);
+            prop_assert!(got >= greatest - 1e-6);
+            for confidence in [asked, got] {
+                if got >= confidence {
+                    prop_assert!(greatest >= required_of_one(confidence, clauses.len()));
+                }
+            }
+        }
+
         #[test]
         fn confidence_never_falls_as_evidence_grows(
             calibration in calibrations(), cosines in [-1.0f32..=1.0, -1.0f32..=1.0], ratios in [0.0f32..=1.0, 0.0f32..=1.0],

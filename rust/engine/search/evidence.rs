@@ -1,11 +1,13 @@
 //! The evidence for a query: which rows may have some, and all of one video's.
 //!
 //! A video that any channel names as a candidate is scored on every requested channel from what is stored (completion):
-//! what one channel's scan left out is looked up, never taken for absent.
+//! what one channel's scan left out is looked up, never taken for absent. Where the question has clauses, each of them
+//! is scored beside the whole, and one row's confidences are combined.
 
 use std::collections::BTreeMap;
 
-use super::ask::{Ask, ChannelAsk};
+use super::ask::{Ask, ChannelAsk, Term};
+use super::calibrate::combine_clauses;
 use super::moments::Match;
 use crate::catalog::channel::Channel;
 use crate::catalog::row_set::RowSet;
@@ -16,10 +18,32 @@ use crate::part::Part;
 /// Ranks of rows on one channel, for reciprocal rank fusion: `(part, row)` to rank.
 pub(super) type Ranks = BTreeMap<(usize, u32), u32>;
 
-/// All words' matches of one part, which are few enough to be kept: `(row, BM25 score)`, ascending, by channel.
+/// Rows with BM25 scores, ascending by row.
+type Found = Vec<(u32, f32)>;
+
+/// All words' matches of one part, which are few enough to be kept, by channel and by term.
 #[derive(Default)]
 pub(super) struct WordMatches {
-    by_channel: [Vec<(u32, f32)>; Channel::ALL.len()],
+    by_channel: [Vec<Found>; Channel::ALL.len()],
+}
+
+/// From which confidence on a channel a video is a candidate.
+#[derive(Clone, Copy)]
+pub(super) enum Bar {
+    /// The same for every channel.
+    Confidence(f32),
+    /// What is enough by itself on the channel.
+    Sufficient,
+}
+
+impl Bar {
+    /// The confidence that the whole or a clause must have.
+    pub(super) fn required_of_one(self, channel: &ChannelAsk) -> f32 {
+        channel.required_of_one(match self {
+            Self::Confidence(confidence) => confidence,
+            Self::Sufficient => channel.calibration.sufficient,
+        })
+    }
 }
 
 impl WordMatches {
@@ -27,48 +51,49 @@ impl WordMatches {
         let mut found = Self::default();
         let Some(index) = part.text() else { return Ok(found) };
         for channel in &ask.channels {
-            if let (Some(words), Some(slot)) = (&channel.words, found.by_channel.get_mut(channel.channel.index())) {
-                *slot = index.search(&words.query, channel.channel, &words.stats, rows)?;
+            let find = |term: &Term| match &term.words {
+                Some(words) => index.search(&words.query, channel.channel, &words.stats, rows),
+                None => Ok(Vec::new()),
+            };
+            if let Some(slot) = found.by_channel.get_mut(channel.channel.index()) {
+                *slot = channel.terms.iter().map(find).collect::<Result<_>>()?;
             }
         }
         Ok(found)
     }
 
-    pub(super) fn on(&self, channel: Channel) -> &[(u32, f32)] {
+    /// What was found of each term.
+    pub(super) fn on(&self, channel: Channel) -> &[Found] {
         self.by_channel.get(channel.index()).map_or(&[], Vec::as_slice)
     }
 
-    fn within(&self, channel: Channel, rows: &std::ops::Range<u32>) -> &[(u32, f32)] {
-        let all = self.on(channel);
+    fn within(&self, channel: Channel, term: usize, rows: &std::ops::Range<u32>) -> &[(u32, f32)] {
+        let Some(all) = self.on(channel).get(term) else { return &[] };
         let start = all.partition_point(|(row, _)| *row < rows.start);
         let end = all.partition_point(|(row, _)| *row < rows.end);
         all.get(start..end).unwrap_or_default()
     }
 }
 
-/// The videos of a part of which some row may reach `confidence` on some channel; a superset, never less.
-pub(super) fn candidates(
-    ask: &Ask,
-    part: &Part,
-    rows: &RowSet,
-    words: &WordMatches,
-    confidence: f32,
-) -> Result<RowSet> {
+/// The videos of a part of which some row may reach the bar on some channel; a superset, never less.
+pub(super) fn candidates(ask: &Ask, part: &Part, rows: &RowSet, words: &WordMatches, bar: Bar) -> Result<RowSet> {
     let table = part.table();
     let mut videos = RowSet::empty(table.video_count());
     for channel in &ask.channels {
-        let needed = confidence.max(channel.calibration.least());
-        if let (Some(query), Some(column)) = (&channel.vector, part.vectors(channel.channel)) {
-            let floor = channel.calibration.cosine_floor(needed, channel.kinds());
-            for (row, _) in column.at_least(query, floor, Some(rows))? {
-                videos.insert(table.video_of(row)?);
-            }
-        }
-        if let Some(asked) = &channel.words {
-            let floor = channel.calibration.lexical_floor(needed, channel.kinds());
-            for &(row, score) in words.on(channel.channel) {
-                if asked.ratio(score) >= floor {
+        let needed = bar.required_of_one(channel);
+        for (at, term) in channel.terms.iter().enumerate() {
+            if let (Some(query), Some(column)) = (&term.vector, part.vectors(channel.channel)) {
+                let floor = channel.calibration.cosine_floor(needed, term.kinds());
+                for (row, _) in column.at_least(query, floor, Some(rows))? {
                     videos.insert(table.video_of(row)?);
+                }
+            }
+            if let Some(asked) = &term.words {
+                let floor = channel.calibration.lexical_floor(needed, term.kinds());
+                for &(row, score) in words.on(channel.channel).get(at).into_iter().flatten() {
+                    if asked.ratio(score) >= floor {
+                        videos.insert(table.video_of(row)?);
+                    }
                 }
             }
         }
@@ -80,50 +105,74 @@ pub(super) fn candidates(
 pub(super) fn of_video(ask: &Ask, part: &Part, words: &WordMatches, video: u32) -> Result<Vec<Match>> {
     let rows = part.table().rows(video)?;
     let mut matches = Vec::new();
-    let mut cosines = Vec::new();
+    let (mut cosines, mut found) = (Vec::new(), Vec::new());
     for channel in &ask.channels {
-        cosines.clear();
-        if let (Some(query), Some(column)) = (&channel.vector, part.vectors(channel.channel)) {
-            column.score_rows(query, rows.clone(), &mut cosines)?;
+        found.clear();
+        for (at, term) in channel.terms.iter().enumerate() {
+            cosines.clear();
+            if let (Some(query), Some(column)) = (&term.vector, part.vectors(channel.channel)) {
+                column.score_rows(query, rows.clone(), &mut cosines)?;
+            }
+            join(channel, term, &cosines, words.within(channel.channel, at, &rows), &mut found);
         }
-        let words = words.within(channel.channel, &rows);
-        join(channel, part, &cosines, words, &mut matches)?;
+        // Stable: of one row the whole comes first, then the clauses in order.
+        found.sort_by_key(|one: &TermMatch| one.row);
+        for of_row in found.chunk_by(|one, other| one.row == other.row) {
+            matches.extend(combine(ask, channel, part, of_row)?);
+        }
     }
     Ok(matches)
 }
 
+/// What one term found in one row.
+struct TermMatch {
+    row: u32,
+    clause: Option<u32>,
+    confidence: f32,
+    cosine: Option<f32>,
+    lexical: Option<f32>,
+    lexical_ratio: Option<f32>,
+}
+
 /// Walks two lists in order of rows.
-fn join(
-    channel: &ChannelAsk,
-    part: &Part,
-    cosines: &[(u32, f32)],
-    words: &[(u32, f32)],
-    matches: &mut Vec<Match>,
-) -> Result<()> {
+fn join(channel: &ChannelAsk, term: &Term, cosines: &[(u32, f32)], words: &[(u32, f32)], found: &mut Vec<TermMatch>) {
     let (mut cosines, mut words) = (cosines.iter().peekable(), words.iter().peekable());
     loop {
         let row = match (cosines.peek(), words.peek()) {
-            (None, None) => return Ok(()),
+            (None, None) => return,
             (Some((row, _)), None) | (None, Some((row, _))) => *row,
             (Some((one, _)), Some((other, _))) => *one.min(other),
         };
         let cosine = cosines.next_if(|(at, _)| *at == row).map(|(_, cosine)| *cosine);
         let lexical = words.next_if(|(at, _)| *at == row).map(|(_, score)| *score);
-        let ratio = lexical.and_then(|score| channel.words.as_ref().map(|words| words.ratio(score)));
-        let confidence = channel.calibration.confidence(cosine, ratio);
+        let lexical_ratio = lexical.and_then(|score| term.words.as_ref().map(|words| words.ratio(score)));
+        let confidence = channel.calibration.confidence(cosine, lexical_ratio);
         if confidence > 0.0 {
-            matches.push(Match {
-                row,
-                channel: channel.channel,
-                span: part.table().span(row)?,
-                confidence,
-                rank: None,
-                cosine,
-                lexical,
-                lexical_ratio: ratio,
-            });
+            found.push(TermMatch { row, clause: term.clause, confidence, cosine, lexical, lexical_ratio });
         }
     }
+}
+
+/// One row's match from what its terms found: the raw scores are those of the surest.
+fn combine(ask: &Ask, channel: &ChannelAsk, part: &Part, found: &[TermMatch]) -> Result<Option<Match>> {
+    let Some(best) = found.iter().reduce(|best, one| if one.confidence > best.confidence { one } else { best }) else {
+        return Ok(None);
+    };
+    let of = |is_clause: bool| found.iter().filter(move |one| one.clause.is_some() == is_clause);
+    let whole = of(false).map(|one| one.confidence).fold(0.0, f32::max);
+    let confidence = combine_clauses(whole, of(true).map(|one| one.confidence));
+    Ok(Some(Match {
+        row: best.row,
+        channel: channel.channel,
+        span: part.table().span(best.row)?,
+        confidence,
+        is_sufficient: !ask.needs_sufficient || confidence >= channel.calibration.sufficient,
+        rank: None,
+        clause: best.clause,
+        cosine: best.cosine,
+        lexical: best.lexical,
+        lexical_ratio: best.lexical_ratio,
+    }))
 }
 
 /// The spans of a video's shots: of its rows that carry a picture.

@@ -9,9 +9,9 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use super::ask::Ask;
+use super::ask::{Ask, Term};
 use super::cursor::Cursor;
-use super::evidence::{self, Ranks, WordMatches};
+use super::evidence::{self, Bar, Ranks, WordMatches};
 use super::fuse::Fusion;
 use super::hit::{Hit, HitMoment, Relation, SearchResult, Snippet, Timing};
 use super::moments::{Match, MomentRules, best_score, find_moments};
@@ -111,8 +111,11 @@ impl<'a> Run<'a> {
         if is_small || self.query.fusion == Fusion::ReciprocalRank {
             return self.rank_exactly(&everything, self.ask.min_score);
         }
+        if self.ask.needs_sufficient {
+            return self.rank_exactly(&self.candidates(Bar::Sufficient)?, self.ask.min_score);
+        }
         if least > 0.0 || self.evidence_has_floor() {
-            return self.rank_exactly(&self.candidates(least)?, self.ask.min_score);
+            return self.rank_exactly(&self.candidates(Bar::Confidence(least))?, self.ask.min_score);
         }
         self.rank_top(position, limit)
     }
@@ -158,7 +161,7 @@ impl<'a> Run<'a> {
             {
                 let needed = self.ask.fuser.required_confidence(last.score);
                 if needed > 0.0 {
-                    let (mut hits, _) = self.rank_exactly(&self.candidates(needed)?, 0.0)?;
+                    let (mut hits, _) = self.rank_exactly(&self.candidates(Bar::Confidence(needed))?, 0.0)?;
                     let (range, next) = cut_page(&hits, |hit| (hit.score, &hit.id), position, limit);
                     if next.is_none() && range.end < total {
                         // The page ends where the scored hits do, but others follow; one more must be known.
@@ -182,26 +185,28 @@ impl<'a> Run<'a> {
                 return Ok(videos);
             };
             for channel in &self.ask.channels {
-                if let (Some(query), Some(column)) = (&channel.vector, part.part.vectors(channel.channel)) {
-                    for (row, _) in column.top_k(query, count, Some(&allowed.rows))? {
-                        videos.insert(table.video_of(row)?);
+                for term in &channel.terms {
+                    if let (Some(query), Some(column)) = (&term.vector, part.part.vectors(channel.channel)) {
+                        for (row, _) in column.top_k(query, count, Some(&allowed.rows))? {
+                            videos.insert(table.video_of(row)?);
+                        }
                     }
                 }
-                let mut best: Vec<(u32, f32)> = words.on(channel.channel).to_vec();
-                best.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-                for (row, _) in best.into_iter().take(count) {
-                    videos.insert(table.video_of(row)?);
+                for found in words.on(channel.channel) {
+                    let mut best = found.clone();
+                    best.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+                    for (row, _) in best.into_iter().take(count) {
+                        videos.insert(table.video_of(row)?);
+                    }
                 }
             }
             Ok(videos)
         })
     }
 
-    fn candidates(&self, confidence: f32) -> Result<Vec<RowSet>> {
+    fn candidates(&self, bar: Bar) -> Result<Vec<RowSet>> {
         self.by_part(|index, part| match (self.ask.allowed.get(index), self.words.get(index)) {
-            (Some(allowed), Some(words)) => {
-                evidence::candidates(&self.ask, &part.part, &allowed.rows, words, confidence)
-            }
+            (Some(allowed), Some(words)) => evidence::candidates(&self.ask, &part.part, &allowed.rows, words, bar),
             _ => Ok(RowSet::empty(part.part.table().video_count())),
         })
     }
@@ -209,8 +214,9 @@ impl<'a> Run<'a> {
     /// Where every channel's evidence starts above some raw score, the codes find all evidence.
     fn evidence_has_floor(&self) -> bool {
         self.ask.channels.iter().all(|channel| {
-            let least = channel.calibration.least();
-            channel.vector.is_none() || channel.calibration.cosine_floor(least, channel.kinds()) > f32::NEG_INFINITY
+            let least = Bar::Confidence(0.0).required_of_one(channel);
+            let floor = |term: &Term| channel.calibration.cosine_floor(least, term.kinds());
+            channel.terms.iter().all(|term| term.vector.is_none() || floor(term) > f32::NEG_INFINITY)
         })
     }
 
@@ -223,7 +229,7 @@ impl<'a> Run<'a> {
                 return Ok(videos);
             };
             for channel in &self.ask.channels {
-                if channel.vector.is_some()
+                if channel.terms.iter().any(|term| term.vector.is_some())
                     && let Some(column) = part.part.vectors(channel.channel)
                 {
                     let rows = column.rows()?;
@@ -233,7 +239,7 @@ impl<'a> Run<'a> {
                         }
                     }
                 }
-                for (row, _) in words.on(channel.channel) {
+                for (row, _) in words.on(channel.channel).iter().flatten() {
                     videos.insert(table.video_of(*row)?);
                 }
             }
@@ -279,7 +285,9 @@ impl<'a> Run<'a> {
 
     fn describe(&self, live: &LivePart, row: u32, channel: Channel) -> Result<Option<Snippet>> {
         let Some(shown) = live.part.shown(row, channel)? else { return Ok(None) };
-        let words = self.ask.channels.iter().find(|ask| ask.channel == channel).and_then(|ask| ask.words.as_ref());
+        // The whole question, whichever clause answers: its words are those of all of them.
+        let ask = self.ask.channels.iter().find(|ask| ask.channel == channel);
+        let words = ask.and_then(|ask| ask.terms.first()).and_then(|term| term.words.as_ref());
         Ok(Some(match words {
             Some(words) => {
                 let cut = snippet(&words.query, &shown, SNIPPET_CHARS);

@@ -26,10 +26,10 @@ const RANK_OFFSET: f64 = 60.0;
 #[serde(rename_all = "snake_case")]
 pub enum Fusion {
     /// Noisy-or, `1 - Π (1 - weight * confidence)`: channels are independent witnesses, one sure one is enough.
-    #[default]
     Probabilistic,
-    /// `Σ weight * confidence / Σ weight` over the requested channels: what is silent on a channel loses by it
-    /// (Bruch et al. 2022, "An analysis of fusion functions for hybrid retrieval").
+    /// `Σ weight * confidence / Σ weight` over the requested channels that the library holds: what is silent on a channel
+    /// loses by it (Bruch et al. 2022, "An analysis of fusion functions for hybrid retrieval").
+    #[default]
     WeightedSum,
     /// The greatest `weight * confidence`.
     Max,
@@ -51,6 +51,8 @@ pub struct Weights {
 pub struct Fuser {
     fusion: Fusion,
     weights: Weights,
+    /// Of the channels that sums are shared by.
+    weight_sum: f64,
 }
 
 impl Weights {
@@ -84,17 +86,20 @@ impl Weights {
     pub fn get(&self, channel: Channel) -> f32 {
         self.by_channel[channel.index()]
     }
-
-    fn sum(&self) -> f64 {
-        self.by_channel.iter().copied().map(f64::from).sum()
-    }
 }
 
 impl Fuser {
     /// Scores by `fusion` under `weights`.
     #[must_use]
     pub fn new(fusion: Fusion, weights: Weights) -> Self {
-        Self { fusion, weights }
+        Self { fusion, weights, weight_sum: weights.by_channel.iter().copied().map(f64::from).sum() }
+    }
+
+    /// The same, with sums shared by these channels only: others, which have no evidence anywhere, hold nothing down.
+    #[must_use]
+    pub fn over(self, channels: &[Channel]) -> Self {
+        let weight_sum = channels.iter().map(|channel| f64::from(self.weights.get(*channel))).sum();
+        if weight_sum > 0.0 { Self { weight_sum, ..self } } else { self }
     }
 
     /// The fusion.
@@ -131,7 +136,7 @@ impl Fuser {
         let worth = self.worth(strengths);
         let score = match self.fusion {
             Fusion::Probabilistic => 1.0 - worth.iter().map(|worth| 1.0 - worth).product::<f64>(),
-            Fusion::WeightedSum | Fusion::ReciprocalRank => worth.iter().sum::<f64>() / self.weights.sum(),
+            Fusion::WeightedSum | Fusion::ReciprocalRank => worth.iter().sum::<f64>() / self.weight_sum,
             Fusion::Max => worth.iter().copied().fold(0.0, f64::max),
         };
         score.clamp(0.0, 1.0) as f32

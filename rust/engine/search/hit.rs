@@ -45,6 +45,9 @@ pub struct HitMatch {
     pub weight: f32,
     /// Its part of the moment's score; the parts of all matches add up to it.
     pub contribution: f32,
+    /// Which clause of the question it answers best; none for the whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clause: Option<u32>,
     /// The raw cosine, where vectors were compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cosine: Option<f32>,
@@ -149,6 +152,7 @@ impl HitMoment {
                 confidence: evidence.confidence,
                 weight,
                 contribution,
+                clause: evidence.clause,
                 cosine: evidence.cosine,
                 lexical: evidence.lexical,
                 lexical_ratio: evidence.lexical_ratio,

@@ -16,5 +16,3 @@ pub mod page;
 pub mod query;
 mod suppress;
 mod timeline;
-
-pub use ask::DEFAULT_MIN_SCORE;

@@ -12,6 +12,8 @@
 //! - *What is one.* Touching moments on the same channels become one only when both stand out from the video nearly as
 //!   far as each other. Adjacent shots always touch, so being weak alike, or alike throughout a video, joins nothing.
 //!   Score, peak and contributions are those of the best part.
+//! - *What is enough.* An instant at which no match is sufficient has no score: faint evidence adds to other, and makes
+//!   no moment by itself however much of it there is.
 //! - *What is worth telling.* Moments below `keep_ratio` of the best are left out, also when only the video's metadata,
 //!   which speaks of no time, lifts them.
 //!
@@ -42,8 +44,12 @@ pub struct Match {
     pub span: Span,
     /// Calibrated, above 0 and at most 1; others are ignored.
     pub confidence: f32,
+    /// Whether it is enough for a moment; a moment needs one such match.
+    pub is_sufficient: bool,
     /// For reciprocal rank fusion: 1 + the number of segments with a higher confidence on this channel.
     pub rank: Option<u32>,
+    /// Which clause of the question it answers best; none for the whole.
+    pub clause: Option<u32>,
     /// The raw cosine.
     pub cosine: Option<f32>,
     /// The raw BM25 score.
@@ -160,7 +166,7 @@ struct Proposal {
 #[must_use]
 pub fn best_score(matches: &[Match], fuser: &Fuser) -> f32 {
     let timeline = Timeline::new(matches, |one| strength(one, fuser));
-    timeline.together().iter().map(|together| fuser.score(&timeline.strengths(together))).fold(0.0, f32::max)
+    timeline.together().iter().map(|together| score(&timeline, together, fuser)).fold(0.0, f32::max)
 }
 
 /// The moments of one video, best first: by score, then by the score of what happens in them alone, then by start.
@@ -177,7 +183,7 @@ pub fn find_moments(
 ) -> Vec<Moment> {
     let timeline = Timeline::new(matches, |one| strength(one, fuser));
     let together = timeline.together();
-    let mut scores: Vec<f32> = together.iter().map(|one| fuser.score(&timeline.strengths(one))).collect();
+    let mut scores: Vec<f32> = together.iter().map(|one| score(&timeline, one, fuser)).collect();
     let best = scores.iter().copied().fold(0.0, f32::max);
     if best <= 0.0 || best < min_score {
         return Vec::new();
@@ -202,6 +208,15 @@ pub fn find_moments(
     let mut kept = Kept::new(rules.same_iou);
     moments.retain(|moment| kept.keep(moment.span));
     moments.into_iter().map(|proposal| tell(&timeline, proposal, fuser)).collect()
+}
+
+/// The score of one instant; 0 where nothing at it is enough by itself.
+fn score(timeline: &Timeline, together: &Together, fuser: &Fuser) -> f32 {
+    if together.iter().flatten().any(|&position| timeline.get(position).is_sufficient) {
+        fuser.score(&timeline.strengths(together))
+    } else {
+        0.0
+    }
 }
 
 fn strength(one: &Match, fuser: &Fuser) -> f32 {
@@ -406,7 +421,9 @@ pub(super) mod samples {
             channel,
             span: Span { start, end },
             confidence,
+            is_sufficient: true,
             rank: None,
+            clause: None,
             cosine: None,
             lexical: None,
             lexical_ratio: None,

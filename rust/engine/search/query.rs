@@ -32,6 +32,19 @@ pub enum Facets {
     Named(Vec<String>),
 }
 
+/// The most clauses of one question.
+pub const MAX_CLAUSES: usize = 16;
+
+/// A part of a question that may be answered on its own, on channels that the whole asks.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Clause {
+    /// Words to find on a channel.
+    pub text: BTreeMap<Channel, String>,
+    /// Vectors to compare with, in the channel's space.
+    pub vectors: BTreeMap<Channel, Vec<f32>>,
+}
+
 /// One question.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -40,13 +53,17 @@ pub struct Query {
     pub text: BTreeMap<Channel, String>,
     /// Vectors to compare with, in the channel's space.
     pub vectors: BTreeMap<Channel, Vec<f32>>,
+    /// The question's clauses where it has several: "a dog on a beach, waves crash" is answered by a moment that shows the
+    /// one and says the other. Each is asked on its own beside the whole (see `calibrate`).
+    pub clauses: Vec<Clause>,
     /// The requested channels; empty for those that `text` and `vectors` name.
     pub channels: Vec<Channel>,
     /// Relative weights, 1 where absent (see `fuse`).
     pub weights: BTreeMap<Channel, f32>,
     /// A filter over video columns; null for none.
     pub filter: Value,
-    /// Moments with lower scores are left out; by default what the library's calibration says, 0 where it is unfitted.
+    /// Moments with lower scores are left out. By default those are left out on which no channel's evidence is enough by
+    /// itself, as the library's calibrations say; none where a channel that is asked was never fitted.
     pub min_score: Option<f32>,
     /// The most hits of this page, 1 to 1000.
     pub limit: u32,
@@ -65,6 +82,7 @@ impl Default for Query {
         Self {
             text: BTreeMap::new(),
             vectors: BTreeMap::new(),
+            clauses: Vec::new(),
             channels: Vec::new(),
             weights: BTreeMap::new(),
             filter: Value::Null,
@@ -108,31 +126,12 @@ impl Query {
                 return wrong(format!("channels: {} has neither text nor a vector", channel.name()));
             }
         }
-        for (channel, text) in &self.text {
-            if !requested.contains(channel) {
-                return wrong(format!("text: channel {} is not among the requested channels", channel.name()));
-            }
-            if text.trim().is_empty() {
-                return wrong(format!("text: {} is empty", channel.name()));
-            }
-            if text.len() > MAX_TEXT_BYTES {
-                let (name, length) = (channel.name(), text.len());
-                return wrong(format!("text: {name} has {length} bytes, at most {MAX_TEXT_BYTES} are allowed"));
-            }
+        check_asked(&self.text, &self.vectors, &requested)?;
+        if self.clauses.len() > MAX_CLAUSES {
+            return wrong(format!("clauses: {} are given, at most {MAX_CLAUSES} are allowed", self.clauses.len()));
         }
-        for (channel, vector) in &self.vectors {
-            if !requested.contains(channel) {
-                return wrong(format!("vectors: channel {} is not among the requested channels", channel.name()));
-            }
-            let odd = vector.iter().position(|component| !component.is_finite());
-            let detail = if let Some(index) = odd {
-                format!("component {index} is {}", vector[index])
-            } else if vector.iter().all(|&component| component == 0.0) {
-                "it has no length".to_owned()
-            } else {
-                continue;
-            };
-            return Err(Error::InvalidVector { what: format!("the query's vector for {}", channel.name()), detail });
+        for clause in &self.clauses {
+            check_asked(&clause.text, &clause.vectors, &requested)?;
         }
         Weights::new(&requested, &self.weights)?;
         if let Some(score) = self.min_score
@@ -171,10 +170,20 @@ impl Query {
             written.bytes(channel.name().as_bytes());
             written.float(weights.get(channel));
             written.option(self.text.get(&channel), |written, text| written.bytes(text.as_bytes()));
-            written.option(self.vectors.get(&channel), |written, vector| {
-                written.count(vector.len());
-                vector.iter().for_each(|&component| written.float(component));
-            });
+            written.option(self.vectors.get(&channel), |written, vector| written.vector(vector));
+        }
+        for clause in &self.clauses {
+            written.bytes(b"clause");
+            written.count(clause.text.len());
+            for (channel, text) in &clause.text {
+                written.bytes(channel.name().as_bytes());
+                written.bytes(text.as_bytes());
+            }
+            written.count(clause.vectors.len());
+            for (channel, vector) in &clause.vectors {
+                written.bytes(channel.name().as_bytes());
+                written.vector(vector);
+            }
         }
         written.bytes(b"filter");
         written.value(&self.filter);
@@ -188,6 +197,42 @@ impl Query {
         written.count(self.moments_per_hit as usize);
         Ok(written.0.finalize().into())
     }
+}
+
+/// Checks what is asked of the requested channels, by the whole question or by a clause.
+fn check_asked(
+    text: &BTreeMap<Channel, String>,
+    vectors: &BTreeMap<Channel, Vec<f32>>,
+    requested: &[Channel],
+) -> Result<()> {
+    let wrong = |detail: String| Err(Error::InvalidQuery { detail });
+    for (channel, text) in text {
+        if !requested.contains(channel) {
+            return wrong(format!("text: channel {} is not among the requested channels", channel.name()));
+        }
+        if text.trim().is_empty() {
+            return wrong(format!("text: {} is empty", channel.name()));
+        }
+        if text.len() > MAX_TEXT_BYTES {
+            let (name, length) = (channel.name(), text.len());
+            return wrong(format!("text: {name} has {length} bytes, at most {MAX_TEXT_BYTES} are allowed"));
+        }
+    }
+    for (channel, vector) in vectors {
+        if !requested.contains(channel) {
+            return wrong(format!("vectors: channel {} is not among the requested channels", channel.name()));
+        }
+        let odd = vector.iter().position(|component| !component.is_finite());
+        let detail = if let Some(index) = odd {
+            format!("component {index} is {}", vector[index])
+        } else if vector.iter().all(|&component| component == 0.0) {
+            "it has no length".to_owned()
+        } else {
+            continue;
+        };
+        return Err(Error::InvalidVector { what: format!("the query's vector for {}", channel.name()), detail });
+    }
+    Ok(())
 }
 
 /// What a digest is taken of: every piece with its length or kind before it, so that no two lists of pieces are equal.
@@ -206,6 +251,11 @@ impl Written {
     /// Zero is the same with either sign.
     fn float(&mut self, number: f32) {
         self.0.update((number + 0.0).to_le_bytes());
+    }
+
+    fn vector(&mut self, vector: &[f32]) {
+        self.count(vector.len());
+        vector.iter().for_each(|&component| self.float(component));
     }
 
     fn option<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
@@ -280,6 +330,10 @@ mod tests {
         assert!(refused(&Query { weights: [(Channel::Sound, 1.0)].into(), ..roof() }, "weights: channel sound"));
         assert!(refused(&Query { min_score: Some(1.5), ..roof() }, "min_score"));
         assert!(refused(&Query { min_score: Some(f32::NAN), ..roof() }, "min_score"));
+        let clause = |channel, text: &str| Clause { text: [(channel, text.to_owned())].into(), ..Clause::default() };
+        assert!(refused(&Query { clauses: vec![clause(Channel::Sound, "rain")], ..roof() }, "channel sound"));
+        assert!(refused(&Query { clauses: vec![clause(Channel::Speech, " ")], ..roof() }, "speech is empty"));
+        assert!(refused(&Query { clauses: vec![clause(Channel::Speech, "rain"); 17], ..roof() }, "clauses: 17"));
         assert!(refused(&Query { limit: 0, ..roof() }, "limit"));
         assert!(refused(&Query { limit: 1001, ..roof() }, "limit"));
         assert!(refused(&Query { moments_per_hit: 0, ..roof() }, "moments_per_hit"));
@@ -323,6 +377,8 @@ mod tests {
             Query { min_score: Some(0.0), ..roof() },
             Query { fusion: Fusion::Max, ..roof() },
             Query { moments_per_hit: 1, ..roof() },
+            Query { clauses: vec![Clause { text: roof().text, ..Clause::default() }], ..roof() },
+            Query { clauses: vec![Clause { vectors: roof().vectors, ..Clause::default() }], ..roof() },
         ];
         let digests = others.iter().map(Query::digest).collect::<Result<std::collections::HashSet<_>>>()?;
         assert_eq!(digests.len(), others.len());
