@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pixr.types import Channel, Creator, Hit, Hits, Match, Mode, Moment, Segment, Timing, Video
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 MODE_OF: dict[Channel, Mode] = {
     "frame": "visual",
@@ -56,10 +56,12 @@ def video_to_json(video: Video) -> dict[str, Any]:
     return value
 
 
-def hits_from_json(value: Mapping[str, Any], timing: Timing, warnings: tuple[str, ...]) -> Hits:
-    """A page as the engine writes it."""
+def hits_from_json(
+    value: Mapping[str, Any], timing: Timing, warnings: tuple[str, ...] = (), clauses: Sequence[str] = ()
+) -> Hits:
+    """A page as the engine writes it; `clauses` are those that it was asked."""
     return Hits(
-        items=tuple(_hit(hit) for hit in value["hits"]),
+        items=tuple(_hit(hit, clauses) for hit in value["hits"]),
         total=value["total"],
         total_relation=value["total_relation"],
         facets=value["facets"],
@@ -70,17 +72,24 @@ def hits_from_json(value: Mapping[str, Any], timing: Timing, warnings: tuple[str
     )
 
 
-def _hit(value: Mapping[str, Any]) -> Hit:
+def _hit(value: Mapping[str, Any], clauses: Sequence[str]) -> Hit:
     moments = tuple(
-        Moment(moment["start"], moment["end"], moment["peak"], moment["score"], tuple(map(_match, moment["matches"])))
+        Moment(
+            moment["start"],
+            moment["end"],
+            moment["peak"],
+            moment["score"],
+            tuple(_match(match, clauses) for match in moment["matches"]),
+        )
         for moment in value["moments"]
     )
     return Hit(video_from_json(value["video"]), value["score"], moments)
 
 
-def _match(value: Mapping[str, Any]) -> Match:
+def _match(value: Mapping[str, Any], clauses: Sequence[str]) -> Match:
     channel: Channel = value["channel"]
     snippet = value.get("snippet")
+    clause = value.get("clause")
     return Match(
         start=value["start"],
         end=value["end"],
@@ -93,6 +102,7 @@ def _match(value: Mapping[str, Any]) -> Match:
         bm25=value.get("lexical"),
         description=snippet["text"] if snippet else None,
         highlights=tuple((start, end) for start, end in snippet["highlights"]) if snippet else (),
+        clause=None if clause is None else clauses[clause],
     )
 
 

@@ -16,13 +16,14 @@ from contextlib import suppress
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pixr import _engine
+from pixr.clauses import split_clauses
 from pixr.convert import MODE_OF, hits_from_json, segments_from_rows, video_from_json, video_to_json
 from pixr.errors import InvalidBatch, InvalidQuery, MissingExtra, SpaceMismatch
 from pixr.progress import Outcome, Progress, Source
-from pixr.types import Channel, Creator, Hits, Mode, Segment, Timing, Video
+from pixr.types import Channel, Creator, Fusion, Hits, Mode, Segment, Timing, Video
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
     from pixr.encoders.protocol import EncoderOptions, Space
     from pixr.encoders.registry import Encoders
-
-Fusion = Literal["probabilistic", "weighted_sum", "max", "rrf"]
 
 MODES: dict[Mode, tuple[Channel, ...]] = {
     "visual": ("frame",),
@@ -241,14 +240,15 @@ class Library:
         limit: int = 20,
         cursor: str | None = None,
         min_score: float | None = None,
-        fusion: Fusion = "probabilistic",
+        fusion: Fusion = "weighted_sum",
         facets: Sequence[str] | bool = (),
         moments: int = 5,
     ) -> Hits:
         """Find videos and their moments.
 
         Args:
-            query: words. `"in quotes"` must stand so, `begin*` finds words that begin so.
+            query: words. `"in quotes"` must stand so, `begin*` finds words that begin so. Clauses ("a dog on a beach,
+                waves crash") are asked one by one as well, so one may be seen and another heard.
             image: a picture to find: a file, its bytes, or RGB uint8 of shape (height, width, 3).
             vectors: your own vectors by channel, each of shape (dimension,).
             modes: "visual", "text", "audio"; by default all that the question can be asked in.
@@ -257,8 +257,8 @@ class Library:
             filters: `{"duration": {"min": 10}, "tags": ["diy"], "metadata": {…}, "or": […], "not": {…}, …}`.
             limit: hits of this page, 1 to 1000.
             cursor: `next_cursor` of the page before, with the same question.
-            min_score: leave out moments with lower scores, in [0, 1]; by default 0.1 where scores are calibrated, else
-                0.
+            min_score: leave out moments with lower scores, in [0, 1]. By default those are left out on which no
+                channel's evidence is enough by itself, as its calibration says; 0 leaves out none.
             fusion: how channels become one score; see docs/ARCHITECTURE.md for what each does.
             facets: columns to count over all hits ("durations", "quality", "tags", "created", "creator", a metadata
                 key), or True for the usual ones.
@@ -271,6 +271,7 @@ class Library:
         asked, warnings = self._ask(query, image, vectors, _channels(modes, channels, image, query, vectors))
         request: dict[str, Any] = {
             "text": asked.text,
+            "clauses": [{"text": dict.fromkeys(asked.text, clause)} for clause in asked.clauses],
             "weights": {channel: weight for channel, weight in (weights or {}).items() if channel in asked.channels},
             "channels": asked.channels,
             "filter": dict(filters) if filters else None,
@@ -282,10 +283,10 @@ class Library:
             "facets": "all" if facets is True else {"named": list(facets)} if facets else "off",
         }
         encoded = time.perf_counter()
-        answer = json.loads(self._engine.search(json.dumps(request), asked.vectors))
+        answer = json.loads(self._engine.search(json.dumps(request), asked.vectors, asked.clause_vectors))
         now = time.perf_counter()
         timing = Timing((encoded - begun) * 1e3, answer["timing"]["seconds"] * 1e3, (now - begun) * 1e3)
-        return hits_from_json(answer, timing, tuple(warnings))
+        return hits_from_json(answer, timing, tuple(warnings), asked.clauses)
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -381,6 +382,8 @@ class Library:
                 asked.vectors[channel] = _vector_bytes(channel, vector)
         if query is not None and query.strip():
             asked.text = {channel: query for channel in channels if channel in TEXT_CHANNELS}
+            asked.clauses = split_clauses(query)
+            asked.clause_vectors = [{} for _ in asked.clauses]
         if (query is not None and query.strip()) or image is not None:
             self._encode(query, image, channels, asked, warnings)
         asked.channels = [channel for channel in channels if channel in asked.text or channel in asked.vectors]
@@ -424,18 +427,23 @@ class Library:
 
                 asked.vectors[channel] = encoders.visual.encode_images([load_picture(image)])[0].tobytes()
             elif query is not None and query.strip():
-                asked.vectors[channel] = encoder.encode_text([query])[0].tobytes()
+                whole, *parts = encoder.encode_text([query, *asked.clauses])
+                asked.vectors[channel] = whole.tobytes()
+                for vectors, part in zip(asked.clause_vectors, parts, strict=True):
+                    vectors[channel] = part.tobytes()
 
 
 class _Asked:
     """What the engine is asked, by channel."""
 
-    __slots__ = ("channels", "text", "vectors")
+    __slots__ = ("channels", "clause_vectors", "clauses", "text", "vectors")
 
     def __init__(self) -> None:
         self.channels: list[Channel] = []
         self.text: dict[Channel, str] = {}
         self.vectors: dict[str, bytes] = {}
+        self.clauses: list[str] = []
+        self.clause_vectors: list[dict[str, bytes]] = []
 
 
 def _channels(

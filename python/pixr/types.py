@@ -9,10 +9,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, overload
 
-__all__ = ["Channel", "Creator", "Facets", "Hit", "Hits", "Match", "Mode", "Moment", "Segment", "Timing", "Video"]
+__all__ = [
+    "Channel",
+    "Creator",
+    "Facets",
+    "Fusion",
+    "Hit",
+    "Hits",
+    "Match",
+    "Mode",
+    "Moment",
+    "Segment",
+    "Timing",
+    "Video",
+]
 
 Mode = Literal["visual", "text", "audio"]
 Channel = Literal["frame", "metadata", "screen", "speech", "sound"]
+Fusion = Literal["weighted_sum", "probabilistic", "max", "rrf"]
 Facets = dict[str, dict[str, int]]
 
 
@@ -58,7 +72,8 @@ class Match:
 
     `confidence` in [0, 1] is calibrated, `contribution` is this match's part of the moment's score, and the
     contributions of a moment add up to it. `cosine` and `bm25` are the raw scores, None where there are none.
-    `highlights` are spans of `description` (in characters) where words of the query stand.
+    `highlights` are spans of `description` (in characters) where words of the query stand. `clause` is the clause of
+    the question that it answers best, None where that is the whole.
     """
 
     start: float
@@ -72,6 +87,7 @@ class Match:
     bm25: float | None = None
     description: str | None = None
     highlights: tuple[tuple[int, int], ...] = ()
+    clause: str | None = None
 
     @property
     def duration(self) -> float:

@@ -21,7 +21,7 @@ __all__ = ["error_to_dict", "hit_to_dict", "hits_to_dict", "report_to_dict", "so
 def hits_to_dict(hits: Hits, *, explain: bool = False, source: bool = False) -> dict[str, Any]:
     """One page of hits as the response of `POST /v1/search`.
 
-    `explain` adds to every match its moment (an index into `moments`), weight, raw scores and highlights;
+    `explain` adds to every match its moment (an index into `moments`), clause, weight, raw scores and highlights;
     `source` adds to every result the base name of the file that it came from. `warnings` is there only if something
     was asked for that could not be done.
     """
@@ -120,6 +120,7 @@ def _matches(hit: Hit, explain: bool) -> Iterator[dict[str, Any]]:
             if explain:
                 entry |= {
                     "moment": index,
+                    "clause": match.clause,
                     "weight": match.weight,
                     "cosine": match.cosine,
                     "bm25": match.bm25,

@@ -5,7 +5,7 @@ use pixr::catalog::channel::Channel;
 use pixr::catalog::video::{Evidence, Segment, Space, Span, Video, VideoId};
 use pixr::library::Library;
 use pixr::search::calibrate::{Calibration, CosineCurve, Logistic, Saturation};
-use pixr::search::query::Query;
+use pixr::search::query::{Clause, Query};
 use proptest::prelude::*;
 
 pub const DIMENSION: usize = 6;
@@ -137,8 +137,9 @@ pub fn films(most: usize) -> impl Strategy<Value = Vec<Film>> {
 
 pub fn query() -> impl Strategy<Value = Query> {
     let fusion = prop::sample::select(vec!["probabilistic", "weighted_sum", "max", "rrf"]);
-    (prop::option::of(vector()), prop::option::of(words()), fusion, prop::option::of(0_u8..10), any::<bool>()).prop_map(
-        |(vector, words, fusion, tenths, heavy)| {
+    let clauses = prop::collection::vec((words(), vector()), 0..3);
+    (prop::option::of(vector()), prop::option::of(words()), clauses, fusion, prop::option::of(0_u8..10), any::<bool>())
+        .prop_map(|(vector, words, clauses, fusion, tenths, heavy)| {
             let mut query = Query { limit: 1000, ..Query::default() };
             query.fusion = serde_json::from_value(serde_json::json!(fusion)).unwrap();
             if let Some(words) = &words {
@@ -155,7 +156,11 @@ pub fn query() -> impl Strategy<Value = Query> {
                 query.weights.clear();
             }
             query.min_score = tenths.map(|tenths| f32::from(tenths) / 10.0);
+            let clause = |(words, vector): (String, Vec<f32>)| Clause {
+                text: query.text.keys().map(|channel| (*channel, words.clone())).collect(),
+                vectors: query.vectors.keys().map(|channel| (*channel, vector.clone())).collect(),
+            };
+            query.clauses = clauses.into_iter().map(clause).collect();
             query
-        },
-    )
+        })
 }

@@ -167,6 +167,7 @@ proptest! {
     fn a_filter_does_not_cost_recall(all in films(20), fitted: bool, query in query()) {
         let mut query = query;
         query.text.clear();
+        query.clauses.iter_mut().for_each(|clause| clause.text.clear());
         query.vectors.entry(Channel::Frame).or_insert_with(|| vec![1.0; crate::films::DIMENSION]);
         if query.fusion == search::fuse::Fusion::ReciprocalRank {
             query.fusion = search::fuse::Fusion::Probabilistic;

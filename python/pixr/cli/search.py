@@ -10,7 +10,7 @@ import typer
 from pixr.cli.console import complain, is_terminal, print_json
 from pixr.cli.filters import parse_filters
 from pixr.cli.hits_table import print_hits
-from pixr.types import Mode
+from pixr.types import Fusion, Mode
 from pixr.wire import hits_to_dict
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def search(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Videos on a page.")] = 20,
     cursor: Annotated[str | None, typer.Option(metavar="C", help="Where the last page ended.")] = None,
     min_score: Annotated[float | None, typer.Option(min=0, max=1, help="Leave out what scores less.")] = None,
-    fusion: Annotated[str, typer.Option(help="How evidence is put together.")] = "probabilistic",
+    fusion: Annotated[Fusion, typer.Option(help="How evidence is put together.")] = "weighted_sum",
     explain: Annotated[bool, typer.Option("--explain", help="Show each match: raw score, weight, part.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the response of the HTTP API.")] = False,
     sheet: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Write a contact sheet.")] = None,

@@ -6,7 +6,7 @@ use pixr::catalog::channel::Channel;
 use pixr::catalog::video::{Space, Video, VideoId};
 use pixr::library::Access;
 use pixr::search::calibrate::Calibration;
-use pixr::search::query::Query;
+use pixr::search::query::{Clause, Query};
 use pixr::{Error, batch};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -14,6 +14,9 @@ use serde_json::Value;
 
 use crate::arrow::{Batch, import};
 use crate::errors::to_python;
+
+/// Little-endian float32 bytes by channel.
+type ByChannel<'py> = std::collections::BTreeMap<String, Bound<'py, PyBytes>>;
 
 /// One library directory. Every method lets go of the GIL while the engine works.
 #[pyclass(frozen, module = "pixr._engine")]
@@ -130,20 +133,34 @@ impl Library {
         })
     }
 
-    /// Searches. `query` is a JSON object, `vectors` maps channels to little-endian float32 bytes. Returns JSON.
+    /// Searches. `query` is a JSON object, `vectors` maps channels to little-endian float32 bytes, `clause_vectors` has
+    /// as much for each of the query's clauses. Returns JSON.
+    #[pyo3(signature = (query, vectors, clause_vectors=Vec::new()))]
     fn search(
         &self,
         py: Python<'_>,
         query: &str,
-        vectors: std::collections::BTreeMap<String, Bound<'_, PyBytes>>,
+        vectors: ByChannel<'_>,
+        clause_vectors: Vec<ByChannel<'_>>,
     ) -> PyResult<String> {
-        let vectors: Vec<(String, Vec<f32>)> =
-            vectors.into_iter().map(|(channel, bytes)| (channel, floats(bytes.as_bytes()))).collect();
+        let read = |given: ByChannel<'_>| -> Vec<(String, Vec<f32>)> {
+            given.into_iter().map(|(channel, bytes)| (channel, floats(bytes.as_bytes()))).collect()
+        };
+        let vectors = read(vectors);
+        let clause_vectors: Vec<_> = clause_vectors.into_iter().map(read).collect();
         self.run(py, |library| {
             let mut query: Query =
                 serde_json::from_str(query).map_err(|error| Error::InvalidQuery { detail: error.to_string() })?;
             for (channel, vector) in vectors {
                 query.vectors.insert(Channel::parse(&channel)?, vector);
+            }
+            if clause_vectors.len() > query.clauses.len() {
+                query.clauses.resize_with(clause_vectors.len(), Clause::default);
+            }
+            for (clause, vectors) in query.clauses.iter_mut().zip(clause_vectors) {
+                for (channel, vector) in vectors {
+                    clause.vectors.insert(Channel::parse(&channel)?, vector);
+                }
             }
             to_json(&library.search(&query)?)
         })

@@ -115,7 +115,7 @@ impl Default for MomentRules {
             same_iou: 0.7,
             join_ratio: 0.9,
             join_seconds: 60.0,
-            keep_ratio: 0.5,
+            keep_ratio: 0.65,
         }
     }
 }

@@ -1,0 +1,35 @@
+"""Cuts a question into clauses: "a dog on a beach, waves crash" asks two things; one may be seen and the other heard.
+
+Only punctuation that ends a clause cuts. A question with quotes or exclusions is left whole, for what they demand holds
+for all of it.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["MAX_CLAUSES", "split_clauses"]
+
+MAX_CLAUSES = 8
+LEAST_WORDS = 2
+
+_ENDS = re.compile(r"(?:[,;:.!?\u2026\u3002\uff0c\u3001\uff1b\uff1f\uff01]+(?:\s+|$))|\s+[\u2013\u2014-]\s+|\s*\n\s*")
+_OPERATORS = re.compile(r'["\u201c\u201d\u201e\u00ab\u00bb]|(?:^|\s)-\w')
+
+
+def split_clauses(text: str) -> list[str]:
+    """The clauses of a question, in order; empty where it has only one.
+
+    A clause of a single word joins its neighbour ("red, green and blue tiles" is one thought), and what goes beyond
+    `MAX_CLAUSES` stays with the last.
+    """
+    if _OPERATORS.search(text):
+        return []
+    clauses: list[str] = []
+    for piece in filter(None, (piece.strip() for piece in _ENDS.split(text))):
+        is_short = len(piece.split()) < LEAST_WORDS
+        if clauses and (is_short or len(clauses[-1].split()) < LEAST_WORDS or len(clauses) == MAX_CLAUSES):
+            clauses[-1] = f"{clauses[-1]}, {piece}"
+        else:
+            clauses.append(piece)
+    return clauses if len(clauses) > 1 else []
