@@ -34,3 +34,11 @@ mod writer;
 
 pub use error::{Error, Result};
 pub use library::{Access, Library};
+
+// Libraries for property tests, shared with those in `tests/engine`, which know the crate by its name.
+#[cfg(test)]
+extern crate self as pixr;
+#[cfg(test)]
+#[path = "../../tests/engine/films.rs"]
+#[allow(unreachable_pub, dead_code, clippy::unwrap_used)]
+mod films;

@@ -52,6 +52,11 @@ pub(crate) fn cursor_snapshot(query: &Query, secret: &[u8; 32]) -> Result<Option
 
 /// Answers a query from one snapshot.
 pub(crate) fn search(snapshot: &Snapshot, query: &Query, secret: &[u8; 32]) -> Result<SearchResult> {
+    search_past(EXHAUSTIVE_ROWS, snapshot, query, secret)
+}
+
+/// `search` that leaves out what can't be returned where there are more rows than `exhaustive_rows`.
+fn search_past(exhaustive_rows: u64, snapshot: &Snapshot, query: &Query, secret: &[u8; 32]) -> Result<SearchResult> {
     let begun = Instant::now();
     let ask = Ask::new(snapshot, query)?;
     let digest = query.digest()?;
@@ -59,7 +64,7 @@ pub(crate) fn search(snapshot: &Snapshot, query: &Query, secret: &[u8; 32]) -> R
         Some(text) => Some(Cursor::decode(text, secret, &digest)?.position),
         None => None,
     };
-    let run = Run::new(snapshot, ask, query)?;
+    let run = Run { exhaustive_rows, ..Run::new(snapshot, ask, query)? };
     let limit = query.limit as usize;
     let (hits, returned) = run.rank(position.as_ref(), limit)?;
     let (range, next) = cut_page(&hits, |hit| (hit.score, &hit.id), position.as_ref(), limit);
@@ -81,6 +86,7 @@ pub(crate) fn search(snapshot: &Snapshot, query: &Query, secret: &[u8; 32]) -> R
 struct Run<'a> {
     snapshot: &'a Snapshot,
     query: &'a Query,
+    exhaustive_rows: u64,
     ask: Ask,
     words: Vec<WordMatches>,
     /// For reciprocal rank fusion: the rank of each piece of evidence, by channel.
@@ -95,7 +101,7 @@ impl<'a> Run<'a> {
             .zip(&ask.allowed)
             .map(|(part, allowed)| WordMatches::find(&ask, &part.part, &allowed.rows))
             .collect::<Result<_>>()?;
-        let mut run = Self { snapshot, query, ask, words, ranks: None };
+        let mut run = Self { snapshot, query, exhaustive_rows: EXHAUSTIVE_ROWS, ask, words, ranks: None };
         if query.fusion == Fusion::ReciprocalRank {
             run.ranks = Some(run.rank_evidence()?);
         }
@@ -107,7 +113,7 @@ impl<'a> Run<'a> {
         let least = self.ask.fuser.required_confidence(self.ask.min_score);
         let everything = self.allowed_videos();
         let rows: u64 = self.snapshot.parts.iter().map(|part| u64::from(part.rows.count())).sum();
-        let is_small = rows <= EXHAUSTIVE_ROWS;
+        let is_small = rows <= self.exhaustive_rows;
         if is_small || self.query.fusion == Fusion::ReciprocalRank {
             return self.rank_exactly(&everything, self.ask.min_score);
         }
@@ -373,4 +379,33 @@ impl<'a> Run<'a> {
 
 fn no_part(index: usize) -> Error {
     Error::Internal { detail: format!("no part {index}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::films::{empty, films, put, query};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        /// What a large library leaves unscored could not have been returned.
+        #[test]
+        fn leaving_out_finds_what_scoring_everything_finds(
+            all in films(30), fitted: bool, query in query(), limit in 1_u32..40,
+        ) {
+            let library = empty(fitted);
+            for batch in all.chunks(7) {
+                put(&library, batch);
+            }
+            let (snapshot, query) = (library.current()?, Query { limit, ..query });
+            let answer = |exhaustive_rows| search_past(exhaustive_rows, &snapshot, &query, &[7; 32]);
+            let (everything, left_out) = (answer(u64::MAX)?, answer(0)?);
+            prop_assert_eq!(&left_out.hits, &everything.hits);
+            prop_assert_eq!(left_out.total, everything.total);
+            prop_assert_eq!(left_out.next_cursor, everything.next_cursor);
+        }
+    }
 }
