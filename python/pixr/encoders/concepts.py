@@ -33,7 +33,6 @@ MODEL_FILE = "efficientnet-lite2-int8.onnx"
 TABLE_FILE = "concepts.npz"
 SIDE = 260  # pixels, the model's input
 CLASSES = 1000
-HEARD_ABOVE = 1e-6  # weights sum to one; what all smaller ones could add is below the vectors' own rounding
 QUERY_TEMPERATURE = 0.05  # of the softmax over cosines with the concepts' prototypes
 MATCH_CENTER, MATCH_WIDTH = 0.45, 0.03  # logistic: cosine with the best class at which half of a query's length is kept
 DESCRIBE_ABOVE = 0.05  # probability
@@ -67,10 +66,15 @@ class ConceptEncoder:
 
         table = self._table
         # einsum, not a matrix product: the threads of numpy's linear algebra and those of onnxruntime, which spin for a
-        # while after a call, take the processors from each other, and a query waits for both.
-        closeness = np.einsum("nd,pd->np", self._text.encode_text(texts), table.prototypes)
-        weights = softmax(closeness / np.float32(QUERY_TEMPERATURE))
-        wanted = np.stack([table.combine(row) for row in weights]) if len(texts) else np.zeros((0, CLASSES), np.float32)
+        # while after a call, take the processors from each other, and a query waits for both. A row at a time, so that
+        # a text's vector doesn't depend on those beside it.
+        vectors = self._text.encode_text(texts)
+        closeness = np.empty((len(texts), len(table.names)), np.float32)
+        wanted = np.empty((len(texts), CLASSES), np.float32)
+        for row, vector in enumerate(vectors):
+            closeness[row] = np.einsum("kd,d->k", table.prototypes, vector)
+            weights = softmax(closeness[row : row + 1] / np.float32(QUERY_TEMPERATURE))[0]
+            wanted[row] = np.einsum("k,kc->c", weights, table.query_rows)
         best = closeness[:, :CLASSES].max(axis=1, initial=-1.0)
         kept = 1.0 / (1.0 + np.exp((MATCH_CENTER - best) / MATCH_WIDTH))
         rows = np.empty((len(texts), self.space.dimension), np.float32)
@@ -161,14 +165,6 @@ class ConceptTable:
         shapes = (self.prototypes.shape[:1], self.image_map.shape, self.query_rows.shape)
         if shapes != ((count,), (CLASSES, CLASSES), (count, CLASSES)):
             raise ModelError(f"concept table {path} has shapes {shapes} for {count} concepts")
-
-    def combine(self, weights: Vectors) -> Vectors:
-        """The weighted sum of the concepts' rows, float32 `(1000,)`; concepts without a say are not read."""
-        import numpy as np
-
-        heard = np.flatnonzero(weights > HEARD_ABOVE)
-        summed: Vectors = np.einsum("k,kc->c", weights[heard], self.query_rows[heard])
-        return summed
 
 
 def softmax(logits: NDArray[np.float32]) -> Vectors:

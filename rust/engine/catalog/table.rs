@@ -233,8 +233,11 @@ impl VideoTable {
     /// `internal` if there is no such row; `damaged` if the section is.
     pub fn span(&self, row: u32) -> Result<Span> {
         self.check(row, self.row_count, "row")?;
-        let [start, end] = [0, 1].map(|side| number_u64(&self.spans, row as usize * 2 + side));
-        Ok(Span { start: f64::from_bits(start?), end: f64::from_bits(end?) })
+        let at = row as usize * 16;
+        let &[start, end] = self.spans.slice(at..at + 16)?.as_chunks::<8>().0 else {
+            return Err(Error::damaged(self.spans.path(), "a span was cut"));
+        };
+        Ok(Span { start: f64::from_le_bytes(start), end: f64::from_le_bytes(end) })
     }
 
     /// The number of the video with this id.

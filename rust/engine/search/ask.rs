@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use rayon::prelude::*;
-
 use super::calibrate::{Calibration, Kinds, required_of_one};
 use super::fuse::Fuser;
 use super::query::Query;
+use super::spread::Spread;
 use crate::catalog::channel::Channel;
 use crate::catalog::filter::Filter;
 use crate::catalog::row_set::RowSet;
@@ -122,7 +121,7 @@ impl Ask {
         }
         let fuser = query.fuser()?.over(&held);
         let needs_sufficient = query.min_score.is_none() && channels.iter().all(ChannelAsk::tells_enough);
-        let allowed = snapshot.parts.par_iter().map(|part| allowed(part, &filter)).collect::<Result<_>>()?;
+        let allowed = Spread::over(snapshot).map(&snapshot.parts, 1, |_, part| allowed(part, &filter))?;
         Ok(Self { channels, fuser, min_score: query.min_score.unwrap_or(0.0), needs_sufficient, allowed })
     }
 }
@@ -170,20 +169,17 @@ fn ask_words(snapshot: &Snapshot, text: &str, channel: Channel) -> Result<Option
     if query.is_empty() {
         return Ok(None);
     }
-    let stats = snapshot
-        .parts
-        .par_iter()
-        .map(|part| {
-            let mut stats = TextStats::default();
-            if let Some(index) = part.part.text() {
-                index.collect(&query, channel, &part.rows, &mut stats)?;
-            }
-            Ok(stats)
-        })
-        .try_reduce(TextStats::default, |mut sum, other| {
-            sum.merge(&other)?;
-            Ok(sum)
-        })?;
+    let counted = Spread::over(snapshot).map(&snapshot.parts, 1, |_, part| {
+        let mut stats = TextStats::default();
+        if let Some(index) = part.part.text() {
+            index.collect(&query, channel, &part.rows, &mut stats)?;
+        }
+        Ok(stats)
+    })?;
+    let mut stats = TextStats::default();
+    for of_part in &counted {
+        stats.merge(of_part)?;
+    }
     let ideal = stats.ideal(&query);
     Ok(Some(Words { query, stats, ideal }))
 }

@@ -129,8 +129,12 @@ impl Saturation {
     }
 
     fn confidence(self, ratio: f32) -> f32 {
+        if ratio <= 0.0 {
+            return 0.0;
+        }
         let power = f64::from(self.power);
-        let (bent, half) = (f64::from(ratio).powf(power), f64::from(self.half).powf(power));
+        let bend = |value: f32| if power == 1.0 { f64::from(value) } else { f64::from(value).powf(power) };
+        let (bent, half) = (bend(ratio), bend(self.half));
         let share = if bent + half > 0.0 { (1.0 + half) * bent / (bent + half) } else { 0.0 };
         (f64::from(self.top) * share) as f32
     }

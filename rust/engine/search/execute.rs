@@ -7,8 +7,6 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use rayon::prelude::*;
-
 use super::ask::{Ask, Term};
 use super::cursor::Cursor;
 use super::evidence::{self, Bar, Ranks, WordMatches};
@@ -17,6 +15,7 @@ use super::hit::{Hit, HitMoment, Relation, SearchResult, Snippet, Timing};
 use super::moments::{Match, MomentRules, best_score, find_moments};
 use super::page::{Position, compare_hits, cut_page};
 use super::query::{Facets, Query};
+use super::spread::Spread;
 use crate::catalog::channel::Channel;
 use crate::catalog::facets::{self, Counts};
 use crate::catalog::row_set::RowSet;
@@ -72,7 +71,7 @@ fn search_past(exhaustive_rows: u64, snapshot: &Snapshot, query: &Query, secret:
     let total = returned.iter().map(|videos| u64::from(videos.count())).sum();
     let cursor = Cursor { snapshot: snapshot.number, digest, position: Position::Offset(0) };
     Ok(SearchResult {
-        hits: page.par_iter().map(|hit| run.tell(hit)).collect::<Result<_>>()?,
+        hits: run.spread.map(page, 1, |_, hit| run.tell(hit))?,
         total,
         total_relation: Relation::Exact,
         facets: run.count_facets(&returned)?,
@@ -87,6 +86,7 @@ struct Run<'a> {
     snapshot: &'a Snapshot,
     query: &'a Query,
     exhaustive_rows: u64,
+    spread: Spread,
     ask: Ask,
     words: Vec<WordMatches>,
     /// For reciprocal rank fusion: the rank of each piece of evidence, by channel.
@@ -95,13 +95,12 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(snapshot: &'a Snapshot, ask: Ask, query: &'a Query) -> Result<Self> {
-        let words = snapshot
-            .parts
-            .par_iter()
-            .zip(&ask.allowed)
-            .map(|(part, allowed)| WordMatches::find(&ask, &part.part, &allowed.rows))
-            .collect::<Result<_>>()?;
-        let mut run = Self { snapshot, query, exhaustive_rows: EXHAUSTIVE_ROWS, ask, words, ranks: None };
+        let spread = Spread::over(snapshot);
+        let words = spread.map(&snapshot.parts, 1, |index, part| match ask.allowed.get(index) {
+            Some(allowed) => WordMatches::find(&ask, &part.part, &allowed.rows),
+            None => Ok(WordMatches::default()),
+        })?;
+        let mut run = Self { snapshot, query, exhaustive_rows: EXHAUSTIVE_ROWS, spread, ask, words, ranks: None };
         if query.fusion == Fusion::ReciprocalRank {
             run.ranks = Some(run.rank_evidence()?);
         }
@@ -133,13 +132,9 @@ impl<'a> Run<'a> {
             .enumerate()
             .flat_map(|(part, videos)| videos.iter().map(move |video| (part, video)))
             .collect();
-        let mut hits: Vec<Scored> = places
-            .into_par_iter()
-            .with_min_len(16)
-            .map(|(part, video)| self.score(part, video))
-            .filter(|scored| scored.as_ref().map_or(true, |hit| hit.score > 0.0 && hit.score >= min_score))
-            .collect::<Result<_>>()?;
-        hits.par_sort_unstable_by(|a, b| compare_hits((a.score, &a.id), (b.score, &b.id)));
+        let scored = self.spread.map(&places, 16, |_, &(part, video)| self.score(part, video, min_score))?;
+        let mut hits: Vec<Scored> = scored.into_iter().flatten().collect();
+        hits.sort_unstable_by(|a, b| compare_hits((a.score, &a.id), (b.score, &b.id)));
         let mut returned = self.no_videos();
         for hit in &hits {
             if let Some(videos) = returned.get_mut(hit.part) {
@@ -253,11 +248,14 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn score(&self, part: usize, video: u32) -> Result<Scored> {
-        let live = self.part(part)?;
-        let matches = self.matches(part, video)?;
-        let score = best_score(&matches, &self.ask.fuser);
-        Ok(Scored { part, video, id: VideoId::new(live.part.table().id(video)?)?, score })
+    /// The video with its score, if that is above 0 and reaches `min_score`.
+    fn score(&self, part: usize, video: u32, min_score: f32) -> Result<Option<Scored>> {
+        let score = best_score(&self.matches(part, video)?, &self.ask.fuser);
+        if score <= 0.0 || score < min_score {
+            return Ok(None);
+        }
+        let id = VideoId::new(self.part(part)?.part.table().id(video)?)?;
+        Ok(Some(Scored { part, video, id, score }))
     }
 
     fn matches(&self, part: usize, video: u32) -> Result<Vec<Match>> {
@@ -334,13 +332,9 @@ impl<'a> Run<'a> {
         let mut all: BTreeMap<Channel, Vec<(f32, usize, u32)>> = BTreeMap::new();
         for (index, live) in self.snapshot.parts.iter().enumerate() {
             let words = WordMatches::find(&self.ask, &live.part, &live.rows)?;
-            let found: Vec<Vec<Match>> = live
-                .videos
-                .iter()
-                .collect::<Vec<_>>()
-                .into_par_iter()
-                .map(|video| evidence::of_video(&self.ask, &live.part, &words, video))
-                .collect::<Result<_>>()?;
+            let videos: Vec<u32> = live.videos.iter().collect();
+            let found =
+                self.spread.map(&videos, 16, |_, video| evidence::of_video(&self.ask, &live.part, &words, *video))?;
             for one in found.into_iter().flatten() {
                 all.entry(one.channel).or_default().push((one.confidence, index, one.row));
             }
@@ -368,8 +362,8 @@ impl<'a> Run<'a> {
         self.ask.allowed.iter().map(|allowed| RowSet::empty(allowed.videos.universe())).collect()
     }
 
-    fn by_part(&self, find: impl Fn(usize, &LivePart) -> Result<RowSet> + Sync) -> Result<Vec<RowSet>> {
-        self.snapshot.parts.par_iter().enumerate().map(|(index, part)| find(index, part)).collect()
+    fn by_part(&self, find: impl Fn(usize, &LivePart) -> Result<RowSet> + Sync + Send) -> Result<Vec<RowSet>> {
+        self.spread.map(&self.snapshot.parts, 1, find)
     }
 
     fn part(&self, index: usize) -> Result<&LivePart> {

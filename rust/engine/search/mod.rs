@@ -14,5 +14,6 @@ pub mod hit;
 pub mod moments;
 pub mod page;
 pub mod query;
+mod spread;
 mod suppress;
 mod timeline;

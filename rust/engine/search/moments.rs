@@ -165,6 +165,9 @@ struct Proposal {
 /// The score of the video's best moment: what `find_moments` gives its first one; 0 where there is no evidence.
 #[must_use]
 pub fn best_score(matches: &[Match], fuser: &Fuser) -> f32 {
+    if !matches.iter().any(|one| one.is_sufficient) {
+        return 0.0;
+    }
     let timeline = Timeline::new(matches, |one| strength(one, fuser));
     timeline.together().iter().map(|together| score(&timeline, together, fuser)).fold(0.0, f32::max)
 }

@@ -15,7 +15,7 @@
 //! ("amberanvil"), or in two ("sun flower").
 
 use super::language::Language;
-use super::words::{Word, WordCutter};
+use super::words::{Word, WordCutter, with_cutter};
 use crate::error::{Error, Result};
 
 /// The longest query, in bytes.
@@ -103,9 +103,11 @@ impl TextQuery {
             let detail = format!("the query has {} bytes, at most {MAX_QUERY_BYTES} are allowed", text.len());
             return Err(Error::InvalidQuery { detail });
         }
-        let mut reader = Reader { cutter: WordCutter::new(language), items: Vec::new() };
-        reader.read(text);
-        reader.finish()
+        with_cutter(language, |cutter| {
+            let mut reader = Reader { cutter, items: Vec::new() };
+            reader.read(text);
+            reader.finish()
+        })
     }
 
     /// The language.
@@ -129,12 +131,12 @@ enum Item {
     Clause(Clause),
 }
 
-struct Reader {
-    cutter: WordCutter,
+struct Reader<'a> {
+    cutter: &'a mut WordCutter,
     items: Vec<Item>,
 }
 
-impl Reader {
+impl Reader<'_> {
     fn read(&mut self, text: &str) {
         let mut rest = text;
         loop {
@@ -215,7 +217,7 @@ impl Reader {
                     if clauses.iter().any(same) {
                         continue;
                     }
-                    Clause { occur: Occur::Should, kind: plain(&mut self.cutter, word) }
+                    Clause { occur: Occur::Should, kind: plain(self.cutter, word) }
                 }
                 Item::Clause(clause) if clauses.contains(clause) => continue,
                 Item::Clause(clause) => clause.clone(),

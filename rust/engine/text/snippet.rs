@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::query::{ClauseKind, Occur, TextQuery};
-use super::words::{Word, WordCutter};
+use super::words::{Word, with_cutter};
 
 /// Stands where text was left out.
 const LEFT_OUT: char = '…';
@@ -22,7 +22,7 @@ pub struct Snippet {
 /// beginning. Line breaks become spaces. `max_chars` below 2 gives an empty snippet if the text does not fit.
 #[must_use]
 pub fn snippet(query: &TextQuery, text: &str, max_chars: usize) -> Snippet {
-    let words = WordCutter::new(query.language()).cut(text);
+    let words = with_cutter(query.language(), |cutter| cutter.cut(text));
     let marks = marks(query, &words);
     let window =
         if text.chars().count() <= max_chars { 0..text.len() } else { best_window(text, &words, &marks, max_chars) };
@@ -95,6 +95,10 @@ fn marks(query: &TextQuery, words: &[Word]) -> Vec<Option<usize>> {
 
 /// Whether one letter more, less or other, or two swapped, make the words equal.
 fn within_one_edit(left: &str, right: &str) -> bool {
+    // Four bytes is the longest letter.
+    if left.len().abs_diff(right.len()) > 4 {
+        return false;
+    }
     let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
     let head = left.iter().zip(&right).take_while(|(a, b)| a == b).count();
     let (left, right) = (left.split_at(head).1, right.split_at(head).1);

@@ -5,6 +5,7 @@
 //! case with accents folded ("Café" → "cafe"); its *stem* has its endings taken off first ("panels" → "panel"). Words
 //! longer than `MAX_WORD_BYTES` are skipped but keep their place in the order, so phrases do not close over them.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -133,6 +134,19 @@ impl WordCutter {
             }
         }
     }
+}
+
+/// Calls `work` with this thread's cutter for `language`, which remembers the stems of earlier calls.
+pub fn with_cutter<T>(language: Language, work: impl FnOnce(&mut WordCutter) -> T) -> T {
+    thread_local! {
+        static CUTTER: RefCell<Option<WordCutter>> = const { RefCell::new(None) };
+    }
+    // Taken out, so that a call within `work` makes one of its own.
+    let kept = CUTTER.take().filter(|cutter| cutter.language() == language);
+    let mut cutter = kept.unwrap_or_else(|| WordCutter::new(language));
+    let done = work(&mut cutter);
+    CUTTER.set(Some(cutter));
+    done
 }
 
 fn run(analyzer: &mut TextAnalyzer, text: &str) -> String {
