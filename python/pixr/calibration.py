@@ -49,5 +49,6 @@ def fitted(spaces: dict[Channel, Space]) -> dict[Channel, dict[str, Any]]:
         space = spaces.get(channel)
         if space is None or entry.get("space") != str(space):
             calibration.pop("vector", None)
+            calibration.pop("alike", None)
         chosen[channel] = calibration
     return chosen

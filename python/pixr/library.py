@@ -272,6 +272,7 @@ class Library:
         request: dict[str, Any] = {
             "text": asked.text,
             "clauses": [{"text": dict.fromkeys(asked.text, clause)} for clause in asked.clauses],
+            "alike": asked.alike,
             "weights": {channel: weight for channel, weight in (weights or {}).items() if channel in asked.channels},
             "channels": asked.channels,
             "filter": dict(filters) if filters else None,
@@ -426,6 +427,7 @@ class Library:
                 from pixr.media.pictures import load_picture
 
                 asked.vectors[channel] = encoders.visual.encode_images([load_picture(image)])[0].tobytes()
+                asked.alike.append(channel)
             elif query is not None and query.strip():
                 whole, *parts = encoder.encode_text([query, *asked.clauses])
                 asked.vectors[channel] = whole.tobytes()
@@ -436,10 +438,11 @@ class Library:
 class _Asked:
     """What the engine is asked, by channel."""
 
-    __slots__ = ("channels", "clause_vectors", "clauses", "text", "vectors")
+    __slots__ = ("alike", "channels", "clause_vectors", "clauses", "text", "vectors")
 
     def __init__(self) -> None:
         self.channels: list[Channel] = []
+        self.alike: list[Channel] = []
         self.text: dict[Channel, str] = {}
         self.vectors: dict[str, bytes] = {}
         self.clauses: list[str] = []

@@ -80,7 +80,8 @@ pub fn prepare(library: &Library, fitted: bool) {
         let lexical = Some(Saturation { half: 0.5, power: 2.0, top: 0.95 });
         let vector = Some(CosineCurve::Logistic(Logistic { center: 0.5, slope: 8.0, top: 1.0 }));
         let enough = Calibration { floor: 0.02, sufficient: 0.1, ..Calibration::default() };
-        library.set_calibration(Channel::Frame, Calibration { vector, ..enough }).unwrap();
+        let alike = Some(CosineCurve::Saturation(Saturation { half: 0.6, power: 4.0, top: 0.9 }));
+        library.set_calibration(Channel::Frame, Calibration { vector, alike, ..enough }).unwrap();
         for channel in [Channel::Speech, Channel::Metadata] {
             let calibration = Calibration { lexical, ..enough };
             library.set_calibration(channel, calibration).unwrap();
@@ -149,6 +150,7 @@ pub fn query() -> impl Strategy<Value = Query> {
             if let Some(vector) = vector.or_else(|| words.is_none().then(|| vec![1.0; DIMENSION])) {
                 query.vectors.insert(Channel::Frame, vector);
                 if heavy {
+                    query.alike.insert(Channel::Frame);
                     query.weights.insert(Channel::Frame, 0.5);
                 }
             }

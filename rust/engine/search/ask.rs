@@ -28,6 +28,8 @@ pub(super) struct ChannelAsk {
 #[derive(Default)]
 pub(super) struct Term {
     pub(super) clause: Option<u32>,
+    /// The channel's, or what it has for vectors of its own medium.
+    pub(super) calibration: Calibration,
     pub(super) vector: Option<QueryVector>,
     pub(super) words: Option<Words>,
 }
@@ -65,10 +67,8 @@ impl Term {
 impl ChannelAsk {
     /// Whether the calibration can tell evidence that is enough from what is not.
     fn tells_enough(&self) -> bool {
-        let asks = |kind: fn(&Term) -> bool| self.terms.iter().any(kind);
-        let is_fitted =
-            self.calibration.is_fitted(asks(|term| term.vector.is_some()), asks(|term| term.words.is_some()));
-        is_fitted && self.calibration.tells_enough()
+        let is_fitted = |term: &Term| term.calibration.is_fitted(term.vector.is_some(), term.words.is_some());
+        self.calibration.tells_enough() && self.terms.iter().all(is_fitted)
     }
 
     /// The confidence that the whole or a clause must have where the channel reaches `confidence`.
@@ -130,11 +130,14 @@ fn ask_channel(snapshot: &Snapshot, query: &Query, channel: Channel) -> Result<C
     let ask = |text: &BTreeMap<Channel, String>, vectors: &BTreeMap<Channel, Vec<f32>>| {
         ask_term(snapshot, text.get(&channel), vectors.get(&channel), channel)
     };
-    let mut terms = vec![ask(&query.text, &query.vectors)?];
+    let calibration = snapshot.calibration(channel);
+    let whole = ask(&query.text, &query.vectors)?;
+    let is_alike = query.alike.contains(&channel);
+    let mut terms = vec![if is_alike { Term { calibration: calibration.for_alike(), ..whole } } else { whole }];
     for (clause, index) in query.clauses.iter().zip(0..) {
         terms.push(Term { clause: Some(index), ..ask(&clause.text, &clause.vectors)? });
     }
-    Ok(ChannelAsk { channel, calibration: snapshot.calibration(channel), terms })
+    Ok(ChannelAsk { channel, calibration, terms })
 }
 
 fn ask_term(
@@ -161,7 +164,7 @@ fn ask_term(
         Some(text) => ask_words(snapshot, text, channel)?,
         None => None,
     };
-    Ok(Term { clause: None, vector, words })
+    Ok(Term { clause: None, calibration: snapshot.calibration(channel), vector, words })
 }
 
 fn ask_words(snapshot: &Snapshot, text: &str, channel: Channel) -> Result<Option<Words>> {

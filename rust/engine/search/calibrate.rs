@@ -71,6 +71,8 @@ pub enum CosineCurve {
 pub struct Calibration {
     /// For cosines; `None` where nothing was fitted for the space.
     pub vector: Option<CosineCurve>,
+    /// For cosines with a vector of the channel's own medium, such as of pictures with a picture: those are higher.
+    pub alike: Option<CosineCurve>,
     /// For the ratio of a BM25 score to the query's best possible one; `None` where nothing was fitted.
     pub lexical: Option<Saturation>,
     /// How far words and meaning of one segment are independent: 0 takes the greater, 1 is noisy-or.
@@ -144,7 +146,8 @@ impl Calibration {
     /// Checks parameters that come from a file or a caller; `what` names them in the error.
     pub fn validate(&self, what: &str) -> Result<()> {
         let wrong = |detail: String| Err(Error::InvalidQuery { detail: format!("calibration of {what}: {detail}") });
-        let faults = [self.vector.and_then(CosineCurve::fault), self.lexical.and_then(Saturation::fault)];
+        let curves = [self.vector, self.alike].map(|curve| curve.and_then(CosineCurve::fault));
+        let faults = [curves[0].clone(), curves[1].clone(), self.lexical.and_then(Saturation::fault)];
         if let Some(fault) = faults.into_iter().flatten().next() {
             return wrong(fault);
         }
@@ -154,6 +157,12 @@ impl Calibration {
             }
         }
         Ok(())
+    }
+
+    /// The calibration for a vector of the channel's own medium.
+    #[must_use]
+    pub fn for_alike(self) -> Self {
+        Self { vector: self.alike, ..self }
     }
 
     /// Whether every curve that the channel is asked through was fitted on data.
@@ -357,6 +366,15 @@ mod tests {
         let fitted = Calibration { lexical: Some(capped), ..Calibration::default() };
         assert_eq!(fitted.lexical_floor(0.7, Kinds::One), f32::INFINITY);
         assert_eq!(fitted.lexical_floor(0.0, Kinds::One), f32::NEG_INFINITY);
+    }
+
+    #[test]
+    fn what_is_of_the_same_medium_has_a_curve_of_its_own() {
+        let curve = |center| Some(CosineCurve::Logistic(Logistic { center, slope: 10.0, top: 1.0 }));
+        let both = Calibration { vector: curve(0.1), alike: curve(0.8), ..Calibration::default() };
+        assert!(both.confidence(Some(0.5), None) > 0.9 && both.for_alike().confidence(Some(0.5), None) < 0.1);
+        let one = Calibration { alike: None, ..both };
+        assert!(one.is_fitted(true, false) && !one.for_alike().is_fitted(true, false));
     }
 
     #[test]

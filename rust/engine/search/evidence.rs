@@ -83,13 +83,13 @@ pub(super) fn candidates(ask: &Ask, part: &Part, rows: &RowSet, words: &WordMatc
         let needed = bar.required_of_one(channel);
         for (at, term) in channel.terms.iter().enumerate() {
             if let (Some(query), Some(column)) = (&term.vector, part.vectors(channel.channel)) {
-                let floor = channel.calibration.cosine_floor(needed, term.kinds());
+                let floor = term.calibration.cosine_floor(needed, term.kinds());
                 for (row, _) in column.at_least(query, floor, Some(rows))? {
                     videos.insert(table.video_of(row)?);
                 }
             }
             if let Some(asked) = &term.words {
-                let floor = channel.calibration.lexical_floor(needed, term.kinds());
+                let floor = term.calibration.lexical_floor(needed, term.kinds());
                 for &(row, score) in words.on(channel.channel).get(at).into_iter().flatten() {
                     if asked.ratio(score) >= floor {
                         videos.insert(table.video_of(row)?);
@@ -113,7 +113,7 @@ pub(super) fn of_video(ask: &Ask, part: &Part, words: &WordMatches, video: u32) 
             if let (Some(query), Some(column)) = (&term.vector, part.vectors(channel.channel)) {
                 column.score_rows(query, rows.clone(), &mut cosines)?;
             }
-            join(channel, term, &cosines, words.within(channel.channel, at, &rows), &mut found);
+            join(term, &cosines, words.within(channel.channel, at, &rows), &mut found);
         }
         // Stable: of one row the whole comes first, then the clauses in order.
         found.sort_by_key(|one: &TermMatch| one.row);
@@ -135,7 +135,7 @@ struct TermMatch {
 }
 
 /// Walks two lists in order of rows.
-fn join(channel: &ChannelAsk, term: &Term, cosines: &[(u32, f32)], words: &[(u32, f32)], found: &mut Vec<TermMatch>) {
+fn join(term: &Term, cosines: &[(u32, f32)], words: &[(u32, f32)], found: &mut Vec<TermMatch>) {
     let (mut cosines, mut words) = (cosines.iter().peekable(), words.iter().peekable());
     loop {
         let row = match (cosines.peek(), words.peek()) {
@@ -146,7 +146,7 @@ fn join(channel: &ChannelAsk, term: &Term, cosines: &[(u32, f32)], words: &[(u32
         let cosine = cosines.next_if(|(at, _)| *at == row).map(|(_, cosine)| *cosine);
         let lexical = words.next_if(|(at, _)| *at == row).map(|(_, score)| *score);
         let lexical_ratio = lexical.and_then(|score| term.words.as_ref().map(|words| words.ratio(score)));
-        let confidence = channel.calibration.confidence(cosine, lexical_ratio);
+        let confidence = term.calibration.confidence(cosine, lexical_ratio);
         if confidence > 0.0 {
             found.push(TermMatch { row, clause: term.clause, confidence, cosine, lexical, lexical_ratio });
         }

@@ -216,7 +216,7 @@ impl<'a> Run<'a> {
     fn evidence_has_floor(&self) -> bool {
         self.ask.channels.iter().all(|channel| {
             let least = Bar::Confidence(0.0).required_of_one(channel);
-            let floor = |term: &Term| channel.calibration.cosine_floor(least, term.kinds());
+            let floor = |term: &Term| term.calibration.cosine_floor(least, term.kinds());
             channel.terms.iter().all(|term| term.vector.is_none() || floor(term) > f32::NEG_INFINITY)
         })
     }

@@ -1,6 +1,6 @@
 //! What is asked of a library, checked, with a digest that tells queries apart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -56,6 +56,8 @@ pub struct Query {
     /// The question's clauses where it has several: "a dog on a beach, waves crash" is answered by a moment that shows the
     /// one and says the other. Each is asked on its own beside the whole (see `calibrate`).
     pub clauses: Vec<Clause>,
+    /// The channels whose vector above is of their own medium: a picture asked of pictures.
+    pub alike: BTreeSet<Channel>,
     /// The requested channels; empty for those that `text` and `vectors` name.
     pub channels: Vec<Channel>,
     /// Relative weights, 1 where absent (see `fuse`).
@@ -83,6 +85,7 @@ impl Default for Query {
             text: BTreeMap::new(),
             vectors: BTreeMap::new(),
             clauses: Vec::new(),
+            alike: BTreeSet::new(),
             channels: Vec::new(),
             weights: BTreeMap::new(),
             filter: Value::Null,
@@ -171,6 +174,10 @@ impl Query {
             written.float(weights.get(channel));
             written.option(self.text.get(&channel), |written, text| written.bytes(text.as_bytes()));
             written.option(self.vectors.get(&channel), |written, vector| written.vector(vector));
+        }
+        for channel in self.alike.iter().filter(|channel| self.vectors.contains_key(channel)) {
+            written.bytes(b"alike");
+            written.bytes(channel.name().as_bytes());
         }
         for clause in &self.clauses {
             written.bytes(b"clause");
@@ -377,6 +384,7 @@ mod tests {
             Query { min_score: Some(0.0), ..roof() },
             Query { fusion: Fusion::Max, ..roof() },
             Query { moments_per_hit: 1, ..roof() },
+            Query { alike: [Channel::Frame].into(), ..roof() },
             Query { clauses: vec![Clause { text: roof().text, ..Clause::default() }], ..roof() },
             Query { clauses: vec![Clause { vectors: roof().vectors, ..Clause::default() }], ..roof() },
         ];
