@@ -5,8 +5,10 @@
     sound  ──▶ speech: recognise, align to shots         ─┘
 
 Each arrow runs on its own thread, and the queues between them are short, so memory does not grow with the video. The
-heavy work (decoder processes, onnxruntime, ctranslate2) lets go of the GIL. What is ready of a long video is stored
-while the rest is processed; such a video has no content hash yet, so that an interrupted run begins it anew.
+heavy work (decoder processes, onnxruntime, ctranslate2) lets go of the GIL. Every model call keeps to one thread: the
+cores are filled by stages, pieces of speech and videos side by side, which never wait for each other inside a call.
+What is found does not depend on how many there are. What is ready of a long video is stored while the rest is
+processed; such a video has no content hash yet, so that an interrupted run begins it anew.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +44,10 @@ if TYPE_CHECKING:
 _QUEUE_LENGTH = 8
 # The first part of a long video is stored after so many seconds of work, later ones each time it has doubled.
 _INTERIM_SECONDS = 30.0
+# Each video at work takes two decoder processes and its queues, about a third of a gigabyte.
+_MOST_JOBS = 8
+# A cut so far behind a piece of speech may still tell of its last pause.
+_CUT_SLACK_SECONDS = 0.2
 
 OnProgress = Callable[[Progress], None]
 
@@ -52,12 +58,18 @@ class Cancelled(Exception):
 
 @dataclass
 class Tools:
-    """Models of one worker; the speech model and the screen reader keep state, so workers don't share them."""
+    """Models of one worker. The screen reader keeps state, so each has its own; the others are shared."""
 
     encoders: Encoders
     speech: SpeechRecogniser | None
     screen: ScreenReader | None
     warnings: tuple[str, ...] = ()
+
+
+def default_jobs() -> int:
+    """How many videos are at work at the same time: enough that one's end, which fills one core, overlaps another."""
+    cores = os.cpu_count() or 1
+    return 1 if cores == 1 else min(max(2, cores // 2), _MOST_JOBS)
 
 
 def ingest(
@@ -66,7 +78,7 @@ def ingest(
     *,
     speech: bool,
     screen: bool,
-    jobs: int,
+    jobs: int | None,
     skip_known: bool,
     on_progress: OnProgress | None,
 ) -> Iterator[Outcome]:
@@ -76,18 +88,13 @@ def ingest(
         MissingExtra: a package without which nothing can be indexed is not installed.
     """
     known = {video.content_hash: video for video in library.videos() if video.content_hash} if skip_known else {}
+    jobs = jobs or default_jobs()
     stop = threading.Event()
-    local = threading.local()
-
-    def tools() -> Tools:
-        if not hasattr(local, "tools"):
-            local.tools = load_tools(library, speech=speech, screen=screen)
-        made: Tools = local.tools
-        return made
+    toolbox = Toolbox(library, speech=speech, screen=screen)
 
     def one(source: Source) -> Outcome:
         try:
-            return _index(library, source, tools, known, stop, on_progress)
+            return _index(library, source, toolbox.tools, known, stop, on_progress)
         except (UnreadableVideo, ValueError, OSError) as error:
             if isinstance(error, PixrError):
                 return Outcome(source, "failed", error=error)
@@ -111,30 +118,63 @@ def ingest(
                 future.cancel()
 
 
-def load_tools(library: Library, *, speech: bool, screen: bool) -> Tools:
-    """Load what indexing needs. Speech or screen text that can't be had is left out, with a warning."""
-    from pixr.calibration import prepare
+class Toolbox:
+    """Loads what indexing needs, once for all workers, when the first asks. Models run on one thread a call.
 
-    encoders = library.encoders()
-    prepare(library.engine, encoders)
-    warnings: list[str] = []
-    recogniser = reader = None
-    threads = max(1, (os.cpu_count() or 1) // 2)
-    if speech:
+    Speech or screen text that can't be had is left out, with a warning.
+    """
+
+    def __init__(self, library: Library, *, speech: bool, screen: bool) -> None:
+        self._library = library
+        self._speech = speech
+        self._screen = screen
+        self._lock = threading.Lock()
+        self._local = threading.local()
+        self._shared: Tools | None = None
+
+    def tools(self) -> Tools:
+        """The tools of the thread that asks.
+
+        Raises:
+            MissingExtra, ModelNotFound, ModelError: the encoders can't be loaded.
+        """
+        if not hasattr(self._local, "tools"):
+            with self._lock:
+                if self._shared is None:
+                    self._shared = self._load()
+                reader = self._load_screen() if self._shared.screen is None else self._shared.screen
+                self._local.tools = replace(self._shared, screen=reader)
+                self._shared.screen = None  # the first worker took the one that was made to see whether it can be had
+        made: Tools = self._local.tools
+        return made
+
+    def _load(self) -> Tools:
+        from pixr.calibration import prepare
+
+        encoders = self._library.indexing_encoders()
+        prepare(self._library.engine, encoders)
+        warnings: list[str] = []
+        recogniser = reader = None
+        if self._speech:
+            try:
+                from pixr.media.speech import SpeechRecogniser
+
+                recogniser = SpeechRecogniser()
+            except (SpeechUnavailable, MissingExtra) as error:
+                warnings.append(f"indexed without speech: {error}")
         try:
-            from pixr.media.speech import SpeechRecogniser
-
-            recogniser = SpeechRecogniser(thread_count=threads)
-        except (SpeechUnavailable, MissingExtra) as error:
-            warnings.append(f"indexed without speech: {error}")
-    if screen:
-        try:
-            from pixr.media.screen import ScreenReader
-
-            reader = ScreenReader(thread_count=1)
+            reader = self._load_screen()
         except MissingExtra as error:
+            self._screen = False
             warnings.append(f"indexed without words on screen: {error}")
-    return Tools(encoders, recogniser, reader, tuple(warnings))
+        return Tools(encoders, recogniser, reader, tuple(warnings))
+
+    def _load_screen(self) -> ScreenReader | None:
+        if not self._screen:
+            return None
+        from pixr.media.screen import ScreenReader
+
+        return ScreenReader(thread_count=1)
 
 
 def content_hash(path: str | os.PathLike[str]) -> str:
@@ -173,9 +213,35 @@ class _Found:
 
     frames: list[tuple[float, float, Any, str | None]] = field(default_factory=list)
     shots: list[tuple[float, float]] = field(default_factory=list)
-    cuts: list[float] = field(default_factory=list)
     screen: list[ScreenText] = field(default_factory=list)
     utterances: list[Utterance] = field(default_factory=list)
+
+
+class CutsSoFar:
+    """The shot boundaries of one video, written by the thread that decodes, read by the one that hears."""
+
+    def __init__(self) -> None:
+        self._cuts: list[float] = []
+        self._until_seconds = 0.0
+        self._changed = threading.Condition()
+
+    def add(self, cut_seconds: float) -> None:
+        """Take the next cut."""
+        with self._changed:
+            self._cuts.append(cut_seconds)
+
+    def know_until(self, seconds: float) -> None:
+        """Say that every cut before an instant has been given."""
+        with self._changed:
+            self._until_seconds = seconds
+            self._changed.notify_all()
+
+    def until(self, seconds: float) -> list[float]:
+        """The cuts up to an instant and a little beyond. Waits until they are known, so they are always the same."""
+        until = seconds + _CUT_SLACK_SECONDS
+        with self._changed:
+            self._changed.wait_for(lambda: self._until_seconds > until)
+            return [cut for cut in self._cuts if cut <= until]
 
 
 class _Run:
@@ -196,6 +262,7 @@ class _Run:
         self._tools = tools
         self._cancelled = stop
         self._failed = threading.Event()
+        self._cuts = CutsSoFar()
         self._on_progress = on_progress
         self._found = _Found()
         self._seconds: dict[str, float] = {}
@@ -225,6 +292,7 @@ class _Run:
                 self._failed.set()
                 raise
             finally:
+                self._cuts.know_until(float("inf"))
                 for waiting in (visual, screen):
                     self._put(waiting, None)
                 for worker in workers:
@@ -246,8 +314,9 @@ class _Run:
         for segment in stream:
             busy += time.perf_counter() - begun
             if segment.shot_start_seconds == segment.start_seconds:
-                self._found.cuts.append(segment.start_seconds)
+                self._cuts.add(segment.start_seconds)
             self._found.shots.append((segment.start_seconds, segment.end_seconds))
+            self._cuts.know_until(segment.end_seconds)
             for waiting in queues:
                 self._put(waiting, segment)
             self._tell("decode", segment.end_seconds)
@@ -309,7 +378,7 @@ class _Run:
 
         begun = time.perf_counter()
         try:
-            for utterance in self._tools.speech.transcribe(open_audio(self._source.path), self._found.cuts):
+            for utterance in self._tools.speech.transcribe(open_audio(self._source.path), self._cuts.until):
                 if self._cancelled.is_set() or self._failed.is_set():
                     return
                 self._found.utterances.append(utterance)

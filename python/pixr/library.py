@@ -113,6 +113,17 @@ class Library:
                 self._encoders = load_encoders(os.fspath(self._encoder or DEFAULT_MODEL), self._encoder_options)
             return self._encoders
 
+    def indexing_encoders(self) -> Encoders:
+        """Encoders of their own for indexing: one thread a call, since there are many calls at once.
+
+        Raises: as `encoders`.
+        """
+        from pixr.encoders.protocol import EncoderOptions
+        from pixr.encoders.registry import DEFAULT_MODEL, load_encoders
+
+        options = self._encoder_options or EncoderOptions()
+        return load_encoders(os.fspath(self._encoder or DEFAULT_MODEL), replace(options, threads=options.threads or 1))
+
     # -- writing ------------------------------------------------------------------------------------------------------
 
     def add(
@@ -155,12 +166,13 @@ class Library:
         *,
         speech: bool = True,
         screen: bool = True,
-        jobs: int = 1,
+        jobs: int | None = None,
         skip_known: bool = True,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Iterator[Outcome]:
         """Index files, `jobs` at a time, and yield what became of each. A broken file is reported, the rest goes on.
 
+        By default half as many as there are cores, but two at least. What is found does not depend on it.
         With `skip_known`, a file whose content is in the library already is skipped.
         """
         from pixr.ingest import ingest

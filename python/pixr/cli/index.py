@@ -53,7 +53,9 @@ def index(
     encoder: Annotated[str | None, typer.Option(metavar="NAME", help="Encoder: a name or a model's folder.")] = None,
     speech: Annotated[bool, typer.Option("--speech/--no-speech", help="Recognise what is said.")] = True,
     screen: Annotated[bool, typer.Option("--screen/--no-screen", help="Read words on the screen.")] = True,
-    jobs: Annotated[int, typer.Option(min=1, help="Videos at work at the same time.")] = 1,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Videos at work at the same time; half of the cores if not given.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     try:

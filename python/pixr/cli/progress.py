@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
@@ -54,6 +55,7 @@ class IndexProgress:
         self._tasks: dict[str, TaskID] = {}
         self._bars: Bars | None = _bars() if is_terminal(sys.stderr) and total else None
         self._overall: TaskID | None = None
+        self._lock = threading.Lock()
 
     def __enter__(self) -> IndexProgress:
         if self._bars is not None:
@@ -71,15 +73,16 @@ class IndexProgress:
         """Show how far a video has come. Cheap enough to be called for every frame, from any thread."""
         if self._bars is None or not step.video:
             return
-        shares = self._shares.setdefault(step.video, dict.fromkeys(self._stages, 0.0))
-        share = step.seconds_done / step.seconds_total if step.seconds_total > 0 else 0.0
-        shares[step.stage] = 1.0 if step.finished else min(max(share, shares.get(step.stage, 0.0)), 1.0)
-        task = self._tasks.get(step.video)
-        if task is None:
-            task = self._bars.add_task(_name(step.video), total=1.0, note="")
-            self._tasks[step.video] = task
-        slowest = min(shares, key=lambda stage: shares[stage])
-        self._bars.update(task, completed=sum(shares.values()) / len(shares), note=slowest)
+        with self._lock:
+            shares = self._shares.setdefault(step.video, dict.fromkeys(self._stages, 0.0))
+            share = step.seconds_done / step.seconds_total if step.seconds_total > 0 else 0.0
+            shares[step.stage] = 1.0 if step.finished else min(max(share, shares.get(step.stage, 0.0)), 1.0)
+            task = self._tasks.get(step.video)
+            if task is None:
+                task = self._bars.add_task(_name(step.video), total=1.0, note="")
+                self._tasks[step.video] = task
+            slowest = min(shares, key=lambda stage: shares[stage])
+            self._bars.update(task, completed=sum(shares.values()) / len(shares), note=slowest)
 
     def note(self, source: str, text: str) -> None:
         """Show a word beside a source that is not being indexed yet, such as how much of it is fetched."""

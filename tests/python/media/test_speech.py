@@ -45,7 +45,7 @@ def narrated(tmp_path: Path) -> Path:
 
 
 def test_each_sentence_is_heard_in_its_own_shot(recogniser: SpeechRecogniser, narrated: Path) -> None:
-    said = align_to_shots(recogniser.transcribe(open_audio(narrated), [4.0]), [(0.0, 4.0), (4.0, 8.0)])
+    said = align_to_shots(recogniser.transcribe(open_audio(narrated), lambda _: [4.0]), [(0.0, 4.0), (4.0, 8.0)])
     assert [(one.start_seconds, one.end_seconds) for one in said] == [(0.0, 4.0), (4.0, 8.0)]
     for heard, sentence in zip(said, SENTENCES, strict=True):
         expected = set(sentence.lower().strip(".").split())

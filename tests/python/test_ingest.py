@@ -1,0 +1,108 @@
+"""Indexing finds the same whatever works side by side, and what it leaves behind is whole."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pixr
+from pixr.ingest import CutsSoFar, content_hash
+from tests.python.clips import make_clip
+
+pytest.importorskip("av")
+pytest.importorskip("decord")
+
+SENTENCES = (
+    "The children are playing football in the park.",
+    "A red train is waiting at the station.",
+    "We mount the panels on the roof before noon.",
+    "Nobody heard the old clock in the hall.",
+)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Four short videos with captions; narrated where espeak-ng is installed."""
+    folder = tmp_path_factory.mktemp("clips")
+    return [_narrate(make_clip(folder / f"{at}.mp4", [f"clip {at}", "the end"]), at) for at in range(4)]
+
+
+def _narrate(clip: Path, at: int) -> Path:
+    if shutil.which("espeak-ng") is None or shutil.which("ffmpeg") is None:
+        return clip
+    wave, narrated = clip.with_suffix(".wav"), clip.with_name(f"narrated-{clip.name}")
+    subprocess.run(["espeak-ng", "-s", "160", "-w", str(wave), SENTENCES[at]], check=True)
+    subprocess.run(
+        ["ffmpeg", "-v", "error", "-y", "-i", str(clip), "-i", str(wave), "-c:v", "copy", str(narrated)], check=True
+    )
+    return narrated
+
+
+def _found(library: pixr.Library, clips: list[Path], **options: Any) -> list[dict[str, Any]]:
+    outcomes = list(library.add_many(clips, **options))
+    assert [outcome.status for outcome in outcomes] == ["added"] * len(clips)
+    exported = library.path.with_suffix(".parquet")
+    library.export(exported)
+    import pyarrow.parquet as pq
+
+    rows: list[dict[str, Any]] = pq.read_table(exported).to_pylist()
+    return sorted(rows, key=lambda row: (row["video_id"], row["start"], row["end"]))
+
+
+def test_several_videos_at_once_give_the_same_library_as_one_after_the_other(clips: list[Path], tmp_path: Path) -> None:
+    found = []
+    for jobs in (1, 3):
+        with pixr.open(tmp_path / f"{jobs}.pixr") as library:
+            found.append(_found(library, clips, jobs=jobs))
+    assert found[0] == found[1]
+    assert {row["video_id"] for row in found[0]} == {f"vid_{content_hash(clip)[:20]}" for clip in clips}
+
+
+def test_what_is_left_when_the_caller_stops_listening_is_whole(clips: list[Path], tmp_path: Path) -> None:
+    with pixr.open(tmp_path / "l.pixr") as library:
+        outcomes = library.add_many(clips, jobs=2, speech=False)
+        first = next(outcomes)
+        outcomes.close()  # type: ignore[attr-defined]
+        kept = {video.id: video for video in library.videos() if video.content_hash}
+        assert first.video is not None
+        assert first.video.id in kept
+        assert library.check()["damaged"] == []
+    with pixr.open(tmp_path / "l.pixr") as library:
+        statuses = {outcome.status for outcome in library.add_many(clips, speech=False)}
+        assert statuses <= {"added", "skipped"}
+        assert len(list(library.videos())) == len(clips)
+
+
+def test_progress_of_every_stage_of_every_video_is_told(clips: list[Path], tmp_path: Path) -> None:
+    told: set[tuple[str, str]] = set()
+
+    def hear(step: pixr.Progress) -> None:
+        if step.finished:
+            told.add((step.video, step.stage))
+
+    with pixr.open(tmp_path / "l.pixr") as library:
+        list(library.add_many(clips, jobs=2, speech=False, on_progress=hear))
+    assert told == {(str(clip), stage) for clip in clips for stage in ("decode", "visual", "screen", "store")}
+
+
+def test_speech_is_split_at_cuts_that_the_decoder_has_yet_to_find() -> None:
+    """A fast recogniser once split sentences at the cuts known by then, so the same file gave two libraries."""
+    cuts = CutsSoFar()
+    cuts.add(0.0)
+    cuts.know_until(4.0)
+    answers: list[list[float]] = []
+    waiting = threading.Thread(target=lambda: answers.append(cuts.until(6.0)))
+    waiting.start()
+    waiting.join(0.1)
+    assert waiting.is_alive(), "it has to wait for what is not known yet"
+    cuts.add(4.0)
+    cuts.know_until(8.0)
+    waiting.join(5.0)
+    cuts.add(8.0)
+    assert answers == [[0.0, 4.0]]
+    assert cuts.until(6.0) == [0.0, 4.0]
