@@ -1,7 +1,6 @@
 //! What the text room promises, over whole parts.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use proptest::prelude::*;
 
@@ -269,95 +268,5 @@ proptest! {
         let whole = spread(&living, &[], &[], channel, &text);
         let whole: Vec<(usize, u32)> = whole.into_iter().filter_map(|(at, score)| Some((*kept.get(at)?, score))).collect();
         prop_assert_eq!(split, whole);
-    }
-}
-
-/// Prints what building and searching cost: `cargo test --release --lib text::tests::costs -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement, not a check"]
-fn costs() {
-    let words: Vec<String> =
-        (0_u32..20_000).map(|n| format!("w{}", n.wrapping_mul(2_654_435_761) % 1_000_003)).collect();
-    let mut state = 1_u64;
-    let mut random = move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as f64 / (1_u64 << 31) as f64
-    };
-    let common = ["solar", "panel", "roof", "installing", "music", "people"];
-    let mut sentence = |length: usize| -> String {
-        let word = |draw: f64, pick: f64| match (draw < 0.3, pick) {
-            (true, pick) => common.get((pick * 6.0) as usize).map_or("", |word| word).to_owned(),
-            (false, pick) => words.get((pick * pick * pick * 20_000.0) as usize).cloned().unwrap_or_default(),
-        };
-        (0..length)
-            .map(|_| {
-                let (draw, pick) = (random(), random());
-                word(draw, pick) + " "
-            })
-            .collect()
-    };
-    let small: Vec<String> = (0..30).map(|_| sentence(10)).collect();
-    let rows: Texts<'_> = small.iter().zip(0..).map(|(text, row)| (row, Channel::Speech, text.as_str())).collect();
-    let mixed: Texts<'_> = small
-        .iter()
-        .zip(0..)
-        .map(|(text, row)| (row, if row % 3 == 0 { Channel::Screen } else { Channel::Speech }, text.as_str()))
-        .collect();
-    for (name, rows) in [("one channel", &rows), ("two channels", &mixed)] {
-        let start = Instant::now();
-        for _ in 0..100 {
-            bytes(30, rows);
-        }
-        eprintln!("build 30 texts of 10 words, {name}: {:?}", start.elapsed() / 100);
-    }
-    let small_bytes = bytes(30, &mixed);
-    eprintln!("sizes {:?}", small_bytes.iter().map(|(name, bytes)| (name.as_str(), bytes.len())).collect::<Vec<_>>());
-    let sections_small = sections(small_bytes);
-    let start = Instant::now();
-    for _ in 0..100 {
-        let _ = TextIndex::open(&sections_small);
-    }
-    eprintln!("open: {:?}", start.elapsed() / 100);
-    let start = Instant::now();
-    for _ in 0..100 {
-        if let Ok(Some(index)) = TextIndex::open(&sections_small) {
-            shares(&index, "solar", Channel::Speech);
-        }
-    }
-    eprintln!("open and first search: {:?}", start.elapsed() / 100);
-    let large: Vec<String> = (0..100_000).map(|_| sentence(12)).collect();
-    let rows: Texts<'_> = large.iter().zip(0..).map(|(text, row)| (row, Channel::Screen, text.as_str())).collect();
-    let start = Instant::now();
-    let index = index(100_000, &rows);
-    eprintln!("build 100,000 texts of 12 words: {:?}", start.elapsed());
-    let mut most = RowSet::full(100_000);
-    most.remove(7);
-    for text in [
-        "w17",
-        "solar",
-        "installing solar panels on roof",
-        "music people",
-        "\"solar panels\"",
-        "sol*",
-        "w*",
-        "walrus quartz",
-    ] {
-        let parse = Instant::now();
-        let query = query(text);
-        let parse = parse.elapsed();
-        for (name, live) in [("all live", &RowSet::full(100_000)), ("one deleted", &most)] {
-            let (mut collect, mut search, mut found) = (f64::MAX, f64::MAX, 0);
-            for _ in 0..5 {
-                let mut stats = TextStats::default();
-                let start = Instant::now();
-                let _ = index.collect(&query, Channel::Screen, live, &mut stats);
-                collect = collect.min(start.elapsed().as_secs_f64());
-                let start = Instant::now();
-                found = index.search(&query, Channel::Screen, &stats, live).map_or(0, |found| found.len());
-                search = search.min(start.elapsed().as_secs_f64());
-            }
-            let (collect, search) = (collect * 1e6, search * 1e6);
-            eprintln!("{text:40} {name:12} parse {parse:?} collect {collect:.0} µs search {search:.0} µs rows {found}");
-        }
     }
 }
