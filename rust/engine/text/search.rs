@@ -250,6 +250,9 @@ impl<'a> Scoring<'a> {
 
     fn add_pair(&mut self, pair: &Pair) -> tantivy::Result<()> {
         let (worth, [first, second]) = (self.stats.pair_weight(self.query, pair), pair.clauses);
+        if worth <= 0.0 {
+            return Ok(());
+        }
         let mut best = std::mem::replace(&mut self.clause, Best { scores: Vec::new(), rows: Vec::new() });
         for one in self.ways(first) {
             for other in self.ways(second) {

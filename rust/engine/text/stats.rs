@@ -21,6 +21,10 @@ pub const K1: f32 = 0.3;
 /// How much long texts are held back, 0 to 1.
 pub const B: f32 = 0.4;
 
+/// Neighbours are looked for where the rarer word is in at most so many rows: finding them costs as much as reading all
+/// places of that word, and tells little of common ones.
+const PAIRED_ROWS: u64 = 10_000;
+
 /// What is known of a query's words on one channel over all live rows. Starts empty (`TextStats::default()`); every
 /// part adds to it (`TextIndex::collect`), or parts are counted apart and merged.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -89,8 +93,15 @@ impl TextStats {
         sum + query.pairs.iter().map(|pair| self.pair_weight(query, pair)).sum::<f32>()
     }
 
-    /// What a row gets for holding two words in the query's order.
+    /// What a row gets for holding two words in the query's order; 0 where both are too common to be looked for.
     pub(super) fn pair_weight(&self, query: &TextQuery, pair: &Pair) -> f32 {
+        let holding = |index: usize| {
+            let clause = self.clauses.get(index);
+            clause.and_then(|clause| clause.row_counts.first()).copied().unwrap_or(0)
+        };
+        if pair.clauses.into_iter().all(|index| holding(index) > PAIRED_ROWS) {
+            return 0.0;
+        }
         let weight = |index: usize| query.clauses.get(index).map_or(0.0, |clause| self.weight(index, &clause.kind));
         ORDERED * (K1 + 1.0) * weight(pair.clauses[0]).min(weight(pair.clauses[1]))
     }
