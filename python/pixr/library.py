@@ -255,6 +255,7 @@ class Library:
         fusion: Fusion = "weighted_sum",
         facets: Sequence[str] | bool = (),
         moments: int = 5,
+        effort: int | None = None,
     ) -> Hits:
         """Find videos and their moments.
 
@@ -275,6 +276,9 @@ class Library:
             facets: columns to count over all hits ("durations", "quality", "tags", "created", "creator", a metadata
                 key), or True for the usual ones.
             moments: the most moments of each hit.
+            effort: exact by default; a number, 1 to 10,000, asks for an approximate answer where the library is large
+                (past 20,000 segments): so many rows of each channel are considered, scores stay exact, a hit may be
+                missed, and `total` counts what was found.
 
         Raises:
             InvalidQuery, InvalidFilter, InvalidCursor, CursorExpired, DimensionMismatch, SpaceMismatch, MissingExtra.
@@ -292,6 +296,7 @@ class Library:
             "limit": limit,
             "cursor": cursor,
             "fusion": fusion,
+            "effort": effort,
             "moments_per_hit": moments,
             "facets": "all" if facets is True else {"named": list(facets)} if facets else "off",
         }

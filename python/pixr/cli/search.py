@@ -53,6 +53,9 @@ def search(
     cursor: Annotated[str | None, typer.Option(metavar="C", help="Where the last page ended.")] = None,
     min_score: Annotated[float | None, typer.Option(min=0, max=1, help="Leave out what scores less.")] = None,
     fusion: Annotated[Fusion, typer.Option(help="How evidence is put together.")] = "weighted_sum",
+    effort: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Answer approximately from so many rows a channel.")
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show each match: raw score, weight, part.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the response of the HTTP API.")] = False,
     sheet: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Write a contact sheet.")] = None,
@@ -65,7 +68,7 @@ def search(
         parsed = parse_filters(filters or ())
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--filter") from None
-    options: dict[str, Any] = {"limit": limit, "min_score": min_score, "fusion": fusion}
+    options: dict[str, Any] = {"limit": limit, "min_score": min_score, "fusion": fusion, "effort": effort}
     if queries is not None or out is not None:
         if queries is None or out is None:
             raise typer.BadParameter("--queries and --out go together", param_hint="--queries")

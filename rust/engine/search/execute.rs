@@ -73,7 +73,7 @@ fn search_past(exhaustive_rows: u64, snapshot: &Snapshot, query: &Query, secret:
     Ok(SearchResult {
         hits: run.spread.map(page, 1, |_, hit| run.tell(hit))?,
         total,
-        total_relation: Relation::Exact,
+        total_relation: if run.near_effort().is_some() { Relation::Estimated } else { Relation::Exact },
         facets: run.count_facets(&returned)?,
         next_cursor: next.map(|position| Cursor { position, ..cursor }.encode(secret)),
         snapshot: snapshot.number,
@@ -107,14 +107,27 @@ impl<'a> Run<'a> {
         Ok(run)
     }
 
+    fn is_small(&self) -> bool {
+        let rows: u64 = self.snapshot.parts.iter().map(|part| u64::from(part.rows.count())).sum();
+        rows <= self.exhaustive_rows
+    }
+
+    /// The effort of an approximate answer; none where the answer is exact, as it always is by ranks, which need all
+    /// evidence, and in a small library.
+    fn near_effort(&self) -> Option<usize> {
+        let may_be_near = !self.is_small() && self.query.fusion != Fusion::ReciprocalRank;
+        self.query.effort.filter(|_| may_be_near).map(|effort| effort as usize)
+    }
+
     /// Hits in order, at least those up to the end of the page, and for each part the videos that the query returns.
     fn rank(&self, position: Option<&Position>, limit: usize) -> Result<(Vec<Scored>, Vec<RowSet>)> {
         let least = self.ask.fuser.required_confidence(self.ask.min_score);
         let everything = self.allowed_videos();
-        let rows: u64 = self.snapshot.parts.iter().map(|part| u64::from(part.rows.count())).sum();
-        let is_small = rows <= self.exhaustive_rows;
-        if is_small || self.query.fusion == Fusion::ReciprocalRank {
+        if self.is_small() || self.query.fusion == Fusion::ReciprocalRank {
             return self.rank_exactly(&everything, self.ask.min_score);
+        }
+        if let Some(effort) = self.near_effort() {
+            return self.rank_near(effort);
         }
         if self.ask.needs_sufficient {
             return self.rank_exactly(&self.candidates(Bar::Sufficient)?, self.ask.min_score);
@@ -142,6 +155,11 @@ impl<'a> Run<'a> {
             }
         }
         Ok((hits, returned))
+    }
+
+    /// Scores the videos of each channel's best rows and no others.
+    fn rank_near(&self, effort: usize) -> Result<(Vec<Scored>, Vec<RowSet>)> {
+        self.rank_exactly(&self.probe(effort)?, self.ask.min_score)
     }
 
     /// Finds the page without scoring every video: takes the best rows of each channel, scores their videos, and then
@@ -400,6 +418,8 @@ mod tests {
             prop_assert_eq!(&left_out.hits, &everything.hits);
             prop_assert_eq!(left_out.total, everything.total);
             prop_assert_eq!(left_out.next_cursor, everything.next_cursor);
+            let near = Query { effort: Some(10_000), ..query.clone() };
+            prop_assert_eq!(search_past(0, &snapshot, &near, &[7; 32])?.hits, everything.hits);
         }
     }
 }

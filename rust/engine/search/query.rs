@@ -14,6 +14,8 @@ use crate::error::{Error, Result};
 pub const MAX_LIMIT: u32 = 1000;
 /// The most moments of one hit.
 pub const MAX_MOMENTS: u32 = 1000;
+/// The most effort of an approximate answer.
+pub const MAX_EFFORT: u32 = 10_000;
 /// The longest text of one channel, in bytes.
 pub const MAX_TEXT_BYTES: usize = 16 * 1024;
 /// The most columns to count values of.
@@ -71,6 +73,10 @@ pub struct Query {
     pub limit: u32,
     /// Where the page before ended.
     pub cursor: Option<String>,
+    /// Exact by default. A number asks for an approximate answer where the library is large: each channel's candidates
+    /// come from a walk through its graph that keeps so many rows, 1 to 10,000. Scores stay exact, and a hit may be missed;
+    /// more effort misses fewer and takes longer.
+    pub effort: Option<u32>,
     /// How channels become one score.
     pub fusion: Fusion,
     /// The most moments of each hit, 1 to 1000.
@@ -92,6 +98,7 @@ impl Default for Query {
             min_score: None,
             limit: 20,
             cursor: None,
+            effort: None,
             fusion: Fusion::default(),
             moments_per_hit: 5,
             facets: Facets::default(),
@@ -149,6 +156,11 @@ impl Query {
                 return wrong(format!("{name} is {value}, expected 1 to {most}"));
             }
         }
+        if let Some(effort) = self.effort
+            && !(1..=MAX_EFFORT).contains(&effort)
+        {
+            return wrong(format!("effort is {effort}, expected 1 to {MAX_EFFORT}"));
+        }
         if let Facets::Named(names) = &self.facets {
             if names.len() > MAX_FACETS {
                 return wrong(format!("facets: {} columns, at most {MAX_FACETS} are allowed", names.len()));
@@ -202,6 +214,7 @@ impl Query {
             Fusion::ReciprocalRank => b"rrf",
         });
         written.count(self.moments_per_hit as usize);
+        written.option(self.effort.as_ref(), |written, &effort| written.count(effort as usize));
         Ok(written.0.finalize().into())
     }
 }
@@ -341,6 +354,7 @@ mod tests {
         assert!(refused(&Query { clauses: vec![clause(Channel::Sound, "rain")], ..roof() }, "channel sound"));
         assert!(refused(&Query { clauses: vec![clause(Channel::Speech, " ")], ..roof() }, "speech is empty"));
         assert!(refused(&Query { clauses: vec![clause(Channel::Speech, "rain"); 17], ..roof() }, "clauses: 17"));
+        assert!(refused(&Query { effort: Some(0), ..roof() }, "effort"));
         assert!(refused(&Query { limit: 0, ..roof() }, "limit"));
         assert!(refused(&Query { limit: 1001, ..roof() }, "limit"));
         assert!(refused(&Query { moments_per_hit: 0, ..roof() }, "moments_per_hit"));
@@ -385,6 +399,7 @@ mod tests {
             Query { fusion: Fusion::Max, ..roof() },
             Query { moments_per_hit: 1, ..roof() },
             Query { alike: [Channel::Frame].into(), ..roof() },
+            Query { effort: Some(100), ..roof() },
             Query { clauses: vec![Clause { text: roof().text, ..Clause::default() }], ..roof() },
             Query { clauses: vec![Clause { vectors: roof().vectors, ..Clause::default() }], ..roof() },
         ];
