@@ -4,11 +4,11 @@ Sound is gathered until about half a minute is there, cut at the longest pause n
 own: a Whisper window always costs thirty seconds of encoder, so full ones are cheapest, and none begins in the middle
 of a word. Stretches in which nothing is heard are never given to the recogniser. Decoding runs at temperature 0, so
 the same sound gives the same words. Beam search costs a quarter of the speed of greedy decoding and halves the
-sentences that are not found. Pieces are recognised one after the other: batching saved a seventh of the time and cost
-a point and a half of recall, since it forgoes Whisper's own second look at where a segment ends.
+sentences that are not found. A few pieces of a file are decoded together (`pixr.media.speech_windows`), always the same
+ones, so what is heard does not depend on what else is going on.
 
-Pieces don't depend on each other, so several are recognised at once, each on one thread: two threads on one piece wait
-for each other and cost two thirds more processor time. What is heard does not depend on how many there are.
+Several such groups are recognised at once, each on one thread: two threads on one window wait for each other and cost
+two thirds more processor time.
 
 ctranslate2 releases the GIL. One recogniser serves any number of threads; they share its `thread_count`.
 """
@@ -18,12 +18,14 @@ from __future__ import annotations
 import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pixr.errors import MissingExtra, SpeechUnavailable, UnreadableVideo
 from pixr.media.audio import SAMPLE_RATE_HZ
 from pixr.media.silence import quiet_stretches
 from pixr.media.speech_model import find_speech_model
+from pixr.media.speech_windows import HeardWord, WindowReader
 from pixr.media.utterances import Span, Utterance, Word, split_utterances
 
 if TYPE_CHECKING:
@@ -37,9 +39,15 @@ if TYPE_CHECKING:
 _PIECE_SECONDS = 29.0
 _LEAST_PIECE_SECONDS = 15.0
 _SHORTEST_SOUND_SECONDS = 0.3
-_NO_SPEECH = 0.6
-_LEAST_LOG_PROBABILITY = -1.0
-_MOST_COMPRESSION = 2.4
+# A third saves a fifth of the decoder's time of two; more save little, and make short videos wait for one thread.
+_PIECES_TOGETHER = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    start_seconds: float
+    samples: NDArray[np.float32]
+    quiet: list[Span]
 
 
 def _no_cuts(_: float) -> Sequence[float]:
@@ -51,7 +59,7 @@ class SpeechRecogniser:
 
     Args:
         folder: a CTranslate2 Whisper model; None takes the pinned `tiny.en`, downloading it once.
-        thread_count: pieces recognised at the same time; None for one a core.
+        thread_count: groups of pieces recognised at the same time; None for one a core.
         language: as Whisper's code, or None to detect it for each piece (the pinned model knows English only).
 
     Raises:
@@ -75,7 +83,7 @@ class SpeechRecogniser:
         path = find_speech_model(folder, download=download)
         self._thread_count = thread_count or os.cpu_count() or 1
         try:
-            self._model: Any = WhisperModel(
+            model: Any = WhisperModel(
                 str(path),
                 device="cpu",
                 compute_type="int8",
@@ -86,8 +94,7 @@ class SpeechRecogniser:
         except (RuntimeError, ValueError, OSError) as error:
             raise SpeechUnavailable(f"the speech model in {path} can't be loaded: {error}") from error
         self._threads = ThreadPoolExecutor(self._thread_count, thread_name_prefix="pixr-speech-piece")
-        self._beam_size = beam_size
-        self._language = language
+        self._reader = WindowReader(model, beam_size=beam_size, language=language)
 
     def transcribe(
         self, chunks: Iterable[AudioChunk], cuts_until: Callable[[float], Sequence[float]] = _no_cuts
@@ -95,70 +102,82 @@ class SpeechRecogniser:
         """Yield what is said, in order of time.
 
         `cuts_until(seconds)` gives the shot boundaries up to an instant at least, and may wait until they are known: a
-        short pause at one of them separates utterances. Pieces are read ahead of what is yielded, one a thread.
+        short pause at one of them separates utterances. Pieces are read ahead of what is yielded, a group a thread.
         """
-        ahead: deque[tuple[float, list[Span], Future[list[Word]]]] = deque()
+        ahead: deque[tuple[list[_Piece], Future[list[list[HeardWord]]]]] = deque()
         broken: UnreadableVideo | None = None
         try:
-            try:
-                for start_seconds, samples in cut_pieces(chunks):
-                    quiet = quiet_stretches(samples)
-                    seconds = len(samples) / SAMPLE_RATE_HZ
-                    if _sound_seconds(seconds, quiet) < _SHORTEST_SOUND_SECONDS:
-                        continue
-                    pauses = [(start_seconds + begin, start_seconds + end) for begin, end in quiet]
-                    words = self._threads.submit(self._words, start_seconds, samples)
-                    ahead.append((start_seconds + seconds, pauses, words))
-                    while len(ahead) > self._thread_count or (ahead and ahead[0][2].done()):
-                        yield from _split(*ahead.popleft(), cuts_until)
-            except UnreadableVideo as error:
-                broken = error  # what came before it is whole
+            groups = _group(_sounding(cut_pieces(chunks)))
+            while True:
+                try:
+                    group = next(groups, None)
+                except UnreadableVideo as error:
+                    broken, group = error, None  # what came before it is whole
+                if group is None:
+                    break
+                ahead.append((group, self._threads.submit(self._reader.read, [piece.samples for piece in group])))
+                while len(ahead) > self._thread_count or (ahead and ahead[0][1].done()):
+                    yield from _split(*ahead.popleft(), cuts_until)
             while ahead:
                 yield from _split(*ahead.popleft(), cuts_until)
             if broken is not None:
                 raise broken
         finally:
-            for _, _, words in ahead:
+            for _, words in ahead:
                 words.cancel()
 
-    def _words(self, start_seconds: float, samples: NDArray[np.float32]) -> list[Word]:
-        segments, _ = self._model.transcribe(
-            samples,
-            language=self._language,
-            beam_size=self._beam_size,
-            temperature=0.0,
-            condition_on_previous_text=False,
-            word_timestamps=True,
-            vad_filter=False,
-        )
-        words: list[Word] = []
-        for segment in segments:
-            unsure = segment.no_speech_prob > _NO_SPEECH and segment.avg_logprob < _LEAST_LOG_PROBABILITY
-            if unsure or segment.compression_ratio > _MOST_COMPRESSION:
-                continue
-            for word in segment.words or ():
-                text = word.word.strip()
-                if text:
-                    begin, end = start_seconds + float(word.start), start_seconds + float(word.end)
-                    # Whisper hands out hyphenated and split words as several; a leading blank marks a new one.
-                    if words and not word.word.startswith(" "):
-                        last = words.pop()
-                        text, begin = last.text + text, last.start_seconds
-                    words.append(Word(begin, end, text, float(word.probability)))
-        return words
+
+def _sounding(pieces: Iterable[tuple[float, NDArray[np.float32]]]) -> Iterator[_Piece]:
+    """The pieces in which there is anything to hear."""
+    for start_seconds, samples in pieces:
+        quiet = quiet_stretches(samples)
+        seconds = len(samples) / SAMPLE_RATE_HZ
+        if seconds - sum(end - begin for begin, end in quiet) >= _SHORTEST_SOUND_SECONDS:
+            yield _Piece(start_seconds, samples, quiet)
+
+
+def _group(pieces: Iterator[_Piece]) -> Iterator[list[_Piece]]:
+    """Pieces to be read together; where the sound breaks off, what came before it is a group too."""
+    group: list[_Piece] = []
+    broken: UnreadableVideo | None = None
+    try:
+        for piece in pieces:
+            group.append(piece)
+            if len(group) == _PIECES_TOGETHER:
+                yield group
+                group = []
+    except UnreadableVideo as error:
+        broken = error
+    if group:
+        yield group
+    if broken is not None:
+        raise broken
 
 
 def _split(
-    end_seconds: float,
-    pauses: Sequence[Span],
-    words: Future[list[Word]],
+    pieces: Sequence[_Piece],
+    heard: Future[list[list[HeardWord]]],
     cuts_until: Callable[[float], Sequence[float]],
-) -> list[Utterance]:
-    return split_utterances(words.result(), pauses, cuts_until(end_seconds))
+) -> Iterator[Utterance]:
+    for piece, words in zip(pieces, heard.result(), strict=True):
+        pauses = [(piece.start_seconds + begin, piece.start_seconds + end) for begin, end in piece.quiet]
+        cuts = cuts_until(piece.start_seconds + len(piece.samples) / SAMPLE_RATE_HZ)
+        yield from split_utterances(_join(words, piece.start_seconds), pauses, cuts)
 
 
-def _sound_seconds(seconds: float, quiet: Sequence[Span]) -> float:
-    return seconds - sum(end - begin for begin, end in quiet)
+def _join(heard: Iterable[HeardWord], start_seconds: float) -> list[Word]:
+    """Whole words: Whisper hands out hyphenated and split ones as several; a leading blank marks a new one."""
+    words: list[Word] = []
+    for part in heard:
+        text = part.text.strip()
+        if not text:
+            continue
+        begin, end = start_seconds + part.start_seconds, start_seconds + part.end_seconds
+        if words and not part.text.startswith(" "):
+            last = words.pop()
+            text, begin = last.text + text, last.start_seconds
+        words.append(Word(begin, end, text, part.probability))
+    return words
 
 
 def cut_pieces(chunks: Iterable[AudioChunk]) -> Iterator[tuple[float, NDArray[np.float32]]]:
