@@ -88,18 +88,18 @@ def _speed(found: dict[str, Any]) -> Iterable[str]:
             name,
             f"{stage['times_real_time']:.1f}×",
             f"{stage['cpu_seconds'] / max(stage['wall_seconds'], 1e-9):.2f}",
-            f"{whole['video_seconds'] / whole['busy_seconds'][name]:.1f}×" if whole["busy_seconds"].get(name) else "",
         ]
         for name, stage in found["stages"]["stages"].items()
     ]
-    yield _table(["stage", "alone", "cores used", "busy in the pipeline"], rows)
+    yield _table(["stage", "alone", "cores used"], rows)
     pipeline = found["pipeline"]
     slowest, cores = pipeline["slowest_stage_times_real_time"], pipeline["cores_times_real_time"]
     reached, of_it = pipeline["pipeline_times_real_time"], pipeline["kept_of_slowest_stage"]
     yield (
         f"The slowest stage alone ({pipeline['slowest_stage']}) allows {slowest:.1f}×, {pipeline['cores']} cores for "
         f"all stages {cores:.1f}×; the pipeline reaches {reached:.1f}×: {of_it:.0%} of the former, "
-        f"{pipeline['kept_of_what_is_possible']:.0%} of the lower of the two.\n"
+        f"{pipeline['kept_of_cores']:.0%} of the latter. It kept the cores {pipeline['cores_busy']:.0%} busy, and "
+        f"spent {pipeline['cpu_besides_stages']:.0%} more processor time than the stages alone.\n"
     )
 
 
