@@ -159,7 +159,7 @@ impl<'a> Run<'a> {
 
     /// Scores the videos of each channel's best rows and no others.
     fn rank_near(&self, effort: usize) -> Result<(Vec<Scored>, Vec<RowSet>)> {
-        self.rank_exactly(&self.probe(effort)?, self.ask.min_score)
+        self.rank_exactly(&self.probe(effort, Some(effort))?, self.ask.min_score)
     }
 
     /// Finds the page without scoring every video: takes the best rows of each channel, scores their videos, and then
@@ -173,7 +173,7 @@ impl<'a> Run<'a> {
                 let (hits, _) = self.rank_exactly(&returned, self.ask.min_score)?;
                 return Ok((hits, returned));
             }
-            let (probed, _) = self.rank_exactly(&self.probe(probes)?, 0.0)?;
+            let (probed, _) = self.rank_exactly(&self.probe(probes, None)?, 0.0)?;
             let (range, _) = cut_page(&probed, |hit| (hit.score, &hit.id), position, limit);
             if range.len() == limit
                 && let Some(last) = probed.get(range.end - 1)
@@ -195,8 +195,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The videos of the best rows on each channel.
-    fn probe(&self, count: usize) -> Result<Vec<RowSet>> {
+    /// The videos of the best rows on each channel, or of about the best with so much effort.
+    fn probe(&self, count: usize, effort: Option<usize>) -> Result<Vec<RowSet>> {
         self.by_part(|index, part| {
             let table = part.part.table();
             let mut videos = RowSet::empty(table.video_count());
@@ -206,7 +206,11 @@ impl<'a> Run<'a> {
             for channel in &self.ask.channels {
                 for term in &channel.terms {
                     if let (Some(query), Some(column)) = (&term.vector, part.part.vectors(channel.channel)) {
-                        for (row, _) in column.top_k(query, count, Some(&allowed.rows))? {
+                        let found = match effort {
+                            Some(effort) => column.approximate_top_k(query, count, effort, Some(&allowed.rows))?,
+                            None => column.top_k(query, count, Some(&allowed.rows))?,
+                        };
+                        for (row, _) in found {
                             videos.insert(table.video_of(row)?);
                         }
                     }

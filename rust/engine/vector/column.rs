@@ -9,10 +9,12 @@
 //! {prefix}.rows   list only: n × u32, ascending
 //! {prefix}.f16    n × d × f16, unit length
 //! {prefix}.codes  with codes only: see `codes`
+//! {prefix}.graph  optional: see `graph`
 //! ```
 //!
 //! A run holds rows `first..first + n` and needs no list. Codes are left out below `FEWEST_CODED_ROWS` rows or
-//! `LOWEST_CODED_DIMENSION` dimensions, where reading the vectors is as fast.
+//! `LOWEST_CODED_DIMENSION` dimensions, where reading the vectors is as fast; the graph below `FEWEST_LINKED_ROWS` rows,
+//! where reading the codes is. A column without the graph gives the same answers, exactly.
 //!
 //! Opening reads the head and compares lengths; it does not grow with the column. Lists are checked when first read,
 //! blocks of the others when first touched.
@@ -27,6 +29,7 @@ use rayon::prelude::*;
 
 use super::codes::{BLOCK_ROWS, Coder, block_byte_len, word_count};
 use super::distance::cosine;
+use super::graph::Graph;
 use super::kernels::{Kernels, kernels};
 use super::query::QueryVector;
 use super::rows::Rows;
@@ -41,6 +44,8 @@ const FORM_LIST: u32 = 1;
 const SEED: u64 = 0x7069_7872_0000_0001;
 /// Fewer rows than this have no codes.
 pub(super) const FEWEST_CODED_ROWS: usize = 2048;
+/// Fewer rows than this, or rows without codes, have no graph.
+pub(super) const FEWEST_LINKED_ROWS: usize = 32 * 1024;
 /// Vectors with fewer components have no codes.
 pub(super) const LOWEST_CODED_DIMENSION: usize = 64;
 /// Rows that one task takes at a time. Fixed, so that nothing depends on the number of threads.
@@ -55,6 +60,7 @@ pub struct VectorColumn {
     list: Option<List>,
     f16: Section,
     codes: Option<Codes>,
+    graph: Option<Arc<Graph>>,
     kernels: &'static Kernels,
 }
 
@@ -118,6 +124,10 @@ impl VectorColumn {
             out.push((format!("{prefix}.rows"), bytemuck::cast_slice(rows).to_vec()));
         }
         out.push((format!("{prefix}.f16"), bytemuck::cast_slice(vectors.reinterpret_cast()).to_vec()));
+        if coded && rows.len() >= FEWEST_LINKED_ROWS {
+            let graph = Graph::build(SEED, &centre, vectors, kernels())?;
+            out.extend(graph.map(|graph| (format!("{prefix}.graph"), graph)));
+        }
         if coded {
             let coder = Coder::new(SEED, centre, mean_square);
             let blocks: Vec<Vec<u8>> =
@@ -171,6 +181,7 @@ impl VectorColumn {
         };
         let row_bytes = dimension.checked_mul(2);
         let f16 = section("f16", row_bytes.and_then(|bytes| bytes.checked_mul(count as usize)))?;
+        let mut graph = None;
         let codes = if words > 0 {
             let (components, rest) = head.get(HEAD_BYTES..).unwrap_or_default().as_chunks::<4>();
             let centre: Vec<f32> = components.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
@@ -180,11 +191,14 @@ impl VectorColumn {
             }
             let blocks = (count as usize).div_ceil(BLOCK_ROWS);
             let section = section("codes", blocks.checked_mul(block_byte_len(words)))?;
+            if let Some(section) = sections.get(&format!("{prefix}.graph")) {
+                graph = Some(Arc::new(Graph::open(section, seed, &centre, count)?));
+            }
             Some(Codes { section, coder: Arc::new(Coder::new(seed, centre, mean_square)) })
         } else {
             None
         };
-        Ok(Some(Self { dimension, count, first_row, list, f16, codes, kernels: kernels() }))
+        Ok(Some(Self { dimension, count, first_row, list, f16, codes, graph, kernels: kernels() }))
     }
 
     /// How many vectors.
@@ -276,6 +290,10 @@ impl VectorColumn {
 
     pub(super) fn kernels(&self) -> &'static Kernels {
         self.kernels
+    }
+
+    pub(super) fn graph(&self) -> Option<&Graph> {
+        self.graph.as_deref()
     }
 
     pub(super) fn codes(&self) -> Option<&Codes> {

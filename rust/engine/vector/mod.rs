@@ -1,4 +1,4 @@
-//! Vectors of one space: exact search over codes, bounds and re-scoring.
+//! Vectors of one space: exact search over codes, bounds and re-scoring, and approximate search through a graph.
 //!
 //! Core concepts:
 //!
@@ -10,16 +10,19 @@
 //! - `flat` scans the f16 rows: the truth. `scan` reads the codes, leaves out every row that their bound excludes, and
 //!   scores the others like `flat`.
 //!
-//! The approximate index will be one more source of [`codes::Candidate`]s in front of the same re-scoring
-//! (`VectorColumn::top_k` in `scan` is the door).
+//! - `approximate` walks a `graph`, if the column is large enough to have one, and scores what it finds like `flat`. It
+//!   may miss a row; it never gives another score.
 //!
-//! Cost for 384 dimensions: 768 bytes a row for the vectors, 52 for the codes; a search reads all codes and a few rows.
+//! Cost for 384 dimensions: 768 bytes a row for the vectors, 52 for the codes, 320 for the graph. An exact search reads
+//! all codes and a few rows; an approximate one some thousand nodes of the graph and a few rows.
 
+mod approximate;
 mod best;
 mod codes;
 mod column;
 mod distance;
 mod flat;
+mod graph;
 mod kernels;
 mod normalise;
 mod query;
@@ -34,7 +37,7 @@ pub use column::VectorColumn;
 pub use normalise::normalise;
 pub use query::QueryVector;
 pub use rows::Rows;
-pub use scan::Work;
+pub use scan::{Path, Work};
 
 #[cfg(target_endian = "big")]
 compile_error!("the vector sections are little-endian and are read in place");

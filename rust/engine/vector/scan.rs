@@ -6,7 +6,7 @@
 //!
 //! A row is missed only where its score lies more than five standard errors above its estimate (see `codes`).
 //!
-//! An approximate index will choose which codes to read; what follows (`settle`) stays the same.
+//! `approximate` finds its candidates through a graph and scores them in the same way (`settle`).
 
 use std::ops::Range;
 
@@ -27,7 +27,7 @@ const FIRST_ROUND_ROWS: u32 = 4096;
 /// How much longer each round is than the one before.
 const ROUND_GROWTH: u32 = 4;
 /// Re-scoring one row at random costs about as much as reading this many codes.
-const CODES_A_RESCORE: usize = 24;
+pub(super) const CODES_A_RESCORE: usize = 24;
 /// Rows re-scored by one task.
 const RESCORE_ROWS: usize = 512;
 /// Rows at the start of a chunk whose codes tell whether the codes of the others are worth reading; whole blocks.
@@ -39,9 +39,21 @@ const READ_THROUGH: usize = 4;
 /// Vectors that are asked for ahead of the one being scored.
 const AHEAD: usize = 8;
 
+/// Which way a search went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Path {
+    /// By codes or vectors of all allowed rows.
+    #[default]
+    Exact,
+    /// Through the graph.
+    Graph,
+}
+
 /// What a search had to read, for reports.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Work {
+    /// Which way it went.
+    pub path: Path,
     /// Rows whose codes were compared.
     pub coded_rows: usize,
     /// Rows whose stored vectors were scored.
@@ -77,11 +89,11 @@ impl VectorColumn {
         if let Some(positions) = self.few(&rows, allowed) {
             let scores = self.score_at(query, &positions)?;
             push_all(&mut best, &rows, &positions, &scores);
-            return Ok((best.into_sorted(), Work { coded_rows: 0, scored_rows: positions.len() }));
+            return Ok((best.into_sorted(), Work { scored_rows: positions.len(), ..Work::default() }));
         }
         let Some(codes) = self.codes().filter(|_| k.saturating_mul(CODES_A_RESCORE) < self.len()) else {
             let found = self.flat_top_k(query, k, allowed)?;
-            return Ok((found, Work { coded_rows: 0, scored_rows: self.len() }));
+            return Ok((found, Work { scored_rows: self.len(), ..Work::default() }));
         };
         let code_query = codes.coder.query(query.components());
         let mut work = Work::default();
@@ -135,11 +147,11 @@ impl VectorColumn {
         };
         if let Some(positions) = self.few(&rows, allowed) {
             let scores = self.score_at(query, &positions)?;
-            return Ok((keep(&positions, &scores), Work { coded_rows: 0, scored_rows: positions.len() }));
+            return Ok((keep(&positions, &scores), Work { scored_rows: positions.len(), ..Work::default() }));
         }
         let Some(codes) = self.codes() else {
             let found = self.flat_at_least(query, floor, allowed)?;
-            return Ok((found, Work { coded_rows: 0, scored_rows: self.len() }));
+            return Ok((found, Work { scored_rows: self.len(), ..Work::default() }));
         };
         let code_query = codes.coder.query(query.components());
         let chunk = |range: Range<u32>| {
@@ -164,7 +176,8 @@ impl VectorColumn {
         };
         let parts: Vec<(Vec<(u32, f32)>, usize)> =
             chunks(0..self.len() as u32).into_par_iter().map(chunk).collect::<Result<_>>()?;
-        let work = Work { coded_rows: self.len(), scored_rows: parts.iter().map(|(_, scored)| scored).sum() };
+        let scored_rows = parts.iter().map(|(_, scored)| scored).sum();
+        let work = Work { coded_rows: self.len(), scored_rows, ..Work::default() };
         Ok((parts.into_iter().flat_map(|(found, _)| found).collect(), work))
     }
 
@@ -244,7 +257,7 @@ impl VectorColumn {
     }
 
     /// Scores candidates exactly into `best`; returns how many.
-    fn settle(
+    pub(super) fn settle(
         &self,
         query: &QueryVector,
         candidates: Vec<Candidate>,

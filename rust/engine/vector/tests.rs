@@ -15,7 +15,7 @@ use crate::storage::section::{Section, SectionBytes, block_checksums};
 const DIMENSION: usize = 96;
 
 /// Directions around forty centres, the same for every seed: closer to what embeddings look like than plain noise.
-fn clustered(count: usize, dimension: usize, seed: u64) -> Vec<f32> {
+pub(super) fn clustered(count: usize, dimension: usize, seed: u64) -> Vec<f32> {
     let noise = |seed: u64| {
         let mut state = seed | 1;
         move || {
@@ -34,7 +34,7 @@ fn clustered(count: usize, dimension: usize, seed: u64) -> Vec<f32> {
     vectors
 }
 
-fn halves(vectors: &[f32], dimension: usize) -> Result<Vec<f16>> {
+pub(super) fn halves(vectors: &[f32], dimension: usize) -> Result<Vec<f16>> {
     Ok(vectors.chunks(dimension).map(|vector| normalise("test", vector)).collect::<Result<Vec<_>>>()?.concat())
 }
 
@@ -44,7 +44,7 @@ fn column_of(dimension: usize, rows: &[u32], vectors: &[f32]) -> Result<VectorCo
     Ok(VectorColumn::open("frame", &sections(out))?.expect("the column was just built"))
 }
 
-fn sections(bytes: SectionBytes) -> BTreeMap<String, Section> {
+pub(super) fn sections(bytes: SectionBytes) -> BTreeMap<String, Section> {
     bytes.into_iter().map(|(name, bytes)| (name, Section::from_vec(bytes))).collect()
 }
 

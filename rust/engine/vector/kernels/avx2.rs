@@ -5,12 +5,13 @@ use std::arch::x86_64::*;
 
 use super::super::codes::{BLOCK_ROWS, Candidate, CodeQuery, PLANES, block_byte_len};
 use super::super::distance::LANES;
+use super::super::graph::nibbles::{RUN_BYTES, RUN_COMPONENTS};
 use super::{Kernels, pick};
 
 /// The kernels, if the machine has what they need.
 pub(super) fn kernels() -> Option<Kernels> {
     (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c"))
-        .then_some(Kernels { name: "avx2", dot, scan })
+        .then_some(Kernels { name: "avx2", dot, scan, nibble_dot })
 }
 
 fn dot(query: &[f32], stored: &[u8]) -> f32 {
@@ -21,6 +22,37 @@ fn dot(query: &[f32], stored: &[u8]) -> f32 {
 fn scan(query: &CodeQuery, blocks: &[u8], floor: f32, first: u32, out: &mut Vec<Candidate>) {
     // SAFETY: this function is reachable only through `kernels`, which found the features.
     unsafe { scan_wide(query, blocks, floor, first, out) }
+}
+
+fn nibble_dot(levels: &[i8], code: &[u8]) -> i32 {
+    // SAFETY: this function is reachable only through `kernels`, which found the features.
+    unsafe { nibble_dot_wide(levels, code) }
+}
+
+#[target_feature(enable = "avx2")]
+fn nibble_dot_wide(levels: &[i8], code: &[u8]) -> i32 {
+    let (nibble, ones) = (_mm256_set1_epi8(15), _mm256_set1_epi16(1));
+    let mut sum = _mm256_setzero_si256();
+    for (levels, bytes) in levels.chunks_exact(RUN_COMPONENTS).zip(code.chunks_exact(RUN_BYTES)) {
+        for half in 0..2 {
+            // SAFETY: `levels` has 128 bytes and `bytes` 64, of which 32 are read at 0 or 32 (and 64 further on); the
+            // loads need no alignment.
+            let (bytes, low, high) = unsafe {
+                (
+                    _mm256_loadu_si256(bytes.as_ptr().add(32 * half).cast()),
+                    _mm256_loadu_si256(levels.as_ptr().add(32 * half).cast()),
+                    _mm256_loadu_si256(levels.as_ptr().add(RUN_BYTES + 32 * half).cast()),
+                )
+            };
+            // Pairs of products are at most 2 x 15 x 128, four of them fit i16.
+            let low = _mm256_maddubs_epi16(_mm256_and_si256(bytes, nibble), low);
+            let high = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16::<4>(bytes), nibble), high);
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_add_epi16(low, high), ones));
+        }
+    }
+    let four = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
+    let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
+    _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<0b10_11_00_01>(two)))
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]

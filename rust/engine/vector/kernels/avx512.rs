@@ -1,10 +1,11 @@
-//! AVX-512 (F, BW, DQ, VPOPCNTDQ): sixteen f32 or eight code words a register.
+//! AVX-512 (F, BW, DQ, VPOPCNTDQ, VNNI): sixteen f32 or eight code words a register.
 #![expect(unsafe_code, reason = "vector intrinsics; the scalar kernel is what tests compare with")]
 
 use std::arch::x86_64::*;
 
 use super::super::codes::{BLOCK_ROWS, Candidate, CodeQuery, PLANES, block_byte_len};
 use super::super::distance::LANES;
+use super::super::graph::nibbles::{RUN_BYTES, RUN_COMPONENTS};
 use super::Kernels;
 
 /// The kernels, if the machine has what they need.
@@ -13,8 +14,9 @@ pub(super) fn kernels() -> Option<Kernels> {
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512vnni")
         && is_x86_feature_detected!("avx512vpopcntdq"))
-    .then_some(Kernels { name: "avx512", dot, scan })
+    .then_some(Kernels { name: "avx512", dot, scan, nibble_dot })
 }
 
 fn dot(query: &[f32], stored: &[u8]) -> f32 {
@@ -25,6 +27,30 @@ fn dot(query: &[f32], stored: &[u8]) -> f32 {
 fn scan(query: &CodeQuery, blocks: &[u8], floor: f32, first: u32, out: &mut Vec<Candidate>) {
     // SAFETY: this function is reachable only through `kernels`, which found the features.
     unsafe { scan_wide(query, blocks, floor, first, out) }
+}
+
+fn nibble_dot(levels: &[i8], code: &[u8]) -> i32 {
+    // SAFETY: this function is reachable only through `kernels`, which found the features.
+    unsafe { nibble_dot_wide(levels, code) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn nibble_dot_wide(levels: &[i8], code: &[u8]) -> i32 {
+    let nibble = _mm512_set1_epi8(15);
+    let (mut low, mut high) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+    for (levels, bytes) in levels.chunks_exact(RUN_COMPONENTS).zip(code.chunks_exact(RUN_BYTES)) {
+        // SAFETY: `levels` has 128 bytes and `bytes` 64; the loads need no alignment.
+        let (bytes, level_low, level_high) = unsafe {
+            (
+                _mm512_loadu_si512(bytes.as_ptr().cast()),
+                _mm512_loadu_si512(levels.as_ptr().cast()),
+                _mm512_loadu_si512(levels.as_ptr().add(RUN_BYTES).cast()),
+            )
+        };
+        low = _mm512_dpbusd_epi32(low, _mm512_and_si512(bytes, nibble), level_low);
+        high = _mm512_dpbusd_epi32(high, _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), nibble), level_high);
+    }
+    _mm512_reduce_add_epi32(_mm512_add_epi32(low, high))
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]

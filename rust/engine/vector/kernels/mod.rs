@@ -29,6 +29,8 @@ pub(super) struct Kernels {
     pub(super) dot: fn(query: &[f32], stored: &[u8]) -> f32,
     /// The code scan.
     pub(super) scan: Scan,
+    /// Inner product of signed levels with a 4-bit code of half as many bytes, in the layout of `graph::nibbles`.
+    pub(super) nibble_dot: fn(levels: &[i8], code: &[u8]) -> i32,
 }
 
 /// Every kernel that this machine can run, best first.

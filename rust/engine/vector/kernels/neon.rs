@@ -6,11 +6,12 @@ use std::arch::asm;
 
 use super::super::codes::{BLOCK_ROWS, Candidate, CodeQuery, PLANES, block_byte_len};
 use super::super::distance::LANES;
+use super::super::graph::nibbles::{RUN_BYTES, RUN_COMPONENTS};
 use super::{Kernels, pick};
 
 /// The kernels, if the machine has what they need.
 pub(super) fn kernels() -> Option<Kernels> {
-    std::arch::is_aarch64_feature_detected!("neon").then_some(Kernels { name: "neon", dot, scan })
+    std::arch::is_aarch64_feature_detected!("neon").then_some(Kernels { name: "neon", dot, scan, nibble_dot })
 }
 
 fn dot(query: &[f32], stored: &[u8]) -> f32 {
@@ -21,6 +22,38 @@ fn dot(query: &[f32], stored: &[u8]) -> f32 {
 fn scan(query: &CodeQuery, blocks: &[u8], floor: f32, first: u32, out: &mut Vec<Candidate>) {
     // SAFETY: this function is reachable only through `kernels`, which found the feature.
     unsafe { scan_wide(query, blocks, floor, first, out) }
+}
+
+fn nibble_dot(levels: &[i8], code: &[u8]) -> i32 {
+    // SAFETY: this function is reachable only through `kernels`, which found the feature.
+    unsafe { nibble_dot_wide(levels, code) }
+}
+
+#[target_feature(enable = "neon")]
+fn nibble_dot_wide(levels: &[i8], code: &[u8]) -> i32 {
+    let mut sum = vdupq_n_s32(0);
+    for (levels, bytes) in levels.chunks_exact(RUN_COMPONENTS).zip(code.chunks_exact(RUN_BYTES)) {
+        for quarter in 0..4 {
+            // SAFETY: `levels` has 128 bytes and `bytes` 64, of which 16 are read at a multiple of 16 below 64 (and 64
+            // further on); the loads need no alignment.
+            let (bytes, low, high) = unsafe {
+                (
+                    vld1q_u8(bytes.as_ptr().add(16 * quarter)),
+                    vld1q_s8(levels.as_ptr().add(16 * quarter)),
+                    vld1q_s8(levels.as_ptr().add(RUN_BYTES + 16 * quarter)),
+                )
+            };
+            let first = vreinterpretq_s8_u8(vandq_u8(bytes, vdupq_n_u8(15)));
+            let second = vreinterpretq_s8_u8(vshrq_n_u8::<4>(bytes));
+            // Four products are at most 4 x 15 x 128, which fits i16.
+            let mut products = vmull_s8(vget_low_s8(first), vget_low_s8(low));
+            products = vmlal_s8(products, vget_high_s8(first), vget_high_s8(low));
+            products = vmlal_s8(products, vget_low_s8(second), vget_low_s8(high));
+            products = vmlal_s8(products, vget_high_s8(second), vget_high_s8(high));
+            sum = vpadalq_s16(sum, products);
+        }
+    }
+    vaddvq_s32(sum)
 }
 
 #[target_feature(enable = "neon")]

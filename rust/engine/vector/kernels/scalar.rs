@@ -4,9 +4,10 @@ use half::f16;
 
 use super::super::codes::{BLOCK_ROWS, Candidate, CodeQuery, PLANES, block_byte_len};
 use super::super::distance::LANES;
+use super::super::graph::nibbles::{RUN_BYTES, RUN_COMPONENTS};
 use super::{Kernels, pick};
 
-pub(super) const KERNELS: Kernels = Kernels { name: "scalar", dot, scan };
+pub(super) const KERNELS: Kernels = Kernels { name: "scalar", dot, scan, nibble_dot };
 
 fn dot(query: &[f32], stored: &[u8]) -> f32 {
     let mut lanes = [0.0_f32; LANES];
@@ -53,4 +54,15 @@ fn scan(query: &CodeQuery, blocks: &[u8], floor: f32, first: u32, out: &mut Vec<
         }
         pick(query, &sums.map(|sum| sum as f32), factors, floor, first + (index * BLOCK_ROWS) as u32, out);
     }
+}
+
+fn nibble_dot(levels: &[i8], code: &[u8]) -> i32 {
+    let mut sum = 0;
+    for (levels, bytes) in levels.chunks_exact(RUN_COMPONENTS).zip(code.chunks_exact(RUN_BYTES)) {
+        let (low, high) = levels.split_at(RUN_BYTES);
+        for ((&low, &high), &byte) in low.iter().zip(high).zip(bytes) {
+            sum += i32::from(low) * i32::from(byte & 15) + i32::from(high) * i32::from(byte >> 4);
+        }
+    }
+    sum
 }

@@ -56,6 +56,17 @@ proptest! {
     }
 
     #[test]
+    fn every_kernel_gives_the_same_product_with_nibbles(runs in 0_usize..=32, seed: u64, extreme: bool) {
+        let mut next = noise(seed);
+        let levels: Vec<i8> = (0..runs * 128).map(|_| if extreme { -127 } else { next() as i8 }).collect();
+        let code: Vec<u8> = (0..runs * 64).map(|_| if extreme { 255 } else { next() as u8 }).collect();
+        let truth = (scalar::KERNELS.nibble_dot)(&levels, &code);
+        for kernels in faster() {
+            prop_assert_eq!((kernels.nibble_dot)(&levels, &code), truth, "{} at {} runs", kernels.name, runs);
+        }
+    }
+
+    #[test]
     fn every_kernel_picks_the_same_candidates_to_the_bit(
         words in 1_usize..=64, blocks in 0_usize..4, floor in -0.5_f32..1.5, seed: u64,
     ) {

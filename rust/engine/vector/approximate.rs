@@ -1,0 +1,103 @@
+//! Approximate search: a walk through the graph, re-scored exactly; or exact search, where that is cheaper.
+//!
+//! The walk keeps the `effort` best rows by estimate. Under a filter it keeps as many more as the filter leaves out, and
+//! drops what is not allowed afterwards. The planner compares what both ways would read, in codes scanned; where few
+//! rows are allowed, or few of those that the walk found are, the search is exact. So a filter costs time, not recall.
+//!
+//! Scores are exact either way; what is approximate is that a row can be missed.
+
+use super::best::Best;
+use super::codes::Candidate;
+use super::column::VectorColumn;
+use super::graph::Graph;
+use super::query::QueryVector;
+use super::scan::{CODES_A_RESCORE, Path, Work};
+use crate::catalog::row_set::RowSet;
+use crate::error::Result;
+
+/// One step of the walk costs about as much as scanning this many codes.
+const CODES_A_STEP: usize = 240;
+
+impl VectorColumn {
+    /// About the k best allowed rows with their exact cosines, by score descending, then row ascending.
+    ///
+    /// `effort` is how many rows the walk through the graph keeps, at least k: more finds more and takes longer, nearly
+    /// in proportion. Equal to `top_k` where the column has no graph or exact search is cheaper.
+    ///
+    /// # Errors
+    /// `dimension_mismatch`; `damaged` where a checksum says so or the graph makes no sense.
+    pub fn approximate_top_k(
+        &self,
+        query: &QueryVector,
+        k: usize,
+        effort: usize,
+        allowed: Option<&RowSet>,
+    ) -> Result<Vec<(u32, f32)>> {
+        self.approximate_top_k_with_work(query, k, effort, allowed).map(|(best, _)| best)
+    }
+
+    /// `approximate_top_k`, and which way it went and what it read.
+    ///
+    /// # Errors
+    /// As `approximate_top_k`.
+    pub fn approximate_top_k_with_work(
+        &self,
+        query: &QueryVector,
+        k: usize,
+        effort: usize,
+        allowed: Option<&RowSet>,
+    ) -> Result<(Vec<(u32, f32)>, Work)> {
+        self.check(query)?;
+        if k > 0
+            && let Some(graph) = self.graph()
+            && let Some(width) = self.width(effort.max(k), allowed)
+            && let Some(found) = self.walk(graph, query, k, effort.max(k), width, allowed)?
+        {
+            return Ok(found);
+        }
+        self.top_k_with_work(query, k, allowed)
+    }
+
+    /// How many rows the walk must keep so that about `effort` of them are allowed; `None` if exact search is cheaper.
+    fn width(&self, effort: usize, allowed: Option<&RowSet>) -> Option<usize> {
+        let (width, exact) = match allowed {
+            None => (effort, self.len()),
+            Some(allowed) => {
+                let count = allowed.count() as usize;
+                let width = effort.saturating_mul(allowed.universe() as usize).checked_div(count)?;
+                (width, self.len().min(count.saturating_mul(CODES_A_RESCORE)))
+            }
+        };
+        (width.saturating_mul(CODES_A_STEP) < exact).then_some(width)
+    }
+
+    /// The k best of what a walk finds; `None` if too little of it is allowed.
+    fn walk(
+        &self,
+        graph: &Graph,
+        query: &QueryVector,
+        k: usize,
+        effort: usize,
+        width: usize,
+        allowed: Option<&RowSet>,
+    ) -> Result<Option<(Vec<(u32, f32)>, Work)>> {
+        let rows = self.rows()?;
+        let (found, walked_rows) = graph.search(self.kernels(), &graph.query(query.components()), width)?;
+        let mut candidates: Vec<Candidate> = found
+            .into_iter()
+            .filter(|&(position, _)| {
+                let row = rows.row(position);
+                row.is_some_and(|row| allowed.is_none_or(|allowed| allowed.contains(row)))
+            })
+            .map(|(position, estimate)| Candidate { position, estimate, a: 0.0, b: 0.0 })
+            .collect();
+        if candidates.len() < k.max(effort / 2) {
+            return Ok(None);
+        }
+        // Estimates are so close that the k best rows are among the best few more.
+        candidates.truncate(k + k / 2 + 8);
+        let mut best = Best::new(k);
+        let scored_rows = self.settle(query, candidates, &rows, &mut best)?;
+        Ok(Some((best.into_sorted(), Work { path: Path::Graph, coded_rows: walked_rows, scored_rows })))
+    }
+}

@@ -1,0 +1,160 @@
+//! A graph over the rows of a column, for approximate search.
+//!
+//! One layer, as in Vamana (Subramanya et al., NeurIPS 2019): every row is a node with at most `DEGREE` neighbours, some
+//! near and some further off, and a greedy walk from one entry comes close to any query. Nodes are compared by 4-bit
+//! codes (`nibbles`), a quarter of the stored vector; what the walk (`beam`) finds is scored exactly by the caller.
+//! `build` makes the graph and `prune` chooses its neighbours.
+//!
+//! Section `{prefix}.graph`, little-endian, `C = ceil(d / 128)`:
+//!
+//! ```text
+//! u32 version (1), u32 count n, u32 runs of a code C, u32 entry, zeros to 64 bytes
+//! n × node, node i for position i of the column:
+//!     C × 64 bytes, f32 a, f32 b     the code, see `nibbles`
+//!     30 × u32                       neighbours, `u32::MAX` past the last
+//! ```
+//!
+//! A node is a multiple of 64 bytes; a comparison reads the lines of its code, and the last of them holds the first
+//! neighbours too. For 384 dimensions a node has 320 bytes.
+//!
+//! Opening reads the head. Neighbours are checked when they are followed: one that does not exist is `damaged`.
+
+mod beam;
+mod build;
+pub(super) mod nibbles;
+mod prune;
+
+use half::f16;
+
+pub(super) use beam::Beam;
+use beam::Nodes;
+use nibbles::{FACTOR_BYTES, Levels, Nibbles, RUN_BYTES, RUN_COMPONENTS};
+
+use super::kernels::{Kernels, prefetch};
+use crate::error::{Error, Result};
+use crate::storage::section::Section;
+
+const VERSION: u32 = 1;
+const HEAD_BYTES: usize = 64;
+/// Neighbours of a node: they and the factors of the code fill two lines.
+const DEGREE: usize = 30;
+const LINK_BYTES: usize = 4 * DEGREE;
+/// Keys of the beam leave 31 bits for a node.
+const MOST_NODES: usize = 1 << 31;
+
+/// A graph in a section.
+#[derive(Debug, Clone)]
+pub(super) struct Graph {
+    section: Section,
+    nibbles: Nibbles,
+    count: u32,
+    entry: u32,
+    code_bytes: usize,
+}
+
+/// Bytes of a node.
+fn node_byte_len(code_bytes: usize) -> usize {
+    code_bytes + LINK_BYTES
+}
+
+impl Graph {
+    /// The bytes of the section for unit-length `vectors` of `dimension` components around `centre`; `None` if there are
+    /// more than a graph can hold.
+    ///
+    /// # Errors
+    /// `internal` if lengths disagree.
+    pub(super) fn build(
+        seed: u64,
+        centre: &[f32],
+        vectors: &[f16],
+        kernels: &'static Kernels,
+    ) -> Result<Option<Vec<u8>>> {
+        let count = vectors.len() / centre.len().max(1);
+        if count > MOST_NODES {
+            return Ok(None);
+        }
+        let nibbles = Nibbles::new(seed, centre.to_vec());
+        build::build(&nibbles, kernels, centre.len(), vectors).map(Some)
+    }
+
+    /// Opens the graph of a column of `count` rows around `centre`. Reads the head alone.
+    ///
+    /// # Errors
+    /// `damaged` if the head makes no sense or the section has another length; `format_unsupported`.
+    pub(super) fn open(section: Section, seed: u64, centre: &[f32], count: u32) -> Result<Self> {
+        let damaged = |detail: String| Error::damaged(section.path(), format!("graph: {detail}"));
+        if section.len() < HEAD_BYTES {
+            return Err(damaged(format!("it has {} bytes", section.len())));
+        }
+        let (fields, _) = section.slice(0..HEAD_BYTES)?.as_chunks::<4>();
+        let field = |index: usize| fields.get(index).map_or(0, |&bytes| u32::from_le_bytes(bytes));
+        let (version, nodes, runs, entry) = (field(0), field(1), field(2), field(3));
+        if version != VERSION {
+            let path = section.path();
+            return Err(Error::FormatUnsupported { path, got: version, oldest: VERSION, newest: VERSION });
+        }
+        let code_bytes = runs as usize * RUN_BYTES + FACTOR_BYTES;
+        let expected = (count as usize).checked_mul(node_byte_len(code_bytes)).and_then(|n| n.checked_add(HEAD_BYTES));
+        let runs_fit = runs as usize == centre.len().div_ceil(RUN_COMPONENTS);
+        if nodes != count || count as usize > MOST_NODES || entry >= count || !runs_fit {
+            return Err(damaged(format!("{nodes} nodes with codes of {runs} runs, entry {entry}, for {count} rows")));
+        }
+        if expected != Some(section.len()) {
+            return Err(damaged(format!("it has {} bytes for {count} nodes", section.len())));
+        }
+        let nibbles = Nibbles::new(seed, centre.to_vec());
+        Ok(Self { section, nibbles, count, entry, code_bytes })
+    }
+
+    /// Prepares a unit-length query.
+    pub(super) fn query(&self, components: &[f32]) -> Levels {
+        self.nibbles.query(components.iter().copied())
+    }
+
+    /// The `width` nodes that a greedy walk finds, best estimate first, and how many nodes were compared.
+    ///
+    /// # Errors
+    /// `damaged` where a checksum says so or a neighbour does not exist.
+    pub(super) fn search(&self, kernels: &Kernels, query: &Levels, width: usize) -> Result<(Vec<(u32, f32)>, usize)> {
+        let mut beam = Beam::default();
+        beam.search(self, kernels, query, self.entry, width)?;
+        Ok((beam.found().collect(), beam.compared()))
+    }
+
+    #[inline]
+    fn part(&self, node: u32, from: usize, to: usize) -> Result<&[u8]> {
+        if node >= self.count {
+            return Err(self.no_such_node(node));
+        }
+        let start = HEAD_BYTES + node as usize * node_byte_len(self.code_bytes);
+        self.section.slice(start + from..start + to)
+    }
+
+    #[cold]
+    fn no_such_node(&self, node: u32) -> Error {
+        Error::damaged(self.section.path(), format!("a graph of {} nodes links to node {node}", self.count))
+    }
+}
+
+impl Nodes for Graph {
+    #[inline]
+    fn code(&self, node: u32) -> Result<&[u8]> {
+        self.part(node, 0, self.code_bytes)
+    }
+
+    #[inline]
+    fn links(&self, node: u32) -> Result<&[u8]> {
+        self.part(node, self.code_bytes, node_byte_len(self.code_bytes))
+    }
+
+    #[inline]
+    fn expect_links(&self, node: u32) {
+        if let Ok(links) = self.links(node) {
+            prefetch(links);
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::panic, reason = "a test fails by panicking")]
+mod tests;

@@ -1,0 +1,121 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::catalog::row_set::RowSet;
+use crate::error::Error;
+use crate::storage::section::SectionBytes;
+use crate::vector::tests::{clustered, halves, sections};
+use crate::vector::{Path, QueryVector, VectorColumn};
+
+const DIMENSION: usize = 64;
+/// Enough for a graph.
+const ROWS: u32 = 34_000;
+const K: usize = 10;
+
+fn built(count: u32) -> Result<SectionBytes> {
+    let mut out = SectionBytes::new();
+    let rows: Vec<u32> = (0..count).collect();
+    let vectors = halves(&clustered(count as usize, DIMENSION, 5), DIMENSION)?;
+    VectorColumn::build("frame", DIMENSION, &rows, &vectors, &mut out)?;
+    Ok(out)
+}
+
+fn open(bytes: SectionBytes) -> Result<VectorColumn> {
+    Ok(VectorColumn::open("frame", &sections(bytes))?.unwrap_or_else(|| panic!("the column was just built")))
+}
+
+fn queries(count: usize) -> Result<Vec<QueryVector>> {
+    clustered(count, DIMENSION, 77).chunks(DIMENSION).map(|query| QueryVector::new("query", query)).collect()
+}
+
+/// The share of the true best rows that are found.
+fn recall(column: &VectorColumn, effort: usize, allowed: Option<&RowSet>) -> Result<f64> {
+    let (mut hits, mut all) = (0, 0);
+    for query in queries(40)? {
+        let truth: BTreeSet<u32> = column.flat_top_k(&query, K, allowed)?.into_iter().map(|(row, _)| row).collect();
+        let found = column.approximate_top_k(&query, K, effort, allowed)?;
+        assert_eq!(found.len(), truth.len());
+        for (row, score) in &found {
+            let mut exact = Vec::new();
+            column.score_rows(&query, *row..*row + 1, &mut exact)?;
+            assert_eq!(exact, [(*row, *score)], "scores are exact");
+            assert!(allowed.is_none_or(|allowed| allowed.contains(*row)));
+        }
+        hits += found.iter().filter(|(row, _)| truth.contains(row)).count();
+        all += truth.len();
+    }
+    Ok(hits as f64 / all as f64)
+}
+
+#[test]
+fn a_walk_finds_nearly_all_and_more_effort_finds_more() -> Result<()> {
+    let column = open(built(ROWS)?)?;
+    let (little, much) = (recall(&column, 20, None)?, recall(&column, 120, None)?);
+    assert!(little > 0.8 && much > 0.97 && much >= little, "{little} {much}");
+    let query = queries(1)?.remove(0);
+    let (_, work) = column.approximate_top_k_with_work(&query, K, 40, None)?;
+    assert_eq!(work.path, Path::Graph);
+    assert!(work.coded_rows < 6000 && work.scored_rows <= 40, "{work:?}");
+    Ok(())
+}
+
+#[test]
+fn a_filter_costs_no_recall_whatever_it_leaves() -> Result<()> {
+    let column = open(built(ROWS)?)?;
+    for step in [2, 10, 100, 1000] {
+        let mut allowed = RowSet::empty(ROWS);
+        (0..ROWS).step_by(step).for_each(|row| allowed.insert(row));
+        let recall = recall(&column, 60, Some(&allowed))?;
+        assert!(recall > 0.95, "one in {step}: {recall}");
+    }
+    assert!(column.approximate_top_k(&queries(1)?.remove(0), K, 60, Some(&RowSet::empty(ROWS)))?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn equal_input_gives_equal_bytes_on_any_number_of_threads() -> Result<()> {
+    let on = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.unwrap_or_else(|error| panic!("{error}")).install(|| built(ROWS))
+    };
+    assert_eq!(on(1)?, on(3)?);
+    Ok(())
+}
+
+#[test]
+fn small_columns_have_no_graph_and_are_searched_exactly() -> Result<()> {
+    let column = open(built(5000)?)?;
+    for query in queries(5)? {
+        let (found, work) = column.approximate_top_k_with_work(&query, K, 20, None)?;
+        assert_eq!((found, work.path), (column.top_k(&query, K, None)?, Path::Exact));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_graph_that_makes_no_sense_is_an_error() -> Result<()> {
+    let whole = built(ROWS)?;
+    let with = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = whole.clone();
+        bytes.iter_mut().filter(|(name, _)| name == "frame.graph").for_each(|(_, bytes)| change(bytes));
+        open(bytes)
+    };
+    let is_damage = |error: &Error| matches!(error, Error::Damaged { .. });
+    for at in [4, 8, 12] {
+        let wrong = with(&|bytes| bytes[at..at + 4].copy_from_slice(&0x7fff_ffff_u32.to_le_bytes()));
+        assert!(wrong.is_err_and(|error| is_damage(&error)), "head at {at}");
+    }
+    let future = with(&|bytes| bytes[0] = 9);
+    assert!(future.is_err_and(|error| matches!(error, Error::FormatUnsupported { .. })));
+    assert!(with(&|bytes| bytes.truncate(bytes.len() - 1)).is_err_and(|error| is_damage(&error)));
+    // Every link of every node names a row that does not exist.
+    let code_bytes = RUN_BYTES + FACTOR_BYTES;
+    let astray = with(&|bytes| {
+        for node in bytes[HEAD_BYTES..].chunks_exact_mut(node_byte_len(code_bytes)) {
+            node[code_bytes..].fill(0x70);
+        }
+    })?;
+    let error = astray.approximate_top_k(&queries(1)?.remove(0), K, 40, None);
+    assert!(error.is_err_and(|error| is_damage(&error)));
+    Ok(())
+}
