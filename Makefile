@@ -9,7 +9,7 @@ CHECKED := --config 'profile.release.package.pixr.overflow-checks=true' --config
 SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md \
 	$(shell find python rust models -type f ! -name '*.py[co]' ! -name '*.so' ! -name '.*')
 
-.PHONY: help build demo test lint bench eval clean
+.PHONY: help build demo test lint bench bench-peers eval clean
 help:  ## what there is to do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 16
 
@@ -43,8 +43,12 @@ test: lint build  ## everything: lints, types, Rust and Python tests, README exa
 bench: build  ## measure the engine
 	cargo bench --locked
 
+bench-peers: build  ## vector search beside hnswlib, faiss and usearch; ARGS="--quick" is a few minutes
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benches/peers/requirements.txt
+	$(BIN)/python -m benches.peers $(ARGS)
+
 eval: build  ## measure search quality, indexing speed and query cost; writes eval/report.md and .json
 	$(BIN)/python -m benches.eval
 
 clean:  ## remove all that was built
-	rm -rf target .venv demo eval dist
+	rm -rf target .venv demo eval peers dist

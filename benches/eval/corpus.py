@@ -49,7 +49,11 @@ def get_corpus(folder: Path, families: str | None = None) -> Path:
 def read_queries(corpus: Path) -> list[dict[str, Any]]:
     """The queries with their `id`, `family`, `modes` and `relevant` moments."""
     with (corpus / "queries.jsonl").open(encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
+        queries = [json.loads(line) for line in lines]
+    for query in queries:
+        if "image" in query:
+            query["image"] = str((corpus / query["image"]).resolve())
+    return queries
 
 
 def _make_full(corpus: Path, families: str | None) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any, final
 
-__all__ = ["Batch", "Library"]
+__all__ = ["Batch", "Library", "VectorColumn"]
 
 @final
 class Batch:
@@ -39,3 +39,13 @@ class Library:
     def compact(self) -> str: ...
     def settings(self) -> str: ...
     def close(self) -> None: ...
+
+@final
+class VectorColumn:
+    """Unit vectors in memory with the codes and the graph that a part of a library has."""
+
+    @staticmethod
+    def build(vectors: bytes, dimension: int) -> VectorColumn: ...
+    @property
+    def byte_len(self) -> int: ...
+    def search(self, query: bytes, k: int, effort: int | None = None) -> tuple[bytes, bytes]: ...

@@ -6,6 +6,7 @@
 mod arrow;
 mod errors;
 mod library;
+mod vectors;
 
 use pyo3::prelude::*;
 
@@ -15,4 +16,6 @@ mod _engine {
     use crate::arrow::Batch;
     #[pymodule_export]
     use crate::library::Library;
+    #[pymodule_export]
+    use crate::vectors::VectorColumn;
 }
