@@ -1,0 +1,67 @@
+"""Approximate answers: asked for by `effort`, given only where the library is large."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import pixr
+from pixr.errors import InvalidQuery
+
+ROWS, DIMENSION, VIDEOS = 40_000, 64, 2_000
+
+
+def clustered(count: int, seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """Vectors around 200 centres, the same for every seed: a query resembles what is there."""
+    random = np.random.default_rng(seed)
+    centres = np.random.default_rng(0).normal(size=(200, DIMENSION))
+    return (centres[random.integers(200, size=count)] + 0.7 * random.normal(size=(count, DIMENSION))).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library of one part that is large enough for a graph."""
+    vectors = clustered(ROWS, seed=3)
+    of_video = ROWS // VIDEOS
+    starts = np.tile(np.arange(of_video, dtype=np.float64), VIDEOS)
+    batch = pa.record_batch(
+        {
+            "video_id": [f"v{row // of_video:05d}" for row in range(ROWS)],
+            "start": starts,
+            "end": starts + 1.0,
+            "frame": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), DIMENSION),
+        }
+    )
+    path = tmp_path_factory.mktemp("effort") / "large.pixr"
+    with pixr.open(path) as library:
+        library.add_segments(batch)
+    return path
+
+
+def test_effort_finds_nearly_what_exact_search_finds(large: Path) -> None:
+    with pixr.open(large, read_only=True) as library:
+        same = 0
+        for query in clustered(20, seed=4):
+            exact = library.search(vectors={"frame": query}, limit=10)
+            near = library.search(vectors={"frame": query}, limit=10, effort=100)
+            assert (exact.total_relation, near.total_relation) == ("exact", "estimated")
+            assert exact.total == VIDEOS
+            assert 10 <= near.total <= 100
+            scores = {hit.video.id: hit.score for hit in exact}
+            found = {hit.video.id: hit.score for hit in near}
+            shared = scores.keys() & found.keys()
+            assert all(scores[video] == found[video] for video in shared), "scores are exact"
+            same += len(shared)
+        assert same >= 190, f"{same} of 200"
+
+
+def test_a_small_library_answers_exactly_whatever_the_effort(tmp_path: Path) -> None:
+    with pixr.open(tmp_path / "small.pixr") as library:
+        batch = [{"video_id": "a", "start": 0.0, "end": 4.0, "frame": [1.0, 0.0]}]
+        library.add_segments(pa.RecordBatch.from_pylist(batch))
+        assert library.search(vectors={"frame": np.ones(2, np.float32)}, effort=1).total_relation == "exact"
+        with pytest.raises(InvalidQuery, match="effort"):
+            library.search(vectors={"frame": np.ones(2, np.float32)}, effort=0)
