@@ -6,6 +6,7 @@ values of the parameter to sweep. Graphs are built at M 16 and efConstruction 20
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -46,7 +47,7 @@ def _column(vectors: Vectors) -> Any:
 
 def hnswlib(vectors: Vectors) -> tuple[Search, Sequence[int]]:
     """The peer that all graphs are compared with."""
-    import hnswlib as library
+    library = _library("hnswlib")
 
     index = library.Index(space="ip", dim=vectors.shape[1])
     index.init_index(max_elements=len(vectors), M=M, ef_construction=CONSTRUCTION)
@@ -72,7 +73,7 @@ def faiss_hnsw_sq8(vectors: Vectors) -> tuple[Search, Sequence[int]]:
 
 
 def _faiss_hnsw(vectors: Vectors, factory: str) -> tuple[Search, Sequence[int]]:
-    import faiss
+    faiss = _library("faiss")
 
     faiss.omp_set_num_threads(CORES)
     index = faiss.index_factory(vectors.shape[1], factory, faiss.METRIC_INNER_PRODUCT)
@@ -90,7 +91,7 @@ def _faiss_hnsw(vectors: Vectors, factory: str) -> tuple[Search, Sequence[int]]:
 
 def faiss_ivf_pq(vectors: Vectors) -> tuple[Search, Sequence[int]]:
     """Lists of 4-bit product codes, re-scored."""
-    import faiss
+    faiss = _library("faiss")
 
     lists = int(4 * np.sqrt(len(vectors)))
     faiss.omp_set_num_threads(CORES)
@@ -112,7 +113,7 @@ def faiss_ivf_pq(vectors: Vectors) -> tuple[Search, Sequence[int]]:
 
 def faiss_flat(vectors: Vectors) -> tuple[Search, Sequence[int]]:
     """Exact, over float32."""
-    import faiss
+    faiss = _library("faiss")
 
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(vectors)
@@ -131,9 +132,7 @@ def usearch_i8(vectors: Vectors) -> tuple[Search, Sequence[int]]:
 
 
 def _usearch(vectors: Vectors, scalar: str) -> tuple[Search, Sequence[int]]:
-    from usearch.index import Index
-
-    index = Index(
+    index = _library("usearch.index").Index(
         ndim=vectors.shape[1], metric="ip" if scalar != "i8" else "cos", dtype=scalar, connectivity=M,
         expansion_add=CONSTRUCTION,
     )  # fmt: skip
@@ -144,6 +143,11 @@ def _usearch(vectors: Vectors, scalar: str) -> tuple[Search, Sequence[int]]:
         return index.search(query, K, threads=1).keys
 
     return search, WIDTHS
+
+
+def _library(name: str) -> Any:
+    """A peer, untyped: so that types are checked alike with and without it."""
+    return importlib.import_module(name)
 
 
 BUILDERS: dict[str, Builder] = {
