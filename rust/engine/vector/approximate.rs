@@ -18,6 +18,9 @@ use crate::error::Result;
 /// One step of the walk costs about as much as scanning this many codes.
 const CODES_A_STEP: usize = 240;
 
+/// Rows with their cosines, and what finding them read.
+type Found = (Vec<(u32, f32)>, Work);
+
 impl VectorColumn {
     /// About the k best allowed rows with their exact cosines, by score descending, then row ascending.
     ///
@@ -80,7 +83,7 @@ impl VectorColumn {
         effort: usize,
         width: usize,
         allowed: Option<&RowSet>,
-    ) -> Result<Option<(Vec<(u32, f32)>, Work)>> {
+    ) -> Result<Option<Found>> {
         let rows = self.rows()?;
         let (found, walked_rows) = graph.search(self.kernels(), &graph.query(query.components()), width)?;
         let mut candidates: Vec<Candidate> = found

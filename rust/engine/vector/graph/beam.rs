@@ -112,7 +112,7 @@ impl Beam {
 fn key(estimate: f32, node: u32) -> u64 {
     let bits = estimate.to_bits();
     let ordered = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
-    u64::from(ordered) << 32 | (NODE_BITS - u64::from(node) & NODE_BITS)
+    u64::from(ordered) << 32 | (NODE_BITS - u64::from(node)) & NODE_BITS
 }
 
 #[inline]
