@@ -87,8 +87,7 @@ def test_a_url_is_fetched_and_remembered_as_the_source(run: Run, tmp_path: Path)
 
 
 def test_an_interruption_keeps_what_was_added(tmp_path: Path) -> None:
-    clips = 48  # so many that the last can't be done before the first is noticed
-    for number in range(clips):
+    for number in range(12):
         make_clip(tmp_path / f"{number:02d}.mp4", [f"clip {number}"] * 3)
     process = subprocess.Popen(
         [*COMMAND, "index", "films.pixr", ".", *QUICK, "--json"],
@@ -96,6 +95,8 @@ def test_an_interruption_keeps_what_was_added(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell that runs the tests in the background hands down an interrupt that is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
     )
     _wait_for_a_video(tmp_path / "films.pixr", process)
     process.send_signal(signal.SIGINT)
@@ -105,7 +106,7 @@ def test_an_interruption_keeps_what_was_added(tmp_path: Path) -> None:
     report = json.loads(out)
     added = [row["videoId"] for row in report["videos"] if row["status"] == "completed"]
     assert report["interrupted"]
-    assert len(added) + report["left"] == clips
+    assert len(added) + report["left"] == 12
     with pixr.open(tmp_path / "films.pixr", read_only=True) as library:
         assert set(added) <= {video.id for video in library.videos()}
         assert library.check()["damaged"] == []
