@@ -17,6 +17,14 @@ use crate::error::Result;
 
 /// One step of the walk costs about as much as scanning this many codes.
 const CODES_A_STEP: usize = 240;
+/// Rows whose estimate is no further below the k-th best are scored: two standard errors of a 4-bit estimate of vectors
+/// with 384 dimensions.
+const MARGIN: f32 = 0.01;
+/// So many more than half as many again as are asked for are scored in any case.
+const FEWEST_MORE: usize = 8;
+
+/// Rows with their scores, best first, and what was read.
+type Found = (Vec<(u32, f32)>, Work);
 
 /// Rows with their cosines, and what finding them read.
 type Found = (Vec<(u32, f32)>, Work);
@@ -49,7 +57,7 @@ impl VectorColumn {
         k: usize,
         effort: usize,
         allowed: Option<&RowSet>,
-    ) -> Result<(Vec<(u32, f32)>, Work)> {
+    ) -> Result<Found> {
         self.check(query)?;
         if k > 0
             && let Some(graph) = self.graph()
@@ -97,8 +105,10 @@ impl VectorColumn {
         if candidates.len() < k.max(effort / 2) {
             return Ok(None);
         }
-        // Estimates are so close that the k best rows are among the best few more.
-        candidates.truncate(k + k / 2 + 8);
+        if let Some(kth) = candidates.get(k - 1).map(|candidate| candidate.estimate) {
+            let near = candidates.partition_point(|candidate| candidate.estimate >= kth - MARGIN);
+            candidates.truncate(near.max(k + k / 2 + FEWEST_MORE));
+        }
         let mut best = Best::new(k);
         let scored_rows = self.settle(query, candidates, &rows, &mut best)?;
         Ok(Some((best.into_sorted(), Work { path: Path::Graph, coded_rows: walked_rows, scored_rows })))

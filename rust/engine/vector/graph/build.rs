@@ -137,7 +137,7 @@ impl Growing<'_> {
                 let vector = self.vectors.get(node as usize * self.dimension..).unwrap_or_default();
                 let query = self.nibbles.query(vector.iter().take(self.dimension).map(|c| c.to_f32()));
                 beam.search(self, self.kernels, &query, self.entry, WIDTH)?;
-                pruner.choose(&beam.found().collect::<Vec<_>>())
+                pruner.choose(node, &beam.found().collect::<Vec<_>>())
             })
             .collect::<Result<_>>()?;
         let mut back: Vec<(u32, u32)> = Vec::with_capacity(batch.len() * DEGREE);

@@ -8,6 +8,10 @@ use crate::error::Result;
 
 /// A chosen neighbour covers a candidate that is closer to it, times this, than to the node, in squared distances.
 const ALPHA: f32 = 1.1;
+/// Rows whose cosine is above this are twins: codes of four bits hardly tell them apart.
+const TWIN: f32 = 0.99;
+/// Links that are kept for twins: with so many random ones each, hardly any twin is out of reach of the others.
+const TWIN_LINKS: usize = 10;
 
 /// What pruning reads, and room to work in.
 #[derive(Debug)]
@@ -19,14 +23,19 @@ pub(super) struct Pruner<'a, N> {
 }
 
 impl<N: Nodes> Pruner<'_, N> {
-    /// At most `DEGREE` of the candidates, best first by their estimates: first those that no chosen one covers
-    /// (`RobustPrune` of Vamana), so that links lead in all directions; then the best of the others, so that many rows
-    /// with one vector stay connected.
-    pub(super) fn choose(&mut self, candidates: &[(u32, f32)]) -> Result<Vec<u32>> {
+    /// At most `DEGREE` neighbours of `node` out of candidates, best first by their estimates: those that no chosen one
+    /// covers (`RobustPrune` of Vamana), so that links lead in all directions, then any of the others.
+    ///
+    /// Twins, such as the frames of a still scene, cover each other, so nearly all links would lead away from them, and
+    /// the few that don't to the same few: the others would never be found. So `TWIN_LINKS` links are kept for twins,
+    /// and any of them are taken, not the best.
+    pub(super) fn choose(&mut self, node: u32, candidates: &[(u32, f32)]) -> Result<Vec<u32>> {
+        let twins = candidates.iter().take_while(|(_, estimate)| *estimate > TWIN).count();
+        let apart = DEGREE - twins.min(TWIN_LINKS);
         let mut chosen: Vec<u32> = Vec::with_capacity(DEGREE);
-        let mut covered: Vec<u32> = Vec::new();
+        let mut covered: Vec<(bool, u64, u32)> = Vec::new();
         for &(candidate, estimate) in candidates {
-            if chosen.len() >= DEGREE {
+            if chosen.len() >= apart {
                 break;
             }
             // The squared distance of unit vectors is 2 - 2 s.
@@ -39,10 +48,15 @@ impl<N: Nodes> Pruner<'_, N> {
                     break;
                 }
             }
-            if is_covered { &mut covered } else { &mut chosen }.push(candidate);
+            if is_covered {
+                covered.push((estimate <= TWIN, mixed(node, candidate), candidate));
+            } else {
+                chosen.push(candidate);
+            }
         }
+        covered.sort_unstable();
         let room = DEGREE.saturating_sub(chosen.len());
-        chosen.extend(covered.into_iter().take(room));
+        chosen.extend(covered.into_iter().map(|(_, _, candidate)| candidate).take(room));
         Ok(chosen)
     }
 
@@ -54,6 +68,13 @@ impl<N: Nodes> Pruner<'_, N> {
             scored.push((link, self.levels.estimate(self.kernels, self.nodes.code(link)?)));
         }
         scored.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        self.choose(&scored)
+        self.choose(node, &scored)
     }
+}
+
+/// A number that looks random, always the same for a pair: the last steps of Steele, Lea and Flood's SplitMix64.
+fn mixed(node: u32, candidate: u32) -> u64 {
+    let word = (u64::from(node) << 32 | u64::from(candidate)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    word ^ (word >> 27)
 }
