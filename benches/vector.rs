@@ -18,7 +18,7 @@ use std::time::Instant;
 use criterion::{BenchmarkId, Criterion};
 use half::f16;
 use pixr::storage::section::Section;
-use pixr::vector::{QueryVector, VectorColumn, kernel_name, normalise};
+use pixr::vector::{Index, QueryVector, VectorColumn, kernel_name, normalise};
 use rayon::prelude::*;
 
 const K: usize = 10;
@@ -187,7 +187,7 @@ fn load() -> Result<Setting, Failure> {
     let dimension = vectors.dimension;
     let rows: Vec<u32> = (0..).take(vectors.values.len() / dimension).collect();
     let mut bytes = Vec::new();
-    VectorColumn::build("bench", dimension, &rows, &vectors.values, &mut bytes)?;
+    VectorColumn::build("bench", dimension, &rows, &vectors.values, Index::Codes, &mut bytes)?;
     let codes = bytes.iter().find(|(name, _)| name == "bench.codes").ok_or("too few rows for codes")?;
     let codes = codes.1.as_chunks::<8>().0.iter().map(|&word| u64::from_le_bytes(word)).collect();
     let sections: BTreeMap<String, Section> =

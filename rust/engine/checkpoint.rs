@@ -18,6 +18,7 @@ use crate::snapshot::Snapshot;
 use crate::storage::deletes::write_deletes;
 use crate::storage::manifest::{Manifest, PartEntry};
 use crate::storage::{names, part_file};
+use crate::vector::Index;
 
 /// Which parts a checkpoint rewrites beside those in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +58,7 @@ impl Shared {
         let built = if contents.is_empty() {
             None
         } else {
-            let sections = Part::build(&contents, &frozen.spaces)?;
+            let sections = Part::build(&contents, &frozen.spaces, Index::Graph)?;
             let byte_len = part_file::write_part(&*self.storage, number, &sections)?;
             drop(sections);
             let part = Part::open(part_file::open_part(&*self.storage, number, byte_len)?)?;

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::operation::Content;
 use crate::storage::section::{Section, SectionBytes};
 use crate::text::index::TextIndex;
-use crate::vector::VectorColumn;
+use crate::vector::{Index, VectorColumn};
 
 /// The searchable form of some videos.
 #[derive(Debug)]
@@ -90,7 +90,7 @@ impl Part {
     ///
     /// # Errors
     /// `dimension_mismatch` if a vector does not fit its channel's space, `space_mismatch` if the channel has none.
-    pub fn build(contents: &[Content], spaces: &BTreeMap<Channel, Space>) -> Result<SectionBytes> {
+    pub fn build(contents: &[Content], spaces: &BTreeMap<Channel, Space>, index: Index) -> Result<SectionBytes> {
         let mut spans: Vec<Vec<Span>> = Vec::with_capacity(contents.len());
         let mut texts: Vec<(u32, Channel, String)> = Vec::new();
         let mut descriptions: BTreeMap<Channel, Vec<(u32, &str)>> = BTreeMap::new();
@@ -128,7 +128,7 @@ impl Part {
         VideoTable::build(&videos, &mut out)?;
         for (channel, (rows, values)) in &vectors {
             let dimension = spaces.get(channel).map_or(0, |space| space.dimension as usize);
-            VectorColumn::build(&vector_prefix(*channel), dimension, rows, values, &mut out)?;
+            VectorColumn::build(&vector_prefix(*channel), dimension, rows, values, index, &mut out)?;
         }
         for (channel, strings) in &descriptions {
             StringColumn::build(&description_prefix(*channel), strings, &mut out)?;

@@ -13,6 +13,7 @@ use crate::operation::{Content, Operation};
 use crate::part::{Home, LivePart, Part};
 use crate::search::calibrate::Calibration;
 use crate::storage::part_file::sections_in_memory;
+use crate::vector::Index;
 
 /// So many parts in memory of one size class become one.
 const MERGE_FAN_IN: usize = 8;
@@ -108,7 +109,8 @@ impl Snapshot {
         next.take_out(written.keys())?;
         let contents: Vec<Content> = written.into_values().flatten().collect();
         if !contents.is_empty() {
-            let sections = Part::build(&contents, &next.spaces)?;
+            // Searched exactly until a checkpoint writes it anew, so that writing does not wait for a graph.
+            let sections = Part::build(&contents, &next.spaces, Index::Codes)?;
             let part = Part::open(sections_in_memory(sections))?;
             next.parts.push(LivePart::new(Arc::new(part), Home::Memory));
         }
@@ -146,7 +148,7 @@ impl Snapshot {
                 return Ok(());
             };
             let contents = self.contents_of(&members)?;
-            let part = Part::open(sections_in_memory(Part::build(&contents, &self.spaces)?))?;
+            let part = Part::open(sections_in_memory(Part::build(&contents, &self.spaces, Index::Codes)?))?;
             let mut index = 0;
             self.parts.retain(|_| {
                 index += 1;

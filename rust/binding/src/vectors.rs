@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use half::f16;
 use pixr::Error;
 use pixr::storage::section::{Section, SectionBytes};
-use pixr::vector::{QueryVector, VectorColumn as Column};
+use pixr::vector::{Index, QueryVector, VectorColumn as Column};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -30,7 +30,7 @@ impl VectorColumn {
             let values: Vec<f16> = vectors.as_chunks::<2>().0.iter().map(|two| f16::from_le_bytes(*two)).collect();
             let rows: Vec<u32> = (0..).take(values.len() / dimension.max(1)).collect();
             let mut sections = SectionBytes::new();
-            Column::build("rows", dimension, &rows, &values, &mut sections)?;
+            Column::build("rows", dimension, &rows, &values, Index::Graph, &mut sections)?;
             let byte_len = sections.iter().map(|(_, bytes)| bytes.len()).sum();
             let sections: BTreeMap<String, Section> =
                 sections.into_iter().map(|(name, bytes)| (name, Section::from_vec(bytes))).collect();

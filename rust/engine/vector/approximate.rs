@@ -23,9 +23,6 @@ const MARGIN: f32 = 0.01;
 /// So many more than half as many again as are asked for are scored in any case.
 const FEWEST_MORE: usize = 8;
 
-/// Rows with their scores, best first, and what was read.
-type Found = (Vec<(u32, f32)>, Work);
-
 /// Rows with their cosines, and what finding them read.
 type Found = (Vec<(u32, f32)>, Work);
 

@@ -51,6 +51,15 @@ pub(super) const LOWEST_CODED_DIMENSION: usize = 64;
 /// Rows that one task takes at a time. Fixed, so that nothing depends on the number of threads.
 pub(super) const CHUNK_ROWS: u32 = 16 * 1024;
 
+/// What a column of enough rows gets beside its vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Index {
+    /// Codes: quick to make.
+    Codes,
+    /// Codes and a graph: worth it for a column that stays.
+    Graph,
+}
+
 /// One channel's vectors in one part. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct VectorColumn {
@@ -81,11 +90,19 @@ impl VectorColumn {
     /// Appends the sections of a column to `out`; nothing if there are no rows.
     ///
     /// `rows[i]`, ascending, is the row whose vector is `vectors[i * dimension..][..dimension]`, unit length as
-    /// `normalise` makes it. Equal input gives equal bytes, whatever the number of threads.
+    /// `normalise` makes it. Equal input gives equal bytes, whatever the number of threads. A graph takes about 0.2 ms of
+    /// processor time a row; without one all searches are exact.
     ///
     /// # Errors
     /// `internal` if lengths disagree or rows do not ascend; `invalid_vector` if a component is not finite.
-    pub fn build(prefix: &str, dimension: usize, rows: &[u32], vectors: &[f16], out: &mut SectionBytes) -> Result<()> {
+    pub fn build(
+        prefix: &str,
+        dimension: usize,
+        rows: &[u32],
+        vectors: &[f16],
+        index: Index,
+        out: &mut SectionBytes,
+    ) -> Result<()> {
         let Some((&first, &last)) = rows.first().zip(rows.last()) else { return Ok(()) };
         let internal = |detail: String| Error::Internal { detail: format!("vector column {prefix}: {detail}") };
         if dimension == 0 || rows.len().checked_mul(dimension) != Some(vectors.len()) {
@@ -124,7 +141,7 @@ impl VectorColumn {
             out.push((format!("{prefix}.rows"), bytemuck::cast_slice(rows).to_vec()));
         }
         out.push((format!("{prefix}.f16"), bytemuck::cast_slice(vectors.reinterpret_cast()).to_vec()));
-        if coded && rows.len() >= FEWEST_LINKED_ROWS {
+        if index == Index::Graph && coded && rows.len() >= FEWEST_LINKED_ROWS {
             let graph = Graph::build(SEED, &centre, vectors, kernels())?;
             out.extend(graph.map(|graph| (format!("{prefix}.graph"), graph)));
         }

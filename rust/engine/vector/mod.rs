@@ -33,7 +33,7 @@ mod scan;
 #[expect(clippy::panic, reason = "a test fails by panicking")]
 mod tests;
 
-pub use column::VectorColumn;
+pub use column::{Index, VectorColumn};
 pub use normalise::normalise;
 pub use query::QueryVector;
 pub use rows::Rows;

@@ -40,7 +40,7 @@ pub(super) fn halves(vectors: &[f32], dimension: usize) -> Result<Vec<f16>> {
 
 fn column_of(dimension: usize, rows: &[u32], vectors: &[f32]) -> Result<VectorColumn> {
     let mut out = SectionBytes::new();
-    VectorColumn::build("frame", dimension, rows, &halves(vectors, dimension)?, &mut out)?;
+    VectorColumn::build("frame", dimension, rows, &halves(vectors, dimension)?, Index::Graph, &mut out)?;
     Ok(VectorColumn::open("frame", &sections(out))?.expect("the column was just built"))
 }
 
@@ -125,7 +125,7 @@ fn answers_do_not_depend_on_threads() -> Result<()> {
     for pool in &pools {
         answers.push(pool.install(|| -> Result<_> {
             let mut bytes = SectionBytes::new();
-            VectorColumn::build("frame", 64, &rows, &halves(&vectors, 64)?, &mut bytes)?;
+            VectorColumn::build("frame", 64, &rows, &halves(&vectors, 64)?, Index::Graph, &mut bytes)?;
             let column = VectorColumn::open("frame", &sections(bytes.clone()))?.expect("built");
             Ok((bytes, column.top_k_with_work(&query, 10, None)?, column.at_least_with_work(&query, 0.7, None)?))
         })?);
@@ -199,7 +199,7 @@ fn a_query_of_another_dimension_is_refused() -> Result<()> {
 #[test]
 fn no_rows_make_no_column() -> Result<()> {
     let mut out = SectionBytes::new();
-    VectorColumn::build("frame", 4, &[], &[], &mut out)?;
+    VectorColumn::build("frame", 4, &[], &[], Index::Graph, &mut out)?;
     assert!(out.is_empty());
     assert!(VectorColumn::open("frame", &sections(out))?.is_none());
     Ok(())
@@ -209,7 +209,7 @@ fn no_rows_make_no_column() -> Result<()> {
 fn a_cut_or_missing_section_is_damage() -> Result<()> {
     let rows: Vec<u32> = (0..2100).map(|i| i * 2).collect();
     let mut built = SectionBytes::new();
-    VectorColumn::build("frame", 64, &rows, &halves(&clustered(2100, 64, 1), 64)?, &mut built)?;
+    VectorColumn::build("frame", 64, &rows, &halves(&clustered(2100, 64, 1), 64)?, Index::Graph, &mut built)?;
     assert_eq!(built.len(), 4);
     for index in 0..built.len() {
         let mut cut = built.clone();
@@ -230,7 +230,7 @@ fn a_cut_or_missing_section_is_damage() -> Result<()> {
 fn a_flipped_byte_is_an_error_when_it_is_touched() -> Result<()> {
     let rows: Vec<u32> = (0..2100).map(|i| i * 2).collect();
     let mut built = SectionBytes::new();
-    VectorColumn::build("frame", 64, &rows, &halves(&clustered(2100, 64, 1), 64)?, &mut built)?;
+    VectorColumn::build("frame", 64, &rows, &halves(&clustered(2100, 64, 1), 64)?, Index::Graph, &mut built)?;
     let query = QueryVector::new("query", &clustered(1, 64, 2))?;
     for damaged in 0..built.len() {
         let mut sections = BTreeMap::new();
