@@ -1,6 +1,6 @@
 """`make bench-peers`: vector search beside other libraries, in one run on the same data, threads and machine.
 
-    make bench-peers ARGS="--quick"                 100,000 rows
+    make bench-peers ARGS="--quick"                 100,000 rows; Pixr, hnswlib, faiss and usearch
     make bench-peers ARGS="--n 400000 --peers hnswlib,usearch-bf16"
 
 Every index is built on all cores and asked one query at a time on one thread, over a range of its search parameter.
@@ -251,10 +251,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--n", type=int, default=200_000, help="rows")
     parser.add_argument("--dim", type=int, default=384, help="dimensions; 384 takes the real data where it is")
     parser.add_argument("--queries", type=int, default=1000)
-    parser.add_argument("--peers", type=lambda text: text.split(","), default=list(engines.BUILDERS))
-    parser.add_argument("--quick", action="store_true", help="100,000 rows, 500 queries")
+    parser.add_argument("--peers", type=lambda text: text.split(","))
+    parser.add_argument("--quick", action="store_true", help="100,000 rows, 500 queries; hnswlib, faiss, usearch")
     parser.add_argument("--out", type=Path, default=Path("peers"))
     arguments = parser.parse_args()
+    if arguments.peers is None:
+        arguments.peers = [name for name in engines.BUILDERS if not (arguments.quick and name in engines.SLOW)]
     if unknown := set(arguments.peers) - set(engines.BUILDERS):
         parser.error(f"no engine {', '.join(sorted(unknown))}; there are {', '.join(engines.BUILDERS)}")
     if arguments.quick:

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benches.peers import databases
+
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 K = 10
 M, CONSTRUCTION = 16, 200
@@ -150,6 +152,17 @@ def _library(name: str) -> Any:
     return importlib.import_module(name)
 
 
+def voyager(vectors: Vectors) -> tuple[Search, Sequence[int]]:
+    """HNSW over float32."""
+    library = _library("voyager")
+
+    index = library.Index(
+        library.Space.InnerProduct, vectors.shape[1], M, CONSTRUCTION, max_elements=len(vectors)
+    )  # fmt: skip
+    index.add_items(vectors, num_threads=CORES)
+    return (lambda query, width: index.query(query, K, query_ef=width)[0]), WIDTHS
+
+
 BUILDERS: dict[str, Builder] = {
     "pixr": pixr,
     "hnswlib": hnswlib,
@@ -158,6 +171,14 @@ BUILDERS: dict[str, Builder] = {
     "faiss-ivf-pq": faiss_ivf_pq,
     "usearch-bf16": usearch_bf16,
     "usearch-i8": usearch_i8,
+    "voyager": voyager,
+    "zvec": databases.zvec,
+    "zvec-i8": databases.zvec_i8,
+    "lancedb": databases.lancedb,
+    "milvus-lite": databases.milvus_lite,
+    "chroma": databases.chroma,
     "pixr-exact": pixr_exact,
     "faiss-flat": faiss_flat,
 }
+# Left out of a quick run.
+SLOW = ("voyager", "zvec", "zvec-i8", "lancedb", "milvus-lite", "chroma")
