@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from pixr.cli import check, compact, delete, export, index, info, load, models, search
+from pixr.cli import admin, check, compact, delete, export, index, info, load, models, search, serve
 from pixr.cli.console import fail
 
 __all__ = ["app", "run"]
@@ -52,9 +52,10 @@ def _options(
     """Options before the command. `--debug` is read in `run`, so that it works behind the command as well."""
 
 
-for _command in (index, search, info, check, compact, export, load, delete):
+for _command in (index, search, info, check, compact, export, load, delete, serve):
     _command.register(app)
 app.add_typer(models.app, name="models")
+app.add_typer(admin.app, name="admin")
 
 
 def run() -> NoReturn:

@@ -1,0 +1,108 @@
+"""Puts the server together: layers around every request, the routes, and what lives as long as the process.
+
+RequestContext   id, log, metrics, an answer whatever happens
+BodyLimit        no body larger than allowed
+Authentication   who asks
+routes           scope, service, answer
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic_core import to_json
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pixr.errors import PixrError
+from pixr.server.authentication import Authentication
+from pixr.server.body_limit import BodyLimit
+from pixr.server.context import RequestContext, log
+from pixr.server.errors import MEDIA_TYPE, ApiError, problem, problem_of
+from pixr.server.openapi import specification
+from pixr.server.routes import health, keys, search, videos
+from pixr.server.state import ServerState
+
+__all__ = ["create_app"]
+
+ROUTERS = (search.router, videos.router, keys.router, health.router)
+STATUS_CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "PAYLOAD_TOO_LARGE", 415: "UNSUPPORTED_MEDIA"}
+
+
+def create_app(server: ServerState) -> FastAPI:
+    """The ASGI application of a server. It closes `server` when it shuts down."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - how it is called
+        yield
+        server.stopping = True
+        await asyncio.to_thread(server.close)
+
+    app = FastAPI(
+        title="Pixr",
+        version=version("pixr"),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        redirect_slashes=False,
+        middleware=[
+            Middleware(RequestContext),
+            Middleware(BodyLimit, most_bytes=server.settings.max_body_bytes),
+            Middleware(Authentication, server=server),
+        ],
+        exception_handlers={
+            ApiError: _answer_error,
+            PixrError: _answer_error,
+            HTTPException: _answer_http,
+            RequestValidationError: _answer_invalid,
+        },
+    )
+    app.state.server = server
+    app.state.routers = ROUTERS
+    for router in ROUTERS:
+        app.include_router(router)
+    app.openapi = lambda: specification(app)  # type: ignore[method-assign]
+    return app
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    answer = problem_of(error)
+    if answer.status >= 500 and answer.status != 503:
+        log.error("request failed", extra={"code": answer.code, "detail": str(error)})
+    return _respond(request, answer)
+
+
+async def _answer_http(request: Request, error: Any) -> Response:
+    code = STATUS_CODES.get(error.status_code, "INVALID_REQUEST" if error.status_code < 500 else "INTERNAL")
+    return _respond(request, ApiError(code, str(error.detail), headers=error.headers))
+
+
+async def _answer_invalid(request: Request, error: Any) -> Response:
+    errors = []
+    for found in error.errors():
+        source, *path = found["loc"]
+        where = {"pointer": "/" + "/".join(_escape(part) for part in path)} if source == "body" else {}
+        if source != "body":
+            where = {"parameter": ".".join(str(part) for part in path)}
+        errors.append({**where, "code": found["type"], "detail": found["msg"]})
+    detail = f"{len(errors)} fields are wrong." if len(errors) > 1 else errors[0]["detail"]
+    return _respond(request, ApiError("INVALID_REQUEST", detail, errors=errors))
+
+
+def _escape(part: object) -> str:
+    """A step of a JSON Pointer (RFC 6901)."""
+    return str(part).replace("~", "~0").replace("/", "~1")
+
+
+def _respond(request: Request, error: ApiError) -> Response:
+    body = problem(error, instance=request.url.path, request_id=request.scope["state"]["request_id"])
+    return Response(to_json(body), error.status, error.headers, MEDIA_TYPE)

@@ -1,0 +1,52 @@
+"""Finds out who asks, from `X-API-Key` and `X-API-Secret`, once for every request.
+
+What it finds, a principal or the reason why not, lies in the request's state; `principal.requires` acts on it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from anyio import to_thread
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from pixr.server.errors import ApiError
+from pixr.server.keys import principal_of_key
+from pixr.server.metrics import AUTH_FAILURES
+from pixr.server.principal import Principal
+
+if TYPE_CHECKING:
+    from pixr.server.state import ServerState
+
+__all__ = ["Authentication"]
+
+
+class Authentication:
+    """Puts `principal` into the request's state: a `Principal`, an `ApiError`, or None without credentials."""
+
+    def __init__(self, app: ASGIApp, server: ServerState) -> None:
+        self._app = app
+        self._server = server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] in ("http", "websocket"):
+            scope["state"]["principal"] = await self._find(Headers(scope=scope))
+        await self._app(scope, receive, send)
+
+    async def _find(self, headers: Headers) -> Principal | ApiError | None:
+        key, secret = headers.get("x-api-key"), headers.get("x-api-secret")
+        if key is None and secret is None:
+            return self._server.dev_principal
+        try:
+            if not key or not secret:
+                raise ApiError("INVALID_API_KEY", "X-API-Key and X-API-Secret go together.")
+            return await to_thread.run_sync(self._of_key, key, secret)
+        except ApiError as error:
+            AUTH_FAILURES.labels(error.code).inc()
+            return error
+
+    def _of_key(self, key: str, secret: str) -> Principal:
+        with self._server.database.read() as session:
+            return principal_of_key(session, key, secret)

@@ -1,0 +1,83 @@
+"""The outermost layer of a request: its id, its time, its line in the log, and an answer whatever happens inside."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+
+from pydantic_core import to_json
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pixr.server.errors import MEDIA_TYPE, ApiError, problem, problem_of
+from pixr.server.ids import new_id
+from pixr.server.logs import request_id
+from pixr.server.metrics import REQUEST_SECONDS
+
+__all__ = ["RequestContext", "send_problem"]
+
+log = logging.getLogger("pixr.server")
+_GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class RequestContext:
+    """Puts `X-Request-Id` on every response (the caller's own, where it sent one), and measures."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        id = given if _GIVEN_ID.fullmatch(given) else new_id("req")
+        scope.setdefault("state", {})["request_id"] = id
+        token = request_id.set(id)
+        begun, status = time.perf_counter(), 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, answer)
+        except Exception as error:
+            failed = problem_of(error)
+            log.exception("request failed", extra={"code": failed.code})
+            if status or scope["type"] == "websocket":
+                raise
+            await send_problem(scope, receive, answer, failed)
+        finally:
+            if scope["type"] == "http":
+                self._tell(scope, status, time.perf_counter() - begun)
+            request_id.reset(token)
+
+    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", None) or "unknown"
+        REQUEST_SECONDS.labels(scope["method"], route, str(status)).observe(seconds)
+        principal = scope["state"].get("principal")
+        log.info(
+            "request",
+            extra={
+                "method": scope["method"],
+                "route": route,
+                "status": status,
+                "ms": round(seconds * 1e3, 2),
+                "organization": getattr(principal, "organization", None),
+            },
+        )
+
+
+async def send_problem(scope: Scope, receive: Receive, send: Send, error: ApiError) -> None:
+    """Answer with an error's body."""
+    from starlette.responses import Response
+
+    body = problem(error, instance=scope["path"], request_id=scope["state"]["request_id"])
+    response = Response(to_json(body), error.status, error.headers, MEDIA_TYPE)
+    await response(scope, receive, send)

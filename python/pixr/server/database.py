@@ -1,0 +1,114 @@
+"""The database of accounts, uploads and events: SQLite (WAL) or PostgreSQL, through SQLAlchemy.
+
+A session is one transaction. `write()` takes SQLite's writer lock at its beginning, so that what was read in it still
+holds when it ends, and two processes wait for each other in place of failing. Sessions block: use them off the event
+loop.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import DateTime, Dialect, Engine, TypeDecorator, create_engine, event, make_url, text
+from sqlalchemy.orm import DeclarativeBase, Session
+
+__all__ = ["Base", "Database", "Utc", "now"]
+
+LOCK_WAIT_SECONDS = 15
+_FOUR_MIB = 4 << 20
+
+
+class Base(DeclarativeBase):
+    """Of all tables."""
+
+
+class Utc(TypeDecorator[datetime]):
+    """An instant; always with the time zone UTC in Python, also where the database forgets it."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Into the database."""
+        return None if value is None else value.astimezone(timezone.utc)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Out of the database."""
+        return value.replace(tzinfo=timezone.utc) if value is not None and value.tzinfo is None else value
+
+
+def now() -> datetime:
+    """The present instant, in UTC."""
+    return datetime.now(timezone.utc)
+
+
+class Database:
+    """Sessions on one database."""
+
+    def __init__(self, url: str, *, pool_size: int = 20) -> None:
+        """Connect to `sqlite:///path` or `postgresql://…`. The tables are there after `migrate`."""
+        parsed = make_url(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            if parsed.database:
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            options: dict[str, Any] = {"connect_args": {"timeout": LOCK_WAIT_SECONDS, "check_same_thread": False}}
+        else:
+            parsed = parsed.set(drivername="postgresql+psycopg")
+            options = {"pool_pre_ping": True}
+        self.engine: Engine = create_engine(parsed, pool_size=pool_size, max_overflow=20, **options)
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", _configure_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        self._writing = self.engine.execution_options(pixr_writes=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A transaction that only reads."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A transaction that is committed at the end, or rolled back by an exception."""
+        with Session(self._writing, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def migrate(self) -> None:
+        """Bring the tables to what `models.py` says. Safe to call from several processes at a time."""
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        with self._writing.connect() as connection:
+            if not self.is_sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(7233241)"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+
+    def ping(self) -> None:
+        """Raise if the database does not answer."""
+        with self.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Give back all connections."""
+        self.engine.dispose()
+
+
+def _configure_sqlite(connection: sqlite3.Connection, record: object) -> None:  # noqa: ARG001
+    connection.isolation_level = None  # transactions are begun below
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", f"mmap_size = {_FOUR_MIB}"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: Any) -> None:
+    writes = connection.get_execution_options().get("pixr_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

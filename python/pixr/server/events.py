@@ -1,0 +1,47 @@
+"""Events: recorded in the same transaction as what caused them, so that neither is ever there without the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pixr.server.ids import new_id
+from pixr.server.models import Event
+
+__all__ = ["EVENT_TYPES", "EventType", "record"]
+
+EventType = Literal[
+    "video.uploaded",
+    "video.processing",
+    "video.processed",
+    "video.failed",
+    "video.deleted",
+    "video.search_appearance",
+    "creator.payout",
+    "investment.accepted",
+    "usage.threshold",
+    "privacy.deleted",
+    "version.sunset",
+]
+EVENT_TYPES: tuple[str, ...] = get_args(EventType)
+
+
+def record(
+    session: Session, organization: str, type: EventType, data: Mapping[str, Any], *, subject: str | None = None
+) -> Event:
+    """Add an event to the transaction. `subject` is what it is about; by default `data["videoId"]`.
+
+    A request that is carried out again after a crash (see `ids.repeatable`) finds its event already there.
+    """
+    id = new_id("evt")
+    known = session.scalar(select(Event).where(Event.id == id))
+    if known is not None:
+        return known
+    event = Event(
+        id=id, organization_id=organization, type=type, subject=subject or data.get("videoId"), data=dict(data)
+    )
+    session.add(event)
+    return event

@@ -1,0 +1,109 @@
+"""API keys: made, checked, rotated, revoked. A secret is returned once, by the call that makes it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pixr.server.database import now
+from pixr.server.errors import ApiError
+from pixr.server.ids import new_id, new_secret
+from pixr.server.models import ApiKey
+from pixr.server.principal import SCOPES, Principal
+
+__all__ = ["create_key", "list_keys", "principal_of_key", "revoke_key", "rotate_key"]
+
+Environment = Literal["live", "test"]
+
+# Compared with when no key has the id, so that both ways take as long.
+_NO_HASH = hashlib.sha256(b"no such key").digest()
+
+
+def create_key(
+    session: Session,
+    organization: str,
+    *,
+    name: str,
+    environment: Environment = "live",
+    scopes: Sequence[str] = SCOPES,
+    expires: datetime | None = None,
+) -> tuple[ApiKey, str]:
+    """A new key and its secret, which is not kept."""
+    secret = new_secret(f"sk_{environment}")
+    key = ApiKey(
+        id=new_id(f"pk_{environment}"),
+        organization_id=organization,
+        name=name,
+        environment=environment,
+        secret_hash=_hash(secret),
+        scopes=[scope for scope in SCOPES if scope in scopes],
+        expires=expires,
+    )
+    return session.merge(key), secret
+
+
+def principal_of_key(session: Session, id: str, secret: str) -> Principal:
+    """Who holds the key.
+
+    Raises:
+        ApiError: INVALID_API_KEY, whatever is wrong with it.
+    """
+    key = session.get(ApiKey, id)
+    offered = _hash(secret)
+    matches = hmac.compare_digest(offered, key.secret_hash if key else _NO_HASH)
+    instant = now()
+    if key is not None and key.previous_hash is not None:
+        previous = hmac.compare_digest(offered, key.previous_hash)
+        matches |= previous and key.previous_expires is not None and instant < key.previous_expires
+    if key is None or not matches or key.revoked is not None or (key.expires is not None and key.expires <= instant):
+        raise ApiError("INVALID_API_KEY", "The API key or its secret is not valid.")
+    return Principal.of(key.organization, subject=key.id, scopes=key.scopes, environment=key.environment)
+
+
+def list_keys(session: Session, organization: str) -> list[ApiKey]:
+    """The organization's keys, oldest first."""
+    query = select(ApiKey).where(ApiKey.organization_id == organization).order_by(ApiKey.created, ApiKey.id)
+    return list(session.scalars(query))
+
+
+def rotate_key(session: Session, organization: str, id: str, overlap: timedelta) -> tuple[ApiKey, str]:
+    """A new secret; the one before stays valid for `overlap`.
+
+    Raises:
+        ApiError: KEY_NOT_FOUND, CONFLICT if it is revoked.
+    """
+    key = _own(session, organization, id)
+    if key.revoked is not None:
+        raise ApiError("CONFLICT", "The key is revoked.")
+    secret = new_secret(f"sk_{key.environment}")
+    key.previous_hash, key.previous_expires = key.secret_hash, now() + overlap
+    key.secret_hash = _hash(secret)
+    return key, secret
+
+
+def revoke_key(session: Session, organization: str, id: str) -> ApiKey:
+    """End a key at once. Revoking twice changes nothing.
+
+    Raises:
+        ApiError: KEY_NOT_FOUND.
+    """
+    key = _own(session, organization, id)
+    key.revoked = key.revoked or now()
+    return key
+
+
+def _own(session: Session, organization: str, id: str) -> ApiKey:
+    key = session.get(ApiKey, id)
+    if key is None or key.organization_id != organization:
+        raise ApiError("KEY_NOT_FOUND", f"No key {id!r}.")
+    return key
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

@@ -1,0 +1,189 @@
+"""Each organization's library, opened when asked for.
+
+Reading handles are kept, the longest unused closed first, so that a thousand idle organizations cost nothing. Writing
+takes the library's lock for one operation and gives it back: any process of the server, a worker, or `pixr index`
+beside it can write next. A write is acknowledged when every reader sees it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pixr
+from pixr import _engine
+from pixr.errors import LibraryLocked, LibraryNotFound
+from pixr.library import Library
+
+if TYPE_CHECKING:
+    from pixr.encoders.registry import Encoders
+
+__all__ = ["Libraries", "SharedEncoders", "open_to_write"]
+
+# Readers look for a new snapshot when the last look is 50 ms old.
+VISIBLE_SECONDS = 0.06
+LOCK_WAIT_SECONDS = 10.0
+
+
+class SharedEncoders:
+    """The models, loaded once in this process for all libraries."""
+
+    def __init__(self, encoder: str | None) -> None:
+        self.encoder = encoder
+        self._lock = threading.Lock()
+        self._loaded: Encoders | None = None
+
+    def load(self) -> Encoders:
+        """The encoders; the first call loads them."""
+        with self._lock:
+            if self._loaded is None:
+                from pixr.encoders.registry import DEFAULT_MODEL, load_encoders
+
+                self._loaded = load_encoders(self.encoder or DEFAULT_MODEL, None)
+            return self._loaded
+
+
+class _Reader(Library):
+    """A library opened for reading that asks with the process's encoders."""
+
+    def __init__(self, path: Path, shared: SharedEncoders) -> None:
+        super().__init__(_engine.Library.open(path, "read"), path, shared.encoder, None)
+        self._shared = shared
+
+    def encoders(self) -> Encoders:
+        return self._shared.load()
+
+
+@dataclass
+class _Open:
+    library: _Reader
+    users: int = 0
+    last_used: float = field(default_factory=time.monotonic)
+
+
+class Libraries:
+    """The libraries of all organizations, by the organization's id."""
+
+    def __init__(self, directory: Path, *, single: Path | None, most_open: int, encoder: str | None) -> None:
+        """`directory` holds a folder an organization; `single` is the one library of the one organization."""
+        self._directory = directory
+        self._single = single
+        self._most_open = most_open
+        self.shared_encoders = SharedEncoders(encoder)
+        self._open: OrderedDict[str, _Open] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def home(self, organization: str) -> Path:
+        """The organization's directory: uploads, thumbnails and, unless one library is served, its library."""
+        return self._directory / "organizations" / organization
+
+    def path(self, organization: str) -> Path:
+        """The organization's library."""
+        return self._single or self.home(organization) / "library.pixr"
+
+    @contextmanager
+    def reading(self, organization: str) -> Iterator[Library]:
+        """The library, open for reading; made if it is not there."""
+        opened = self._take(organization)
+        try:
+            yield opened.library
+        finally:
+            with self._lock:
+                opened.users -= 1
+                opened.last_used = time.monotonic()
+                self._close_unused()
+
+    @contextmanager
+    def writing(self, organization: str) -> Iterator[Library]:
+        """The library, open for writing. What was written is seen by every reader when this ends.
+
+        Raises:
+            LibraryLocked: another process held the lock for too long.
+        """
+        with open_to_write(self.path(organization), self.shared_encoders.encoder) as library:
+            yield library
+        time.sleep(VISIBLE_SECONDS)
+
+    def check(self) -> None:
+        """Raise if the one library can't be read, or the data directory not be written."""
+        if self._single is not None:
+            with self.reading("") as library:
+                library.info()
+        else:
+            probe = self._directory / f".probe-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+
+    def open_count(self) -> int:
+        """How many libraries are open."""
+        with self._lock:
+            return len(self._open)
+
+    def forget(self, organization: str) -> None:
+        """Close the organization's library, if nobody reads it."""
+        with self._lock:
+            opened = self._open.get(organization)
+            if opened is not None and opened.users == 0:
+                del self._open[organization]
+                opened.library.close()
+
+    def close(self) -> None:
+        """Close all."""
+        with self._lock:
+            for opened in self._open.values():
+                opened.library.close()
+            self._open.clear()
+
+    def _take(self, organization: str) -> _Open:
+        organization = organization if self._single is None else ""
+        with self._lock:
+            opened = self._open.get(organization)
+            if opened is None:
+                opened = self._open[organization] = _Open(self._open_reader(self.path(organization)))
+            opened.users += 1
+            self._open.move_to_end(organization)
+            return opened
+
+    def _open_reader(self, path: Path) -> _Reader:
+        try:
+            return _Reader(path, self.shared_encoders)
+        except LibraryNotFound:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open_to_write(path, self.shared_encoders.encoder):
+                pass
+            return _Reader(path, self.shared_encoders)
+
+    def _close_unused(self) -> None:
+        for organization in list(self._open):
+            if len(self._open) <= self._most_open:
+                return
+            if self._open[organization].users == 0:
+                self._open.pop(organization).library.close()
+
+
+@contextmanager
+def open_to_write(path: Path, encoder: str | None, wait: float = LOCK_WAIT_SECONDS) -> Iterator[Library]:
+    """A library, open for writing, as soon as no one else writes.
+
+    Raises:
+        LibraryLocked: after `wait` seconds.
+    """
+    deadline, pause = time.monotonic() + wait, 0.002
+    while True:
+        try:
+            library = pixr.open(path, encoder=encoder)
+            break
+        except LibraryLocked:
+            if time.monotonic() + pause > deadline:
+                raise
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.05)
+    with library:
+        yield library

@@ -1,0 +1,129 @@
+"""The tables. Every one but `organizations` belongs to an organization and goes with it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, LargeBinary, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from pixr.server.database import Base, Utc, now
+
+__all__ = ["ApiKey", "Event", "Organization", "Secret", "VideoRecord"]
+
+# SQLite counts up only in columns of its own integer type.
+Counter = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _organization(*, primary: bool = False) -> Any:
+    return mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=primary, index=not primary)
+
+
+class Organization(Base):
+    """Whoever owns videos; none sees another's."""
+
+    __tablename__ = "organizations"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    plan: Mapped[str]
+    region: Mapped[str | None]
+    sandbox: Mapped[bool] = mapped_column(default=False)
+    retention_days: Mapped[int] = mapped_column(default=90)
+    branding: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    created: Mapped[datetime] = mapped_column(Utc, default=now)
+    suspended: Mapped[datetime | None] = mapped_column(Utc)
+
+
+class ApiKey(Base):
+    """A key: `id` is its visible half. Of the secrets only SHA-256 hashes are kept; each has 256 random bits."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str] = _organization()
+    name: Mapped[str]
+    environment: Mapped[str]
+    secret_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    previous_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
+    previous_expires: Mapped[datetime | None] = mapped_column(Utc)
+    scopes: Mapped[list[str]] = mapped_column(JSON)
+    created: Mapped[datetime] = mapped_column(Utc, default=now)
+    expires: Mapped[datetime | None] = mapped_column(Utc)
+    revoked: Mapped[datetime | None] = mapped_column(Utc)
+
+    organization: Mapped[Organization] = relationship(lazy="joined", innerjoin=True)
+
+
+class VideoRecord(Base):
+    """What the server knows of a video that it was given: where it comes from, and how far its processing is.
+
+    Videos that are in the library by another way have no record. The metadata here is what indexing begins with; from
+    then on the library's is the one that counts.
+    """
+
+    __tablename__ = "videos"
+    __table_args__ = (Index("videos_waiting", "status", "not_before"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str] = _organization()
+    status: Mapped[str]  # uploading, queued, processing, completed, failed
+    progress: Mapped[float] = mapped_column(default=0.0)
+    failure_code: Mapped[str | None]
+    failure: Mapped[str | None]
+    warnings: Mapped[list[str]] = mapped_column(JSON, default=list)
+
+    title: Mapped[str] = mapped_column(default="")
+    description: Mapped[str] = mapped_column(default="")
+    tags: Mapped[list[str]] = mapped_column(JSON, default=list)
+    created: Mapped[str | None]
+    quality: Mapped[str | None]
+    creator: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    details: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # the video's own `metadata`
+    pix_investment: Mapped[int] = mapped_column(BigInteger, default=0)
+
+    filename: Mapped[str | None]
+    content_type: Mapped[str | None]
+    byte_len: Mapped[int | None] = mapped_column(BigInteger)
+    source_url: Mapped[str | None]
+    file: Mapped[str | None]  # relative to the organization's directory
+
+    duration: Mapped[float | None]
+    width: Mapped[int | None]
+    height: Mapped[int | None]
+    segment_count: Mapped[int] = mapped_column(default=0)
+
+    added: Mapped[datetime] = mapped_column(Utc, default=now)
+    changed: Mapped[datetime] = mapped_column(Utc, default=now, onupdate=now)
+    finished: Mapped[datetime | None] = mapped_column(Utc)
+
+    # of the worker that has it
+    attempts: Mapped[int] = mapped_column(default=0)
+    worker: Mapped[str | None]
+    lease_expires: Mapped[datetime | None] = mapped_column(Utc)
+    not_before: Mapped[datetime | None] = mapped_column(Utc)
+
+
+class Event(Base):
+    """Something that happened, written in the transaction of its cause. Webhooks and streams read from here."""
+
+    __tablename__ = "events"
+    __table_args__ = (UniqueConstraint("id"), Index("events_of_organization", "organization_id", "sequence"))
+
+    sequence: Mapped[int] = mapped_column(Counter, primary_key=True, autoincrement=True)
+    id: Mapped[str]
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"))
+    type: Mapped[str]
+    subject: Mapped[str | None]  # what it is about, such as a video's id; events of one subject are told in order
+    data: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created: Mapped[datetime] = mapped_column(Utc, default=now)
+
+
+class Secret(Base):
+    """A secret of the server itself, the same for all its processes."""
+
+    __tablename__ = "secrets"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[bytes] = mapped_column(LargeBinary)

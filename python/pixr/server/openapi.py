@@ -1,0 +1,100 @@
+"""The specification, `/openapi.json` (3.1): what FastAPI makes of the routes, with scopes, errors and examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+
+from pixr.server.errors import MEDIA_TYPE
+from pixr.server.principal import SCOPES, requires
+from pixr.server.schemas.problem import Problem
+from pixr.server.schemas.shape import RequestShape, ResponseShape
+
+__all__ = ["api_routes", "scope_of", "specification"]
+
+DESCRIPTION = """Search inside videos: ask in words or by example, and get back the moments and why they matched.
+
+Times are RFC 3339 in UTC, spans are seconds, errors are RFC 9457 with a stable `code`.
+"""
+
+SECURITY_SCHEMES: dict[str, Any] = {
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "apiSecret": {"type": "apiKey", "in": "header", "name": "X-API-Secret"},
+}
+
+
+def specification(app: FastAPI) -> dict[str, Any]:
+    """The document, made once."""
+    if app.openapi_schema:
+        return app.openapi_schema
+    made = get_openapi(
+        title="Pixr", version=app.version, description=DESCRIPTION, routes=app.routes, tags=app.openapi_tags
+    )
+    made["servers"] = [{"url": app.state.server.settings.base_url}]
+    made["info"]["license"] = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+    components = made.setdefault("components", {})
+    components["securitySchemes"] = SECURITY_SCHEMES
+    schemas = components.setdefault("schemas", {})
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas |= problem.pop("$defs", {})
+    schemas["Problem"] = problem
+    for shape in (*_below(RequestShape), *_below(ResponseShape)):  # FastAPI drops nulls, which examples need
+        extra = shape.model_config.get("json_schema_extra")
+        if shape.__name__ in schemas and isinstance(extra, dict):
+            schemas[shape.__name__] |= extra
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    for route in api_routes(app):
+        for method in route.methods or ():
+            operation = made["paths"].get(route.path_format, {}).get(method.lower())
+            if operation is not None:
+                _complete(operation, scope_of(route), schemas)
+    app.openapi_schema = made
+    return made
+
+
+def _below(shape: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    for child in shape.__subclasses__():
+        yield child
+        yield from _below(child)
+
+
+def api_routes(app: FastAPI) -> Iterator[APIRoute]:
+    """All routes with operations."""
+    for router in app.state.routers:
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                yield route
+
+
+def scope_of(route: APIRoute) -> str | None:
+    """The scope that the route requires, None where it is open to all."""
+    for dependency in route.dependant.dependencies:
+        if isinstance(dependency.call, requires):
+            return dependency.call.scope
+    return None
+
+
+def _complete(operation: dict[str, Any], scope: str | None, schemas: dict[str, Any]) -> None:
+    answers: dict[str, Any] = operation["responses"]
+    answers.pop("422", None)
+    errors = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+    answers["4XX"] = {"description": "The request can't be answered; `code` says why", **errors}
+    answers["5XX"] = {"description": "The server can't answer; `code` says why", **errors}
+    if scope is not None:
+        assert scope in SCOPES
+        operation["security"] = [{"apiKey": [], "apiSecret": []}]
+        operation["description"] = f"{operation.get('description', '')}\n\nScope: `{scope}`.".strip()
+    else:
+        operation["security"] = []
+    for holder in (operation.get("requestBody", {}), *answers.values()):
+        for content in holder.get("content", {}).values():
+            name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+            examples = schemas.get(name, {}).get("examples")
+            if examples and "example" not in content and "examples" not in content:
+                content["examples"] = {"usual": {"value": examples[0]}}

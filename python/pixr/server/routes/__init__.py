@@ -1,0 +1,1 @@
+"""One file a resource. A route reads the request, calls a service, shapes the answer, and nothing else."""

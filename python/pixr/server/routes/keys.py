@@ -1,0 +1,74 @@
+"""`/v1/auth/keys`: list, create, rotate, revoke."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+from starlette.responses import Response
+
+from pixr.server.answer import json_answer
+from pixr.server.errors import ApiError
+from pixr.server.keys import create_key, list_keys, revoke_key, rotate_key
+from pixr.server.models import ApiKey
+from pixr.server.principal import Admin
+from pixr.server.schemas.keys import KeyList, KeyRequest, KeyShape, KeyWithSecret, RotateRequest
+from pixr.server.state import Server
+from pixr.server.videos import rfc3339
+
+router = APIRouter(prefix="/v1/auth/keys", tags=["auth"])
+
+KeyId = Annotated[str, Path(alias="keyId", max_length=100, examples=["pk_live_7q3k5w4mzy2a6bnd4vhtj3c2ei"])]
+
+
+@router.get("", operation_id="listKeys", response_model=KeyList)
+def list_all(caller: Admin, server: Server) -> Response:
+    """List the organization's keys, without secrets."""
+    with server.database.read() as session:
+        return json_answer({"keys": [_shown(key) for key in list_keys(session, caller.organization)]})
+
+
+@router.post("", operation_id="createKey", status_code=201, response_model=KeyWithSecret)
+def create(asked: KeyRequest, caller: Admin, server: Server) -> Response:
+    """Create a key. Its secret is shown this once. No key has scopes that its maker lacks."""
+    if beyond := [scope for scope in asked.scopes if scope not in caller.scopes]:
+        raise ApiError("INSUFFICIENT_SCOPE", f"These credentials can't give away {', '.join(beyond)}.")
+    with server.database.write() as session:
+        key, secret = create_key(
+            session,
+            caller.organization,
+            name=asked.name,
+            environment=asked.environment,
+            scopes=asked.scopes,
+            expires=asked.expires,
+        )
+    return json_answer(_shown(key) | {"secret": secret}, 201, {"Cache-Control": "no-store"})
+
+
+@router.post("/{keyId}/rotate", operation_id="rotateKey", response_model=KeyWithSecret)
+def rotate(key_id: KeyId, asked: RotateRequest, caller: Admin, server: Server) -> Response:
+    """Give a key a new secret, shown this once; the old one stays valid for `overlapSeconds`."""
+    with server.database.write() as session:
+        key, secret = rotate_key(session, caller.organization, key_id, timedelta(seconds=asked.overlap_seconds))
+    return json_answer(_shown(key) | {"secret": secret}, headers={"Cache-Control": "no-store"})
+
+
+@router.delete("/{keyId}", operation_id="revokeKey", response_model=KeyShape)
+def revoke(key_id: KeyId, caller: Admin, server: Server) -> Response:
+    """Revoke a key at once."""
+    with server.database.write() as session:
+        return json_answer(_shown(revoke_key(session, caller.organization, key_id)))
+
+
+def _shown(key: ApiKey) -> dict[str, Any]:
+    return {
+        "keyId": key.id,
+        "name": key.name,
+        "environment": key.environment,
+        "scopes": key.scopes,
+        "created": rfc3339(key.created),
+        "expires": rfc3339(key.expires),
+        "revoked": rfc3339(key.revoked),
+        "previousSecretExpires": rfc3339(key.previous_expires),
+    }

@@ -1,0 +1,71 @@
+"""`/v1/videos`: list, get, update, delete."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from pixr.server.answer import json_answer
+from pixr.server.principal import VideoReader, VideoWriter
+from pixr.server.schemas.videos import BatchRequest, BatchResponse, Status, VideoChanges, VideoList, VideoShape
+from pixr.server.state import Server
+
+router = APIRouter(prefix="/v1/videos", tags=["videos"])
+
+VideoId = Annotated[str, Path(alias="videoId", max_length=200, examples=["vid_7q3k5w4mzy2a6bnd4vhtj3c2ei"])]
+
+
+@router.get("", operation_id="listVideos", response_model=VideoList)
+def list_videos(
+    caller: VideoReader,
+    server: Server,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: Annotated[str | None, Query(max_length=1000)] = None,
+    status: Status | None = None,
+) -> Response:
+    """List videos in order of id, page by page."""
+    name = f"videos:{caller.organization}:{status}"
+    after = server.signer.position(cursor, of=name) if cursor else ""
+    videos, more = server.videos.page(caller.organization, after=after, limit=limit, status=status)
+    following = server.signer.cursor(videos[-1]["videoId"], of=name) if more and videos else None
+    return json_answer({"videos": videos, "pagination": {"nextCursor": following, "hasMore": following is not None}})
+
+
+@router.post("/batch", operation_id="updateVideos", response_model=BatchResponse)
+def update_videos(batch: BatchRequest, caller: VideoWriter, server: Server) -> Response:
+    """Update up to a hundred videos, each with its own outcome."""
+    updates = []
+    for one in batch.updates:
+        changes = one.given()
+        updates.append((changes.pop("video_id"), changes))
+    outcomes = server.videos.update_many(caller.organization, updates)
+    body: list[dict[str, Any]] = [
+        {
+            "videoId": id,
+            "status": "failed" if failed else "updated",
+            "error": {"code": failed.code, "detail": failed.detail} if failed else None,
+        }
+        for (id, _), failed in zip(updates, outcomes, strict=True)
+    ]
+    return json_answer({"outcomes": body})
+
+
+@router.get("/{videoId}", operation_id="getVideo", response_model=VideoShape)
+def get_video(video_id: VideoId, caller: VideoReader, server: Server) -> Response:
+    """Get a video and how far its processing is."""
+    return json_answer(server.videos.get(caller.organization, video_id))
+
+
+@router.patch("/{videoId}", operation_id="updateVideo", response_model=VideoShape)
+def update_video(video_id: VideoId, changes: VideoChanges, caller: VideoWriter, server: Server) -> Response:
+    """Change a video's metadata."""
+    return json_answer(server.videos.update(caller.organization, video_id, changes.given()))
+
+
+@router.delete("/{videoId}", operation_id="deleteVideo", status_code=204, response_class=Response)
+def delete_video(video_id: VideoId, caller: VideoWriter, server: Server) -> Response:
+    """Delete a video. It is gone from results when this answers."""
+    server.videos.delete(caller.organization, video_id)
+    return Response(status_code=204)

@@ -1,0 +1,1 @@
+"""The shapes of requests and responses: camelCase JSON, unknown fields refused, an example each."""

@@ -1,0 +1,78 @@
+"""`/v1/auth/keys`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import AwareDatetime, ConfigDict, Field
+
+from pixr.server.principal import SCOPES, Scope
+from pixr.server.schemas.shape import RequestShape, ResponseShape
+
+__all__ = ["KeyList", "KeyRequest", "KeyShape", "KeyWithSecret", "RotateRequest"]
+
+KEY_EXAMPLE: dict[str, Any] = {
+    "keyId": "pk_live_7q3k5w4mzy2a6bnd4vhtj3c2ei",
+    "name": "backend",
+    "environment": "live",
+    "scopes": ["videos.read", "search"],
+    "created": "2026-11-24T08:00:00.000Z",
+    "expires": None,
+    "revoked": None,
+    "previousSecretExpires": None,
+}
+
+
+class KeyRequest(RequestShape):
+    """A new key."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"name": "backend", "scopes": ["videos.read", "search"]}]}
+    )
+
+    name: str = Field(min_length=1, max_length=200)
+    environment: Literal["live", "test"] = "live"
+    scopes: list[Scope] = Field(default=list(SCOPES), min_length=1)
+    expires: AwareDatetime | None = None
+
+
+class RotateRequest(RequestShape):
+    """A new secret."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"overlapSeconds": 3600}]})
+
+    overlap_seconds: int = Field(default=86_400, ge=0, le=30 * 86_400, description="how long the old one stays valid")
+
+
+class KeyShape(ResponseShape):
+    """A key without its secret."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [KEY_EXAMPLE]})
+
+    key_id: str
+    name: str
+    environment: Literal["live", "test"]
+    scopes: list[Scope]
+    created: datetime
+    expires: datetime | None
+    revoked: datetime | None
+    previous_secret_expires: datetime | None
+
+
+class KeyWithSecret(KeyShape):
+    """A key with its secret, this once."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [KEY_EXAMPLE | {"secret": "sk_live_" + "shown-this-once"}]}
+    )
+
+    secret: str
+
+
+class KeyList(ResponseShape):
+    """All keys, oldest first."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"keys": [KEY_EXAMPLE]}]})
+
+    keys: list[KeyShape]

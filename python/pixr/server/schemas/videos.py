@@ -1,0 +1,163 @@
+"""`/v1/videos`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from pixr.server.schemas.problem import ProblemField
+from pixr.server.schemas.search import CreatorShape
+from pixr.server.schemas.shape import RequestShape, ResponseShape
+
+__all__ = ["BatchRequest", "BatchResponse", "Status", "VideoChanges", "VideoList", "VideoShape"]
+
+Status = Literal["uploading", "queued", "processing", "completed", "failed"]
+
+VIDEO_EXAMPLE: dict[str, Any] = {
+    "videoId": "vid_7q3k5w4mzy2a6bnd4vhtj3c2ei",
+    "status": "completed",
+    "progress": 1.0,
+    "failure": None,
+    "title": "Product Demo 2024",
+    "description": "How the product works",
+    "tags": ["demo"],
+    "duration": 1247.0,
+    "created": "2024-05-01",
+    "quality": "hd",
+    "resolutions": ["1080p"],
+    "creator": {"id": "usr_1", "name": "Ada", "verified": True},
+    "metadata": {"campaign": "spring"},
+    "pixInvestment": 1000000,
+    "segments": {"count": 249, "analyzed": 249},
+    "thumbnailUrl": None,
+    "added": "2026-11-24T08:00:00Z",
+    "warnings": [],
+}
+
+
+class CreatorInput(RequestShape):
+    """Who made a video."""
+
+    id: str = Field(max_length=200)
+    name: str = Field(default="", max_length=500)
+    verified: bool = False
+
+
+class VideoChanges(RequestShape):
+    """What of a video can be changed; what is left out stays."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"title": "Product Demo 2024", "tags": ["demo"]}]})
+
+    title: str | None = Field(default=None, max_length=1000)
+    description: str | None = Field(default=None, max_length=20_000)
+    tags: list[str] | None = Field(default=None, max_length=200)
+    created: str | None = Field(default=None, max_length=40, description="RFC 3339 date, or date and time")
+    quality: str | None = Field(default=None, max_length=40)
+    creator: CreatorInput | None = None
+    metadata: dict[str, Any] | None = None
+    pix_investment: int | None = Field(default=None, ge=0, le=10**15)
+
+    def given(self) -> dict[str, Any]:
+        """The changes by their Python names; an explicit null of `created`, `quality`, `creator` clears it."""
+        clears = ("created", "quality", "creator")
+        values = self.model_dump(exclude_unset=True)
+        return {name: value for name, value in values.items() if value is not None or name in clears}
+
+
+class SegmentsShape(ResponseShape):
+    """How many segments are known, and how many of them are searchable."""
+
+    count: int
+    analyzed: int
+
+
+class FailureShape(ResponseShape):
+    """Why processing failed."""
+
+    code: str
+    detail: str
+
+
+class VideoShape(ResponseShape):
+    """A video and how far its processing is. `segments` is null in lists where it would have to be counted."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [VIDEO_EXAMPLE]})
+
+    video_id: str
+    status: Status
+    progress: float = Field(ge=0, le=1)
+    failure: FailureShape | None
+    title: str
+    description: str
+    tags: list[str]
+    duration: float | None
+    created: str | None
+    quality: str | None
+    resolutions: list[str]
+    creator: CreatorShape | None
+    metadata: dict[str, Any]
+    pix_investment: int
+    segments: SegmentsShape | None
+    thumbnail_url: str | None
+    added: str | None
+    warnings: list[str]
+
+
+class ListPagination(ResponseShape):
+    """Where the next page begins."""
+
+    next_cursor: str | None
+    has_more: bool
+
+
+class VideoList(ResponseShape):
+    """A page of videos, ordered by id."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"videos": [VIDEO_EXAMPLE], "pagination": {"nextCursor": None, "hasMore": False}}]
+        }
+    )
+
+    videos: list[VideoShape]
+    pagination: ListPagination
+
+
+class BatchChange(VideoChanges):
+    """Changes of one video."""
+
+    model_config = ConfigDict(json_schema_extra={})
+    video_id: str = Field(max_length=200)
+
+
+class BatchRequest(RequestShape):
+    """Up to a hundred updates."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"updates": [{"videoId": "vid_7q3k5w4mzy2a6bnd4vhtj3c2ei", "tags": ["demo", "roof"]}]}]
+        }
+    )
+    updates: list[BatchChange] = Field(min_length=1, max_length=100)
+
+
+class BatchOutcome(ResponseShape):
+    """What became of one update."""
+
+    video_id: str
+    status: Literal["updated", "failed"]
+    error: ProblemField | None
+
+
+class BatchResponse(ResponseShape):
+    """Each update's own outcome, in order."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"outcomes": [{"videoId": "vid_7q3k5w4mzy2a6bnd4vhtj3c2ei", "status": "updated", "error": None}]}
+            ]
+        }
+    )
+    outcomes: list[BatchOutcome]

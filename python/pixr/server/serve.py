@@ -1,0 +1,102 @@
+"""Runs the server: brings up database and first keys, says where it is, and answers until it is told to stop."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+from sqlalchemy import func, select
+
+from pixr.server.settings import Settings
+
+__all__ = ["app_of_environment", "first_start", "serve"]
+
+# How worker processes are told what to serve.
+SETTINGS_VARIABLE = "PIXR_SERVER_SETTINGS"
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM; requests at work are finished first.
+
+    Raises:
+        OSError: the address is taken.
+    """
+    settings.data_directory.mkdir(parents=True, exist_ok=True)
+    if settings.workers > 1:
+        _share_metrics(settings.data_directory)
+    listening = _listen(settings.host, settings.port)
+    settings = settings.model_copy(update={"port": listening.getsockname()[1]})
+    print(first_start(settings), flush=True)
+    os.environ[SETTINGS_VARIABLE] = settings.model_dump_json()
+    uvicorn.run(
+        "pixr.server.serve:app_of_environment",
+        factory=True,
+        fd=listening.fileno(),
+        workers=settings.workers,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.shutdown_timeout),
+        h11_max_incomplete_event_size=64 << 10,
+    )
+
+
+def app_of_environment() -> FastAPI:
+    """The application of this process, as `serve` wrote its settings into the environment."""
+    from pixr.server.app import create_app
+    from pixr.server.logs import configure_logging
+    from pixr.server.state import build_state
+
+    settings = Settings.model_construct(**Settings.model_validate_json(os.environ[SETTINGS_VARIABLE]).__dict__)
+    configure_logging(settings.log_level)
+    return create_app(build_state(settings))
+
+
+def first_start(settings: Settings) -> str:
+    """The line that says where the server is; at the very first start also the keys, which are never shown again."""
+    from pixr.server.database import Database
+    from pixr.server.keys import create_key
+    from pixr.server.models import Organization
+    from pixr.server.organizations import first_organization
+
+    line = f"pixr: serving {settings.library or settings.data} at {settings.base_url}"
+    database = Database(settings.database_url)
+    try:
+        database.migrate()
+        with database.write() as session:
+            if session.scalar(select(func.count()).select_from(Organization)):
+                return line
+            owner = first_organization(session, settings)
+            live, live_secret = create_key(session, owner.id, name="first live key", environment="live")
+            test, test_secret = create_key(session, owner.id, name="first test key", environment="test")
+    finally:
+        database.close()
+    return (
+        f"{line} · organization {owner.id} · live key {live.id} secret {live_secret}"
+        f" · test key {test.id} secret {test_secret} (shown this once)"
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((host, port))
+    listening.listen(2048)
+    listening.set_inheritable(True)
+    return listening
+
+
+def _share_metrics(directory: Path) -> None:
+    """Let the metrics of several processes add up; must come before they are made."""
+    shared = directory / "metrics"
+    shutil.rmtree(shared, ignore_errors=True)
+    shared.mkdir(parents=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(shared)
+    if "pixr.server.metrics" in sys.modules:
+        raise RuntimeError("metrics were made before their directory was known")

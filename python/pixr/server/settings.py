@@ -1,0 +1,142 @@
+"""Configuration: flags, then environment (`PIXR_PORT=…`), then one TOML file, then the defaults here.
+
+Everything is checked before anything starts; `InvalidSettings` has a line for each thing that is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+__all__ = ["InvalidSettings", "Plan", "Settings", "load_settings"]
+
+MIB = 1 << 20
+
+
+class InvalidSettings(ValueError):
+    """The configuration can't be used; a line for each reason."""
+
+
+class Plan(BaseModel):
+    """What an organization may use. `monthly_calls` none: without a bound."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rate: int = Field(gt=0, le=1_000_000, description="requests a second")
+    monthly_calls: int | None = Field(default=None, ge=0)
+
+
+PLANS = {
+    "developer": Plan(rate=10, monthly_calls=1_000),
+    "startup": Plan(rate=100, monthly_calls=100_000),
+    "business": Plan(rate=100, monthly_calls=1_000_000),
+    "enterprise": Plan(rate=1000),
+}
+
+
+class Settings(BaseSettings):
+    """All that can be configured. Times are in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(env_prefix="PIXR_", extra="forbid", frozen=True)
+
+    # where things are
+    library: Path | None = Field(default=None, description="serve one library as one organization")
+    data: Path | None = Field(default=None, description="directory of many organizations")
+    database: str | None = Field(default=None, description="postgresql://… or sqlite:///…; by default SQLite in `data`")
+    encoder: str | None = None
+
+    # how it is reached
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    public_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+(/[^\s]*[^\s/])?$")
+    workers: int = Field(default=1, ge=1, le=64, description="processes that answer requests")
+    dev: bool = Field(default=False, description="no keys needed; loopback only")
+    shutdown_timeout: float = Field(default=20.0, gt=0, le=600)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    # searching
+    search_concurrency: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024)
+    search_queue: int = Field(default=64, ge=0, le=100_000, description="searches that may wait for a thread")
+    open_libraries: int = Field(default=64, ge=1, le=100_000, description="libraries kept open at a time")
+
+    # limits
+    max_body_bytes: int = Field(default=MIB, ge=1024, le=1 << 30)
+    plans: dict[str, Plan] = Field(default_factory=lambda: dict(PLANS))
+    default_plan: str = "developer"
+    free_calls: int = Field(default=10_000, ge=0, description="calls of a new organization before its plan counts")
+
+    @model_validator(mode="after")
+    def _agree(self) -> Settings:
+        if self.library is None and self.data is None:
+            raise ValueError("give a LIBRARY to serve, or `data`, the directory of many")
+        if self.dev and self.host not in ("127.0.0.1", "::1", "localhost"):
+            raise ValueError(f"`dev` answers without keys, so it listens on loopback only, not on {self.host}")
+        if self.default_plan not in self.plans:
+            raise ValueError(f"default_plan {self.default_plan!r} is not one of {', '.join(self.plans)}")
+        if self.database is not None and not self.database.startswith(("postgresql://", "sqlite:///")):
+            raise ValueError("database begins with postgresql:// or sqlite:///")
+        return self
+
+    @property
+    def data_directory(self) -> Path:
+        """Where everything but a single library lies: `data`, or beside the library as `NAME.server`."""
+        if self.data is not None:
+            return self.data.absolute()
+        assert self.library is not None
+        library = self.library.absolute()
+        return library.with_name(library.name.removesuffix(".pixr") + ".server")
+
+    @property
+    def database_url(self) -> str:
+        """`database`, or SQLite in the data directory."""
+        return self.database or f"sqlite:///{self.data_directory / 'server.db'}"
+
+    @property
+    def base_url(self) -> str:
+        """How clients reach the server, without a slash at the end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"http://{host}:{self.port}"
+
+
+def load_settings(file: Path | None = None, **flags: Any) -> Settings:
+    """Settings from flags (those that are not None), environment and a TOML file, in this order of weight.
+
+    Raises:
+        InvalidSettings: with a line for each thing that is wrong.
+    """
+    if file is not None and not file.is_file():
+        raise InvalidSettings(f"{file}: no such file")
+
+    class FromFile(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the order is the caller's
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            sources: tuple[PydanticBaseSettingsSource, ...] = (init_settings, env_settings)
+            return sources if file is None else (*sources, TomlConfigSettingsSource(settings_cls, file))
+
+    try:
+        found = FromFile(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        raise InvalidSettings("\n".join(_lines(error))) from None
+    except ValueError as error:  # TOML or JSON that can't be read
+        raise InvalidSettings(f"{file or 'environment'}: {error}") from None
+    return Settings.model_construct(_fields_set=found.model_fields_set, **dict(found))
+
+
+def _lines(error: ValidationError) -> list[str]:
+    lines = []
+    for problem in error.errors(include_url=False):
+        where = ".".join(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{where}: {message}" if where else message)
+    return lines

@@ -1,0 +1,60 @@
+"""Signs what clients carry back: cursors and embed tokens. The secret is made once and lies in the database."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from itsdangerous import BadSignature, SignatureExpired, URLSafeSerializer, URLSafeTimedSerializer
+
+from pixr.server.database import Database
+from pixr.server.errors import ApiError
+from pixr.server.models import Secret
+
+__all__ = ["Signer"]
+
+_NAME = "signing"
+
+
+class Signer:
+    """Signs values for a purpose; what is signed for one is not accepted for another."""
+
+    def __init__(self, database: Database) -> None:
+        with database.write() as session:
+            kept = session.get(Secret, _NAME)
+            if kept is None:
+                kept = Secret(name=_NAME, value=secrets.token_bytes(32))
+                session.add(kept)
+            self._secret = kept.value
+
+    def cursor(self, position: Any, *, of: str) -> str:
+        """A cursor that stands for a position in the list `of`."""
+        return str(URLSafeSerializer(self._secret, salt=f"cursor:{of}").dumps(position))
+
+    def position(self, cursor: str, *, of: str) -> Any:
+        """What `cursor` was made of.
+
+        Raises:
+            ApiError: INVALID_CURSOR.
+        """
+        try:
+            return URLSafeSerializer(self._secret, salt=f"cursor:{of}").loads(cursor)
+        except BadSignature:
+            raise ApiError("INVALID_CURSOR", "The cursor is forged, damaged, or of another list.") from None
+
+    def token(self, value: Any, *, purpose: str) -> str:
+        """A token that carries a value and the time at which it was made."""
+        return str(URLSafeTimedSerializer(self._secret, salt=purpose).dumps(value))
+
+    def open_token(self, token: str, *, purpose: str, max_age: float | None = None) -> Any:
+        """What the token carries, if it is not older than `max_age` seconds.
+
+        Raises:
+            ApiError: INVALID_TOKEN.
+        """
+        try:
+            return URLSafeTimedSerializer(self._secret, salt=purpose).loads(token, max_age=max_age)  # type: ignore[arg-type]
+        except SignatureExpired:
+            raise ApiError("INVALID_TOKEN", "The token has expired.") from None
+        except BadSignature:
+            raise ApiError("INVALID_TOKEN", "The token is not valid.") from None

@@ -1,0 +1,75 @@
+"""What a process of the server holds while it runs, and how routes get at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from pixr.server.database import Database
+from pixr.server.errors import ApiError
+from pixr.server.libraries import Libraries
+from pixr.server.principal import SCOPES, Principal
+from pixr.server.searching import SearchPool
+from pixr.server.settings import Settings
+from pixr.server.signing import Signer
+from pixr.server.videos import Videos
+
+__all__ = ["Server", "ServerState", "build_state"]
+
+
+@dataclass
+class ServerState:
+    """The parts of a running server. `dev_principal` is who asks without credentials: nobody, unless `--dev`."""
+
+    settings: Settings
+    database: Database
+    libraries: Libraries
+    searches: SearchPool
+    signer: Signer
+    videos: Videos
+    dev_principal: Principal | None = None
+    stopping: bool = False
+
+    def check_not_stopping(self) -> None:
+        """Raise if the server takes no more requests."""
+        if self.stopping:
+            raise ApiError("UNAVAILABLE", "The server is stopping.")
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.searches.close()
+        self.libraries.close()
+        self.database.close()
+
+
+def build_state(settings: Settings) -> ServerState:
+    """The parts that `settings` describe; the database is brought up to date."""
+    settings.data_directory.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.database_url)
+    database.migrate()
+    libraries = Libraries(
+        settings.data_directory,
+        single=settings.library,
+        most_open=settings.open_libraries,
+        encoder=settings.encoder,
+    )
+    searches = SearchPool(settings.search_concurrency, settings.search_queue)
+    state = ServerState(settings, database, libraries, searches, Signer(database), Videos(database, libraries))
+    if settings.dev:
+        from pixr.server.organizations import first_organization
+
+        with database.write() as session:
+            owner = first_organization(session, settings)
+            state.dev_principal = Principal.of(owner, subject="dev", scopes=SCOPES, environment="test")
+    return state
+
+
+async def _state(request: Request) -> ServerState:
+    state: ServerState = request.app.state.server
+    return state
+
+
+Server: TypeAlias = Annotated[ServerState, Depends(_state)]

@@ -1,0 +1,211 @@
+"""Videos of an organization: what its library holds, joined with the server's own records of what it processes.
+
+The library is the truth for what it holds, also for videos that came into it by another way. A record counts for what
+is not in the library yet, and says how far that is.
+"""
+
+from __future__ import annotations
+
+import bisect
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pixr.errors import InvalidInput, VideoNotFound
+from pixr.library import Library
+from pixr.server.database import Database
+from pixr.server.errors import ApiError, problem_of
+from pixr.server.events import record
+from pixr.server.libraries import Libraries
+from pixr.server.models import VideoRecord
+from pixr.types import Creator, Video
+from pixr.wire import video_to_dict
+
+__all__ = ["Videos", "rfc3339"]
+
+# Names of a video's fields in the library where they differ from the record's.
+_RECORD_NAMES = {"metadata": "details"}
+
+
+@dataclass(frozen=True)
+class Videos:
+    """The videos of all organizations; every call names whose."""
+
+    database: Database
+    libraries: Libraries
+
+    def page(
+        self, organization: str, *, after: str, limit: int, status: str | None = None
+    ) -> tuple[list[dict[str, Any]], bool]:
+        """Up to `limit` videos with ids greater than `after`, in order of id, and whether more follow."""
+        with self.database.read() as session, self.libraries.reading(organization) as library:
+            records = {one.id: one for one in session.scalars(_of(organization))}
+            held = library.engine.video_ids()
+            ids = sorted(set(held) | set(records))
+            known = set(held)
+            if status is not None:
+                ids = [id for id in ids if _status(records.get(id), id in known) == status]
+            begin = bisect.bisect_right(ids, after)
+            chosen = ids[begin : begin + limit]
+            shown = [_shown(records.get(id), _held(library, id)) for id in chosen]
+            return [one for one in shown if one is not None], begin + limit < len(ids)
+
+    def get(self, organization: str, id: str) -> dict[str, Any]:
+        """One video.
+
+        Raises:
+            ApiError: VIDEO_NOT_FOUND.
+        """
+        with self.database.read() as session, self.libraries.reading(organization) as library:
+            known = _own(session, organization, id)
+            held = _held(library, id)
+            shown = _shown(known, held)
+            if shown is None:
+                raise ApiError("VIDEO_NOT_FOUND", f"No video {id!r}.")
+            if known is None and held is not None:
+                count = len(library.segments(id))
+                shown["segments"] = {"count": count, "analyzed": count}
+            return shown
+
+    def update(self, organization: str, id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Change a video's metadata.
+
+        Raises:
+            ApiError: VIDEO_NOT_FOUND.
+            InvalidInput: the library can't store it.
+        """
+        (outcome,) = self.update_many(organization, [(id, changes)])
+        if outcome is not None:
+            raise outcome
+        return self.get(organization, id)
+
+    def update_many(self, organization: str, updates: Sequence[tuple[str, Mapping[str, Any]]]) -> list[ApiError | None]:
+        """Change several videos, each by itself; an error for each that could not be changed."""
+        outcomes: list[ApiError | None] = []
+        with self.libraries.writing(organization) as library:
+            for id, changes in updates:
+                try:
+                    self._update(organization, library, id, changes)
+                    outcomes.append(None)
+                except (ApiError, InvalidInput) as error:
+                    outcomes.append(problem_of(error))
+        return outcomes
+
+    def _update(self, organization: str, library: Library, id: str, changes: Mapping[str, Any]) -> None:
+        with self.database.write() as session:
+            known = _own(session, organization, id)
+            held = _held(library, id)
+            if known is None and held is None:
+                raise ApiError("VIDEO_NOT_FOUND", f"No video {id!r}.")
+            if known is not None:
+                for name, value in changes.items():
+                    setattr(known, _RECORD_NAMES.get(name, name), value)
+            if held is not None and (wanted := library_changes(changes)):
+                library.update(id, **wanted)
+
+    def delete(self, organization: str, id: str) -> None:
+        """Delete a video: gone from results at once. Its file and pictures go too; the library's bytes with `compact`.
+
+        Raises:
+            ApiError: VIDEO_NOT_FOUND.
+        """
+        with self.libraries.writing(organization) as library, self.database.write() as session:
+            known = _own(session, organization, id)
+            held = _held(library, id)
+            if known is None and held is None:
+                raise ApiError("VIDEO_NOT_FOUND", f"No video {id!r}.")
+            if held is not None:
+                library.delete(id)
+            if known is not None:
+                session.delete(known)
+            record(session, organization, "video.deleted", {"videoId": id})
+        home = self.libraries.home(organization)
+        if known is not None and known.file is not None:
+            (home / known.file).unlink(missing_ok=True)
+        shutil.rmtree(home / "pictures" / id, ignore_errors=True)
+
+
+def library_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Changes as `Library.update` takes them: without what the library does not keep."""
+    wanted = {name: value for name, value in changes.items() if name != "pix_investment"}
+    if "tags" in wanted:
+        wanted["tags"] = tuple(wanted["tags"])
+    if wanted.get("creator") is not None:
+        wanted["creator"] = Creator(**wanted["creator"])
+    return wanted
+
+
+def rfc3339(instant: Any) -> str | None:
+    """An instant as it stands in JSON."""
+    return None if instant is None else instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _of(organization: str) -> Any:
+    return select(VideoRecord).where(VideoRecord.organization_id == organization)
+
+
+def _own(session: Session, organization: str, id: str) -> VideoRecord | None:
+    if "\0" in id:  # which PostgreSQL can't even be asked for
+        return None
+    found: VideoRecord | None = session.scalar(_of(organization).where(VideoRecord.id == id))
+    return found
+
+
+def _held(library: Library, id: str) -> Video | None:
+    try:
+        return library.video(id)
+    except (VideoNotFound, InvalidInput):  # an id that no video can have is an id that none has
+        return None
+
+
+def _status(known: VideoRecord | None, held: bool) -> str | None:
+    if known is None:
+        return "completed" if held else None
+    return None if known.status == "completed" and not held else known.status
+
+
+def _shown(known: VideoRecord | None, held: Video | None) -> dict[str, Any] | None:
+    """A video's JSON. One that was processed and is not in the library any more is not there at all."""
+    status = _status(known, held is not None)
+    if status is None:
+        return None
+    video = held or _recorded(known)
+    shown = video_to_dict(video)
+    del shown["source"]  # a path of the server's
+    return shown | {
+        "status": status,
+        "progress": 1.0 if known is None else known.progress,
+        "failure": None
+        if known is None or known.failure_code is None
+        else {"code": known.failure_code.upper(), "detail": known.failure},
+        "duration": video.duration or (known.duration if known else None),
+        "resolutions": [f"{min(known.width, known.height)}p"] if known and known.width and known.height else [],
+        "pixInvestment": known.pix_investment if known else 0,
+        "segments": None if known is None else _segments(known),
+        "thumbnailUrl": None,
+        "added": rfc3339(known.added) if known else None,
+        "warnings": known.warnings if known else [],
+    }
+
+
+def _segments(known: VideoRecord) -> dict[str, int]:
+    return {"count": known.segment_count, "analyzed": known.segment_count}
+
+
+def _recorded(known: VideoRecord | None) -> Video:
+    assert known is not None
+    return Video(
+        id=known.id,
+        title=known.title,
+        description=known.description,
+        tags=tuple(known.tags),
+        duration=known.duration or 0.0,
+        created=known.created,
+        quality=known.quality,
+        creator=Creator(**known.creator) if known.creator else None,
+        metadata=known.details,
+    )

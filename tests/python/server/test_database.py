@@ -1,0 +1,73 @@
+"""Tables and transactions, on whichever database the tests run."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from pixr.server.database import Base, Database
+from pixr.server.events import record
+from pixr.server.ids import new_id, repeatable
+from pixr.server.models import Event, Organization
+from pixr.server.organizations import create_organization
+
+
+def test_migrations_make_the_tables_that_the_models_say(database_url: str) -> None:
+    database = Database(database_url)
+    database.migrate()
+    with database.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+    database.close()
+
+
+def test_an_event_is_there_with_its_cause_or_not_at_all(database_url: str) -> None:
+    database = Database(database_url)
+    with suppress(ZeroDivisionError), database.write() as session:
+        organization = create_organization(session, "a", "developer")
+        record(session, organization.id, "video.deleted", {"videoId": "v"})
+        session.flush()
+        assert session.query(Organization).count() == session.query(Event).count() == 1
+        1 / 0  # noqa: B018 - a crash
+    with database.read() as session:
+        assert session.query(Organization).count() == session.query(Event).count() == 0
+    database.close()
+
+
+def test_writers_wait_for_each_other_and_lose_nothing(database_url: str) -> None:
+    database = Database(database_url)
+    with database.write() as session:
+        id = create_organization(session, "a", "developer").id
+        session.get_one(Organization, id).retention_days = 0
+
+    def count() -> None:
+        for _ in range(10):
+            with database.write() as session:
+                session.get_one(Organization, id, with_for_update=True).retention_days += 1
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with database.read() as session:
+        assert session.get_one(Organization, id).retention_days == 40
+    database.close()
+
+
+def test_ids_are_repeatable_under_a_seed_alone() -> None:
+    with repeatable(b"seed"):
+        first = [new_id("vid"), new_id("vid"), new_id("upl")]
+    with repeatable(b"seed"):
+        assert [new_id("vid"), new_id("vid"), new_id("upl")] == first
+    assert len({*first, new_id("vid"), new_id("vid")}) == 5
+
+
+def test_the_file_of_a_database_is_made_with_its_directory(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/a/b/server.db")
+    database.migrate()
+    database.ping()
+    database.close()

@@ -1,0 +1,116 @@
+"""Keys: shown once, checked, rotated, revoked, and never of use to another organization."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select
+from starlette.testclient import TestClient
+
+from pixr.server.database import now
+from pixr.server.models import ApiKey
+from pixr.server.openapi import api_routes, scope_of
+from pixr.server.principal import SCOPES
+from pixr.server.state import ServerState
+from tests.python.server.conftest import fill
+from tests.python.server.partner import Partner, code_of
+
+OPEN = {"/health", "/health/live", "/health/ready", "/metrics"}
+
+
+def test_no_credentials_wrong_ones_and_half_of_them_are_told_apart(client: TestClient, acme: Partner) -> None:
+    none = client.get("/v1/videos")
+    assert (none.status_code, code_of(none)) == (401, "AUTHENTICATION_REQUIRED")
+    assert none.headers["www-authenticate"].startswith("Bearer")
+    for headers in (
+        {"X-API-Key": acme.key, "X-API-Secret": acme.secret + "x"},
+        {"X-API-Key": acme.key},
+        {"X-API-Key": "pk_live_none", "X-API-Secret": acme.secret},
+        {"X-API-Key": acme.key, "X-API-Secret": "é\x7f"},
+    ):
+        wrong = client.get("/v1/videos", headers={name.encode(): value.encode() for name, value in headers.items()})
+        assert (wrong.status_code, code_of(wrong)) == (401, "INVALID_API_KEY")
+
+
+def test_a_made_key_works_until_it_is_revoked_and_only_its_hash_is_kept(acme: Partner, server: ServerState) -> None:
+    made = acme.post("/v1/auth/keys", json={"name": "backend", "scopes": ["videos.read"]})
+    assert made.status_code == 201
+    assert made.headers["cache-control"] == "no-store"
+    key = made.json()
+    assert key["keyId"].startswith("pk_live_")
+    backend = Partner(acme.client, acme.organization, key["keyId"], key["secret"])
+    assert backend.get("/v1/videos").status_code == 200
+    narrow = backend.post("/v1/search", json={"query": "x"})
+    assert (narrow.status_code, code_of(narrow)) == (403, "INSUFFICIENT_SCOPE")
+    assert 'scope="search"' in narrow.headers["www-authenticate"]
+    with server.database.read() as session:
+        kept = session.scalars(select(ApiKey).where(ApiKey.id == key["keyId"])).one()
+        assert key["secret"].encode() not in repr(vars(kept)).encode()
+    assert key["secret"] not in acme.get("/v1/auth/keys").text
+    assert acme.delete(f"/v1/auth/keys/{key['keyId']}").json()["revoked"] is not None
+    assert code_of(backend.get("/v1/videos")) == "INVALID_API_KEY"
+
+
+def test_nobody_gives_away_a_scope_that_he_lacks(join: Callable[..., Partner]) -> None:
+    admin = join(scopes=["admin"])
+    refused = admin.post("/v1/auth/keys", json={"name": "more", "scopes": ["admin", "search"]})
+    assert (refused.status_code, code_of(refused)) == (403, "INSUFFICIENT_SCOPE")
+
+
+def test_after_a_rotation_both_secrets_work_until_the_overlap_ends(acme: Partner, server: ServerState) -> None:
+    rotated = acme.post(f"/v1/auth/keys/{acme.key}/rotate", json={"overlapSeconds": 60}).json()
+    renewed = Partner(acme.client, acme.organization, acme.key, rotated["secret"])
+    assert acme.get("/v1/videos").status_code == renewed.get("/v1/videos").status_code == 200
+    with server.database.write() as session:
+        session.get_one(ApiKey, acme.key).previous_expires = now() - timedelta(seconds=1)
+    assert code_of(acme.get("/v1/videos")) == "INVALID_API_KEY"
+    assert renewed.get("/v1/videos").status_code == 200
+
+
+def test_an_expired_key_and_a_suspended_organization_are_refused(acme: Partner, server: ServerState) -> None:
+    with server.database.write() as session:
+        session.get_one(ApiKey, acme.key).expires = now() - timedelta(seconds=1)
+    assert code_of(acme.get("/v1/videos")) == "INVALID_API_KEY"
+    with server.database.write() as session:
+        key = session.get_one(ApiKey, acme.key)
+        key.expires, key.organization.suspended = None, now()
+    suspended = acme.get("/v1/videos")
+    assert (suspended.status_code, code_of(suspended)) == (403, "FORBIDDEN")
+
+
+def test_every_route_has_a_scope_or_is_meant_to_be_open(client: TestClient) -> None:
+    for route in api_routes(client.app):  # type: ignore[arg-type]
+        assert (scope_of(route) in SCOPES) != (route.path in OPEN), route.path
+
+
+def test_on_every_route_a_stranger_finds_nothing_of_another_organization(
+    client: TestClient, acme: Partner, join: Callable[..., Partner], server: ServerState
+) -> None:
+    """Walks every route with ids of Acme and the key of another: never a success that tells or changes anything."""
+    stranger = join("Stranger")
+    secrets = {"roof", "boat", "Solar", "Harbour", acme.organization, acme.key}
+    ids = {"videoId": "roof", "keyId": acme.key}
+    bodies: dict[str, Any] = {
+        "search": {"query": "solar panels", "minScore": 0.0},
+        "updateVideo": {"title": "taken over"},
+        "updateVideos": {"updates": [{"videoId": "roof", "title": "taken over"}]},
+        "createKey": {"name": "mine"},
+        "rotateKey": {},
+    }
+    before = [acme.get(path).json() for path in ("/v1/videos", "/v1/videos/roof", "/v1/auth/keys")]
+    for route in api_routes(client.app):  # type: ignore[arg-type]
+        if scope_of(route) is None:
+            continue
+        for method in route.methods or ():
+            path = route.path.format(**ids)
+            response = stranger.call(method, path, json=bodies.get(str(route.operation_id)))
+            told = response.text.replace(path, "").replace("No video 'roof'", "").replace('"videoId":"roof"', "")
+            told = told.replace(f"No key '{acme.key}'", "")
+            assert not [secret for secret in secrets if secret in told], (method, path, response.text)
+            if "{" in route.path:
+                assert response.status_code == 404, (method, path, response.text)
+    assert [acme.get(path).json() for path in ("/v1/videos", "/v1/videos/roof", "/v1/auth/keys")] == before
+    fill(server, stranger.organization)
+    assert len(acme.get("/v1/videos").json()["videos"]) == 2

@@ -1,0 +1,109 @@
+"""Search over HTTP is the Python call, and nothing more."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from typing import Any
+
+import pytest
+from pydantic_core import to_json
+
+import pixr
+from pixr.server.errors import ApiError
+from pixr.server.searching import SearchPool
+from pixr.server.state import ServerState
+from pixr.wire import hits_to_dict
+from tests.python.server.partner import Partner, code_of
+
+
+@pytest.mark.parametrize(
+    ("body", "arguments"),
+    [
+        ({"query": "solar panels"}, {"query": "solar panels", "facets": True}),
+        (
+            {"query": "solar panels", "modes": ["audio"], "explain": True, "facets": False, "minScore": 0.0},
+            {"query": "solar panels", "modes": ["audio"], "facets": False, "min_score": 0.0},
+        ),
+        (
+            {"query": "harbour cables", "filters": {"tags": ["sea"]}, "facets": ["tags"], "moments": 1},
+            {"query": "harbour cables", "filters": {"tags": ["sea"]}, "facets": ["tags"], "moments": 1},
+        ),
+    ],
+)
+def test_a_search_answers_with_the_bytes_of_the_python_call(
+    acme: Partner, server: ServerState, body: dict[str, Any], arguments: dict[str, Any]
+) -> None:
+    response = acme.post("/v1/search", json=body)
+    assert response.status_code == 200, response.text
+    with pixr.open(server.libraries.path(acme.organization), read_only=True) as library:
+        expected = hits_to_dict(library.search(**arguments), explain=body.get("explain", False))
+    assert expected["results"], "a comparison of nothing"
+    got = json.loads(response.content)
+    expected["timing"] = got["timing"]
+    assert response.content == to_json(expected)
+    assert set(got["timing"]) == {"encode", "search", "total"}
+    assert "search;dur=" in response.headers["server-timing"]
+
+
+def test_pages_follow_one_another_and_a_cursor_is_of_its_question(acme: Partner) -> None:
+    asked = {"query": "solar harbour", "minScore": 0.0, "pagination": {"limit": 1}}
+    first = acme.post("/v1/search", json=asked).json()
+    assert first["pagination"]["total"] == 2
+    asked["pagination"] = {"limit": 1, "cursor": first["pagination"]["nextCursor"]}
+    second = acme.post("/v1/search", json=asked).json()
+    assert {page["results"][0]["videoId"] for page in (first, second)} == {"roof", "boat"}
+    assert not second["pagination"]["hasMore"]
+    forged = acme.post("/v1/search", json=asked | {"query": "something else"})
+    assert (forged.status_code, code_of(forged)) == (400, "INVALID_CURSOR")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "where"),
+    [
+        ({}, 422, "INVALID_QUERY", None),
+        ({"query": "a", "filters": {"nonsense": 1}}, 422, "INVALID_FILTER", None),
+        ({"query": "a", "pagination": {"limit": 0}}, 422, "INVALID_REQUEST", "/pagination/limit"),
+        ({"querry": "a"}, 422, "INVALID_REQUEST", "/querry"),
+        ({"query": "a", "modes": ["smell"]}, 422, "INVALID_REQUEST", "/modes/0"),
+        ({"vectors": {"frame": [0.0, 0.0]}}, 422, "INVALID_VECTOR", None),
+    ],
+)
+def test_what_is_wrong_with_a_question_is_said(
+    acme: Partner, body: dict[str, Any], status: int, code: str, where: str | None
+) -> None:
+    response = acme.post("/v1/search", json=body)
+    assert (response.status_code, code_of(response)) == (status, code)
+    if where is not None:
+        assert [error["pointer"] for error in response.json()["errors"]] == [where]
+
+
+def test_a_body_that_is_no_json_or_too_large_is_refused(acme: Partner) -> None:
+    broken = acme.post("/v1/search", content=b"{", headers={"content-type": "application/json"})
+    assert (broken.status_code, code_of(broken)) == (422, "INVALID_REQUEST")
+    large = acme.post("/v1/search", content=b" " * (2 << 20), headers={"content-type": "application/json"})
+    assert (large.status_code, code_of(large)) == (413, "PAYLOAD_TOO_LARGE")
+
+    def pieces() -> Any:
+        for _ in range(40):
+            yield b" " * (64 << 10)
+
+    chunked = acme.post("/v1/search", content=pieces(), headers={"content-type": "application/json"})
+    assert (chunked.status_code, code_of(chunked)) == (413, "PAYLOAD_TOO_LARGE")
+
+
+def test_searches_past_the_queue_are_refused_and_room_comes_back() -> None:
+    async def scene() -> None:
+        pool, gate = SearchPool(1, 1), threading.Event()
+        begun = [asyncio.create_task(pool.run(gate.wait)) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(ApiError) as refused:
+            await pool.run(lambda: True)
+        assert (refused.value.code, refused.value.headers) == ("OVERLOADED", {"Retry-After": "1"})
+        gate.set()
+        assert await asyncio.gather(*begun) == [True, True]
+        assert await pool.run(lambda: 7) == 7
+        pool.close()
+
+    asyncio.run(scene())

@@ -1,0 +1,107 @@
+"""`pixr serve` and `pixr admin` as processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+import pixr
+from pixr.cli.app import app
+
+COMMAND = [sys.executable, "-c", "from pixr.cli import main; main()"]
+
+
+@contextmanager
+def serving(*arguments: str | Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A server in a process of its own: the line that it prints, and the process."""
+    process = subprocess.Popen(
+        [*COMMAND, "serve", *map(str, arguments), "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PIXR_LOG_LEVEL": "warning"},
+    )
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline(), process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode in (0, -signal.SIGTERM), errors
+
+
+def _url(line: str) -> str:
+    return str(re.findall(r"http://\S+", line)[0])
+
+
+def test_the_first_start_of_a_library_prints_keys_and_the_next_does_not(tmp_path: Path) -> None:
+    library = tmp_path / "films.pixr"
+    with pixr.open(library):
+        pass
+    with serving(library) as (line, _):
+        key, secret = re.findall(r"(pk_live_\w+) secret (sk_live_\w+)", line)[0]
+        headers = {"X-API-Key": key, "X-API-Secret": secret}
+        answer = httpx.get(f"{_url(line)}/v1/videos", headers=headers, timeout=60)
+        assert answer.json()["videos"] == []
+        assert re.search(r"pk_test_\w+ secret sk_test_\w+", line)
+    with serving(library) as (line, _):
+        assert "secret" not in line
+        assert httpx.get(f"{_url(line)}/v1/videos", headers=headers, timeout=60).status_code == 200
+
+
+def test_several_processes_answer_and_count_together(tmp_path: Path) -> None:
+    with serving("--data", tmp_path, "--workers", "2", "--dev") as (line, _):
+        for _ in range(8):
+            with httpx.Client(timeout=60) as client:
+                assert client.get(f"{_url(line)}/v1/videos").status_code == 200
+        metrics = httpx.get(f"{_url(line)}/metrics", timeout=60).text
+    counted = re.findall(r'duration_seconds_count{method="GET",route="/v1/videos",status="200"} (\d+)', metrics)
+    assert counted == ["8"]
+
+
+def _admin(data: Path, *arguments: str) -> Any:
+    done = CliRunner().invoke(app, ["admin", "--data", str(data), *arguments, "--json"])
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def test_the_operator_manages_organizations_and_keys(tmp_path: Path) -> None:
+    made = _admin(tmp_path, "create-organization", "Acme", "--plan", "startup")
+    assert made["liveKey"]["keyId"].startswith("pk_live_")
+    changed = _admin(tmp_path, "change-organization", made["id"], "--retention-days", "7", "--suspend")
+    assert (changed["retentionDays"], changed["suspended"] is not None) == (7, True)
+    key = _admin(tmp_path, "create-key", made["id"], "--scope", "search", "--days", "1")
+    assert key["scopes"] == ["search"]
+    assert _admin(tmp_path, "rotate-key", key["keyId"])["secret"] != key["secret"]
+    assert _admin(tmp_path, "revoke-key", key["keyId"])["revoked"] is not None
+    assert len(_admin(tmp_path, "keys", made["id"])["keys"]) == 3
+    assert [one["name"] for one in _admin(tmp_path, "organizations")["organizations"]] == ["Acme"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["serve"], "give a LIBRARY to serve"),
+        (["serve", "x.pixr", "--port", "99999"], "port: Input should be less than or equal to 65535"),
+        (["serve", "x.pixr", "--dev", "--host", "0.0.0.0"], "loopback only"),
+        (["admin", "--data", "DATA", "create-organization", "A", "--plan", "gold"], "no plan 'gold'"),
+    ],
+)
+def test_what_cannot_be_served_is_said_in_a_line(tmp_path: Path, arguments: list[str], message: str) -> None:
+    arguments = [str(tmp_path) if one == "DATA" else one for one in arguments]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code not in (0, None)
+    assert isinstance(done.exception, SystemExit), done.exception
+    assert message in done.stderr

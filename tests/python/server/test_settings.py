@@ -1,0 +1,46 @@
+"""Configuration is checked before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pixr.server.settings import InvalidSettings, load_settings
+
+
+def test_flags_go_before_environment_and_environment_before_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "pixr.toml"
+    file.write_text('port = 1\nsearch_queue = 2\nhost = "0.0.0.0"\n[plans.small]\nrate = 3\n')
+    monkeypatch.setenv("PIXR_PORT", "4")
+    monkeypatch.setenv("PIXR_SEARCH_QUEUE", "5")
+    settings = load_settings(file, data=tmp_path, port=6, default_plan="small")
+    assert (settings.port, settings.search_queue, settings.host) == (6, 5, "0.0.0.0")
+    assert settings.plans["small"].rate == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("port = 70000", "port: Input should be less than or equal to 65535"),
+        ("prot = 80", "prot: Extra inputs are not permitted"),
+        ('dev = true\nhost = "0.0.0.0"', "loopback only, not on 0.0.0.0"),
+        ('database = "mysql://x"', "database begins with postgresql:// or sqlite:///"),
+        ('default_plan = "gold"', "default_plan 'gold' is not one of developer"),
+        ("port = = 1", "pixr.toml: "),
+        ("[plans.free]\nrate = 0", "plans.free.rate: Input should be greater than 0"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "pixr.toml"
+    file.write_text(text)
+    with pytest.raises(InvalidSettings) as error:
+        load_settings(file, data=tmp_path)
+    assert message in str(error.value)
+
+
+def test_a_server_needs_something_to_serve() -> None:
+    with pytest.raises(InvalidSettings, match="give a LIBRARY"):
+        load_settings()

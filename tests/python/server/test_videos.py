@@ -1,0 +1,69 @@
+"""Videos over HTTP."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from pixr.server.models import Event
+from pixr.server.state import ServerState
+from tests.python.server.partner import Partner, code_of
+
+
+def test_a_video_of_the_library_is_shown_with_its_segments(acme: Partner) -> None:
+    video = acme.get("/v1/videos/roof").json()
+    assert video["status"] == "completed"
+    assert video["title"] == "Solar install"
+    assert video["segments"] == {"count": 2, "analyzed": 2}
+    assert "source" not in video, "a path of the server's is nobody's business"
+
+
+def test_a_list_is_walked_by_cursor_and_forged_cursors_are_refused(acme: Partner) -> None:
+    first = acme.get("/v1/videos", params={"limit": 1}).json()
+    assert [video["videoId"] for video in first["videos"]] == ["boat"]
+    cursor = first["pagination"]["nextCursor"]
+    second = acme.get("/v1/videos", params={"limit": 1, "cursor": cursor}).json()
+    assert [video["videoId"] for video in second["videos"]] == ["roof"]
+    assert second["pagination"] == {"nextCursor": None, "hasMore": False}
+    for forged in (cursor[:-1] + ("A" if cursor[-1] != "A" else "B"), "e30", "x" * 900):
+        assert code_of(acme.get("/v1/videos", params={"cursor": forged})) == "INVALID_CURSOR"
+    other = acme.get("/v1/videos", params={"cursor": cursor, "status": "completed"})
+    assert code_of(other) == "INVALID_CURSOR", "a cursor is of one list"
+    assert acme.get("/v1/videos", params={"status": "failed"}).json()["videos"] == []
+
+
+def test_a_change_is_read_and_found_at_once(acme: Partner) -> None:
+    changed = acme.patch("/v1/videos/roof", json={"title": "Thatching", "metadata": {"k": [1, None]}})
+    assert changed.status_code == 200, changed.text
+    assert acme.get("/v1/videos/roof").json() == changed.json()
+    assert changed.json()["metadata"] == {"k": [1, None]}
+    found = acme.post("/v1/search", json={"query": "thatching", "modes": ["text"]}).json()
+    assert [result["videoId"] for result in found["results"]] == ["roof"]
+
+
+def test_a_batch_gives_each_update_its_own_outcome(acme: Partner) -> None:
+    updates = [
+        {"videoId": "roof", "title": "One"},
+        {"videoId": "nowhere", "title": "Two"},
+        {"videoId": "boat", "created": "not a date"},
+    ]
+    outcomes = acme.post("/v1/videos/batch", json={"updates": updates}).json()["outcomes"]
+    assert [one["status"] for one in outcomes] == ["updated", "failed", "failed"]
+    assert [one["error"] and one["error"]["code"] for one in outcomes] == [None, "VIDEO_NOT_FOUND", "INVALID_VIDEO"]
+    assert acme.get("/v1/videos/roof").json()["title"] == "One"
+
+
+def test_a_deleted_video_is_gone_at_once_and_its_event_is_kept_with_it(acme: Partner, server: ServerState) -> None:
+    assert acme.delete("/v1/videos/roof").status_code == 204
+    assert code_of(acme.get("/v1/videos/roof")) == "VIDEO_NOT_FOUND"
+    assert code_of(acme.delete("/v1/videos/roof")) == "VIDEO_NOT_FOUND"
+    assert acme.post("/v1/search", json={"query": "solar panels"}).json()["results"] == []
+    with server.database.read() as session:
+        events = session.scalars(select(Event)).all()
+    assert [(event.type, event.subject, event.data) for event in events] == [
+        ("video.deleted", "roof", {"videoId": "roof"})
+    ]
+
+
+def test_an_id_that_no_video_can_have_is_not_found(acme: Partner) -> None:
+    for id in ("..%2F..%2Fetc%2Fpasswd", "%00", "a" * 200, "%E2%80%AE"):
+        assert acme.get(f"/v1/videos/{id}").status_code == 404
