@@ -28,12 +28,12 @@ from pixr.server.body_limit import BodyLimit
 from pixr.server.context import RequestContext, log
 from pixr.server.errors import MEDIA_TYPE, ApiError, problem, problem_of
 from pixr.server.openapi import specification
-from pixr.server.routes import health, keys, search, videos
+from pixr.server.routes import health, keys, search, uploads, videos
 from pixr.server.state import ServerState
 
 __all__ = ["create_app"]
 
-ROUTERS = (search.router, videos.router, keys.router, health.router)
+ROUTERS = (search.router, uploads.router, videos.router, keys.router, health.router)
 STATUS_CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "PAYLOAD_TOO_LARGE", 415: "UNSUPPORTED_MEDIA"}
 
 
@@ -56,7 +56,11 @@ def create_app(server: ServerState) -> FastAPI:
         redirect_slashes=False,
         middleware=[
             Middleware(RequestContext),
-            Middleware(BodyLimit, most_bytes=server.settings.max_body_bytes),
+            Middleware(
+                BodyLimit,
+                most_bytes=server.settings.max_body_bytes,
+                larger={"/v1/videos/upload/tus": server.settings.max_upload_bytes},
+            ),
             Middleware(Authentication, server=server),
         ],
         exception_handlers={

@@ -44,10 +44,13 @@ class SharedEncoders:
         """The encoders; the first call loads them."""
         with self._lock:
             if self._loaded is None:
-                from pixr.encoders.registry import DEFAULT_MODEL, load_encoders
-
-                self._loaded = load_encoders(self.encoder or DEFAULT_MODEL, None)
+                self._loaded = self._load()
             return self._loaded
+
+    def _load(self) -> Encoders:
+        from pixr.encoders.registry import DEFAULT_MODEL, load_encoders
+
+        return load_encoders(self.encoder or DEFAULT_MODEL, None)
 
 
 class _Reader(Library):

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from pixr.server.database import Base, Utc, now
 
-__all__ = ["ApiKey", "Event", "Organization", "Secret", "VideoRecord"]
+__all__ = ["ApiKey", "Event", "Organization", "Secret", "Upload", "VideoRecord"]
 
 # SQLite counts up only in columns of its own integer type.
 Counter = BigInteger().with_variant(Integer, "sqlite")
@@ -103,6 +103,23 @@ class VideoRecord(Base):
     worker: Mapped[str | None]
     lease_expires: Mapped[datetime | None] = mapped_column(Utc)
     not_before: Mapped[datetime | None] = mapped_column(Utc)
+
+
+class Upload(Base):
+    """A file on its way in. `received` bytes are on disk for certain; the file may be longer after a crash."""
+
+    __tablename__ = "uploads"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str] = _organization()
+    video_id: Mapped[str] = mapped_column(ForeignKey("videos.id", ondelete="CASCADE"), index=True)
+    byte_len: Mapped[int] = mapped_column(BigInteger)
+    received: Mapped[int] = mapped_column(BigInteger, default=0)
+    file: Mapped[str]  # relative to the organization's directory
+    given: Mapped[str] = mapped_column(default="")  # Upload-Metadata as it came
+    created: Mapped[datetime] = mapped_column(Utc, default=now)
+    expires: Mapped[datetime] = mapped_column(Utc, index=True)
+    completed: Mapped[datetime | None] = mapped_column(Utc)
 
 
 class Event(Base):

@@ -74,6 +74,9 @@ def api_routes(app: FastAPI) -> Iterator[APIRoute]:
 
 def scope_of(route: APIRoute) -> str | None:
     """The scope that the route requires, None where it is open to all."""
+    named: str | None = (route.openapi_extra or {}).get("x-pixr-scope")
+    if named is not None:  # a signed URL may stand for it
+        return named
     for dependency in route.dependant.dependencies:
         if isinstance(dependency.call, requires):
             return dependency.call.scope

@@ -12,9 +12,10 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import func, select
 
+from pixr.server.processing.pool import WorkerPool
 from pixr.server.settings import Settings
 
-__all__ = ["app_of_environment", "first_start", "serve"]
+__all__ = ["app_of_environment", "first_start", "serve", "settings_of_environment"]
 
 # How worker processes are told what to serve.
 SETTINGS_VARIABLE = "PIXR_SERVER_SETTINGS"
@@ -33,6 +34,15 @@ def serve(settings: Settings) -> None:
     settings = settings.model_copy(update={"port": listening.getsockname()[1]})
     print(first_start(settings), flush=True)
     os.environ[SETTINGS_VARIABLE] = settings.model_dump_json()
+    workers = WorkerPool(settings.ingest_workers)
+    workers.start()
+    try:
+        _answer(settings, listening)
+    finally:
+        workers.stop(settings.shutdown_timeout)
+
+
+def _answer(settings: Settings, listening: socket.socket) -> None:
     uvicorn.run(
         "pixr.server.serve:app_of_environment",
         factory=True,
@@ -52,9 +62,14 @@ def app_of_environment() -> FastAPI:
     from pixr.server.logs import configure_logging
     from pixr.server.state import build_state
 
-    settings = Settings.model_construct(**Settings.model_validate_json(os.environ[SETTINGS_VARIABLE]).__dict__)
+    settings = settings_of_environment()
     configure_logging(settings.log_level)
     return create_app(build_state(settings))
+
+
+def settings_of_environment() -> Settings:
+    """The settings that `serve` wrote into the environment of the processes that it starts."""
+    return Settings.model_validate_json(os.environ[SETTINGS_VARIABLE])
 
 
 def first_start(settings: Settings) -> str:

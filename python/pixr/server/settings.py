@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 __all__ = ["InvalidSettings", "Plan", "Settings", "load_settings"]
@@ -62,6 +62,22 @@ class Settings(BaseSettings):
     search_concurrency: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024)
     search_queue: int = Field(default=64, ge=0, le=100_000, description="searches that may wait for a thread")
     open_libraries: int = Field(default=64, ge=1, le=100_000, description="libraries kept open at a time")
+
+    # uploads and processing
+    max_upload_bytes: int = Field(default=50 << 30, ge=1)
+    upload_types: list[str] = ["video/*", "application/mp4", "application/mxf", "application/octet-stream"]
+    upload_seconds: int = Field(default=86_400, ge=60, description="how long an upload may take")
+    free_bytes: int = Field(default=1 << 30, ge=0, description="space on the disk that uploads leave free")
+    ingest_workers: int = Field(default=1, ge=0, le=64, description="processes that process videos")
+    ingest_attempts: int = Field(default=3, ge=1, le=20)
+    ingest_seconds: float = Field(default=6 * 3600, gt=0, description="how long processing one video may take")
+    max_video_seconds: float = Field(default=12 * 3600, gt=0)
+    speech: bool = True
+    screen: bool = True
+    fetch_seconds: float = Field(default=3600, gt=0, description="how long fetching a URL may take")
+    allowed_networks: list[IPvAnyNetwork] = Field(
+        default=[], description="private networks that URLs and webhooks may reach"
+    )
 
     # limits
     max_body_bytes: int = Field(default=MIB, ge=1024, le=1 << 30)

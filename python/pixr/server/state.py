@@ -15,6 +15,7 @@ from pixr.server.principal import SCOPES, Principal
 from pixr.server.searching import SearchPool
 from pixr.server.settings import Settings
 from pixr.server.signing import Signer
+from pixr.server.uploads import Uploads
 from pixr.server.videos import Videos
 
 __all__ = ["Server", "ServerState", "build_state"]
@@ -30,6 +31,7 @@ class ServerState:
     searches: SearchPool
     signer: Signer
     videos: Videos
+    uploads: Uploads
     dev_principal: Principal | None = None
     stopping: bool = False
 
@@ -57,7 +59,15 @@ def build_state(settings: Settings) -> ServerState:
         encoder=settings.encoder,
     )
     searches = SearchPool(settings.search_concurrency, settings.search_queue)
-    state = ServerState(settings, database, libraries, searches, Signer(database), Videos(database, libraries))
+    state = ServerState(
+        settings=settings,
+        database=database,
+        libraries=libraries,
+        searches=searches,
+        signer=Signer(database),
+        videos=Videos(database, libraries),
+        uploads=Uploads(settings, database, libraries),
+    )
     if settings.dev:
         from pixr.server.organizations import first_organization
 

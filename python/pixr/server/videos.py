@@ -17,9 +17,10 @@ from sqlalchemy.orm import Session
 
 from pixr.errors import InvalidInput, VideoNotFound
 from pixr.library import Library
-from pixr.server.database import Database
+from pixr.server.database import Database, now
 from pixr.server.errors import ApiError, problem_of
 from pixr.server.events import record
+from pixr.server.ids import new_id
 from pixr.server.libraries import Libraries
 from pixr.server.models import VideoRecord
 from pixr.types import Creator, Video
@@ -66,10 +67,40 @@ class Videos:
             shown = _shown(known, held)
             if shown is None:
                 raise ApiError("VIDEO_NOT_FOUND", f"No video {id!r}.")
-            if known is None and held is not None:
+            if held is not None and (known is None or known.status == "processing"):
                 count = len(library.segments(id))
                 shown["segments"] = {"count": count, "analyzed": count}
             return shown
+
+    def add_url(self, organization: str, url: str, metadata: Mapping[str, Any]) -> str:
+        """Queue a video that is to be fetched; its id."""
+        id = new_id("vid")
+        with self.database.write() as session:
+            if session.get(VideoRecord, id) is None:
+                session.add(
+                    VideoRecord(id=id, organization_id=organization, status="queued", source_url=url, **metadata)
+                )
+        return id
+
+    def cancel(self, organization: str, id: str) -> None:
+        """Stop the processing of a video; it fails with the code CANCELLED. What of it was searchable is so no more.
+
+        Raises:
+            ApiError: VIDEO_NOT_FOUND, CONFLICT if it is not waiting or being processed.
+        """
+        with self.libraries.writing(organization) as library, self.database.write() as session:
+            known = _own(session, organization, id)
+            held = _held(library, id)
+            if known is None and held is None:
+                raise ApiError("VIDEO_NOT_FOUND", f"No video {id!r}.")
+            if known is None or known.status not in ("queued", "processing"):
+                raise ApiError("CONFLICT", "The video is not being processed.")
+            if held is not None:
+                library.delete(id)
+            known.status, known.failure_code, known.failure = "failed", "cancelled", "It was cancelled."
+            known.worker, known.lease_expires, known.finished = None, None, now()
+            data = {"videoId": id, "status": "failed", "code": "CANCELLED", "detail": known.failure}
+            record(session, organization, "video.failed", data)
 
     def update(self, organization: str, id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Change a video's metadata.
@@ -124,8 +155,8 @@ class Videos:
                 session.delete(known)
             record(session, organization, "video.deleted", {"videoId": id})
         home = self.libraries.home(organization)
-        if known is not None and known.file is not None:
-            (home / known.file).unlink(missing_ok=True)
+        if known is not None:
+            (home / (known.file or f"uploads/{id}")).unlink(missing_ok=True)
         shutil.rmtree(home / "pictures" / id, ignore_errors=True)
 
 

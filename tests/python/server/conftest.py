@@ -20,6 +20,7 @@ from pixr.server.keys import create_key
 from pixr.server.organizations import create_organization
 from pixr.server.settings import Settings, load_settings
 from pixr.server.state import ServerState, build_state
+from tests.python.server.live import Live
 from tests.python.server.partner import Partner
 
 POSTGRES = os.environ.get("PIXR_TEST_DATABASE")
@@ -75,6 +76,21 @@ def start(database_url: str, tmp_path: Path) -> Iterator[Callable[..., TestClien
     yield started
     for client in running:
         client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def listen(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Live]]:
+    """Starts a server that listens on a port, for clients that others wrote."""
+    running: list[Live] = []
+
+    def listening(**changes: Any) -> Live:
+        live = Live.start({"data": tmp_path / "data", "database": database_url} | changes)
+        running.append(live)
+        return live
+
+    yield listening
+    for live in running:
+        live.stop()
 
 
 @pytest.fixture

@@ -1,19 +1,25 @@
-"""`/v1/videos`: list, get, update, delete."""
+"""`/v1/videos`: list, create from a URL, get, update, cancel, delete."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from pixr.server.answer import json_answer
+from pixr.server.outbound import resolve
 from pixr.server.principal import VideoReader, VideoWriter
+from pixr.server.schemas.uploads import UrlRequest
 from pixr.server.schemas.videos import BatchRequest, BatchResponse, Status, VideoChanges, VideoList, VideoShape
 from pixr.server.state import Server
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
+UNDER_WAY = ("uploading", "queued", "processing")
 VideoId = Annotated[str, Path(alias="videoId", max_length=200, examples=["vid_7q3k5w4mzy2a6bnd4vhtj3c2ei"])]
 
 
@@ -52,9 +58,36 @@ def update_videos(batch: BatchRequest, caller: VideoWriter, server: Server) -> R
     return json_answer({"outcomes": body})
 
 
+@router.post("", operation_id="createVideo", status_code=202, response_model=VideoShape)
+def create_video(asked: UrlRequest, caller: VideoWriter, server: Server) -> Response:
+    """Fetch a video from a URL, in the background. Private addresses are refused, on redirects too."""
+    resolve(asked.url, server.settings.allowed_networks)
+    id = server.videos.add_url(caller.organization, asked.url, asked.metadata.recorded())
+    return json_answer(server.videos.get(caller.organization, id), 202, {"Location": f"/v1/videos/{id}"})
+
+
 @router.get("/{videoId}", operation_id="getVideo", response_model=VideoShape)
-def get_video(video_id: VideoId, caller: VideoReader, server: Server) -> Response:
-    """Get a video and how far its processing is."""
+async def get_video(
+    video_id: VideoId,
+    caller: VideoReader,
+    server: Server,
+    wait: Annotated[float, Query(ge=0, le=60, description="seconds to wait for a change of status or progress")] = 0,
+) -> Response:
+    """Get a video and how far its processing is. With `wait`, answers as soon as that has changed."""
+    deadline = time.monotonic() + wait
+    first = shown = await to_thread.run_sync(server.videos.get, caller.organization, video_id)
+    while time.monotonic() < deadline and first["status"] in UNDER_WAY and not server.stopping:
+        await asyncio.sleep(min(0.25, max(0.0, deadline - time.monotonic())))
+        shown = await to_thread.run_sync(server.videos.get, caller.organization, video_id)
+        if (shown["status"], shown["progress"]) != (first["status"], first["progress"]):
+            break
+    return json_answer(shown)
+
+
+@router.post("/{videoId}/cancel", operation_id="cancelVideo", response_model=VideoShape)
+def cancel_video(video_id: VideoId, caller: VideoWriter, server: Server) -> Response:
+    """Stop the processing of a video; it is then `failed` with the code CANCELLED."""
+    server.videos.cancel(caller.organization, video_id)
     return json_answer(server.videos.get(caller.organization, video_id))
 
 

@@ -1,0 +1,74 @@
+"""Requests that others make this server send (fetching a video, delivering a webhook), kept away from private networks.
+
+The name is resolved first; every address that it has must be public, and the connection goes to the very address that
+was checked, so that a name which changes its mind between check and use (DNS rebinding) gains nothing. Redirects are
+never followed by the client: whoever follows one checks the new URL the same way.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from pydantic import IPvAnyNetwork
+
+from pixr.server.errors import ApiError
+
+__all__ = ["Target", "resolve"]
+
+# Addresses that Python calls global and that still lead inside: NAT64, 6to4 and Teredo carry IPv4 addresses.
+_CARRIERS = [ipaddress.ip_network(one) for one in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A URL whose host is an address that was checked. Send `headers` and `extensions` with it (httpx)."""
+
+    url: str
+    headers: dict[str, str]
+    extensions: dict[str, str]
+
+
+def resolve(url: str, allowed: Sequence[IPvAnyNetwork] = ()) -> Target:
+    """Look up and check a URL's host. Blocks while the name is looked up.
+
+    Raises:
+        ApiError: URL_REFUSED.
+    """
+    parts = urlsplit(url)
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if parts.scheme not in ("http", "https") or not host or parts.username is not None or parts.password is not None:
+        raise ApiError("URL_REFUSED", "Only http and https URLs with a host and without credentials are fetched.")
+    try:
+        found = socket.getaddrinfo(host, port or parts.scheme, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise ApiError("URL_REFUSED", "The host can't be resolved.") from None
+    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+    if not addresses or not all(_public(address, allowed) for address in addresses):
+        raise ApiError("URL_REFUSED", "The host has an address that is not public.")
+    return _pinned(parts, host, port, addresses[0])
+
+
+def _pinned(
+    parts: SplitResult, host: str, port: int | None, address: ipaddress.IPv4Address | ipaddress.IPv6Address
+) -> Target:
+    literal = f"[{address}]" if address.version == 6 else str(address)
+    named = f"[{host}]" if ":" in host else host
+    tail = f":{port}" if port else ""
+    url = urlunsplit((parts.scheme, literal + tail, parts.path or "/", parts.query, ""))
+    return Target(url, {"Host": named + tail}, {"sni_hostname": host})
+
+
+def _public(address: ipaddress.IPv4Address | ipaddress.IPv6Address, allowed: Sequence[IPvAnyNetwork]) -> bool:
+    if address.version == 6 and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    if any(address in network for network in allowed if network.version == address.version):
+        return True
+    carried = any(address in network for network in _CARRIERS if network.version == address.version)
+    return address.is_global and not address.is_multicast and not carried

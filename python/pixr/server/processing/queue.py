@@ -1,0 +1,128 @@
+"""Who processes which video. The queue is the table of videos: those that are queued, or whose worker's lease ran out.
+
+A lease is renewed every few seconds. A video that took several workers with it is given up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from pixr.server.database import Database, now
+from pixr.server.events import record
+from pixr.server.models import VideoRecord
+
+__all__ = ["LEASE_SECONDS", "Queue"]
+
+LEASE_SECONDS = 30
+_RETRY_SECONDS = (5, 60, 600)
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The videos of all organizations that wait to be processed, oldest first."""
+
+    database: Database
+    most_attempts: int
+
+    def claim(self, worker: str) -> VideoRecord | None:
+        """Take the next video for `worker`, or None if none waits."""
+        while True:
+            with self.database.write() as session:
+                video = session.scalar(
+                    select(VideoRecord)
+                    .where(
+                        or_(
+                            (VideoRecord.status == "queued")
+                            & or_(VideoRecord.not_before.is_(None), VideoRecord.not_before <= now()),
+                            (VideoRecord.status == "processing") & (VideoRecord.lease_expires < now()),
+                        )
+                    )
+                    .order_by(VideoRecord.added, VideoRecord.id)
+                    .limit(1)
+                    .with_for_update(skip_locked=True)
+                )
+                if video is None:
+                    return None
+                if video.attempts >= self.most_attempts:
+                    _fail(session, video, "worker_lost", "Its processing ended without a word, several times.")
+                    continue
+                first = video.attempts == 0
+                video.status, video.worker, video.progress = "processing", worker, 0.0
+                video.lease_expires = now() + timedelta(seconds=LEASE_SECONDS)
+                video.attempts += 1
+                if first:
+                    record(session, video.organization_id, "video.processing", {"videoId": video.id})
+                return video
+
+    def renew(self, id: str, worker: str, progress: float, segment_count: int) -> bool:
+        """Say that the work goes on; False if it shall not: the video was deleted, cancelled or given to another."""
+        with self.database.write() as session:
+            video = _held(session, id, worker)
+            if video is None:
+                return False
+            video.lease_expires = now() + timedelta(seconds=LEASE_SECONDS)
+            video.progress = max(video.progress, progress)
+            video.segment_count = max(video.segment_count, segment_count)
+            return True
+
+    def complete(self, id: str, worker: str, facts: dict[str, Any]) -> VideoRecord | None:
+        """Write down that the video is searchable, with its event; None if it is not this worker's any more."""
+        with self.database.write() as session:
+            video = _held(session, id, worker)
+            if video is None:
+                return None
+            for name, value in facts.items():
+                setattr(video, name, value)
+            video.status, video.progress, video.finished = "completed", 1.0, now()
+            video.worker = video.lease_expires = video.failure_code = video.failure = None
+            record(session, video.organization_id, "video.processed", processed_data(video))
+            return video
+
+    def fail(self, id: str, worker: str, code: str, detail: str, *, final: bool) -> None:
+        """Write down that it went wrong: for good, or to be tried again after a while."""
+        with self.database.write() as session:
+            video = _held(session, id, worker)
+            if video is None:
+                return
+            if final or video.attempts >= self.most_attempts:
+                _fail(session, video, code, detail)
+                return
+            pause = _RETRY_SECONDS[min(video.attempts, len(_RETRY_SECONDS)) - 1]
+            video.status, video.worker, video.lease_expires = "queued", None, None
+            video.not_before = now() + timedelta(seconds=pause)
+            video.warnings = [*video.warnings, f"attempt {video.attempts}: {detail}"]
+
+    def waiting(self) -> int:
+        """How many videos wait."""
+        with self.database.read() as session:
+            return session.scalar(select(func.count()).where(VideoRecord.status == "queued")) or 0
+
+
+def processed_data(video: VideoRecord) -> dict[str, Any]:
+    """What `video.processed` tells."""
+    side = min(video.width, video.height) if video.width and video.height else None
+    return {
+        "videoId": video.id,
+        "status": video.status,
+        "duration": video.duration,
+        "resolutions": [f"{side}p"] if side else [],
+        "pixInvested": video.pix_investment,
+        "segments": {"count": video.segment_count, "analyzed": video.segment_count},
+    }
+
+
+def _held(session: Session, id: str, worker: str) -> VideoRecord | None:
+    video = session.get(VideoRecord, id, with_for_update=True)
+    return video if video is not None and video.worker == worker and video.status == "processing" else None
+
+
+def _fail(session: Session, video: VideoRecord, code: str, detail: str) -> None:
+    video.status, video.failure_code, video.failure = "failed", code, detail
+    video.worker, video.lease_expires, video.finished = None, None, now()
+    data = {"videoId": video.id, "status": "failed", "code": code.upper(), "detail": detail}
+    record(session, video.organization_id, "video.failed", data)

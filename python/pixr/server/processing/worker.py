@@ -1,0 +1,303 @@
+"""A process that takes videos from the queue and puts them into their library, one after the other.
+
+The library's lock is held only while something is written (`LeasedEngine`), so that deleting and updating go on beside
+it. What the file is, decoder processes with limits of their own find out (`pixr.media.sandbox`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import httpx
+
+from pixr.errors import InvalidInput, MissingExtra, PixrError, UnreadableVideo
+from pixr.library import Library
+from pixr.progress import Outcome, Progress, Source
+from pixr.server.database import Database
+from pixr.server.errors import ApiError
+from pixr.server.libraries import VISIBLE_SECONDS, Libraries, SharedEncoders, open_to_write
+from pixr.server.models import VideoRecord
+from pixr.server.processing.fetch import fetch
+from pixr.server.processing.queue import Queue
+from pixr.server.settings import Settings
+from pixr.server.videos import library_changes
+from pixr.types import Creator
+
+if TYPE_CHECKING:
+    from pixr import _engine
+    from pixr.encoders.registry import Encoders
+
+__all__ = ["IndexingEncoders", "Worker", "main"]
+
+log = logging.getLogger("pixr.server.worker")
+_POLL_SECONDS = 0.5
+_CHANGEABLE = ("title", "description", "tags", "created", "quality", "creator")
+
+
+class LeasedEngine:
+    """An engine's handle whose every call takes the library's lock, works, and gives it back."""
+
+    def __init__(self, path: Path, encoder: str | None) -> None:
+        self._path = path
+        self._encoder = encoder
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*arguments: Any) -> Any:
+            with open_to_write(self._path, self._encoder) as library:
+                return getattr(library.engine, name)(*arguments)
+
+        return call
+
+
+class _Indexing(Library):
+    """A library that is written to through leases, with encoders that outlive it."""
+
+    def __init__(self, path: Path, encoders: IndexingEncoders) -> None:
+        engine = cast("_engine.Library", LeasedEngine(path, encoders.encoder))
+        super().__init__(engine, path, encoders.encoder, None)
+        self._loaded = encoders
+
+    def indexing_encoders(self) -> Encoders:
+        return self._loaded.load()
+
+
+class IndexingEncoders(SharedEncoders):
+    """Models on one thread a call."""
+
+    def _load(self) -> Encoders:
+        from pixr.encoders.protocol import EncoderOptions
+        from pixr.encoders.registry import DEFAULT_MODEL, load_encoders
+
+        return load_encoders(self.encoder or DEFAULT_MODEL, EncoderOptions(threads=1))
+
+
+class _GivenUp(BaseException):
+    """The work shall not go on."""
+
+
+class Worker:
+    """One worker."""
+
+    def __init__(
+        self, settings: Settings, database: Database, libraries: Libraries, encoders: IndexingEncoders | None = None
+    ) -> None:
+        """Of a server with these settings; `encoders` are those of another worker, where it is in the same process."""
+        self.id = f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
+        self.stopping = threading.Event()
+        self._settings = settings
+        self._libraries = libraries
+        self._queue = Queue(database, settings.ingest_attempts)
+        self._encoders = encoders or IndexingEncoders(settings.encoder)
+
+    def run(self) -> None:
+        """Work until `stopping` is set; a video at work is finished by whoever claims it next."""
+        while not self.stopping.is_set():
+            if not self.work_once():
+                self.stopping.wait(_POLL_SECONDS)
+
+    def work_once(self) -> bool:
+        """Process the next video; False if none waits."""
+        video = self._queue.claim(self.id)
+        if video is None:
+            return False
+        begun = time.monotonic()
+        job = _Job(video, self._queue, self.id, self._settings, self.stopping)
+        try:
+            self._process(video, job)
+        except _GivenUp as reason:
+            log.info("given up", extra={"video": video.id, "reason": str(reason)})
+        except Exception as error:
+            final = isinstance(error, (InvalidInput, MissingExtra, ApiError)) and not isinstance(error, OSError)
+            code = getattr(error, "code", "internal")
+            log.warning("processing failed", extra={"video": video.id, "code": code}, exc_info=not final)
+            self._queue.fail(video.id, self.id, code, _reason(error), final=final)
+        else:
+            log.info("processed", extra={"video": video.id, "seconds": round(time.monotonic() - begun, 2)})
+        finally:
+            job.end()
+        return True
+
+    def _process(self, video: VideoRecord, job: _Job) -> None:
+        home = self._libraries.home(video.organization_id)
+        file = video.file
+        if file is None:
+            file = f"uploads/{video.id}"
+            (home / "uploads").mkdir(parents=True, exist_ok=True)
+            self._fetch(video, home / file, job)
+        outcome = self._index(video, home / file, job)
+        if outcome.error is not None:
+            raise outcome.error
+        assert outcome.video is not None
+        path = self._libraries.path(video.organization_id)
+        with open_to_write(path, self._encoders.encoder) as library:
+            facts: dict[str, Any] = {
+                "file": file,
+                "duration": outcome.video.duration,
+                "quality": outcome.video.quality,
+                "segment_count": len(library.segments(video.id)),
+                "warnings": list(outcome.warnings),
+                **_size(home / file),
+            }
+            done = self._queue.complete(video.id, self.id, facts)
+            if done is None:  # deleted or cancelled while it was stored
+                library.delete(video.id)
+                return
+            if changes := _changed(video, done):
+                library.update(video.id, **library_changes(changes))
+        time.sleep(VISIBLE_SECONDS)
+
+    def _fetch(self, video: VideoRecord, path: Path, job: _Job) -> None:
+        assert video.source_url is not None
+        fetch(
+            video.source_url,
+            path,
+            most_bytes=self._settings.max_upload_bytes,
+            seconds=self._settings.fetch_seconds,
+            allowed=self._settings.allowed_networks,
+            on_bytes=job.fetched,
+        )
+
+    def _index(self, video: VideoRecord, path: Path, job: _Job) -> Outcome:
+        source = Source(
+            path,
+            id=video.id,
+            title=video.title or Path(video.filename or video.source_url or video.id).stem,
+            description=video.description,
+            tags=tuple(video.tags),
+            created=video.created,
+            quality=video.quality,
+            creator=Creator(**video.creator) if video.creator else None,
+            metadata=video.details,
+        )
+        library = _Indexing(self._libraries.path(video.organization_id), self._encoders)
+        library.path.parent.mkdir(parents=True, exist_ok=True)
+        outcomes = library.add_many(
+            [source],
+            speech=self._settings.speech,
+            screen=self._settings.screen,
+            jobs=1,
+            skip_known=False,
+            on_progress=job.indexed,
+        )
+        return next(iter(outcomes))
+
+
+class _Job:
+    """One video under way: renews the lease, adds up progress, and says when to stop."""
+
+    def __init__(
+        self, video: VideoRecord, queue: Queue, worker: str, settings: Settings, stopping: threading.Event
+    ) -> None:
+        self._video = video.id
+        self._queue = queue
+        self._worker = worker
+        self._settings = settings
+        self._stopping = stopping
+        self._deadline = time.monotonic() + settings.ingest_seconds
+        self._stages: dict[str, float] = {}
+        self._base = 0.0
+        self._reason: str | None = None
+        self._ended = threading.Event()
+        threading.Thread(target=self._beat, name="pixr-lease", daemon=True).start()
+
+    def fetched(self, got: int, total: int | None) -> None:
+        """Progress of fetching, which counts as a fifth of the whole."""
+        self._base = 0.2
+        self._stages["fetch"] = got / total if total else 0.0
+        self._stop_if_told()
+
+    def indexed(self, progress: Progress) -> None:
+        """Progress of a stage of indexing."""
+        if progress.seconds_total > self._settings.max_video_seconds:
+            raise UnreadableVideo(progress.video, f"it is longer than {self._settings.max_video_seconds:g} s")
+        if time.monotonic() > self._deadline:
+            raise UnreadableVideo(progress.video, f"processing took longer than {self._settings.ingest_seconds:g} s")
+        part = 1.0 if progress.finished else progress.seconds_done / max(progress.seconds_total, 1e-9)
+        self._stages[progress.stage] = min(part, 1.0)
+        self._stop_if_told()
+
+    def end(self) -> None:
+        """Renew no more."""
+        self._ended.set()
+
+    def _stop_if_told(self) -> None:
+        if self._reason is not None:
+            raise _GivenUp(self._reason)
+
+    def _beat(self) -> None:
+        while not self._ended.wait(1.0):
+            try:
+                if self._stopping.is_set():
+                    self._reason = "the worker is stopping"
+                elif not self._queue.renew(self._video, self._worker, self._progress(), 0):
+                    self._reason = "it was deleted, cancelled or given to another worker"
+            except Exception:  # the next beat may get through; a lease lasts for many
+                log.warning("a lease could not be renewed", exc_info=True)
+
+    def _progress(self) -> float:
+        indexed = [part for stage, part in dict(self._stages).items() if stage in ("decode", "visual", "speech")]
+        whole = sum(indexed) / len(indexed) if indexed else 0.0
+        fetched = self._base * self._stages.get("fetch", 0.0)
+        return min(0.99, fetched + (1 - self._base) * whole)
+
+
+def _changed(before: VideoRecord, after: VideoRecord) -> dict[str, Any]:
+    """What was changed by requests while the video was processed."""
+    changes = {name: getattr(after, name) for name in _CHANGEABLE if getattr(after, name) != getattr(before, name)}
+    if before.quality is None:
+        changes.pop("quality", None)  # found by looking at it
+    if after.details != before.details:
+        changes["metadata"] = after.details
+    return changes
+
+
+def _size(path: Path) -> dict[str, int]:
+    from pixr.media.sandbox import open_segments
+
+    with open_segments(path) as stream:
+        return {"width": stream.info.width, "height": stream.info.height}
+
+
+def _reason(error: Exception) -> str:
+    """What a partner is told: nothing of the server's paths."""
+    if isinstance(error, UnreadableVideo):
+        return error.reason
+    if isinstance(error, (PixrError, ApiError)) and not isinstance(error, OSError):
+        return str(error)
+    if isinstance(error, httpx.TransportError):
+        return f"It could not be fetched: {type(error).__name__}."
+    return "Something went wrong in the server."
+
+
+def main() -> None:
+    """A worker process: settings come in `PIXR_SERVER_SETTINGS`, and it ends when its parent does or on SIGTERM."""
+    from pixr.server.logs import configure_logging
+    from pixr.server.serve import settings_of_environment
+
+    settings = settings_of_environment()
+    configure_logging(settings.log_level)
+    database = Database(settings.database_url)
+    libraries = Libraries(settings.data_directory, single=settings.library, most_open=1, encoder=settings.encoder)
+    worker = Worker(settings, database, libraries)
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: worker.stopping.set())
+    parent = os.getppid()
+    threading.Thread(target=_follow, args=(parent, worker.stopping), daemon=True).start()
+    worker.run()
+
+
+def _follow(parent: int, stopping: threading.Event) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    stopping.set()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""`/v1/videos/upload`: init, and tus 1.0.0 with creation(-with-upload), expiration, checksum and termination."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from email.utils import format_datetime
+from typing import Annotated, Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Path, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pixr.server.answer import json_answer
+from pixr.server.errors import ApiError
+from pixr.server.models import Upload
+from pixr.server.principal import VideoWriter, requires
+from pixr.server.schemas.uploads import UploadRequest, UploadShape
+from pixr.server.state import Server, ServerState
+from pixr.server.uploads import CHECKSUMS, Checksum
+from pixr.server.videos import rfc3339
+
+router = APIRouter(prefix="/v1/videos/upload", tags=["uploads"])
+
+TUS = {"Tus-Resumable": "1.0.0"}
+PIECE_TYPE = "application/offset+octet-stream"
+CHUNK_BYTES = 5 << 20
+EXTENSIONS = "creation,creation-with-upload,expiration,checksum,termination"
+UploadId = Annotated[str, Path(alias="uploadId", max_length=100, examples=["upl_7q3k5w4mzy2a6bnd4vhtj3c2ei"])]
+_writes = requires("videos.write")
+
+
+async def _version(request: Request) -> None:
+    """Refuse other versions of tus, as it says."""
+    if request.headers.get("tus-resumable", "1.0.0") != "1.0.0":
+        raise ApiError("PRECONDITION_FAILED", "Tus-Resumable is 1.0.0.", headers={"Tus-Version": "1.0.0"})
+
+
+async def _owner(
+    request: Request, server: Server, upload_id: UploadId, token: Annotated[str | None, Query(max_length=1000)] = None
+) -> str:
+    """Whose upload it is: the token of its URL says so, or else credentials do."""
+    if token is None:
+        return (await _writes(request)).organization
+    organization, signed = server.signer.open_token(token, purpose="upload")
+    if signed != upload_id:
+        raise ApiError("INVALID_TOKEN", "The token is of another upload.")
+    return str(organization)
+
+
+Owner = Annotated[str, Depends(_owner)]
+tus = [Depends(_version)]
+BY_TOKEN: dict[str, Any] = {"x-pixr-scope": "videos.write"}
+
+
+@router.post("/init", operation_id="beginUpload", status_code=201, response_model=UploadShape)
+def begin(asked: UploadRequest, caller: VideoWriter, server: Server) -> Response:
+    """Begin an upload. Send the file to `uploadUrl` with any tus client."""
+    upload = server.uploads.begin(
+        caller.organization,
+        byte_len=asked.size,
+        filename=asked.filename,
+        content_type=asked.content_type,
+        metadata=asked.metadata.recorded(),
+    )
+    body = {
+        "uploadId": upload.id,
+        "videoId": upload.video_id,
+        "uploadUrl": _url(server, upload),
+        "expires": rfc3339(upload.expires),
+        "chunkSize": CHUNK_BYTES,
+        "headers": TUS,
+    }
+    return json_answer(body, 201)
+
+
+@router.options("/tus", operation_id="describeUploads", status_code=204, response_class=Response)
+async def describe(server: Server) -> Response:
+    """Say which parts of tus are spoken."""
+    headers = {
+        "Tus-Version": "1.0.0",
+        "Tus-Extension": EXTENSIONS,
+        "Tus-Max-Size": str(server.settings.max_upload_bytes),
+        "Tus-Checksum-Algorithm": ",".join(CHECKSUMS),
+    }
+    return Response(status_code=204, headers=TUS | headers)
+
+
+@router.post("/tus", operation_id="createUpload", status_code=201, response_class=Response, dependencies=tus)
+async def create(request: Request, caller: VideoWriter, server: Server) -> Response:
+    """Begin an upload as tus clients do, with `Upload-Length` and `Upload-Metadata`; a first piece may follow."""
+    told = request.headers.get("upload-length", "")
+    if not told.isdigit() or int(told) < 1:
+        raise ApiError("INVALID_REQUEST", "Upload-Length is the size of the file; deferred lengths are not taken.")
+    given = request.headers.get("upload-metadata", "")
+    known = _metadata(given)
+    words = {"title": known.get("title", ""), "description": known.get("description", "")}
+    upload = await to_thread.run_sync(
+        lambda: server.uploads.begin(
+            caller.organization,
+            byte_len=int(told),
+            filename=known.get("filename") or known.get("name"),
+            content_type=known.get("filetype") or known.get("type"),
+            metadata=words,
+            given=given,
+        )
+    )
+    if request.headers.get("content-type") == PIECE_TYPE:
+        upload = await server.uploads.append(upload, 0, request.stream(), _checksum(request))
+    headers = {"Location": _url(server, upload), "X-Video-Id": upload.video_id}
+    return Response(status_code=201, headers=headers | _progress(upload))
+
+
+@router.head(
+    "/tus/{uploadId}",
+    operation_id="getUploadOffset",
+    response_class=Response,
+    dependencies=tus,
+    openapi_extra=BY_TOKEN,
+)
+async def offset(upload_id: UploadId, owner: Owner, server: Server) -> Response:
+    """Say how much has been received."""
+    upload = await to_thread.run_sync(server.uploads.find, owner, upload_id)
+    headers = {"Cache-Control": "no-store", "Upload-Length": str(upload.byte_len)}
+    if upload.given:
+        headers["Upload-Metadata"] = upload.given
+    return Response(headers=headers | _progress(upload))
+
+
+@router.patch(
+    "/tus/{uploadId}",
+    operation_id="continueUpload",
+    status_code=204,
+    response_class=Response,
+    dependencies=tus,
+    openapi_extra=BY_TOKEN
+    | {"requestBody": {"required": True, "content": {PIECE_TYPE: {"schema": {}, "example": "bytes of the file"}}}},
+)
+async def append(request: Request, upload_id: UploadId, owner: Owner, server: Server) -> Response:
+    """Continue at `Upload-Offset`. Another offset is 409, a piece that is not what `Upload-Checksum` says is 460."""
+    if request.headers.get("content-type") != PIECE_TYPE:
+        raise ApiError("UNSUPPORTED_MEDIA", f"A piece has the content type {PIECE_TYPE}.")
+    told = request.headers.get("upload-offset", "")
+    if not told.isdigit():
+        raise ApiError("INVALID_REQUEST", "Upload-Offset says where the piece belongs.")
+    upload = await to_thread.run_sync(server.uploads.find, owner, upload_id)
+    upload = await server.uploads.append(upload, int(told), request.stream(), _checksum(request))
+    return Response(status_code=204, headers=_progress(upload))
+
+
+@router.delete(
+    "/tus/{uploadId}",
+    operation_id="endUpload",
+    status_code=204,
+    response_class=Response,
+    dependencies=tus,
+    openapi_extra=BY_TOKEN,
+)
+async def end(upload_id: UploadId, owner: Owner, server: Server) -> Response:
+    """Give up an upload that is under way."""
+    await to_thread.run_sync(server.uploads.end, owner, upload_id)
+    return Response(status_code=204, headers=TUS)
+
+
+def _url(server: ServerState, upload: Upload) -> str:
+    token = server.signer.token([upload.organization_id, upload.id], purpose="upload")
+    return f"{server.settings.base_url}/v1/videos/upload/tus/{upload.id}?token={token}"
+
+
+def _progress(upload: Upload) -> dict[str, str]:
+    headers = TUS | {"Upload-Offset": str(upload.received)}
+    if upload.completed is None:
+        headers["Upload-Expires"] = format_datetime(upload.expires, usegmt=True)
+    return headers
+
+
+def _checksum(request: Request) -> Checksum | None:
+    told = request.headers.get("upload-checksum")
+    return None if told is None else Checksum.parse(told)
+
+
+def _metadata(header: str) -> dict[str, str]:
+    """`Upload-Metadata`: names, each with a base64 value, between commas."""
+    found = {}
+    for pair in filter(None, (part.strip() for part in header.split(","))):
+        name, _, encoded = pair.partition(" ")
+        try:
+            found[name] = base64.b64decode(encoded, validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            raise ApiError("INVALID_REQUEST", f"Upload-Metadata: {name} is not base64 of UTF-8.") from None
+    return found

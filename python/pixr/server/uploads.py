@@ -1,0 +1,295 @@
+"""Uploads, as tus 1.0.0 describes them: begun, continued at an offset, ended, resumed after either side was killed.
+
+A piece is acknowledged when it is on disk and its length is in the database, in this order. What a crash leaves beyond
+the acknowledged length is overwritten. One request at a time writes to an upload, also across processes (`flock`).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from anyio import to_thread
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pixr.server.database import Database, now
+from pixr.server.errors import ApiError
+from pixr.server.events import record
+from pixr.server.ids import new_id
+from pixr.server.libraries import Libraries
+from pixr.server.models import Upload, VideoRecord
+from pixr.server.settings import Settings
+
+__all__ = ["CHECKSUMS", "Checksum", "Uploads"]
+
+CHECKSUMS = ("md5", "sha1", "sha256", "sha512")
+# Pieces are written to disk in blocks, and acknowledged in the database now and then, so that a long PATCH which breaks
+# off has not been in vain.
+_BLOCK_BYTES = 1 << 20
+_SYNC_BYTES = 16 << 20
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Checksum:
+    """What a piece's digest must be."""
+
+    algorithm: str
+    digest: bytes
+
+    @classmethod
+    def parse(cls, header: str) -> Checksum:
+        """From `Upload-Checksum`, such as `sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=`.
+
+        Raises:
+            ApiError: INVALID_REQUEST.
+        """
+        algorithm, _, encoded = header.strip().partition(" ")
+        try:
+            digest = base64.b64decode(encoded, validate=True)
+        except (binascii.Error, ValueError):
+            digest = b""
+        if algorithm not in CHECKSUMS or len(digest) != hashlib.new(algorithm).digest_size:
+            raise ApiError("INVALID_REQUEST", f"Upload-Checksum is one of {', '.join(CHECKSUMS)} and a base64 digest.")
+        return cls(algorithm, digest)
+
+
+@dataclass(frozen=True)
+class Uploads:
+    """The uploads of all organizations."""
+
+    settings: Settings
+    database: Database
+    libraries: Libraries
+
+    def begin(
+        self,
+        organization: str,
+        *,
+        byte_len: int,
+        filename: str | None,
+        content_type: str | None,
+        metadata: dict[str, Any],
+        given: str = "",
+    ) -> Upload:
+        """Make room for a file, and the record of its video.
+
+        Raises:
+            ApiError: PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA, INSUFFICIENT_STORAGE.
+        """
+        if byte_len > self.settings.max_upload_bytes:
+            raise ApiError("PAYLOAD_TOO_LARGE", f"A file has at most {self.settings.max_upload_bytes} bytes.")
+        if content_type is not None and not self._takes(content_type):
+            raise ApiError("UNSUPPORTED_MEDIA", f"Types taken are {', '.join(self.settings.upload_types)}.")
+        home = self.libraries.home(organization)
+        (home / "uploads").mkdir(parents=True, exist_ok=True)
+        if shutil.disk_usage(home).free < byte_len + self.settings.free_bytes:
+            raise ApiError("INSUFFICIENT_STORAGE", "The disk has no room for a file of this size.")
+        upload_id, video_id = new_id("upl"), new_id("vid")
+        file = f"uploads/{upload_id}"
+        (home / file).touch()
+        with self.database.write() as session:
+            known = session.get(Upload, upload_id)
+            if known is not None:  # begun before a crash, and asked for again under the same key
+                return known
+            session.add(
+                VideoRecord(
+                    id=video_id,
+                    organization_id=organization,
+                    status="uploading",
+                    filename=_base_name(filename),
+                    content_type=content_type,
+                    byte_len=byte_len,
+                    file=file,
+                    **metadata,
+                )
+            )
+            session.flush()
+            upload = Upload(
+                id=upload_id,
+                organization_id=organization,
+                video_id=video_id,
+                byte_len=byte_len,
+                file=file,
+                given=given,
+                expires=now() + timedelta(seconds=self.settings.upload_seconds),
+            )
+            session.add(upload)
+        return upload
+
+    def find(self, organization: str, id: str) -> Upload:
+        """An upload under way, or complete.
+
+        Raises:
+            ApiError: UPLOAD_NOT_FOUND, UPLOAD_EXPIRED.
+        """
+        with self.database.read() as session:
+            return _own(session, organization, id)
+
+    async def append(
+        self, upload: Upload, offset: int, pieces: AsyncIterator[bytes], checksum: Checksum | None
+    ) -> Upload:
+        """Write what comes at `offset`, which is how much was received before; the upload with its new offset.
+
+        A connection that breaks leaves what was written, unless a checksum would have had to hold.
+
+        Raises:
+            ApiError: UPLOAD_OFFSET_MISMATCH, UPLOAD_CHECKSUM_MISMATCH, UPLOAD_LOCKED, PAYLOAD_TOO_LARGE,
+                INSUFFICIENT_STORAGE.
+        """
+        path = self.libraries.home(upload.organization_id) / upload.file
+        with _locked(path) as file:
+            upload = await _off_loop(self.find, upload.organization_id, upload.id)
+            if offset != upload.received:
+                raise ApiError("UPLOAD_OFFSET_MISMATCH", f"The offset is {upload.received}, not {offset}.")
+            if upload.completed is not None:
+                return upload
+            await _off_loop(_cut, file, offset)
+            digest = hashlib.new(checksum.algorithm, usedforsecurity=False) if checksum else None
+            got, safe, waiting = offset, offset, bytearray()
+            try:
+                async for piece in pieces:
+                    waiting += piece
+                    if got + len(waiting) > upload.byte_len:
+                        raise ApiError("PAYLOAD_TOO_LARGE", f"The upload has {upload.byte_len} bytes.")
+                    if digest is not None:
+                        digest.update(piece)
+                    if len(waiting) >= _BLOCK_BYTES:
+                        await _off_loop(_write, file, bytes(waiting))
+                        got += len(waiting)
+                        waiting.clear()
+                        if checksum is None and got - safe >= _SYNC_BYTES:
+                            await _off_loop(self._acknowledge, upload, file, got)
+                            safe = got
+            except BaseException:
+                if checksum is None and got > safe:
+                    self._acknowledge(upload, file, got)
+                raise
+            await _off_loop(_write, file, bytes(waiting))
+            got += len(waiting)
+            if checksum is not None and digest is not None and digest.digest() != checksum.digest:
+                await _off_loop(_cut, file, offset)
+                raise ApiError("UPLOAD_CHECKSUM_MISMATCH", "The piece is not what its checksum says.")
+            return await _off_loop(self._acknowledge, upload, file, got)
+
+    def end(self, organization: str, id: str) -> None:
+        """Give up an upload that is under way: its bytes and its video go.
+
+        Raises:
+            ApiError: UPLOAD_NOT_FOUND, CONFLICT if it is complete.
+        """
+        with self.database.write() as session:
+            upload = _own(session, organization, id)
+            if upload.completed is not None:
+                raise ApiError("CONFLICT", "The upload is complete; delete the video.")
+            self._remove(session, upload)
+
+    def sweep(self) -> int:
+        """Remove uploads that have expired; how many there were."""
+        with self.database.write() as session:
+            late = session.scalars(
+                select(Upload).where(Upload.expires < now(), Upload.completed.is_(None)).limit(100)
+            ).all()
+            for upload in late:
+                self._remove(session, upload)
+        return len(late)
+
+    def _remove(self, session: Session, upload: Upload) -> None:
+        (self.libraries.home(upload.organization_id) / upload.file).unlink(missing_ok=True)
+        session.delete(upload)
+        video = session.get(VideoRecord, upload.video_id)
+        session.flush()
+        if video is not None:
+            session.delete(video)
+
+    def _acknowledge(self, upload: Upload, file: IO[bytes], received: int) -> Upload:
+        """Make `received` bytes lasting; with the last of them the video waits to be processed."""
+        with _refusals():
+            file.flush()
+            os.fsync(file.fileno())
+        with self.database.write() as session:
+            kept = _own(session, upload.organization_id, upload.id)
+            kept.received = received
+            if received == kept.byte_len and kept.completed is None:
+                kept.completed = now()
+                video = session.get_one(VideoRecord, kept.video_id)
+                video.status = "queued"
+                data = {"videoId": video.id, "size": kept.byte_len, "filename": video.filename}
+                record(session, kept.organization_id, "video.uploaded", data)
+        return kept
+
+    def _takes(self, content_type: str) -> bool:
+        kind = content_type.partition(";")[0].strip().lower()
+        return any(
+            kind == taken or (taken.endswith("/*") and kind.startswith(taken[:-1]))
+            for taken in self.settings.upload_types
+        )
+
+
+def _own(session: Session, organization: str, id: str) -> Upload:
+    found = session.get(Upload, id)
+    if found is None or found.organization_id != organization:
+        raise ApiError("UPLOAD_NOT_FOUND", f"No upload {id!r}.")
+    if found.completed is None and found.expires < now():
+        raise ApiError("UPLOAD_EXPIRED", "The upload took too long; begin a new one.")
+    return found
+
+
+def _base_name(filename: str | None) -> str | None:
+    """A client's file name, to be shown; no path is ever made of it."""
+    if filename is None:
+        return None
+    name = filename.replace("\\", "/").rpartition("/")[2]
+    return "".join(letter for letter in name if letter.isprintable())[:255] or None
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[IO[bytes]]:
+    try:
+        file = path.open("r+b")
+    except FileNotFoundError:
+        raise ApiError("UPLOAD_NOT_FOUND", "The upload's file is gone.") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ApiError("UPLOAD_LOCKED", "Another request writes to it.", headers={"Retry-After": "1"}) from None
+        yield file
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """A full disk is an answer."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise ApiError("INSUFFICIENT_STORAGE", "The disk is full.") from None
+        raise
+
+
+def _write(file: IO[bytes], piece: bytes) -> None:
+    with _refusals():
+        file.write(piece)
+
+
+def _cut(file: IO[bytes], byte_len: int) -> None:
+    file.seek(byte_len)
+    file.truncate()
+
+
+async def _off_loop(work: Callable[..., T], *arguments: Any) -> T:
+    return await to_thread.run_sync(work, *arguments)

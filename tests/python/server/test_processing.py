@@ -1,0 +1,265 @@
+"""Videos are processed in the background, by processes that may die."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from starlette.testclient import TestClient
+
+from pixr.server.database import now
+from pixr.server.errors import ApiError
+from pixr.server.models import Event, VideoRecord
+from pixr.server.outbound import resolve
+from pixr.server.processing.queue import Queue
+from pixr.server.processing.worker import IndexingEncoders, Worker
+from pixr.server.state import ServerState
+from tests.python.clips import make_clip
+from tests.python.server.conftest import state_of
+from tests.python.server.partner import Partner, code_of
+from tests.python.server.test_uploads import begin, send
+
+pytest.importorskip("av")
+pytest.importorskip("decord")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A video of two seconds with two shots."""
+    return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", ["one", "two"], seconds=1.0).read_bytes()
+
+
+ENCODERS = IndexingEncoders(None)
+
+
+def worker_of(server: ServerState, **changes: Any) -> Worker:
+    settings = server.settings.model_copy(update={"speech": False, "screen": False} | changes)
+    return Worker(settings, server.database, server.libraries, ENCODERS)
+
+
+def uploaded(partner: Partner, content: bytes, **metadata: Any) -> str:
+    upload = begin(partner, len(content), metadata=metadata)
+    assert send(partner.client, upload, 0, content).status_code == 204
+    return str(upload["videoId"])
+
+
+def events(server: ServerState) -> list[str]:
+    with server.database.read() as session:
+        return [event.type for event in session.scalars(select(Event).order_by(Event.sequence))]
+
+
+def test_an_uploaded_video_is_processed_found_and_told(acme: Partner, server: ServerState, clip: bytes) -> None:
+    id = uploaded(acme, clip, title="Two colours", tags=["test"], pixInvestment=7)
+    assert worker_of(server).work_once()
+    video = acme.get(f"/v1/videos/{id}").json()
+    assert (video["status"], video["progress"], video["failure"]) == ("completed", 1.0, None)
+    assert (video["duration"], video["quality"], video["resolutions"]) == (2.0, "sd", ["240p"])
+    assert video["segments"]["count"] == video["segments"]["analyzed"] >= 2
+    found = acme.post("/v1/search", json={"query": "two colours", "modes": ["text"]}).json()
+    assert [result["videoId"] for result in found["results"]] == [id]
+    assert events(server) == ["video.uploaded", "video.processing", "video.processed"]
+    with server.database.read() as session:
+        told = session.scalars(select(Event).where(Event.type == "video.processed")).one().data
+    assert told["pixInvested"] == 7
+    assert told["segments"] == video["segments"]
+    assert not worker_of(server).work_once()
+
+
+def test_a_broken_file_is_a_failed_video_with_a_reason(acme: Partner, server: ServerState) -> None:
+    id = uploaded(acme, b"this is no video" * 100)
+    assert worker_of(server).work_once()
+    video = acme.get(f"/v1/videos/{id}").json()
+    assert video["status"] == "failed"
+    assert video["failure"]["code"] == "UNREADABLE_VIDEO"
+    assert str(server.settings.data_directory) not in video["failure"]["detail"]
+    assert events(server)[-1] == "video.failed"
+    assert acme.delete(f"/v1/videos/{id}").status_code == 204
+
+
+def test_a_video_that_is_too_long_is_refused(acme: Partner, server: ServerState, clip: bytes) -> None:
+    id = uploaded(acme, clip)
+    worker_of(server, max_video_seconds=1.0).work_once()
+    assert "longer than 1 s" in acme.get(f"/v1/videos/{id}").json()["failure"]["detail"]
+    listed = acme.get("/v1/videos", params={"status": "completed"}).json()["videos"]
+    assert [video["videoId"] for video in listed] == ["boat", "roof"]
+
+
+def test_what_is_changed_while_it_is_processed_counts(
+    acme: Partner, server: ServerState, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = uploaded(acme, clip, title="before")
+    worker = worker_of(server)
+    index = worker._index
+
+    def changed(*arguments: Any) -> Any:
+        outcome = index(*arguments)
+        assert acme.patch(f"/v1/videos/{id}", json={"title": "after"}).status_code == 200
+        return outcome
+
+    monkeypatch.setattr(worker, "_index", changed)
+    worker.work_once()
+    assert acme.get(f"/v1/videos/{id}").json()["title"] == "after"
+
+
+@pytest.mark.parametrize("way", ["cancel", "delete"])
+def test_a_video_that_is_cancelled_or_deleted_while_processed_is_not_found(
+    acme: Partner, server: ServerState, clip: bytes, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    id = uploaded(acme, clip, title="gone")
+    worker = worker_of(server)
+    index = worker._index
+
+    def stopped(*arguments: Any) -> Any:
+        outcome = index(*arguments)
+        done = acme.post(f"/v1/videos/{id}/cancel") if way == "cancel" else acme.delete(f"/v1/videos/{id}")
+        assert done.status_code in (200, 204), done.text
+        return outcome
+
+    monkeypatch.setattr(worker, "_index", stopped)
+    worker.work_once()
+    video = acme.get(f"/v1/videos/{id}")
+    if way == "cancel":
+        assert (video.json()["status"], video.json()["failure"]["code"]) == ("failed", "CANCELLED")
+        assert code_of(acme.post(f"/v1/videos/{id}/cancel")) == "CONFLICT"
+    else:
+        assert video.status_code == 404
+    assert acme.post("/v1/search", json={"query": "gone", "modes": ["text"]}).json()["results"] == []
+
+
+def test_a_dead_workers_video_is_claimed_again_and_given_up_after_some_deaths(
+    acme: Partner, server: ServerState, clip: bytes
+) -> None:
+    id = uploaded(acme, clip)
+    queue = Queue(server.database, most_attempts=2)
+
+    def lose() -> None:
+        with server.database.write() as session:
+            session.get_one(VideoRecord, id).lease_expires = now() - timedelta(seconds=1)
+
+    assert queue.claim("first") is not None
+    assert queue.claim("second") is None, "its lease holds"
+    lose()
+    assert queue.claim("second") is not None
+    assert not queue.renew(id, "first", 0.5, 0), "it is another's now"
+    assert queue.complete(id, "first", {}) is None
+    lose()
+    assert queue.claim("third") is None
+    assert acme.get(f"/v1/videos/{id}").json()["failure"]["code"] == "WORKER_LOST"
+    assert events(server) == ["video.uploaded", "video.processing", "video.failed"]
+
+
+def test_a_long_poll_answers_when_something_changes(acme: Partner, server: ServerState, clip: bytes) -> None:
+    id = uploaded(acme, clip)
+    timer = threading.Timer(0.3, lambda: Queue(server.database, 3).claim("w"))
+    timer.start()
+    assert acme.get(f"/v1/videos/{id}", params={"wait": 30}).json()["status"] == "processing"
+    timer.join()
+    assert acme.get(f"/v1/videos/{id}", params={"wait": 0.1}).json()["status"] == "processing"
+
+
+@contextmanager
+def elsewhere(pages: dict[str, tuple[int, dict[str, str], bytes]]) -> Iterator[str]:
+    """A web server of someone else's."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, headers, body = pages[self.path]
+            self.send_response(status)
+            for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as there:
+        threading.Thread(target=there.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{there.server_address[1]}"
+        there.shutdown()
+
+
+def test_a_video_is_fetched_from_a_url_through_redirects(
+    start: Callable[..., TestClient], join: Callable[..., Partner], clip: bytes
+) -> None:
+    made = join()
+    partner = Partner(start(allowed_networks=["127.0.0.0/8"]), made.organization, made.key, made.secret)
+    server = state_of(partner.client)
+    pages = {
+        "/moved": (302, {"Location": "/clip.mp4"}, b""),
+        "/clip.mp4": (200, {}, clip),
+        "/inside": (302, {"Location": "http://169.254.169.254/latest/meta-data/"}, b""),
+        "/missing": (404, {}, b""),
+        "/broken": (500, {}, b""),
+    }
+    with elsewhere(pages) as url:
+        ids = {}
+        for name in ("moved", "inside", "missing", "broken"):
+            asked = partner.post("/v1/videos", json={"url": f"{url}/{name}", "metadata": {"title": name}})
+            assert asked.status_code == 202, asked.text
+            assert asked.json()["status"] == "queued"
+            ids[name] = asked.json()["videoId"]
+            assert worker_of(server).work_once()
+    shown = {name: partner.get(f"/v1/videos/{id}").json() for name, id in ids.items()}
+    assert shown["moved"]["status"] == "completed", shown["moved"]
+    assert shown["inside"]["failure"]["code"] == "URL_REFUSED"
+    assert "answered 404" in shown["missing"]["failure"]["detail"]
+    assert shown["broken"]["status"] == "queued", "the other side may recover"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1/",
+        "http://localhost:8080/",
+        "http://10.1.2.3/",
+        "http://169.254.169.254/latest/meta-data",
+        "http://[::1]/",
+        "http://[::ffff:10.0.0.1]/",
+        "http://[64:ff9b::a00:1]/",
+        "http://[fd00::1]/",
+        "http://2130706433/",
+        "http://0x7f.1/",
+        "http://user:secret@93.184.216.34/",
+        "ftp://93.184.216.34/",
+        "http:///nothing",
+        "http://a:99999999/",
+        "http://0.0.0.0/",
+    ],
+)
+def test_urls_that_lead_inside_are_refused(url: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        resolve(url)
+    assert refused.value.code == "URL_REFUSED"
+
+
+def test_a_checked_address_is_the_one_that_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that resolves to a public address first and to a private one later gains nothing: it is asked once."""
+    answers = iter(["93.184.216.34", "10.0.0.1"])
+    monkeypatch.setattr(
+        "pixr.server.outbound.socket.getaddrinfo", lambda *_, **__: [(2, 1, 6, "", (next(answers), 443))]
+    )
+    target = resolve("https://rebinding.example/video.mp4?a=b")
+    assert target.url == "https://93.184.216.34/video.mp4?a=b"
+    assert target.headers == {"Host": "rebinding.example"}
+    assert target.extensions == {"sni_hostname": "rebinding.example"}
+
+
+def test_a_url_of_a_private_address_is_refused_when_asked(acme: Partner) -> None:
+    refused = acme.post("/v1/videos", json={"url": "http://169.254.169.254/latest"})
+    assert (refused.status_code, code_of(refused)) == (422, "URL_REFUSED")
+
+
+def test_files_of_a_deleted_video_are_gone(acme: Partner, server: ServerState, clip: bytes) -> None:
+    id = uploaded(acme, clip)
+    worker_of(server).work_once()
+    uploads = server.libraries.home(acme.organization) / "uploads"
+    assert [file for file in uploads.iterdir() if file.stat().st_size == len(clip)]
+    acme.delete(f"/v1/videos/{id}")
+    assert list(uploads.iterdir()) == []
