@@ -116,4 +116,4 @@ def test_on_every_route_a_stranger_finds_nothing_of_another_organization(
                 assert response.status_code in (404, 415), (method, path, response.text)
     assert [acme.get(path).json() for path in ("/v1/videos", "/v1/videos/roof", "/v1/auth/keys")] == before
     fill(server, stranger.organization)
-    assert len(acme.get("/v1/videos").json()["videos"]) == 2
+    assert len(acme.get("/v1/videos").json()["videos"]) == 3
