@@ -3,6 +3,8 @@
 RequestContext   id, log, metrics, an answer whatever happens
 BodyLimit        no body larger than allowed
 Authentication   who asks
+Limiting         not too often, not past the plan
+Idempotency      not twice
 routes           scope, service, answer
 """
 
@@ -27,6 +29,8 @@ from pixr.server.authentication import Authentication
 from pixr.server.body_limit import BodyLimit
 from pixr.server.context import RequestContext, log
 from pixr.server.errors import MEDIA_TYPE, ApiError, problem, problem_of
+from pixr.server.idempotency import Idempotency
+from pixr.server.limiting import Limiting
 from pixr.server.openapi import specification
 from pixr.server.routes import health, keys, search, uploads, videos
 from pixr.server.state import ServerState
@@ -62,6 +66,8 @@ def create_app(server: ServerState) -> FastAPI:
                 larger={"/v1/videos/upload/tus": server.settings.max_upload_bytes},
             ),
             Middleware(Authentication, server=server),
+            Middleware(Limiting, server=server),
+            Middleware(Idempotency, server=server),
         ],
         exception_handlers={
             ApiError: _answer_error,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, LargeBinary, UniqueConstraint
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from pixr.server.database import Base, Utc, now
 
-__all__ = ["ApiKey", "Event", "Organization", "Secret", "Upload", "VideoRecord"]
+__all__ = ["ApiKey", "Event", "IdempotentRequest", "Organization", "Secret", "Upload", "UsageDay", "VideoRecord"]
 
 # SQLite counts up only in columns of its own integer type.
 Counter = BigInteger().with_variant(Integer, "sqlite")
@@ -120,6 +120,33 @@ class Upload(Base):
     created: Mapped[datetime] = mapped_column(Utc, default=now)
     expires: Mapped[datetime] = mapped_column(Utc, index=True)
     completed: Mapped[datetime | None] = mapped_column(Utc)
+
+
+class IdempotentRequest(Base):
+    """A request under an idempotency key: at work while `status` is null, and then with its answer."""
+
+    __tablename__ = "idempotent_requests"
+
+    id: Mapped[str] = mapped_column(primary_key=True)  # hash of organization, method, path and key
+    organization_id: Mapped[str] = _organization()
+    fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
+    seed: Mapped[bytes] = mapped_column(LargeBinary)
+    held_until: Mapped[datetime] = mapped_column(Utc)
+    expires: Mapped[datetime] = mapped_column(Utc, index=True)
+    status: Mapped[int | None]
+    headers: Mapped[dict[str, str] | None] = mapped_column(JSON)
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class UsageDay(Base):
+    """How much an organization did on a day (UTC)."""
+
+    __tablename__ = "usage"
+
+    organization_id: Mapped[str] = _organization(primary=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
 
 
 class Event(Base):

@@ -83,6 +83,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=MIB, ge=1024, le=1 << 30)
     plans: dict[str, Plan] = Field(default_factory=lambda: dict(PLANS))
     default_plan: str = "developer"
+    failed_logins_per_second: float = Field(default=2.0, gt=0, description="from one address")
     free_calls: int = Field(default=10_000, ge=0, description="calls of a new organization before its plan counts")
 
     @model_validator(mode="after")

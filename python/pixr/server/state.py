@@ -12,10 +12,12 @@ from pixr.server.database import Database
 from pixr.server.errors import ApiError
 from pixr.server.libraries import Libraries
 from pixr.server.principal import SCOPES, Principal
+from pixr.server.rate_limits import RateLimits
 from pixr.server.searching import SearchPool
 from pixr.server.settings import Settings
 from pixr.server.signing import Signer
 from pixr.server.uploads import Uploads
+from pixr.server.usage import Usage
 from pixr.server.videos import Videos
 
 __all__ = ["Server", "ServerState", "build_state"]
@@ -32,6 +34,8 @@ class ServerState:
     signer: Signer
     videos: Videos
     uploads: Uploads
+    rate_limits: RateLimits
+    usage: Usage
     dev_principal: Principal | None = None
     stopping: bool = False
 
@@ -43,6 +47,8 @@ class ServerState:
     def close(self) -> None:
         """Let go of everything."""
         self.searches.close()
+        self.usage.close()
+        self.rate_limits.close()
         self.libraries.close()
         self.database.close()
 
@@ -67,6 +73,8 @@ def build_state(settings: Settings) -> ServerState:
         signer=Signer(database),
         videos=Videos(database, libraries),
         uploads=Uploads(settings, database, libraries),
+        rate_limits=RateLimits(settings.data_directory / "rate_limits"),
+        usage=Usage(settings, database),
     )
     if settings.dev:
         from pixr.server.organizations import first_organization

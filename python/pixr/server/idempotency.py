@@ -1,0 +1,181 @@
+"""`Idempotency-Key` on POST and PATCH: a request is carried out once, and its answer is given to whoever asks again.
+
+A request takes its key (organization, method and path, key) before it is carried out. While it holds it, the same
+request is told to wait (409), and another body under the same key is refused (422). When it is done the answer is kept
+for a day. If the process dies in between, the next request finds a hold that has run out, and is carried out under the
+same seed: it makes the ids that the first made (`ids.repeatable`), so what that one had finished is found, not doubled.
+Answers that say "not now" (429, 5xx and the like) are not kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from anyio import to_thread
+from sqlalchemy import delete
+from sqlalchemy.exc import IntegrityError
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pixr.server.context import send_problem
+from pixr.server.database import now
+from pixr.server.errors import ApiError
+from pixr.server.ids import repeatable
+from pixr.server.models import IdempotentRequest
+from pixr.server.principal import Principal
+
+if TYPE_CHECKING:
+    from pixr.server.state import ServerState
+
+__all__ = ["Idempotency", "sweep"]
+
+KEPT = timedelta(hours=24)
+HELD = timedelta(seconds=60)
+_MOST_KEY = 255
+_KEPT_HEADERS = ("content-type", "location", "cache-control", "x-video-id")
+_NOT_KEPT = (401, 402, 403, 408, 409, 423, 425, 429)
+
+
+class Idempotency:
+    """Stands behind `Authentication` and `Limiting`."""
+
+    def __init__(self, app: ASGIApp, server: ServerState) -> None:
+        self._app = app
+        self._server = server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or scope["method"] not in ("POST", "PATCH"):
+            await self._app(scope, receive, send)
+            return
+        key, who = Headers(scope=scope).get("idempotency-key"), scope["state"]["principal"]
+        if key is None or not isinstance(who, Principal):
+            await self._app(scope, receive, send)
+            return
+        if not 0 < len(key) <= _MOST_KEY or not key.isprintable():
+            await send_problem(scope, receive, send, ApiError("INVALID_REQUEST", "The idempotency key is not usable."))
+            return
+        body = await _whole_body(receive)
+        print_of = hashlib.sha256(scope["query_string"] + b"\n" + body).digest()
+        id = hashlib.sha256("\n".join((who.organization, scope["method"], scope["path"], key)).encode()).hexdigest()
+        try:
+            held = await to_thread.run_sync(self._take, id, who.organization, print_of)
+        except ApiError as refusal:
+            await send_problem(scope, receive, send, refusal)
+            return
+        if held.status is not None:
+            again = Response(held.body, held.status, {**(held.headers or {}), "Idempotent-Replayed": "true"})
+            await again(scope, receive, send)
+            return
+        await self._carry_out(scope, _replay(body, receive), send, held)
+
+    async def _carry_out(self, scope: Scope, receive: Receive, send: Send, held: IdempotentRequest) -> None:
+        """The answer is kept before its last byte goes out, so that whoever has it whole gets it again."""
+        start: Message = {}
+        parts: list[bytes] = []
+
+        async def answer(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start":
+                start = message
+                return
+            parts.append(message.get("body", b""))
+            if message.get("more_body", False):
+                return
+            await to_thread.run_sync(self._keep, held.id, start["status"], _headers(start), b"".join(parts))
+            await send(start)
+            await send({"type": "http.response.body", "body": b"".join(parts)})
+
+        done = False
+        try:
+            with repeatable(held.seed):
+                await self._app(scope, receive, answer)
+            done = True
+        finally:
+            if not done:
+                await to_thread.run_sync(self._let_go, held.id)
+
+    def _take(self, id: str, organization: str, fingerprint: bytes) -> IdempotentRequest:
+        fresh = IdempotentRequest(
+            id=id,
+            organization_id=organization,
+            fingerprint=fingerprint,
+            seed=secrets.token_bytes(32),
+            held_until=now() + HELD,
+            expires=now() + KEPT,
+        )
+        try:
+            with self._server.database.write() as session:
+                session.add(fresh)
+            return fresh
+        except IntegrityError:
+            pass
+        with self._server.database.write() as session:
+            known = session.get(IdempotentRequest, id, with_for_update=True)
+            if known is None or known.expires < now():
+                if known is not None:
+                    session.delete(known)
+                    session.flush()
+                session.add(fresh)
+                return fresh
+            if known.fingerprint != fingerprint:
+                raise ApiError("IDEMPOTENCY_KEY_REUSED", "The key was used for a request with another body.")
+            if known.status is not None:
+                return known
+            if known.held_until > now():
+                raise ApiError("IDEMPOTENCY_IN_FLIGHT", "The same request is at work.", headers={"Retry-After": "1"})
+            known.held_until = now() + HELD
+            return known
+
+    def _keep(self, id: str, status: int, headers: dict[str, str], body: bytes) -> None:
+        if status >= 500 or status in _NOT_KEPT:
+            self._let_go(id)
+            return
+        with self._server.database.write() as session:
+            known = session.get_one(IdempotentRequest, id)
+            known.status, known.headers, known.body = status, headers, body
+
+    def _let_go(self, id: str) -> None:
+        """Let the next request try at once, under the same seed."""
+        with self._server.database.write() as session:
+            known = session.get(IdempotentRequest, id)
+            if known is not None and known.status is None:
+                known.held_until = now()
+
+
+def sweep(session: Any) -> int:
+    """Forget what is older than a day; how many there were."""
+    return int(session.execute(delete(IdempotentRequest).where(IdempotentRequest.expires < now())).rowcount)
+
+
+async def _whole_body(receive: Receive) -> bytes:
+    parts, more = [], True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            break
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    sent = False
+
+    async def again() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+def _headers(start: Message) -> dict[str, str]:
+    headers = Headers(raw=start["headers"])
+    return {name: headers[name] for name in _KEPT_HEADERS if name in headers}

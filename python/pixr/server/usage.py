@@ -1,0 +1,119 @@
+"""Counts the calls of each organization by day, and holds it to its plan's monthly quota.
+
+Counts are added up in memory and written every second, by each process its own share; a process that is killed loses
+at most that second. The quota is looked up at the same pace, so an organization may exceed it by a second's calls.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from datetime import date, datetime, timezone
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from pixr.server.database import Database, now
+from pixr.server.errors import ApiError
+from pixr.server.models import UsageDay
+from pixr.server.principal import Principal
+from pixr.server.settings import Settings
+
+__all__ = ["Usage", "calls_between"]
+
+log = logging.getLogger("pixr.server.usage")
+_FLUSH_SECONDS = 1.0
+
+
+class Usage:
+    """The calls of all organizations."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+        self._lock = threading.Lock()
+        self._pending: Counter[tuple[str, str]] = Counter()
+        self._used: dict[str, tuple[int, int, str]] = {}  # this month, ever, which month
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep_writing, name="pixr-usage", daemon=True)
+        self._thread.start()
+
+    def count(self, who: Principal, kind: str = "calls") -> ApiError | None:
+        """Count a call; the refusal, if the month's quota is used up. A refused call is not counted."""
+        plan = self._settings.plans.get(who.plan, self._settings.plans[self._settings.default_plan])
+        with self._lock:
+            month = f"{now():%Y-%m}"
+            used, ever, of_month = self._used.get(who.organization, (-1, 0, month))
+            if plan.monthly_calls is not None and used >= 0 and of_month == month:
+                waiting = self._pending[who.organization, kind]
+                free = max(0, self._settings.free_calls - (ever - used))
+                if used + waiting >= plan.monthly_calls + free:
+                    return ApiError("QUOTA_EXCEEDED", f"The plan {who.plan!r} has {plan.monthly_calls} calls a month.")
+            self._pending[who.organization, kind] += 1
+        return None
+
+    def flush(self) -> None:
+        """Write what was counted."""
+        with self._lock:
+            pending, self._pending = self._pending, Counter()
+        if not pending:
+            return
+        try:
+            with self._database.write() as session:
+                for (organization, kind), count in sorted(pending.items()):
+                    _add(session, organization, kind, count)
+                totals = {organization: _totals(session, organization) for organization, _ in pending}
+        except Exception:
+            with self._lock:
+                self._pending.update(pending)
+            raise
+        month = f"{now():%Y-%m}"
+        with self._lock:
+            self._used |= {organization: (*total, month) for organization, total in totals.items()}
+
+    def close(self) -> None:
+        """Write the rest, and end."""
+        self._ended.set()
+        self._thread.join()
+        self.flush()
+
+    def _keep_writing(self) -> None:
+        while not self._ended.wait(_FLUSH_SECONDS):
+            try:
+                self.flush()
+            except Exception:  # the next second may go better; nothing is lost meanwhile
+                log.warning("usage could not be written", exc_info=True)
+
+
+def calls_between(session: Session, organization: str, first: date, last: date) -> int:
+    """How many calls there were from one day to another, both included."""
+    total = session.scalar(
+        select(func.sum(UsageDay.count)).where(
+            UsageDay.organization_id == organization,
+            UsageDay.kind == "calls",
+            UsageDay.day >= first,
+            UsageDay.day <= last,
+        )
+    )
+    return int(total or 0)
+
+
+def _add(session: Session, organization: str, kind: str, count: int) -> None:
+    insert: Any = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    statement = insert(UsageDay).values(organization_id=organization, day=_today(), kind=kind, count=count)
+    keys = [UsageDay.organization_id, UsageDay.day, UsageDay.kind]
+    more = {"count": UsageDay.count + statement.excluded.count}
+    session.execute(statement.on_conflict_do_update(index_elements=keys, set_=more))
+
+
+def _totals(session: Session, organization: str) -> tuple[int, int]:
+    today = _today()
+    month = calls_between(session, organization, today.replace(day=1), today)
+    return month, calls_between(session, organization, date.min, today)
+
+
+def _today() -> date:
+    return datetime.now(timezone.utc).date()

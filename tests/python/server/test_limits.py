@@ -1,0 +1,119 @@
+"""Rates and quotas: exact, shared by processes, and said in headers."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from pixr.server.rate_limits import RateLimits
+from pixr.server.settings import Plan
+from pixr.server.state import ServerState
+from tests.python.server.conftest import state_of
+from tests.python.server.partner import Partner, code_of
+
+
+class Clock:
+    """Time that passes when told."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def test_twice_the_rate_is_held_for_a_minute_and_then_the_rate(tmp_path: Path) -> None:
+    clock = Clock()
+    limits = RateLimits(tmp_path / "buckets", clock)
+    passed = []
+    for _ in range(120):
+        passed.append(sum(limits.take("org", 10).allowed for _ in range(40)))
+        clock.seconds += 1.0
+    assert passed[:59] == [20] * 59
+    assert set(passed[62:]) == {10}
+    assert sum(passed) == pytest.approx(600 + 120 * 10, abs=20)
+    limits.close()
+
+
+def test_a_refusal_says_when_to_come_back_and_is_right(tmp_path: Path) -> None:
+    clock = Clock()
+    limits = RateLimits(tmp_path / "buckets", clock)
+    while (refused := limits.take("org", 5)).allowed:
+        pass
+    clock.seconds += refused.retry_seconds - 0.001
+    assert not limits.take("org", 5).allowed
+    clock.seconds += 0.002
+    assert limits.take("org", 5).allowed
+    assert limits.take("another", 5).allowed
+    limits.close()
+
+
+def test_headers_tell_both_policies_exactly(tmp_path: Path) -> None:
+    clock = Clock()
+    limits = RateLimits(tmp_path / "buckets", clock)
+    first = limits.take("org", 10).headers()
+    assert first == {
+        "RateLimit-Policy": '"sustained";q=600;w=60, "burst";q=20;w=1',
+        "RateLimit": '"sustained";r=599;t=1, "burst";r=19;t=1',
+        "X-RateLimit-Limit": "20",
+        "X-RateLimit-Remaining": "19",
+        "X-RateLimit-Reset": "1",
+    }
+    for left in range(18, -1, -1):
+        assert limits.take("org", 10).headers()["X-RateLimit-Remaining"] == str(left)
+    refused = limits.take("org", 10)
+    assert (refused.allowed, refused.headers()["Retry-After"]) == (False, "1")
+    limits.close()
+
+
+def test_processes_share_a_bucket(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from pixr.server.rate_limits import RateLimits;"
+        "limits = RateLimits(Path(sys.argv[1]), lambda: 1.0);"
+        "print(sum(limits.take('org', 100).allowed for _ in range(150)))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "buckets")]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert sum(int(process.communicate()[0]) for process in processes) == 200
+
+
+def test_a_busy_partner_is_slowed_and_others_are_not(
+    start: Callable[..., TestClient], join: Callable[..., Partner]
+) -> None:
+    slow, other = join(plan="slow"), join(plan="slow")
+    client = start(plans={"slow": Plan(rate=1)}, default_plan="slow")
+    busy = Partner(client, slow.organization, slow.key, slow.secret)
+    answers = [busy.get("/v1/videos") for _ in range(4)]
+    assert answers[0].status_code == answers[1].status_code == 200
+    assert answers[0].headers["ratelimit-policy"] == '"sustained";q=60;w=60, "burst";q=2;w=1'
+    assert (answers[-1].status_code, code_of(answers[-1])) == (429, "RATE_LIMITED")
+    assert int(answers[-1].headers["retry-after"]) >= 1
+    assert re.fullmatch(r'"sustained";r=\d+;t=\d+, "burst";r=0;t=\d+', answers[-1].headers["ratelimit"])
+    assert Partner(client, other.organization, other.key, other.secret).get("/v1/videos").status_code == 200
+
+
+def test_guessing_keys_is_slowed(start: Callable[..., TestClient]) -> None:
+    client = start(failed_logins_per_second=1)
+    wrong = {"X-API-Key": "pk_live_x", "X-API-Secret": "y"}
+    assert [client.get("/v1/videos", headers=wrong).status_code for _ in range(4)][-1] == 429
+    assert client.get("/health/live").status_code == 200
+
+
+def test_a_quota_ends_a_month_after_the_free_calls(
+    start: Callable[..., TestClient], join: Callable[..., Partner], server: ServerState
+) -> None:
+    made = join(plan="tiny")
+    client = start(plans={"tiny": Plan(rate=1000, monthly_calls=3)}, default_plan="tiny", free_calls=2)
+    partner, usage = Partner(client, made.organization, made.key, made.secret), state_of(client).usage
+    for _ in range(5):
+        assert partner.get("/v1/videos").status_code == 200
+        usage.flush()
+    refused = partner.get("/v1/videos")
+    assert (refused.status_code, code_of(refused)) == (402, "QUOTA_EXCEEDED")
+    assert state_of(client).database.is_sqlite == server.database.is_sqlite
