@@ -32,12 +32,12 @@ from pixr.server.errors import MEDIA_TYPE, ApiError, problem, problem_of
 from pixr.server.idempotency import Idempotency
 from pixr.server.limiting import Limiting
 from pixr.server.openapi import specification
-from pixr.server.routes import health, keys, search, uploads, videos
+from pixr.server.routes import health, keys, oauth, search, uploads, videos
 from pixr.server.state import ServerState
 
 __all__ = ["create_app"]
 
-ROUTERS = (search.router, uploads.router, videos.router, keys.router, health.router)
+ROUTERS = (search.router, uploads.router, videos.router, keys.router, oauth.router, health.router)
 STATUS_CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "PAYLOAD_TOO_LARGE", 415: "UNSUPPORTED_MEDIA"}
 
 

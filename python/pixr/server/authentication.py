@@ -1,4 +1,4 @@
-"""Finds out who asks, from `X-API-Key` and `X-API-Secret`, once for every request.
+"""Finds out who asks, from `X-API-Key` and `X-API-Secret` or a bearer token, once for every request.
 
 What it finds, a principal or the reason why not, lies in the request's state; `principal.requires` acts on it.
 """
@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from pixr.server.errors import ApiError
 from pixr.server.keys import principal_of_key
 from pixr.server.metrics import AUTH_FAILURES
+from pixr.server.oauth.tokens import principal_of_token
 from pixr.server.principal import Principal
 
 if TYPE_CHECKING:
@@ -37,15 +38,25 @@ class Authentication:
 
     async def _find(self, headers: Headers) -> Principal | ApiError | None:
         key, secret = headers.get("x-api-key"), headers.get("x-api-secret")
-        if key is None and secret is None:
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        bearer = token.strip() if scheme.lower() == "bearer" and key is None and secret is None else None
+        if key is None and secret is None and bearer is None:
             return self._server.dev_principal
         try:
+            if bearer is not None:
+                return await to_thread.run_sync(self._of_bearer, bearer)
             if not key or not secret:
                 raise ApiError("INVALID_API_KEY", "X-API-Key and X-API-Secret go together.")
             return await to_thread.run_sync(self._of_key, key, secret)
         except ApiError as error:
             AUTH_FAILURES.labels(error.code).inc()
             return error
+
+    def _of_bearer(self, token: str) -> Principal:
+        if token.count(".") == 2:
+            return self._server.user_tokens.principal(token)
+        with self._server.database.read() as session:
+            return principal_of_token(session, token)
 
     def _of_key(self, key: str, secret: str) -> Principal:
         with self._server.database.read() as session:

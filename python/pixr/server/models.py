@@ -10,7 +10,19 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from pixr.server.database import Base, Utc, now
 
-__all__ = ["ApiKey", "Event", "IdempotentRequest", "Organization", "Secret", "Upload", "UsageDay", "VideoRecord"]
+__all__ = [
+    "ApiKey",
+    "Event",
+    "IdempotentRequest",
+    "OAuthClient",
+    "OAuthCode",
+    "OAuthToken",
+    "Organization",
+    "Secret",
+    "Upload",
+    "UsageDay",
+    "VideoRecord",
+]
 
 # SQLite counts up only in columns of its own integer type.
 Counter = BigInteger().with_variant(Integer, "sqlite")
@@ -120,6 +132,57 @@ class Upload(Base):
     created: Mapped[datetime] = mapped_column(Utc, default=now)
     expires: Mapped[datetime] = mapped_column(Utc, index=True)
     completed: Mapped[datetime | None] = mapped_column(Utc)
+
+
+class OAuthClient(Base):
+    """A program that may ask for tokens. One without a secret is public, and uses the authorization code with PKCE."""
+
+    __tablename__ = "oauth_clients"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str] = _organization()
+    name: Mapped[str]
+    secret_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
+    redirect_uris: Mapped[list[str]] = mapped_column(JSON)
+    scopes: Mapped[list[str]] = mapped_column(JSON)
+    created: Mapped[datetime] = mapped_column(Utc, default=now)
+
+    organization: Mapped[Organization] = relationship(lazy="joined", innerjoin=True)
+
+
+class OAuthCode(Base):
+    """An authorization code, known by its hash, good for one use within a minute."""
+
+    __tablename__ = "oauth_codes"
+
+    hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    organization_id: Mapped[str] = _organization()
+    client_id: Mapped[str] = mapped_column(ForeignKey("oauth_clients.id", ondelete="CASCADE"))
+    subject: Mapped[str]
+    scopes: Mapped[list[str]] = mapped_column(JSON)
+    redirect_uri: Mapped[str]
+    code_challenge: Mapped[str]
+    code_challenge_method: Mapped[str]
+    expires: Mapped[datetime] = mapped_column(Utc)
+
+
+class OAuthToken(Base):
+    """An access token, and the refresh token that came with it, known by their hashes."""
+
+    __tablename__ = "oauth_tokens"
+
+    hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    refresh_hash: Mapped[bytes | None] = mapped_column(LargeBinary, unique=True)
+    organization_id: Mapped[str] = _organization()
+    client_id: Mapped[str] = mapped_column(ForeignKey("oauth_clients.id", ondelete="CASCADE"))
+    subject: Mapped[str]
+    scopes: Mapped[list[str]] = mapped_column(JSON)
+    issued: Mapped[datetime] = mapped_column(Utc, default=now)
+    expires: Mapped[datetime] = mapped_column(Utc, index=True)
+    refresh_expires: Mapped[datetime | None] = mapped_column(Utc)
+    revoked: Mapped[datetime | None] = mapped_column(Utc)
+
+    organization: Mapped[Organization] = relationship(lazy="joined", innerjoin=True)
 
 
 class IdempotentRequest(Base):

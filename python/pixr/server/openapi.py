@@ -25,6 +25,18 @@ Times are RFC 3339 in UTC, spans are seconds, errors are RFC 9457 with a stable 
 SECURITY_SCHEMES: dict[str, Any] = {
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "apiSecret": {"type": "apiKey", "in": "header", "name": "X-API-Secret"},
+    "userToken": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+    "oauth": {
+        "type": "oauth2",
+        "flows": {
+            "clientCredentials": {"tokenUrl": "/v1/auth/token", "scopes": dict.fromkeys(SCOPES, "")},
+            "authorizationCode": {
+                "authorizationUrl": "/v1/auth/authorize",
+                "tokenUrl": "/v1/auth/token",
+                "scopes": dict.fromkeys(SCOPES, ""),
+            },
+        },
+    },
 }
 
 
@@ -91,7 +103,7 @@ def _complete(operation: dict[str, Any], scope: str | None, schemas: dict[str, A
     answers["5XX"] = {"description": "The server can't answer; `code` says why", **errors}
     if scope is not None:
         assert scope in SCOPES
-        operation["security"] = [{"apiKey": [], "apiSecret": []}]
+        operation["security"] = [{"apiKey": [], "apiSecret": []}, {"oauth": [scope]}, {"userToken": []}]
         operation["description"] = f"{operation.get('description', '')}\n\nScope: `{scope}`.".strip()
     else:
         operation["security"] = []

@@ -30,6 +30,25 @@ class Plan(BaseModel):
     monthly_calls: int | None = Field(default=None, ge=0)
 
 
+class TrustedIssuer(BaseModel):
+    """Whose JSON Web Tokens are accepted beside the server's own, and for which organization."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    issuer: str
+    organization: str
+    audience: str = "pixr"
+    algorithm: Literal["ES256", "ES384", "RS256", "PS256", "EdDSA"] = "RS256"
+    jwks_url: str | None = Field(default=None, pattern="^https?://")
+    jwks_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> TrustedIssuer:
+        if (self.jwks_url is None) == (self.jwks_file is None):
+            raise ValueError("give either jwks_url or jwks_file")
+        return self
+
+
 PLANS = {
     "developer": Plan(rate=10, monthly_calls=1_000),
     "startup": Plan(rate=100, monthly_calls=100_000),
@@ -57,6 +76,8 @@ class Settings(BaseSettings):
     dev: bool = Field(default=False, description="no keys needed; loopback only")
     shutdown_timeout: float = Field(default=20.0, gt=0, le=600)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    trusted_issuers: list[TrustedIssuer] = []
 
     # searching
     search_concurrency: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024)

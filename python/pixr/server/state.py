@@ -11,6 +11,7 @@ from starlette.requests import Request
 from pixr.server.database import Database
 from pixr.server.errors import ApiError
 from pixr.server.libraries import Libraries
+from pixr.server.oauth.jwt import UserTokens
 from pixr.server.principal import SCOPES, Principal
 from pixr.server.rate_limits import RateLimits
 from pixr.server.searching import SearchPool
@@ -36,6 +37,7 @@ class ServerState:
     uploads: Uploads
     rate_limits: RateLimits
     usage: Usage
+    user_tokens: UserTokens
     dev_principal: Principal | None = None
     stopping: bool = False
 
@@ -75,6 +77,7 @@ def build_state(settings: Settings) -> ServerState:
         uploads=Uploads(settings, database, libraries),
         rate_limits=RateLimits(settings.data_directory / "rate_limits"),
         usage=Usage(settings, database),
+        user_tokens=UserTokens(settings, database),
     )
     if settings.dev:
         from pixr.server.organizations import first_organization

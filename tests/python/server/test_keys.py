@@ -18,6 +18,7 @@ from tests.python.server.conftest import fill
 from tests.python.server.partner import Partner, code_of
 
 OPEN = {"health", "isLive", "isReady", "metrics", "describeUploads"}
+OPEN |= {"getToken", "revokeToken", "introspectToken", "authorize", "consent", "oauthMetadata", "jwks"}
 
 
 def test_no_credentials_wrong_ones_and_half_of_them_are_told_apart(client: TestClient, acme: Partner) -> None:
@@ -93,6 +94,8 @@ def test_on_every_route_a_stranger_finds_nothing_of_another_organization(
     secrets = {"roof", "boat", "Solar", "Harbour", acme.organization, acme.key}
     upload = acme.post("/v1/videos/upload/init", json={"filename": "roof.mp4", "size": 3}).json()
     ids = {"videoId": "roof", "keyId": acme.key, "uploadId": upload["uploadId"]}
+    client_body = {"name": "Acme's", "scopes": ["search"]}
+    ids["clientId"] = acme.post("/v1/auth/clients", json=client_body).json()["clientId"]
     bodies: dict[str, Any] = {
         "search": {"query": "solar panels", "minScore": 0.0},
         "beginUpload": {"filename": "a.mp4", "size": 1},
@@ -100,6 +103,8 @@ def test_on_every_route_a_stranger_finds_nothing_of_another_organization(
         "updateVideo": {"title": "taken over"},
         "updateVideos": {"updates": [{"videoId": "roof", "title": "taken over"}]},
         "createKey": {"name": "mine"},
+        "createClient": {"name": "mine", "scopes": ["search"]},
+        "createUserToken": {"subject": "me", "scopes": ["search"]},
         "rotateKey": {},
     }
     before = [acme.get(path).json() for path in ("/v1/videos", "/v1/videos/roof", "/v1/auth/keys")]

@@ -1,0 +1,149 @@
+"""Signed tokens that carry a user's context (`sub`, `org`, `scopes`, `rateLimit`), for browsers and devices.
+
+The server signs its own with ES256 and publishes the key at `/v1/auth/jwks.json`. An organization's own issuer is
+accepted where the operator has named it (`trusted_issuers`), for that organization alone. The algorithm is the
+issuer's, never the token's; `none` is not one.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, KeySet
+from pydantic_core import from_json
+
+from pixr.server.database import Database
+from pixr.server.ids import new_id
+from pixr.server.models import Organization, Secret
+from pixr.server.oauth.tokens import invalid_token
+from pixr.server.principal import SCOPES, Principal
+from pixr.server.settings import Settings, TrustedIssuer
+
+__all__ = ["AUDIENCE", "UserTokens"]
+
+AUDIENCE = "pixr"
+_ALGORITHM = "ES256"
+_NAME = "jwt"
+_LEEWAY_SECONDS = 30
+_KEYS_SECONDS = 600
+
+
+class UserTokens:
+    """Makes and checks tokens."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+        with database.write() as session:
+            kept = session.get(Secret, _NAME)
+            if kept is None:
+                made = ECKey.generate_key("P-256", auto_kid=True)
+                kept = Secret(name=_NAME, value=json.dumps(made.as_dict(private=True)).encode())
+                session.add(kept)
+            self._key = ECKey.import_key(json.loads(kept.value))
+        self._keys: dict[str, tuple[float, KeySet]] = {}
+        self._lock = threading.Lock()
+
+    def public_keys(self) -> dict[str, Any]:
+        """The JWKS."""
+        key = self._key.as_dict(private=False) | {"alg": _ALGORITHM, "use": "sig", "kid": self._key.kid}
+        return {"keys": [key]}
+
+    def issue(
+        self, organization: str, subject: str, scopes: Sequence[str], seconds: int, rate_limit: float | None
+    ) -> str:
+        """A token for a user of the organization."""
+        now = int(time.time())
+        claims: dict[str, Any] = {
+            "iss": self._settings.base_url,
+            "aud": AUDIENCE,
+            "sub": subject,
+            "org": organization,
+            "scopes": list(scopes),
+            "iat": now,
+            "nbf": now,
+            "exp": now + seconds,
+            "jti": new_id("jwt"),
+        }
+        if rate_limit is not None:
+            claims["rateLimit"] = rate_limit
+        return jwt.encode({"alg": _ALGORITHM, "kid": self._key.kid}, claims, self._key)
+
+    def principal(self, token: str) -> Principal:
+        """Whom a token speaks for.
+
+        Raises:
+            ApiError: INVALID_TOKEN.
+        """
+        try:
+            claims = self._checked(token)
+            organization, scopes = claims["org"], claims["scopes"]
+            if not isinstance(scopes, list) or not isinstance(claims["sub"], str) or not isinstance(organization, str):
+                raise ValueError("claims of the wrong type")
+            rate = claims.get("rateLimit")
+            limit = float(rate) if rate is not None else None
+            if limit is not None and not 0 < limit < 1e9:
+                raise ValueError("rateLimit is not a rate")
+        except (JoseError, ValueError, KeyError, TypeError, httpx.HTTPError) as error:
+            raise invalid_token("The token is not valid.") from error
+        with self._database.read() as session:
+            owner = session.get(Organization, organization)
+            if owner is None:
+                raise invalid_token("The token is not valid.")
+            known = [scope for scope in SCOPES if scope in scopes]
+            return Principal.of(owner, subject=claims["sub"], scopes=known, rate_limit=limit)
+
+    def _checked(self, token: str) -> dict[str, Any]:
+        issuer = self._issuer(_unverified(token).get("iss"))
+        if issuer is None:
+            keys, algorithm = KeySet([self._key]), _ALGORITHM
+            expected = {"iss": self._settings.base_url, "aud": AUDIENCE}
+        else:
+            keys, algorithm = self._keys_of(issuer), issuer.algorithm
+            expected = {"iss": issuer.issuer, "aud": issuer.audience, "org": issuer.organization}
+        decoded = jwt.decode(token, keys, algorithms=[algorithm])
+        rules: dict[str, Any] = {name: {"essential": True, "value": value} for name, value in expected.items()}
+        registry = jwt.JWTClaimsRegistry(
+            leeway=_LEEWAY_SECONDS, exp={"essential": True}, sub={"essential": True}, **rules
+        )
+        registry.validate(decoded.claims)
+        return dict(decoded.claims)
+
+    def _issuer(self, name: object) -> TrustedIssuer | None:
+        if name == self._settings.base_url:
+            return None
+        for one in self._settings.trusted_issuers:
+            if one.issuer == name:
+                return one
+        raise ValueError("an issuer that nobody has named")
+
+    def _keys_of(self, issuer: TrustedIssuer) -> KeySet:
+        with self._lock:
+            fetched, keys = self._keys.get(issuer.issuer, (0.0, None))
+            if keys is None or time.monotonic() - fetched > _KEYS_SECONDS:
+                if issuer.jwks_file is not None:
+                    content = issuer.jwks_file.read_bytes()
+                else:
+                    content = httpx.get(str(issuer.jwks_url), timeout=5).raise_for_status().content
+                keys = KeySet.import_key_set(from_json(content))
+                self._keys[issuer.issuer] = (time.monotonic(), keys)
+            return keys
+
+
+def _unverified(token: str) -> dict[str, Any]:
+    """The claims before anything is checked: to find whose keys to check with, and for nothing else."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        raise ValueError("not a signed token")
+    claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    if not isinstance(claims, dict):
+        raise TypeError("claims that are no object")
+    return claims

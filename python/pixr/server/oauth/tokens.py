@@ -1,0 +1,72 @@
+"""Access and refresh tokens: opaque, known by their hashes, revoked at once."""
+
+from __future__ import annotations
+
+from authlib.oauth2.rfc6749 import TokenMixin
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from pixr.server.database import now
+from pixr.server.errors import ApiError
+from pixr.server.models import OAuthToken
+from pixr.server.oauth.clients import hash_of
+from pixr.server.principal import Principal
+
+__all__ = ["ACCESS_SECONDS", "REFRESH_SECONDS", "Token", "find_token", "principal_of_token"]
+
+ACCESS_SECONDS = 3600
+REFRESH_SECONDS = 30 * 86_400
+
+
+class Token(TokenMixin):  # type: ignore[misc]
+    """A record with the questions of Authlib."""
+
+    def __init__(self, record: OAuthToken) -> None:
+        self.record = record
+
+    def check_client(self, client: object) -> bool:
+        """Whether it was given to the client."""
+        return getattr(client, "get_client_id", lambda: None)() == self.record.client_id
+
+    def get_scope(self) -> str:
+        """The scopes, with spaces between."""
+        return " ".join(self.record.scopes)
+
+    def get_expires_in(self) -> int:
+        """For how many seconds it was given."""
+        return ACCESS_SECONDS
+
+    def is_expired(self) -> bool:
+        """Whether the access token's time is over."""
+        return self.record.expires <= now()
+
+    def is_revoked(self) -> bool:
+        """Whether it was taken back."""
+        return self.record.revoked is not None
+
+
+def find_token(session: Session, secret: str) -> OAuthToken | None:
+    """The token that an access or refresh token stands for."""
+    hashed = hash_of(secret)
+    found: OAuthToken | None = session.scalar(
+        select(OAuthToken).where(or_(OAuthToken.hash == hashed, OAuthToken.refresh_hash == hashed))
+    )
+    return found
+
+
+def principal_of_token(session: Session, secret: str) -> Principal:
+    """Who holds the access token.
+
+    Raises:
+        ApiError: INVALID_TOKEN.
+    """
+    token = session.get(OAuthToken, hash_of(secret))
+    if token is None or token.revoked is not None or token.expires <= now():
+        raise invalid_token("The token is expired, revoked, or was never given.")
+    return Principal.of(token.organization, subject=token.subject, scopes=token.scopes)
+
+
+def invalid_token(detail: str) -> ApiError:
+    """INVALID_TOKEN, as RFC 6750 says it."""
+    challenge = f'Bearer error="invalid_token", error_description="{detail}"'
+    return ApiError("INVALID_TOKEN", detail, headers={"WWW-Authenticate": challenge})

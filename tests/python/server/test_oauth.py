@@ -1,0 +1,283 @@
+"""OAuth 2.0 with a client that others wrote (Authlib), and user tokens checked by PyJWT."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import jwt
+import pytest
+from authlib.integrations.httpx_client import OAuth2Client
+from joserfc.jwk import ECKey, RSAKey
+from starlette.testclient import TestClient
+
+from pixr.server.state import ServerState
+from tests.python.server.conftest import state_of
+from tests.python.server.live import Live
+from tests.python.server.partner import Partner, code_of
+
+CALLBACK = "https://editor.example.com/callback"
+VERIFIER = "v" * 64
+
+
+def register(headers: dict[str, str], post: Callable[..., Any], **changes: Any) -> Any:
+    body = {"name": "editor", "redirectUris": [CALLBACK], "scopes": ["videos.read", "search"]} | changes
+    answer = post("/v1/auth/clients", json=body, headers=headers)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def test_authlib_gets_tokens_by_both_grants_and_gives_them_back(listen: Callable[..., Live]) -> None:
+    live = listen()
+    with httpx.Client(base_url=live.url) as browser:
+        metadata = browser.get("/.well-known/oauth-authorization-server").json()
+        registered = register(live.headers, browser.post)
+        client = OAuth2Client(
+            registered["clientId"],
+            registered["secret"],
+            scope="search",
+            redirect_uri=CALLBACK,
+            code_challenge_method="S256",
+        )
+        machine = client.fetch_token(metadata["token_endpoint"], grant_type="client_credentials")
+        assert (machine["token_type"], machine["expires_in"], machine["scope"]) == ("Bearer", 3600, "search")
+        assert client.post(f"{live.url}/v1/search", json={"query": "roof"}).status_code == 200
+        refused = client.get(f"{live.url}/v1/videos")
+        assert (refused.status_code, code_of(refused)) == (403, "INSUFFICIENT_SCOPE")
+
+        url, state = client.create_authorization_url(metadata["authorization_endpoint"], code_verifier=VERIFIER)
+        page = browser.get(url)
+        assert "Allow editor?" in page.text
+        assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+        sealed = re.findall(r'name="sealed" value="([^"]+)"', page.text)[0]
+        key = {"key": live.headers["X-API-Key"], "secret": live.headers["X-API-Secret"]}
+        form = {"sealed": sealed, "decision": "allow"}
+        wrong = browser.post("/v1/auth/authorize", data=form | key | {"secret": "no"})
+        assert (wrong.status_code, "not valid" in wrong.text) == (401, True)
+        back = browser.post("/v1/auth/authorize", data=form | key)
+        assert back.status_code == 302
+        location = back.headers["location"]
+        assert location.startswith(CALLBACK)
+        assert parse_qs(urlsplit(location).query)["state"] == [state]
+        token = client.fetch_token(
+            metadata["token_endpoint"], authorization_response=location, code_verifier=VERIFIER, state=state
+        )
+        assert client.post(f"{live.url}/v1/search", json={"query": "roof"}).status_code == 200
+
+        shown = client.introspect_token(metadata["introspection_endpoint"], token=token["access_token"]).json()
+        assert (shown["active"], shown["scope"], shown["org"]) == (True, "search", live.organization)
+        renewed = client.refresh_token(metadata["token_endpoint"], refresh_token=token["refresh_token"])
+        assert renewed["access_token"] != token["access_token"]
+        used = browser.post(
+            "/v1/search", json={"query": "x"}, headers={"Authorization": f"Bearer {token['access_token']}"}
+        )
+        assert code_of(used) == "INVALID_TOKEN", "a refresh ends the token before"
+        assert 'error="invalid_token"' in used.headers["www-authenticate"]
+        assert client.revoke_token(metadata["revocation_endpoint"], token=renewed["access_token"]).status_code == 200
+        again = client.introspect_token(metadata["introspection_endpoint"], token=renewed["access_token"])
+        assert again.json() == {"active": False}
+
+
+def ask(client: TestClient, registered: Any, **changes: str | None) -> Any:
+    challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+    values: dict[str, str | None] = {
+        "response_type": "code",
+        "client_id": registered["clientId"],
+        "redirect_uri": CALLBACK,
+        "scope": "search",
+        "state": "s",
+        "code_challenge": challenge,
+        "code_challenge_method": "S256",
+    }
+    query = {name: value for name, value in (values | changes).items() if value is not None}
+    return client.get("/v1/auth/authorize", params=query, follow_redirects=False)
+
+
+def allow(partner: Partner, page: Any, decision: str = "allow") -> Any:
+    sealed = re.findall(r'name="sealed" value="([^"]+)"', page.text)[0]
+    form = {"sealed": sealed, "decision": decision, "key": partner.key, "secret": partner.secret}
+    return partner.client.post("/v1/auth/authorize", data=form, follow_redirects=False)
+
+
+def exchange(partner: Partner, registered: Any, code: str, **changes: str) -> Any:
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
+    form |= {"code_verifier": "x" * 43} | changes
+    basic = base64.b64encode(f"{registered['clientId']}:{registered['secret']}".encode()).decode()
+    return partner.client.post("/v1/auth/token", data=form, headers={"Authorization": f"Basic {basic}"})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"redirect_uri": "https://evil.example.com/callback"},
+        {"redirect_uri": CALLBACK + "/more"},
+        {"redirect_uri": None},
+        {"client_id": "ocl_unknown"},
+    ],
+)
+def test_a_redirect_goes_to_registered_places_alone(acme: Partner, changes: dict[str, str | None]) -> None:
+    registered = register(acme.headers, acme.client.post)
+    refused = ask(acme.client, registered, **changes)
+    assert refused.status_code in (400, 401)
+    assert "location" not in refused.headers
+
+
+def test_a_challenge_is_required_and_is_s256(acme: Partner) -> None:
+    registered = register(acme.headers, acme.client.post)
+    for changes in ({"code_challenge": None}, {"code_challenge_method": "plain"}, {"code_challenge_method": None}):
+        refused = ask(acme.client, registered, **changes)
+        assert refused.status_code == 302
+        assert "error=invalid_request" in refused.headers["location"]
+
+
+def test_a_code_is_good_once_with_its_verifier_for_its_client(acme: Partner) -> None:
+    registered, other = (register(acme.headers, acme.client.post) for _ in range(2))
+
+    def code() -> str:
+        location = allow(acme, ask(acme.client, registered)).headers["location"]
+        return str(parse_qs(urlsplit(location).query)["code"][0])
+
+    right = {"code_verifier": "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"}
+    assert exchange(acme, registered, code()).json()["error"] == "invalid_grant"
+    assert exchange(acme, other, code(), **right).json()["error"] == "invalid_grant"
+    assert exchange(acme, registered, code(), redirect_uri="https://x.example", **right).status_code == 400
+    once = code()
+    assert exchange(acme, registered, once, **right).status_code == 200
+    assert exchange(acme, registered, once, **right).json()["error"] == "invalid_grant"
+
+
+def test_a_refusal_and_a_forged_answer_give_no_code(acme: Partner) -> None:
+    registered = register(acme.headers, acme.client.post)
+    page = ask(acme.client, registered)
+    assert "error=access_denied" in allow(acme, page, "deny").headers["location"]
+    forged = acme.client.post("/v1/auth/authorize", data={"sealed": "x.y.z", "decision": "allow"})
+    assert (forged.status_code, code_of(forged)) == (401, "INVALID_TOKEN")
+
+
+def test_a_token_can_do_no_more_than_owner_and_client_both(acme: Partner, join: Callable[..., Partner]) -> None:
+    registered = register(acme.headers, acme.client.post)
+    reader = join("Reader", scopes=["videos.read"])
+    page = ask(acme.client, registered, scope="videos.read search admin")
+    location = allow(reader, page).headers["location"]
+    code = parse_qs(urlsplit(location).query)["code"][0]
+    made = exchange(acme, registered, code, code_verifier="dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk").json()
+    bearer = {"Authorization": f"Bearer {made['access_token']}"}
+    assert acme.client.get("/v1/videos", headers=bearer).json()["videos"] == [], "the videos of whoever agreed"
+    assert acme.client.post("/v1/search", json={"query": "x"}, headers=bearer).status_code == 403
+
+
+def test_a_wrong_secret_is_refused_as_the_rfc_says(acme: Partner) -> None:
+    registered = register(acme.headers, acme.client.post)
+    refused = exchange(acme, registered | {"secret": "wrong"}, "code")
+    assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
+    assert "basic" in refused.headers["www-authenticate"].lower()
+    assert acme.client.post("/v1/auth/token", json={"grant_type": "x"}).status_code == 415
+
+
+def test_a_deleted_client_takes_its_tokens_with_it(acme: Partner) -> None:
+    registered = register(acme.headers, acme.client.post)
+    basic = (registered["clientId"], registered["secret"])
+    made = acme.client.post("/v1/auth/token", data={"grant_type": "client_credentials"}, auth=basic).json()
+    bearer = {"Authorization": f"Bearer {made['access_token']}"}
+    assert acme.client.get("/v1/videos", headers=bearer).status_code == 200
+    assert acme.delete(f"/v1/auth/clients/{registered['clientId']}").status_code == 204
+    assert code_of(acme.client.get("/v1/videos", headers=bearer)) == "INVALID_TOKEN"
+
+
+def user_token(partner: Partner, **changes: Any) -> str:
+    body = {"subject": "usr_1", "scopes": ["search"]} | changes
+    return str(partner.post("/v1/auth/user-tokens", json=body).json()["token"])
+
+
+def use(partner: Partner, token: str) -> Any:
+    return partner.client.post("/v1/search", json={"query": "solar"}, headers={"Authorization": f"Bearer {token}"})
+
+
+def test_pyjwt_checks_a_user_token_with_the_published_keys(listen: Callable[..., Live]) -> None:
+    live = listen()
+    asked = {"subject": "usr_1", "scopes": ["search"], "rateLimit": 5}
+    token = httpx.post(f"{live.url}/v1/auth/user-tokens", json=asked, headers=live.headers).json()["token"]
+    key = jwt.PyJWKClient(f"{live.url}/v1/auth/jwks.json").get_signing_key_from_jwt(token)
+    claims = jwt.decode(token, key.key, algorithms=["ES256"], audience="pixr", issuer=live.url)
+    assert (claims["sub"], claims["org"], claims["scopes"]) == ("usr_1", live.organization, ["search"])
+    found = httpx.post(f"{live.url}/v1/search", json={"query": "x"}, headers={"Authorization": f"Bearer {token}"})
+    assert found.status_code == 200
+    assert '"burst";q=10;w=1' in found.headers["ratelimit-policy"], "the token's own rate"
+
+
+def test_forged_tokens_are_refused(acme: Partner, server: ServerState, join: Callable[..., Partner]) -> None:
+    token = user_token(acme)
+    assert use(acme, token).json()["pagination"]["total"] == 1
+    claims = jwt.decode(token, options={"verify_signature": False})
+    kid = jwt.get_unverified_header(token)["kid"]
+    public = server.user_tokens.public_keys()["keys"][0]
+    other = ECKey.generate_key("P-256")
+    stranger = join("Stranger").organization
+
+    def none(body: dict[str, Any]) -> str:
+        parts = [json.dumps(part).encode() for part in ({"alg": "none", "typ": "JWT"}, body)]
+        return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts) + "."
+
+    def signed(body: dict[str, Any]) -> str:
+        return jwt.encode(body, server.user_tokens._key.private_key, algorithm="ES256", headers={"kid": kid})
+
+    def tampered() -> str:
+        head, _, signature = token.split(".")
+        body = base64.urlsafe_b64encode(json.dumps(claims | {"org": stranger}).encode()).decode().rstrip("=")
+        return f"{head}.{body}.{signature}"
+
+    assert use(acme, signed(claims)).status_code == 200, "the forgeries below differ from this in one thing each"
+    forgeries = {
+        "none": none(claims),
+        "another key": jwt.encode(claims, other.private_key, algorithm="ES256", headers={"kid": kid}),
+        "what is public as a secret": jwt.encode(claims, public["x"].encode(), algorithm="HS256", headers={"kid": kid}),
+        "audience": signed(claims | {"aud": "another"}),
+        "issuer": signed(claims | {"iss": "https://evil.example.com"}),
+        "expired": signed(claims | {"exp": int(time.time()) - 60}),
+        "not yet": signed(claims | {"nbf": int(time.time()) + 600}),
+        "for ever": signed({name: value for name, value in claims.items() if name != "exp"}),
+        "tampered": tampered(),
+        "no organization": signed(claims | {"org": "org_none"}),
+        "scopes of a wrong type": signed(claims | {"scopes": "search admin"}),
+        "nonsense": "a.b.c",
+    }
+    for name, forgery in forgeries.items():
+        refused = use(acme, forgery)
+        assert (refused.status_code, code_of(refused)) == (401, "INVALID_TOKEN"), name
+
+
+def test_an_issuer_of_a_partners_own_speaks_for_that_partner_alone(
+    acme: Partner, start: Callable[..., TestClient], tmp_path: Path, join: Callable[..., Partner]
+) -> None:
+    key = RSAKey.generate_key(2048, auto_kid=True)
+    file = tmp_path / "jwks.json"
+    file.write_text(json.dumps({"keys": [key.as_dict(private=False)]}))
+    issuer = {"issuer": "https://login.acme.example", "organization": acme.organization, "jwks_file": str(file)}
+    client = start(trusted_issuers=[issuer])
+    assert state_of(client).settings.trusted_issuers[0].algorithm == "RS256"
+    claims = {"iss": issuer["issuer"], "aud": "pixr", "sub": "u", "org": acme.organization, "scopes": ["search"]}
+
+    def token(**changes: Any) -> str:
+        body = claims | {"exp": int(time.time()) + 60} | changes
+        return jwt.encode(body, key.private_key, algorithm="RS256", headers={"kid": key.kid})
+
+    partner = Partner(client, acme.organization, acme.key, acme.secret)
+    assert use(partner, token()).status_code == 200
+    assert code_of(use(partner, token(org=join("Stranger").organization))) == "INVALID_TOKEN"
+
+
+def test_redirects_to_plain_http_are_not_registered(acme: Partner) -> None:
+    for uri in ("http://editor.example.com/", "javascript:alert(1)", "https://a.example/#x", "custom:/x"):
+        refused = acme.post("/v1/auth/clients", json={"name": "x", "scopes": ["search"], "redirectUris": [uri]})
+        assert (refused.status_code, code_of(refused)) == (422, "INVALID_REQUEST")
+    local = acme.post(
+        "/v1/auth/clients", json={"name": "x", "scopes": ["search"], "redirectUris": ["http://127.0.0.1:5000/"]}
+    )
+    assert local.status_code == 201
