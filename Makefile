@@ -43,9 +43,12 @@ test: lint build  ## everything: lints, types, Rust and Python tests, README exa
 bench: build  ## measure the engine
 	cargo bench --locked
 
-bench-peers: build  ## vector search beside hnswlib, faiss and usearch; ARGS="--quick" is a few minutes
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benches/peers/requirements.txt
-	$(BIN)/python -m benches.peers $(ARGS)
+# In an environment of its own: the peers bring a hundred packages. The bench installs those that it needs.
+bench-peers: build  ## search beside nine other engines; ARGS="--quick" is hnswlib, faiss and usearch, a few minutes
+	test -x target/peers-env/bin/python || $(PYTHON) -m venv target/peers-env
+	target/peers-env/bin/python -m pip install --quiet --disable-pip-version-check --upgrade numpy pyarrow
+	target/peers-env/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall target/wheels/*.whl
+	target/peers-env/bin/python -m benches.peers $(ARGS)
 
 eval: build  ## measure search quality, indexing speed and query cost; writes eval/report.md and .json
 	$(BIN)/python -m benches.eval

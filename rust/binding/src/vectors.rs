@@ -1,21 +1,28 @@
 //! `pixr._engine.VectorColumn`: vectors and their index alone, for measuring them beside other libraries.
 
-use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use half::f16;
 use pixr::Error;
-use pixr::storage::section::{Section, SectionBytes};
+use pixr::storage::disk::DiskStorage;
+use pixr::storage::names::{FileName, create_directories};
+use pixr::storage::part_file::{open_part, write_part};
+use pixr::storage::seam::Storage;
+use pixr::storage::section::SectionBytes;
 use pixr::vector::{Index, QueryVector, VectorColumn as Column};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::errors::to_python;
 
-/// Unit vectors in memory with the codes and the graph that a part of a library has.
+/// The number of the part that holds a column.
+const PART: u64 = 1;
+
+/// Unit vectors in a part's file, with the codes and the graph that a part of a library has.
 #[pyclass(frozen, module = "pixr._engine")]
 pub(crate) struct VectorColumn {
     column: Column,
-    byte_len: usize,
+    byte_len: u64,
 }
 
 /// Row numbers as little-endian u32, and cosines as float32.
@@ -23,27 +30,36 @@ type Found<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>);
 
 #[pymethods]
 impl VectorColumn {
-    /// Builds from little-endian float16 rows of unit length.
+    /// Writes a part of little-endian float16 rows of unit length into a new directory, and opens it.
     #[staticmethod]
-    fn build(py: Python<'_>, vectors: &[u8], dimension: usize) -> PyResult<Self> {
+    fn build(py: Python<'_>, vectors: &[u8], dimension: usize, directory: PathBuf) -> PyResult<Self> {
         let build = || {
             let values: Vec<f16> = vectors.as_chunks::<2>().0.iter().map(|two| f16::from_le_bytes(*two)).collect();
             let rows: Vec<u32> = (0..).take(values.len() / dimension.max(1)).collect();
             let mut sections = SectionBytes::new();
             Column::build("rows", dimension, &rows, &values, Index::Graph, &mut sections)?;
-            let byte_len = sections.iter().map(|(_, bytes)| bytes.len()).sum();
-            let sections: BTreeMap<String, Section> =
-                sections.into_iter().map(|(name, bytes)| (name, Section::from_vec(bytes))).collect();
-            let nothing = || Error::InvalidQuery { detail: "a column needs vectors".to_owned() };
-            let column = Column::open("rows", &sections)?.ok_or_else(nothing)?;
-            Ok(Self { column, byte_len })
+            let storage = DiskStorage::create(directory)?;
+            create_directories(&storage)?;
+            let byte_len = write_part(&storage, PART, &sections)?;
+            Self::read(&storage, byte_len)
         };
         py.detach(build).map_err(|error: Error| to_python(&error))
     }
 
-    /// Bytes of all of it, as on disk.
+    /// Opens what `build` wrote, mapped.
+    #[staticmethod]
+    fn open(py: Python<'_>, directory: PathBuf) -> PyResult<Self> {
+        let open = || {
+            let storage = DiskStorage::open(directory)?;
+            let byte_len = storage.len(&FileName::Part(PART).to_string())?;
+            Self::read(&storage, byte_len)
+        };
+        py.detach(open).map_err(|error: Error| to_python(&error))
+    }
+
+    /// Bytes of its file.
     #[getter]
-    fn byte_len(&self) -> usize {
+    fn byte_len(&self) -> u64 {
         self.byte_len
     }
 
@@ -62,5 +78,13 @@ impl VectorColumn {
         let rows: Vec<u8> = found.iter().flat_map(|(row, _)| row.to_le_bytes()).collect();
         let scores: Vec<u8> = found.iter().flat_map(|(_, score)| score.to_le_bytes()).collect();
         Ok((PyBytes::new(py, &rows), PyBytes::new(py, &scores)))
+    }
+}
+
+impl VectorColumn {
+    fn read(storage: &DiskStorage, byte_len: u64) -> pixr::Result<Self> {
+        let nothing = || Error::InvalidQuery { detail: "a column needs vectors".to_owned() };
+        let column = Column::open("rows", &open_part(storage, PART, byte_len)?)?.ok_or_else(nothing)?;
+        Ok(Self { column, byte_len })
     }
 }
