@@ -179,8 +179,8 @@ def _imported(name: str) -> Engine:
 
 
 def _places(name: str, material: Material) -> tuple[Path, Path]:
-    directory = material.directory / name
-    return directory, directory.with_name(f"{name}.{BUILT}")
+    directory = material.directory / ENGINES[name].index
+    return directory, directory.with_name(f"{directory.name}.{BUILT}")
 
 
 def version_of(packages: Sequence[str]) -> str:

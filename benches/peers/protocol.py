@@ -50,6 +50,8 @@ class Engine(ABC):
     def __init__(self, name: str, *, module: str, packages: Sequence[str], sweep: Sequence[int] = WIDTHS) -> None:
         self.name = name
         """As the tables call it."""
+        self.index = name
+        """Whose index it opens: engines that ask the same one in another way share it."""
         self.module = module
         """What is imported before anything is timed."""
         self.packages = tuple(packages)

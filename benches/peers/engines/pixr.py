@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 import pixr
-from benches.peers.protocol import Engine, Index, K, Rows, Vectors
+from benches.peers.protocol import WIDTHS, Engine, Index, K, Rows, Vectors
 from pixr import _engine
 
 ROWS_A_CALL = 50_000
@@ -18,8 +18,9 @@ ROWS_A_CALL = 50_000
 class PixrColumn(Engine):
     """The vectors of one part of a library: what a vector search library does, and no more."""
 
-    def __init__(self, name: str, sweep: Sequence[int] | None = None, *, exact: bool = False) -> None:
-        super().__init__(name, module="pixr", packages=(), **({} if sweep is None else {"sweep": sweep}))
+    def __init__(self, name: str, sweep: Sequence[int], *, exact: bool) -> None:
+        super().__init__(name, module="pixr", packages=(), sweep=sweep)
+        self.index = "pixr"
         self._exact = exact
 
     def build(self, vectors: Vectors, directory: Path) -> None:
@@ -75,7 +76,7 @@ class _Library(Index):
 
 
 ENGINES = (
-    PixrColumn("pixr"),
+    PixrColumn("pixr", WIDTHS, exact=False),
     PixrColumn("pixr-exact", (0,), exact=True),
     PixrLibrary("pixr-library", (10, 20, 45, 100, 220, 500)),
 )

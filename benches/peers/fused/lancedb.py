@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ import pyarrow as pa
 from benches.peers.fused.corpus import Corpus
 from benches.peers.fused.protocol import DEPTH, PLACES, Question, Ranks, Searcher, System
 from benches.peers.protocol import CONSTRUCTION, M, Vectors
+
+# Else it writes a warning for each search that selects columns; read when it is imported.
+os.environ.setdefault("LANCEDB_LOG", "error")
 
 
 class LanceDb(System):
