@@ -17,7 +17,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from typing import Any
 from benches.peers import figures, fused, machine, material, plots, report
 from benches.peers.engines import ENGINES, QUICK
 from benches.peers.figures import OURS, Result
+from benches.peers.fused.measure import FusedResult
 from benches.peers.install import Install, install
 from benches.peers.measure import measure
 
@@ -32,81 +33,106 @@ ROWS, QUICK_ROWS = 200_000, 100_000
 QUERIES, QUICK_QUERIES = 1000, 500
 
 
+@dataclass(frozen=True)
+class Bench:
+    """A run: what was asked for, on what machine, and where it works and writes."""
+
+    arguments: argparse.Namespace
+    about: dict[str, Any]
+    work: Path
+    out: Path
+    installing: Install
+
+    def vectors(self) -> list[Result]:
+        """Measure the engines, and write that down."""
+        arguments = self.arguments
+        rows, queries = (QUICK_ROWS, QUICK_QUERIES) if arguments.quick else (ROWS, QUERIES)
+        made = material.prepare(self.work, arguments.n or rows, arguments.dim, arguments.queries or queries)
+        count, dimension = made.vectors().shape
+        about = {**self.about, "rows": count, "dimension": dimension, "source": made.source}
+        about["queries"] = len(made.queries())
+        failed = self.installing(package for name in arguments.peers for package in ENGINES[name].packages)
+        results = []
+        for name in arguments.peers:
+            print(f"peers: {name} on {count:,} rows", file=sys.stderr, flush=True)
+            reasons = [failed[package] for package in ENGINES[name].packages if package in failed]
+            results.append(Result(name, error=reasons[0]) if reasons else measure(name, made))
+        self._write("vectors", about, results, report.vectors_markdown(results, about))
+        if not self.installing(["matplotlib"]) and find_spec("matplotlib") is not None:
+            plots.draw(results, about, self.out)
+        return results
+
+    def fused(self) -> list[FusedResult]:
+        """Measure the systems on fused queries, and write that down."""
+        arguments = self.arguments
+        settings = fused.Settings.quick() if arguments.quick else fused.Settings()
+        settings = replace(
+            settings,
+            segments=arguments.n or settings.segments,
+            queries=arguments.queries or settings.queries,
+            systems=tuple(fused.systems_with(arguments.peers)) if arguments.chosen else settings.systems,
+        )
+        results, table = fused.run(settings, self.about, self.work, self.installing)
+        self._write("fused", {**self.about, **asdict(settings)}, results, table)
+        return results
+
+    def _write(
+        self, name: str, about: dict[str, Any], results: Sequence[Result] | Sequence[FusedResult], table: str
+    ) -> None:
+        found = {"about": about, "results": [asdict(result) for result in results]}
+        (self.out / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        (self.out / f"{name}.md").write_text(table, encoding="utf-8")
+        print(table)
+
+
 def main() -> int:
     """Run what is asked for, and write it down."""
     arguments = _arguments()
-    about = machine.describe()
-    out: Path = arguments.out
-    out.mkdir(parents=True, exist_ok=True)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    installing: Install = (lambda packages: {}) if arguments.no_install else install
     with tempfile.TemporaryDirectory(prefix="peers-") as temporary:
-        installing: Install = (lambda packages: {}) if arguments.no_install else install
-        work = arguments.work or Path(temporary)
-        draw = not installing(["matplotlib"]) and find_spec("matplotlib") is not None
-        ratios: dict[str, float | None] = {}
-        ratios.update(_vectors(arguments, about, work, out, installing, draw=draw))
-        ratios.update(_fused(arguments, about, work, out, installing))
+        bench = Bench(arguments, machine.describe(), arguments.work or Path(temporary), arguments.out, installing)
+        vectors = bench.vectors() if arguments.only != "fused" else []
+        with_fused = arguments.only == "fused" or not (arguments.only or arguments.quick)
+        asked = bench.fused() if with_fused else []
+    ratios = {**figures.ratios(vectors), **fused.ratios(asked)}
+    everything: list[Result | FusedResult] = [*vectors, *asked]
+    errors = {result.name: result.error for result in everything if result.error is not None}
+    found = {
+        "about": bench.about,
+        "ratios": ratios,
+        "not_measured": errors,
+        "null": _reasons(ratios, errors, arguments),
+    }
+    (arguments.out / "peers.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(ratios))
     return 0
 
 
-def _vectors(
-    arguments: argparse.Namespace, about: dict[str, Any], work: Path, out: Path, installing: Install, *, draw: bool
-) -> dict[str, float | None]:
-    results: list[Result] = []
-    if arguments.only != "fused":
-        rows, queries = (QUICK_ROWS, QUICK_QUERIES) if arguments.quick else (ROWS, QUERIES)
-        rows = arguments.n or rows
-        made = material.prepare(work, rows, arguments.dim, arguments.queries or queries)
-        about = {
-            **about,
-            "rows": rows,
-            "dimension": arguments.dim,
-            "source": made.source,
-            "queries": len(made.queries()),
-        }
-        failed = installing(package for name in arguments.peers for package in ENGINES[name].packages)
-        for name in arguments.peers:
-            print(f"peers: {name} on {rows:,} rows", file=sys.stderr, flush=True)
-            reasons = [failed[package] for package in ENGINES[name].packages if package in failed]
-            results.append(Result(name, error=reasons[0]) if reasons else measure(name, made))
-    ratios = figures.ratios(results)
-    if results:
-        found = {"about": about, "results": [asdict(result) for result in results], "ratios": ratios}
-        (out / "vectors.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-        table = report.vectors_markdown(results, about)
-        (out / "vectors.md").write_text(table, encoding="utf-8")
-        if draw:
-            plots.draw(results, about, out)
-        print(table)
-    return ratios
-
-
-def _fused(
-    arguments: argparse.Namespace, about: dict[str, Any], work: Path, out: Path, installing: Install
-) -> dict[str, float | None]:
-    if arguments.only == "vectors" or (arguments.quick and arguments.only is None):
-        return fused.ratios([])
-    settings = fused.Settings.quick() if arguments.quick else fused.Settings()
-    if arguments.n:
-        settings = settings.with_segments(arguments.n)
-    if arguments.chosen:
-        settings = settings.with_systems(fused.systems_with(arguments.peers))
-    results, table = fused.run(settings, about, work, installing)
-    found = {"about": about, "settings": asdict(settings), "results": [asdict(result) for result in results]}
-    (out / "fused.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    (out / "fused.md").write_text(table, encoding="utf-8")
-    print(table)
-    return fused.ratios(results)
+def _reasons(ratios: dict[str, float | None], errors: dict[str, str], arguments: argparse.Namespace) -> dict[str, str]:
+    """Why a ratio is null."""
+    found = {}
+    for ratio, peer in {**figures.COMPARED, **fused.PEERS}.items():
+        if ratios[ratio] is not None:
+            continue
+        half = "fused" if ratio in fused.PEERS else "vectors"
+        if arguments.only not in (None, half) or (half == "fused" and arguments.quick and arguments.only is None):
+            found[ratio] = f"{half} were not asked for: --only {half}"
+        elif peer is not None and peer not in arguments.peers:
+            found[ratio] = f"{peer} was not asked for"
+        else:
+            found[ratio] = errors.get(peer or OURS) or errors.get(OURS) or "no setting of both sides reaches the recall"
+    return found
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="benches.peers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--n", type=int, help=f"rows; {ROWS:,}, or segments of fused queries")
+    parser.add_argument("--n", type=int, help=f"rows ({ROWS:,}), or segments of fused queries")
     parser.add_argument("--dim", type=int, default=384, help="dimensions; material.py says how others are made of 384")
-    parser.add_argument("--queries", type=int, help=f"{QUERIES:,}")
-    parser.add_argument("--peers", type=_names, help="engines, by commas; Pixr is always among them")
+    parser.add_argument("--queries", type=int, help=f"{QUERIES:,}, or fewer where a query takes long")
+    parser.add_argument("--peers", type=_names, help="engines or families, by commas; Pixr is always among them")
     parser.add_argument("--quick", action="store_true", help="100,000 rows, 500 queries; hnswlib, faiss and usearch")
     parser.add_argument("--only", choices=("vectors", "fused"), help="one half of the bench")
     parser.add_argument("--no-install", action="store_true", help="report peers that are missing, don't install them")
@@ -119,11 +145,15 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _names(text: str) -> Sequence[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if unknown := set(names) - set(ENGINES):
-        raise argparse.ArgumentTypeError(f"no {', '.join(sorted(unknown))}; there are {', '.join(ENGINES)}")
-    return names if OURS in names else [OURS, *names]
+def _names(text: str) -> list[str]:
+    """Engines by name; the name of a family stands for all of it."""
+    chosen = []
+    for name in [OURS, *filter(None, (word.strip() for word in text.split(",")))]:
+        found = [name] if name in ENGINES else [engine for engine in ENGINES if engine.startswith(f"{name}-")]
+        if not found:
+            raise argparse.ArgumentTypeError(f"no {name}; there are {', '.join(ENGINES)}")
+        chosen += found
+    return list(dict.fromkeys(chosen))
 
 
 if __name__ == "__main__":

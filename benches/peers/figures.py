@@ -19,6 +19,13 @@ from benches.peers.protocol import Rows
 RECALLS = (0.95, 0.99)
 EXACT, FLAT, REFERENCE = "pixr-exact", "faiss-flat", "hnswlib"
 OURS = "pixr"
+COMPARED = {
+    **{f"qps_at_{wanted}": None for wanted in RECALLS},
+    "build_vs_hnswlib": REFERENCE,
+    "memory_vs_hnswlib": REFERENCE,
+    "exact_vs_faiss_flat": FLAT,
+}
+"""The ratios, and the peer that one needs."""
 
 
 @dataclass(frozen=True)

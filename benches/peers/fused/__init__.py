@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +38,6 @@ class Settings:
     def quick(cls) -> Settings:
         """About two minutes."""
         return cls(segments=40_000, queries=100)
-
-    def with_segments(self, segments: int) -> Settings:
-        """The same with so many segments."""
-        return replace(self, segments=segments)
-
-    def with_systems(self, systems: Sequence[str]) -> Settings:
-        """The same with these."""
-        return replace(self, systems=tuple(systems))
 
 
 def systems_with(peers: Sequence[str]) -> list[str]:
