@@ -132,7 +132,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--n", type=int, help=f"rows ({ROWS:,}), or segments of fused queries")
     parser.add_argument("--dim", type=int, default=384, help="dimensions; material.py says how others are made of 384")
     parser.add_argument("--queries", type=int, help=f"{QUERIES:,}, or fewer where a query takes long")
-    parser.add_argument("--peers", type=_names, help="engines or families, by commas; Pixr is always among them")
+    parser.add_argument("--peers", type=engines_named, help="engines or families, by commas; Pixr is always among them")
     parser.add_argument("--quick", action="store_true", help="100,000 rows, 500 queries; hnswlib, faiss and usearch")
     parser.add_argument("--only", choices=("vectors", "fused"), help="one half of the bench")
     parser.add_argument("--no-install", action="store_true", help="report peers that are missing, don't install them")
@@ -145,7 +145,7 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _names(text: str) -> list[str]:
+def engines_named(text: str) -> list[str]:
     """Engines by name; the name of a family stands for all of it."""
     chosen = []
     for name in [OURS, *filter(None, (word.strip() for word in text.split(",")))]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import json
 import math
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from benches.peers import fused, install, material
+from benches.peers.__main__ import engines_named
 from benches.peers.figures import Point, Result, at_recall, frontier, memory_mb, ndcg, ratios, recall
 from benches.peers.fused import corpus as corpora
 from benches.peers.fused.measure import FusedResult, Run
@@ -139,6 +141,12 @@ def test_what_cannot_be_installed_says_why(monkeypatch: pytest.MonkeyPatch, tmp_
     assert "can't be installed" in failed["no-such-package-of-ours"]
 
 
+def test_the_name_of_a_family_stands_for_all_of_it() -> None:
+    assert engines_named("hnswlib,usearch,zvec") == ["pixr", "hnswlib", "usearch-bf16", "usearch-i8", "zvec"]
+    with pytest.raises(argparse.ArgumentTypeError, match="no nothing; there are pixr,"):
+        engines_named("nothing")
+
+
 def bench(tmp_path: Path, *arguments: str) -> dict[str, float | None]:
     command = [sys.executable, "-m", "benches.peers", "--out", str(tmp_path), "--no-install", *arguments]
     root = Path(__file__).parents[2]
@@ -164,6 +172,9 @@ def test_a_tiny_run_measures_pixr_and_says_which_peers_are_not_there(tmp_path: P
         assert found["qps_at_0.95"]
         assert found["build_vs_hnswlib"]
     assert found["fused_vs_lancedb"] is None
+    reasons = json.loads((tmp_path / "peers.json").read_text(encoding="utf-8"))["null"]
+    assert reasons["fused_vs_lancedb"] == "fused were not asked for: --only fused"
+    assert reasons["exact_vs_faiss_flat"] == "faiss-flat was not asked for"
     assert "hnswlib" in (tmp_path / "vectors.md").read_text(encoding="utf-8")
 
 
