@@ -24,7 +24,8 @@ PixrError
 ├── CursorExpired                     (LookupError)         cursor_expired
 ├── VideoNotFound                     (LookupError)         video_not_found
 ├── ModelError                        (ValueError)          model_invalid
-│   └── ModelNotFound                 (LookupError)         model_not_found
+│   ├── ModelNotFound                 (LookupError)         model_not_found
+│   └── ModelDownloadFailed           (ConnectionError)     model_download_failed
 ├── SpeechUnavailable                 (RuntimeError)        speech_unavailable
 ├── MissingExtra                      (ImportError)         missing_extra
 └── InternalError                     (RuntimeError)        internal
@@ -54,6 +55,7 @@ __all__ = [
     "LibraryLocked",
     "LibraryNotFound",
     "MissingExtra",
+    "ModelDownloadFailed",
     "ModelError",
     "ModelNotFound",
     "NotALibrary",
@@ -219,6 +221,12 @@ class ModelNotFound(ModelError, LookupError):
     """No model has this name, and no folder is at this path."""
 
     code = "model_not_found"
+
+
+class ModelDownloadFailed(ModelError, ConnectionError):
+    """A model's file can't be fetched now; the message says why. What came so far is kept, so that a retry goes on."""
+
+    code = "model_download_failed"
 
 
 class SpeechUnavailable(PixrError, RuntimeError):

@@ -1,14 +1,14 @@
-"""Models that turn pictures and words into vectors. Importing this loads no model library; loading a model does."""
+"""Models that turn pictures, sound and words into vectors. Importing this loads no model library; loading a model does."""
 
-from pixr.encoders.protocol import EncoderOptions, ImageEncoder, Space, TextEncoder
+from pixr.encoders.load import Encoders, default_encoders, load_encoder, load_encoders
+from pixr.encoders.protocol import EncoderOptions, ImageEncoder, SoundEncoder, Space, TextEncoder
 from pixr.encoders.registry import (
-    Encoders,
     ModelFile,
     ModelInfo,
     ModelStatus,
-    default_encoders,
+    PublishedModel,
     list_models,
-    load_encoders,
+    published_models,
     verify_models,
 )
 
@@ -19,10 +19,14 @@ __all__ = [
     "ModelFile",
     "ModelInfo",
     "ModelStatus",
+    "PublishedModel",
+    "SoundEncoder",
     "Space",
     "TextEncoder",
     "default_encoders",
     "list_models",
+    "load_encoder",
     "load_encoders",
+    "published_models",
     "verify_models",
 ]

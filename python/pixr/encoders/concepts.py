@@ -92,8 +92,8 @@ class ConceptEncoder:
         import numpy as np
 
         rows = np.empty((len(images), self.space.dimension), np.float32)
-        for at in range(0, len(images), self._options.batch_size):
-            batch = images[at : at + self._options.batch_size]
+        for at in range(0, len(images), self._options.rows_a_call):
+            batch = images[at : at + self._options.rows_a_call]
             pixels = np.stack([preprocess(image) for image in batch])
             rows[at : at + len(batch)] = self._place(softmax(self._model.run({"x": pixels})))
         return rows
@@ -109,6 +109,10 @@ class ConceptEncoder:
             raise ValueError("a shot needs at least one frame to pool")
         row: Vectors = self._place(self._probabilities(vectors).mean(axis=0, keepdims=True))[0]
         return row
+
+    def encode_documents(self, texts: Sequence[str]) -> Vectors:
+        """As `encode_text`: this model treats both alike."""
+        return self.encode_text(texts)
 
     def describe(self, vectors: Vectors) -> list[str | None]:
         """Name what pictures likely show ("closest concepts: tile roof, ladder"); None where none is likely."""

@@ -84,6 +84,10 @@ class MiniLMEncoder:
                 self._cache.popitem(last=False)
         return rows
 
+    def encode_documents(self, texts: Sequence[str]) -> Vectors:
+        """As `encode_text`: this model treats both alike."""
+        return self.encode_text(texts)
+
     def describe(self, vectors: Vectors) -> list[str | None]:
         """A sentence vector has no words of its own: None for every row."""
         return [None] * len(vectors)
@@ -94,8 +98,8 @@ class MiniLMEncoder:
         tokens = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(texts)]
         rows = np.empty((len(texts), self.space.dimension), np.float32)
         by_length = sorted(range(len(texts)), key=lambda index: len(tokens[index]))
-        for at in range(0, len(by_length), self._options.batch_size):
-            chosen = by_length[at : at + self._options.batch_size]
+        for at in range(0, len(by_length), self._options.rows_a_call):
+            chosen = by_length[at : at + self._options.rows_a_call]
             ids = np.zeros((len(chosen), len(tokens[chosen[-1]])), np.int64)
             mask = np.zeros_like(ids)
             for row, index in enumerate(chosen):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pixr.encoders.protocol import EncoderOptions
 from pixr.errors import MissingExtra, ModelError, ModelNotFound
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CPU_PROVIDER = "CPUExecutionProvider"
+# Short names, as options and the command line take them; onnxruntime's own are taken as well.
+PROVIDERS: Final = {
+    "cpu": CPU_PROVIDER,
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "directml": "DmlExecutionProvider",
+}
 
 
 def import_onnxruntime() -> Any:
@@ -37,15 +47,31 @@ def choose_providers(wanted: Sequence[str], available: Sequence[str]) -> list[st
     Warns with RuntimeWarning, naming what is missing and what is used instead: a GPU that is silently not used is the
     slowest kind of bug to find.
     """
-    chosen = [name for name in dict.fromkeys(wanted) if name in available and name != CPU_PROVIDER]
+    full = [PROVIDERS.get(name.lower(), name) for name in wanted]
+    chosen = [name for name in dict.fromkeys(full) if name in available and name != CPU_PROVIDER]
     chosen.append(CPU_PROVIDER)
-    missing = [name for name in dict.fromkeys(wanted) if name not in available]
+    missing = [name for name in dict.fromkeys(full) if name not in available]
     if missing:
         message = (
             f"execution provider {', '.join(missing)} is not available in this onnxruntime; using {', '.join(chosen)}"
         )
         warnings.warn(message, RuntimeWarning, stacklevel=3)
     return chosen
+
+
+def uses_gpu(wanted: Sequence[str]) -> bool:
+    """Whether the first provider wanted is there and isn't the processor."""
+    first = PROVIDERS.get(wanted[0].lower(), wanted[0]) if wanted else CPU_PROVIDER
+    return first != CPU_PROVIDER and first in import_onnxruntime().get_available_providers()
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """An input as a model declares it: None for a side of any length. Inputs of one `batch` must have equally many rows."""
+
+    shape: tuple[int | None, ...]
+    type: str
+    batch: int | str | None = None
 
 
 class OnnxModel:
@@ -56,15 +82,19 @@ class OnnxModel:
     Attributes:
         path: the model file.
         providers: the execution providers that are really in use.
+        inputs: by name, in the model's order.
+        outputs: names, in the model's order.
     """
 
-    def __init__(self, path: Path, options: EncoderOptions, *, inputs: Sequence[str]) -> None:
-        """Load a model.
+    def __init__(self, path: Path, options: EncoderOptions, *, inputs: Sequence[str] | None = None) -> None:
+        """Load a model, which must have the inputs named, if any are.
+
+        Warns with RuntimeWarning where a provider that onnxruntime offers can't be started and another is used.
 
         Raises:
             MissingExtra: onnxruntime is not installed.
             ModelNotFound: there is no such file.
-            ModelError: the file is not a model, or lacks one of `inputs`.
+            ModelError: the file is not a model, or its inputs are others.
         """
         runtime = import_onnxruntime()
         if not path.is_file():
@@ -78,11 +108,22 @@ class OnnxModel:
             self._session = runtime.InferenceSession(str(path), settings, providers=providers)
         except Exception as error:  # onnxruntime raises a dozen unrelated types for a broken file
             raise ModelError(f"cannot load model {path}: {error}") from error
-        got = [entry.name for entry in self._session.get_inputs()]
-        if sorted(got) != sorted(inputs):
-            raise ModelError(f"model {path} has inputs {got}, expected {list(inputs)}")
+        self.inputs: dict[str, ModelInput] = {
+            entry.name: ModelInput(
+                tuple(side if isinstance(side, int) else None for side in entry.shape or ()),
+                str(entry.type),
+                entry.shape[0] if entry.shape else None,
+            )
+            for entry in self._session.get_inputs()
+        }
+        self.outputs: tuple[str, ...] = tuple(entry.name for entry in self._session.get_outputs())
+        if inputs is not None and sorted(self.inputs) != sorted(inputs):
+            raise ModelError(f"model {path} has inputs {list(self.inputs)}, expected {list(inputs)}")
         self.path = path
         self.providers: tuple[str, ...] = tuple(self._session.get_providers())
+        if lost := [name for name in providers if name not in self.providers]:
+            message = f"execution provider {', '.join(lost)} could not be started for {path.name}; using "
+            warnings.warn(message + ", ".join(self.providers), RuntimeWarning, stacklevel=2)
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """Run the model and return its first output.
@@ -90,8 +131,29 @@ class OnnxModel:
         Raises:
             ModelError: the model does not accept these inputs.
         """
+        return self._run(None, feeds)
+
+    def run_for(self, feeds: Mapping[str, NDArray[Any]], output: str) -> NDArray[np.float32]:
+        """Run the model for one output, with numbers converted to the types that its inputs declare.
+
+        Raises:
+            ModelError: the model does not accept these inputs.
+        """
+        import numpy as np
+
+        converted = {name: feeds[name].astype(_type_of(entry), copy=False) for name, entry in self.inputs.items()}
+        return self._run([output], converted).astype(np.float32, copy=False)
+
+    def _run(self, outputs: list[str] | None, feeds: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         try:
-            output: NDArray[np.float32] = self._session.run(None, dict(feeds))[0]
+            output: NDArray[np.float32] = self._session.run(outputs, dict(feeds))[0]
         except Exception as error:  # as above
             raise ModelError(f"model {self.path} failed: {error}") from error
         return output
+
+
+def _type_of(entry: ModelInput) -> Any:
+    import numpy as np
+
+    named = entry.type.removeprefix("tensor(").removesuffix(")")
+    return np.dtype({"float": "float32", "double": "float64"}.get(named, named))

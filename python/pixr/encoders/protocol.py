@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 from pixr.errors import ModelError
 
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
     Vectors: TypeAlias = NDArray[np.float32]
     Picture: TypeAlias = NDArray[np.uint8]
+    Sound: TypeAlias = NDArray[np.float32]
+
+Precision: TypeAlias = Literal["fp32", "fp16", "int8", "q4", "q4f16"]
+PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
+DEFAULT_BATCH: Final = 8
 
 _SPACE = re.compile(r"(?P<name>[^@/]+)@(?P<version>[^@/]+)/(?P<dimension>[1-9][0-9]*)")
 
@@ -59,21 +64,34 @@ class EncoderOptions:
     """How encoders run.
 
     Attributes:
-        threads: threads of one model call; None leaves the choice to onnxruntime (one a physical core).
-        providers: onnxruntime execution providers, the most wanted first. What is not available is left out with a
-            warning, and the processor always comes last.
-        batch_size: pictures or texts in one model call; bounds memory, not the length of the input.
+        threads: threads of one model call; None leaves the choice to onnxruntime (one a physical core), or for a
+            published model to a short measurement, which is remembered.
+        providers: execution providers, the most wanted first: "cuda", "tensorrt", "coreml", "openvino", "directml",
+            "cpu" or onnxruntime's own names. What is not available is left out with a warning, and the processor always
+            comes last.
+        batch_size: pictures or texts in one model call; bounds memory, not the length of the input. None is 8, or for a
+            published model what was measured.
+        precision: which of a published model's files to take: "auto" for the right one for this machine, or one of
+            "fp32", "fp16", "int8", "q4", "q4f16".
     """
 
     threads: int | None = None
     providers: tuple[str, ...] = ("CPUExecutionProvider",)
-    batch_size: int = 8
+    batch_size: int | None = None
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
             raise ValueError(f"threads must be at least 1, got {self.threads}")
-        if self.batch_size < 1:
+        if self.batch_size is not None and self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
+        if self.precision not in ("auto", *PRECISIONS):
+            raise ValueError(f"precision must be auto, {', '.join(PRECISIONS)}; got {self.precision!r}")
+
+    @property
+    def rows_a_call(self) -> int:
+        """`batch_size`, or the usual one."""
+        return self.batch_size or DEFAULT_BATCH
 
 
 @runtime_checkable
@@ -86,7 +104,11 @@ class TextEncoder(Protocol):
         ...
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
-        """Encode texts: float32 of shape `(len(texts), space.dimension)`, each row of length one."""
+        """Encode texts that look for something: float32 of shape `(len(texts), space.dimension)`, unit rows."""
+        ...
+
+    def encode_documents(self, texts: Sequence[str]) -> Vectors:
+        """Encode texts that are looked for; some models put other words before these. As `encode_text` otherwise."""
         ...
 
     def describe(self, vectors: Vectors) -> list[str | None]:
@@ -112,5 +134,28 @@ class ImageEncoder(TextEncoder, Protocol):
         Raises:
             ValueError: there are no frames.
             SpaceMismatch: the vectors have another dimension than this encoder's space.
+        """
+        ...
+
+
+@runtime_checkable
+class SoundEncoder(TextEncoder, Protocol):
+    """Turns sound into vectors, and texts into vectors of the same space."""
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """The rate at which sound must come."""
+        ...
+
+    @property
+    def window_seconds(self) -> float:
+        """How much sound is heard at once; a longer one is cut or shrunk as the model was trained."""
+        ...
+
+    def encode_sounds(self, sounds: Sequence[Sound]) -> Vectors:
+        """Encode mono sound (float32 in [-1, 1], any length above zero): float32 `(len(sounds), dimension)`, unit rows.
+
+        Raises:
+            ValueError: a sound has another shape, or no samples.
         """
         ...

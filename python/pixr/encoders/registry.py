@@ -1,23 +1,24 @@
-"""Which models there are, whether their files are whole, and how to load them.
+"""Which models there are: those that come with pixr, and published ones that it knows by name.
 
-The embedded models lie in `pixr/_embedded` with `registry.toml`, which names each file with its length and sha256.
+`pixr/_embedded/registry.toml` has a `[[model]]` for each embedded model, with every file's length and sha256, and a
+`[[published]]` for each that `pixr models pull` fetches: where from, how large, under which licence, what it is for.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal, TypeAlias
 
-from pixr.encoders.protocol import EncoderOptions, ImageEncoder, Space, TextEncoder
-from pixr.errors import MissingExtra, ModelError, ModelNotFound
+from pixr.encoders.digests import sha256_of
+from pixr.encoders.protocol import Space
+from pixr.encoders.toml_files import read_toml
+from pixr.errors import ModelError, ModelNotFound
 
-EMBEDDED = Path(__file__).resolve().parent.parent / "_embedded"
-REGISTRY_FILE = "registry.toml"
-DEFAULT_MODEL = "embedded"
+EMBEDDED: Final = Path(__file__).resolve().parent.parent / "_embedded"
+REGISTRY_FILE: Final = "registry.toml"
+
+Kind: TypeAlias = Literal["visual", "text", "sound", "speech"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """One model of the registry. `kind` is "visual" or "text"; `folder` is where its files lie."""
+    """One model that comes with pixr. `kind` is "visual" or "text"; `folder` is where its files lie."""
 
     name: str
     kind: str
@@ -48,6 +49,53 @@ class ModelInfo:
 
 
 @dataclass(frozen=True)
+class PublishedModel:
+    """A model that can be pulled by name.
+
+    Attributes:
+        name: what it is called here.
+        kind: what it fills: "visual" (frames), "text" (speech and metadata), "sound", or "speech" (recognition).
+        repository: owner and name on the hub.
+        revision: commit, tag or branch; what a branch stood for at the first pull is in the lock file.
+        files: paths in the repository, in full precision where there are several.
+        optional_files: by precision, in place of the ONNX files of `files`.
+        megabytes: of `files`, about; as published, not measured here.
+        dimension: of its vectors; 0 for speech recognition.
+        licence: SPDX, or the licence's name.
+        languages: "en", "multilingual", or a list.
+        good_for: one line.
+        text: fields of its text recipe that no file of the repository states, such as prefixes.
+    """
+
+    name: str
+    kind: Kind
+    repository: str
+    revision: str
+    files: tuple[str, ...]
+    megabytes: int
+    dimension: int
+    licence: str
+    languages: str
+    good_for: str
+    optional_files: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    text: dict[str, Any] = field(default_factory=dict)
+
+    def files_of(self, precision: str) -> tuple[str, ...]:
+        """Paths to fetch for a precision ("auto" is full precision).
+
+        Raises:
+            ModelNotFound: it isn't published in that precision; names those that are.
+        """
+        if precision in ("auto", "fp32"):
+            return self.files
+        if precision not in self.optional_files:
+            known = ", ".join(("fp32", *self.optional_files))
+            raise ModelNotFound(f"{self.name} is known in {known}, not in {precision}")
+        shared = tuple(path for path in self.files if not path.endswith((".onnx", ".onnx_data")))
+        return shared + self.optional_files[precision]
+
+
+@dataclass(frozen=True)
 class ModelStatus:
     """What verifying one file found: `problem` is None where it is whole."""
 
@@ -56,98 +104,88 @@ class ModelStatus:
     problem: str | None
 
 
-@dataclass(frozen=True)
-class Encoders:
-    """The encoders a library works with; `visual` encodes its words with `text`, so a query runs that network once."""
-
-    visual: ImageEncoder
-    text: TextEncoder
-
-
 def list_models(folder: Path = EMBEDDED) -> list[ModelInfo]:
-    """List the models of a folder's registry.
+    """List the embedded models of a folder's registry.
 
     Raises:
         ModelNotFound: the folder has no registry.
         ModelError: the registry is damaged.
     """
-    path = folder / REGISTRY_FILE
-    toml = _import_toml()
-    try:
-        entries = toml.loads(path.read_text(encoding="utf8"))["model"]
-        return [_read_model(entry, folder) for entry in entries]
-    except FileNotFoundError as error:
-        raise ModelNotFound(f"no model registry at {path}") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelError(f"cannot read model registry {path}: {error!r}") from error
+    return [_read_model(entry, folder) for entry in _entries(folder, "model")]
+
+
+def published_models(folder: Path = EMBEDDED) -> list[PublishedModel]:
+    """List the models that can be pulled by name. Raises as `list_models`."""
+    return [_read_published(entry, folder) for entry in _entries(folder, "published")]
 
 
 def verify_models(folder: Path = EMBEDDED) -> list[ModelStatus]:
-    """Compare every file with the registry's length and sha256; one status a file, in the registry's order.
+    """Compare every embedded file with the registry's length and sha256; one status a file, in the registry's order.
 
     Raises:
         ModelNotFound: the folder has no registry.
         ModelError: the registry is damaged.
     """
     return [
-        ModelStatus(model.name, folder / file.name, _find_problem(folder / file.name, file))
+        ModelStatus(model.name, folder / file.name, find_problem(folder / file.name, file))
         for model in list_models(folder)
         for file in model.files
     ]
 
 
-def default_encoders(options: EncoderOptions | None = None) -> Encoders:
-    """Load the embedded models: no download, no account.
-
-    Raises:
-        MissingExtra: onnxruntime, tokenizers or Pillow is not installed.
-        ModelNotFound: a file is missing.
-        ModelError: a file is damaged.
-    """
-    from pixr.encoders.concepts import ConceptEncoder
-    from pixr.encoders.minilm import MiniLMEncoder
-
-    text = MiniLMEncoder(EMBEDDED, options)
-    return Encoders(visual=ConceptEncoder(EMBEDDED, text, options), text=text)
-
-
-def load_encoders(name: str = DEFAULT_MODEL, options: EncoderOptions | None = None) -> Encoders:
-    """Load encoders by name: "embedded", or "concepts", the visual model of the embedded pair.
-
-    Raises:
-        ModelNotFound: no model has this name. Says which have.
-    """
-    known = (DEFAULT_MODEL, "concepts")
-    if name not in known:
-        raise ModelNotFound(f"no visual model named {name!r}; known: {', '.join(known)}")
-    return default_encoders(options)
-
-
-def _import_toml() -> Any:
-    name = "tomllib" if sys.version_info >= (3, 11) else "tomli"
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise MissingExtra(name, "encoders") from error
-
-
-def _read_model(entry: dict[str, Any], folder: Path) -> ModelInfo:
-    files = tuple(ModelFile(str(file["name"]), int(file["byte_len"]), str(file["sha256"])) for file in entry["file"])
-    for file in files:
-        if Path(file.name).name != file.name:
-            raise ModelError(f"model file {file.name!r} is not a plain file name")
-    space = Space.parse(entry["space"])
-    if space.dimension != entry["dimension"]:
-        raise ModelError(f"model {entry['name']} says dimension {entry['dimension']}, its space {space}")
-    return ModelInfo(entry["name"], entry["kind"], space, entry["licence"], entry["source"], folder, files)
-
-
-def _find_problem(path: Path, expected: ModelFile) -> str | None:
+def find_problem(path: Path, expected: ModelFile) -> str | None:
+    """How a file differs from what it must be, every byte read; None if it doesn't."""
     try:
         byte_len = path.stat().st_size
         if byte_len != expected.byte_len:
             return f"length is {byte_len} bytes, expected {expected.byte_len}"
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = sha256_of(path, remembered=False)
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     return None if digest == expected.sha256 else f"sha256 is {digest}, expected {expected.sha256}"
+
+
+def _entries(folder: Path, table: str) -> list[dict[str, Any]]:
+    path = folder / REGISTRY_FILE
+    try:
+        values = read_toml(path)
+    except FileNotFoundError as error:
+        raise ModelNotFound(f"no model registry at {path}") from error
+    entries = values.get(table, [] if table == "published" else None)
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ModelError(f"cannot read model registry {path}: {table} is not a list of tables")
+    return entries
+
+
+def _read_model(entry: dict[str, Any], folder: Path) -> ModelInfo:
+    try:
+        files = tuple(
+            ModelFile(str(file["name"]), int(file["byte_len"]), str(file["sha256"])) for file in entry["file"]
+        )
+        space = Space.parse(entry["space"])
+        dimension = entry["dimension"]
+        made = ModelInfo(entry["name"], entry["kind"], space, entry["licence"], entry["source"], folder, files)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(f"cannot read model registry {folder / REGISTRY_FILE}: {error!r}") from error
+    for file in files:
+        if Path(file.name).name != file.name:
+            raise ModelError(f"model file {file.name!r} is not a plain file name")
+    if space.dimension != dimension:
+        raise ModelError(f"model {made.name} says dimension {dimension}, its space {space}")
+    return made
+
+
+def _read_published(entry: dict[str, Any], folder: Path) -> PublishedModel:
+    values = dict(entry)
+    try:
+        values["files"] = tuple(values["files"])
+        values["optional_files"] = {name: tuple(paths) for name, paths in values.get("optional_files", {}).items()}
+        made = PublishedModel(**values)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"cannot read model registry {folder / REGISTRY_FILE}: {error!r}") from error
+    for path in (*made.files, *(path for paths in made.optional_files.values() for path in paths)):
+        if path.startswith("/") or ".." in Path(path).parts:
+            raise ModelError(f"model {made.name}: {path!r} leads out of its folder")
+    return made

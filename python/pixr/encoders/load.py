@@ -1,0 +1,115 @@
+"""Which encoders a library works with: the embedded ones, but for what the models named replace."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pixr.encoders.protocol import EncoderOptions, ImageEncoder, SoundEncoder, TextEncoder
+from pixr.encoders.registry import EMBEDDED, PublishedModel, published_models
+from pixr.errors import ModelError, ModelNotFound
+
+DEFAULT_MODEL: Final = "embedded"
+_EMBEDDED_NAMES: Final = (DEFAULT_MODEL, "concepts", "minilm")
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """The encoders a library works with.
+
+    Attributes:
+        visual: of channel `frame`. The embedded one encodes its words with `text`, so a query runs that network once.
+        text: of `speech` and `metadata`.
+        sound: of `sound`; None where no model for it was named.
+    """
+
+    visual: ImageEncoder
+    text: TextEncoder
+    sound: SoundEncoder | None = None
+
+
+def default_encoders(options: EncoderOptions | None = None) -> Encoders:
+    """Load the embedded models: no download, no account.
+
+    Raises:
+        MissingExtra: onnxruntime, tokenizers or Pillow is not installed.
+        ModelNotFound: a file is missing.
+        ModelError: a file is damaged.
+    """
+    from pixr.encoders.concepts import ConceptEncoder
+    from pixr.encoders.minilm import MiniLMEncoder
+
+    text = MiniLMEncoder(EMBEDDED, options)
+    return Encoders(visual=ConceptEncoder(EMBEDDED, text, options), text=text)
+
+
+def load_encoders(
+    names: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = DEFAULT_MODEL,
+    options: EncoderOptions | None = None,
+) -> Encoders:
+    """Load encoders by name or folder: each fills what it can, and the embedded models the rest.
+
+    A model of pictures fills channel `frame`, one of sentences `speech` and `metadata`, one of sound `sound`.
+
+    Args:
+        names: "embedded" ("concepts" and "minilm" are its halves), a name of `published_models` that was pulled, or a
+            folder in any known layout (`pixr.encoders.published.layouts`); or several of these.
+        options: how they run.
+
+    Raises:
+        ModelNotFound: no model has this name and no folder this path, or it wasn't pulled.
+        ModelError: a folder fits no layout, a file is damaged, or two of the models fill the same.
+        MissingExtra: a package is not installed.
+    """
+    given = [names] if isinstance(names, (str, os.PathLike)) else list(names)
+    visual: ImageEncoder | None = None
+    text: TextEncoder | None = None
+    sound: SoundEncoder | None = None
+    for name in given:
+        if os.fspath(name) in _EMBEDDED_NAMES:
+            continue
+        encoder = load_encoder(name, options)
+        if isinstance(encoder, ImageEncoder):
+            taken, visual = visual, encoder
+        elif isinstance(encoder, SoundEncoder):
+            taken, sound = sound, encoder
+        else:
+            taken, text = text, encoder
+        if taken is not None:
+            raise ModelError(f"{os.fspath(name)} and {taken.space.name} fill the same channel; name one")
+    if visual is None or text is None:
+        embedded = default_encoders(options)
+        visual, text = visual or embedded.visual, text or embedded.text
+    return Encoders(visual, text, sound)
+
+
+def load_encoder(
+    name: str | os.PathLike[str], options: EncoderOptions | None = None
+) -> TextEncoder | ImageEncoder | SoundEncoder:
+    """Load one published model, by folder or by name. Raises as `load_encoders`."""
+    from pixr.encoders.published import load_folder
+    from pixr.encoders.pull import pulled_folder
+
+    said = os.fspath(name)
+    known = {model.name: model for model in published_models()}
+    if said in known and not Path(said).is_dir():
+        return _load_pulled(known[said], pulled_folder(said), options)
+    if Path(said).is_dir():
+        return load_folder(Path(said), options)
+    encoders = [model.name for model in known.values() if model.kind != "speech"]
+    raise ModelNotFound(
+        f"no model named {said!r}, and no folder at that path; known: {', '.join((*_EMBEDDED_NAMES, *encoders))}"
+    )
+
+
+def _load_pulled(model: PublishedModel, folder: Path, options: EncoderOptions | None) -> TextEncoder:
+    from pixr.encoders.published.load import load_folder
+
+    if model.kind == "speech":
+        raise ModelError(f"{model.name} recognises speech; give it as the speech model")
+    if not folder.is_dir():
+        raise ModelNotFound(f"{model.name} is not on this machine; `pixr models pull {model.name}` fetches it")
+    return load_folder(folder, options, name=model.name, text=model.text)

@@ -1,0 +1,18 @@
+"""Models as their authors publish them: CLIP, SigLIP, jina-clip, CLAP and sentence models in ONNX.
+
+`layouts` finds out what a folder holds, `description` is what is known then, `encoders` obey it.
+"""
+
+from pixr.encoders.published.description import Description, PictureRecipe, SoundRecipe, TextRecipe
+from pixr.encoders.published.layouts import describe_folder
+from pixr.encoders.published.load import PublishedEncoder, load_folder
+
+__all__ = [
+    "Description",
+    "PictureRecipe",
+    "PublishedEncoder",
+    "SoundRecipe",
+    "TextRecipe",
+    "describe_folder",
+    "load_folder",
+]

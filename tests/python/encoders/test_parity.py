@@ -1,0 +1,82 @@
+"""Published models give their authors' numbers: small models of every family, recorded by `models/build_parity.py`."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pixr.encoders import EncoderOptions, ImageEncoder, SoundEncoder, TextEncoder
+from pixr.encoders.published import load_folder
+from pixr.media.pictures import load_picture
+from tests.python.encoders.parity_inputs import ARCHIVE, PICTURES, SOUND_SECONDS, TEXTS, sound
+
+OPTIONS = EncoderOptions(threads=1, batch_size=3)
+MOST = 1e-4
+PICTURE_MODELS = ("clip", "clip-one-file", "mobileclip", "siglip", "siglip2", "open-clip", "open-siglip", "jina-clip")
+SOUND_MODELS = ("clap-unfused", "clap-fused")
+SENTENCE_MODELS = ("sentence-mean", "sentence-cls", "sentence-last", "sentence-multilingual")
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("parity")
+    with zipfile.ZipFile(ARCHIVE) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def difference(folder: Path, kind: str, got: NDArray[np.float32]) -> float:
+    with np.load(folder / "expected.npz") as expected:
+        reference = expected[kind]
+    assert got.shape == reference.shape
+    # A reference that gives every input the same vector would prove nothing.
+    assert np.abs(reference - reference.mean(axis=0)).max() > 0.01
+    return float(np.abs(got - reference).max())
+
+
+@pytest.mark.parametrize("name", PICTURE_MODELS)
+def test_pictures_and_words_have_the_references_vectors(recorded: Path, name: str) -> None:
+    encoder = load_folder(recorded / name, OPTIONS)
+    assert isinstance(encoder, ImageEncoder)
+    assert difference(recorded / name, "texts", encoder.encode_text(TEXTS)) <= MOST
+    pictures = [load_picture(recorded / picture) for picture in PICTURES]
+    assert difference(recorded / name, "pictures", encoder.encode_images(pictures)) <= MOST
+
+
+@pytest.mark.parametrize("name", SOUND_MODELS)
+def test_sound_and_words_have_the_references_vectors(recorded: Path, name: str) -> None:
+    encoder = load_folder(recorded / name, OPTIONS)
+    assert isinstance(encoder, SoundEncoder)
+    assert difference(recorded / name, "texts", encoder.encode_text(TEXTS)) <= MOST
+    sounds = [sound(seconds) for seconds in SOUND_SECONDS]
+    assert difference(recorded / name, "sounds", encoder.encode_sounds(sounds)) <= MOST
+
+
+@pytest.mark.parametrize("name", SENTENCE_MODELS)
+def test_sentences_have_the_references_vectors(recorded: Path, name: str) -> None:
+    encoder = load_folder(recorded / name, OPTIONS)
+    assert isinstance(encoder, TextEncoder)
+    assert difference(recorded / name, "texts", encoder.encode_text(TEXTS)) <= MOST
+    assert difference(recorded / name, "documents", encoder.encode_documents(TEXTS)) <= MOST
+
+
+@pytest.mark.parametrize("name", (*PICTURE_MODELS, *SOUND_MODELS, *SENTENCE_MODELS))
+def test_a_text_has_the_same_vector_beside_others_and_alone(recorded: Path, name: str) -> None:
+    together = load_folder(recorded / name, OPTIONS).encode_text(TEXTS)
+    encoder = load_folder(recorded / name, EncoderOptions(threads=1, batch_size=1))
+    alone = np.stack([encoder.encode_text([text])[0] for text in TEXTS])
+    assert np.abs(together - alone).max() <= 1e-5
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_other_precisions_stay_near_full_precision(recorded: Path, precision: str) -> None:
+    exact = load_folder(recorded / "clip", OPTIONS)
+    near = load_folder(recorded / "clip", EncoderOptions(threads=1, batch_size=3, precision=precision))
+    assert near.description.precision == precision
+    assert near.space != exact.space  # their vectors are not equal, so they are not compared
+    cosines = (near.encode_text(TEXTS) * exact.encode_text(TEXTS)).sum(axis=1)
+    assert cosines.min() >= {"fp16": 0.9999, "int8": 0.95}[precision]
