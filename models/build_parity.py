@@ -5,10 +5,10 @@
         onnx onnxscript onnxruntime sentencepiece pillow
     refenv/bin/python models/build_parity.py          # writes tests/python/encoders/parity.zip
 
-One folder a model, in the layout in which its family is published, with `expected.npz`: the references' vectors, brought
-to length one, of the texts, pictures and sounds of `tests/python/encoders/parity_inputs.py`. The references decode and
-prepare pictures and tokenize texts themselves; nothing of Pixr is imported. Recorded with torch 2.15.0, transformers
-5.23.0, open_clip 3.3.0, sentence-transformers 6.2.0.
+One folder a model, in the layout in which its family is published, with `expected.npz`: the references' vectors,
+brought to length one, of the texts, pictures and sounds of `tests/python/encoders/parity_inputs.py`. The references
+decode and prepare pictures and tokenize texts themselves; nothing of Pixr is imported. Recorded with torch
+2.15.0, transformers 5.23.0, open_clip 3.3.0, sentence-transformers 6.2.0.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def pack(folder: Path, archive: Path) -> None:
                 file.writestr(entry, path.read_bytes())
 
 
-# -- inputs and outputs ---------------------------------------------------------------------------------------------------
+# -- inputs and outputs ------------------------------------------------------------------------------------------------
 
 
 def pictures() -> list[Image.Image]:
@@ -71,14 +71,20 @@ def record(folder: Path, **vectors: torch.Tensor | np.ndarray) -> None:
     np.savez(folder / "expected.npz", **made)
 
 
-def export(module: torch.nn.Module, inputs: dict, path: Path, outputs: list[str], fixed: tuple[str, ...] = ()) -> None:
+def export(module: torch.nn.Module, inputs: dict, path: Path, outputs: list[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    axes = {name: {0: "batch"} | ({1: "tokens"} if name in ("input_ids", "attention_mask", "token_type_ids") and name not in fixed else {})
-            for name in inputs}  # fmt: skip
+    tokens = {"input_ids", "attention_mask", "token_type_ids"}
+    axes = {name: {0: "batch", 1: "tokens"} if name in tokens else {0: "batch"} for name in inputs}
     torch.onnx.export(
-        module.eval(), tuple(inputs.values()), str(path), input_names=list(inputs), output_names=outputs,
-        dynamic_axes=axes | {name: {0: "batch"} for name in outputs}, opset_version=17, dynamo=False,
-    )  # fmt: skip
+        module.eval(),
+        tuple(inputs.values()),
+        str(path),
+        input_names=list(inputs),
+        output_names=outputs,
+        dynamic_axes=axes | {name: {0: "batch"} for name in outputs},
+        opset_version=17,
+        dynamo=False,
+    )
 
 
 class Call(torch.nn.Module):
@@ -114,7 +120,7 @@ def prune(folder: Path) -> None:
             path.unlink()
 
 
-# -- tokenizers -----------------------------------------------------------------------------------------------------------
+# -- tokenizers --------------------------------------------------------------------------------------------------------
 
 
 def clip_tokenizer(folder: Path):
@@ -125,14 +131,18 @@ def clip_tokenizer(folder: Path):
     raw.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     raw.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=620, end_of_word_suffix="</w>", show_progress=False,
-                                  initial_alphabet=pre_tokenizers.ByteLevel.alphabet())  # fmt: skip
+    trainer = trainers.BpeTrainer(
+        vocab_size=620,
+        end_of_word_suffix="</w>",
+        show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
     raw.train_from_iterator(CORPUS, trainer)
     learned = json.loads(raw.to_str())["model"]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     merges = [tuple(pair) if isinstance(pair, list) else tuple(pair.split(" ")) for pair in learned["merges"]][:60]
     tokens = alphabet + [letter + "</w>" for letter in alphabet] + ["".join(pair) for pair in merges]
-    tokens = list(dict.fromkeys(tokens)) + ["<|startoftext|>", "<|endoftext|>"]
+    tokens = [*dict.fromkeys(tokens), "<|startoftext|>", "<|endoftext|>"]
     tokenizer = CLIPTokenizer(vocab={token: at for at, token in enumerate(tokens)}, merges=merges, model_max_length=20)
     tokenizer.save_pretrained(folder)
     return tokenizer
@@ -149,7 +159,7 @@ def wordpiece_tokenizer(folder: Path, limit: int):
     return tokenizer
 
 
-# -- families -------------------------------------------------------------------------------------------------------------
+# -- families ----------------------------------------------------------------------------------------------------------
 
 
 def clip() -> None:
@@ -161,10 +171,16 @@ def clip() -> None:
     tokenizer = clip_tokenizer(folder)
     shared = {"hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2}
     config = CLIPConfig(
-        text_config=shared | {"vocab_size": len(tokenizer), "max_position_embeddings": 20,
-                              "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id},
-        vision_config=shared | {"image_size": SIDE, "patch_size": 8}, projection_dim=12,
-    )  # fmt: skip
+        text_config=shared
+        | {
+            "vocab_size": len(tokenizer),
+            "max_position_embeddings": 20,
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+        },
+        vision_config=shared | {"image_size": SIDE, "patch_size": 8},
+        projection_dim=12,
+    )
     model = shaken(CLIPModel(config))
     processor = CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})
     words = tokenizer(list(parity_inputs.TEXTS), padding=True, truncation=True, return_tensors="pt")
@@ -175,10 +191,18 @@ def clip() -> None:
         folder, texts=features(model.get_text_features(**words)), pictures=features(model.get_image_features(**seen))
     )
     ids, mask, pixels = words["input_ids"], words["attention_mask"], seen["pixel_values"]
-    export(Call(model, lambda m, ids: features(m.get_text_features(ids))), {"input_ids": ids},
-           folder / "onnx/text_model.onnx", ["text_embeds"])  # fmt: skip
-    export(Call(model, lambda m, pixels: features(m.get_image_features(pixels))), {"pixel_values": pixels},
-           folder / "onnx/vision_model.onnx", ["image_embeds"])  # fmt: skip
+    export(
+        Call(model, lambda m, ids: features(m.get_text_features(ids))),
+        {"input_ids": ids},
+        folder / "onnx/text_model.onnx",
+        ["text_embeds"],
+    )
+    export(
+        Call(model, lambda m, pixels: features(m.get_image_features(pixels))),
+        {"pixel_values": pixels},
+        folder / "onnx/vision_model.onnx",
+        ["image_embeds"],
+    )
     other_precisions(folder / "onnx/vision_model.onnx")
     other_precisions(folder / "onnx/text_model.onnx")
 
@@ -199,15 +223,34 @@ def clip() -> None:
     record(whole, texts=features(model.get_text_features(**words)), pictures=features(model.get_image_features(**seen)))
 
     mobile = OUT / "mobileclip"
-    copy_but(folder, mobile, "expected.npz", "vision_model_fp16.onnx", "vision_model_int8.onnx", "text_model_fp16.onnx",
-             "text_model_int8.onnx", "preprocessor_config.json")  # fmt: skip
-    plain = {"crop_size": {"height": SIDE, "width": SIDE}, "do_center_crop": True, "do_convert_rgb": True,
-             "do_normalize": False, "do_rescale": True, "do_resize": True, "resample": 2,
-             "image_processor_type": "CLIPFeatureExtractor", "size": {"shortest_edge": SIDE}}  # fmt: skip
+    copy_but(
+        folder,
+        mobile,
+        "expected.npz",
+        "vision_model_fp16.onnx",
+        "vision_model_int8.onnx",
+        "text_model_fp16.onnx",
+        "text_model_int8.onnx",
+        "preprocessor_config.json",
+    )
+    plain = {
+        "crop_size": {"height": SIDE, "width": SIDE},
+        "do_center_crop": True,
+        "do_convert_rgb": True,
+        "do_normalize": False,
+        "do_rescale": True,
+        "do_resize": True,
+        "resample": 2,
+        "image_processor_type": "CLIPFeatureExtractor",
+        "size": {"shortest_edge": SIDE},
+    }
     save_json(mobile / "preprocessor_config.json", plain)
     unnormalised = CLIPImageProcessorPil(**{key: value for key, value in plain.items() if "type" not in key})
-    record(mobile, texts=features(model.get_text_features(**words)),
-           pictures=features(model.get_image_features(**unnormalised(pictures(), return_tensors="pt"))))  # fmt: skip
+    record(
+        mobile,
+        texts=features(model.get_text_features(**words)),
+        pictures=features(model.get_image_features(**unnormalised(pictures(), return_tensors="pt"))),
+    )
 
 
 def features(output):
@@ -251,20 +294,36 @@ def siglip() -> None:
     texts = [text for text in CORPUS if text.strip()]
     (folder / "corpus.txt").write_text("\n".join(texts), encoding="utf8")
     sentencepiece.SentencePieceTrainer.train(
-        input=str(folder / "corpus.txt"), model_prefix=str(folder / "spiece"), vocab_size=120, model_type="unigram",
-        pad_id=0, eos_id=1, unk_id=2, bos_id=-1, hard_vocab_limit=False, minloglevel=2,
+        input=str(folder / "corpus.txt"),
+        model_prefix=str(folder / "spiece"),
+        vocab_size=120,
+        model_type="unigram",
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        hard_vocab_limit=False,
+        minloglevel=2,
         normalization_rule_name="identity",  # the usual one is 300 KB a file, and the tokenizers library's own work
-    )  # fmt: skip
+    )
     tokenizer = SiglipTokenizer(str(folder / "spiece.model"), model_max_length=24)
     config, model = siglip_model(len(tokenizer))
-    # This class alone makes a token of blanks before a text; the paper's own code and the published tokenizer.json don't.
+    # This class alone makes a token of blanks before a text; the paper's own code and the published file don't.
     texts = [text.lstrip() for text in parity_inputs.TEXTS]
     words = tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt")
     unigram_json(folder / "spiece.model", folder / "tokenizer.json")
-    save_json(folder / "tokenizer_config.json", {"tokenizer_class": "SiglipTokenizer", "model_max_length": 24,
-                                                 "pad_token": tokenizer.pad_token, "eos_token": "</s>"})  # fmt: skip
-    finish_siglip(folder, config, model, words["input_ids"], SiglipImageProcessorPil(
-        size={"height": SIDE, "width": SIDE}))  # fmt: skip
+    save_json(
+        folder / "tokenizer_config.json",
+        {
+            "tokenizer_class": "SiglipTokenizer",
+            "model_max_length": 24,
+            "pad_token": tokenizer.pad_token,
+            "eos_token": "</s>",
+        },
+    )
+    finish_siglip(
+        folder, config, model, words["input_ids"], SiglipImageProcessorPil(size={"height": SIDE, "width": SIDE})
+    )
     for name in ("corpus.txt", "spiece.model", "spiece.vocab"):
         (folder / name).unlink()
 
@@ -292,8 +351,9 @@ def siglip2() -> None:
 
     folder = OUT / "siglip2"
     trained = Tokenizer(models.BPE())
-    trained.train_from_iterator([text.lower().replace(" ", "▁") for text in CORPUS],
-                                trainers.BpeTrainer(vocab_size=160, show_progress=False))  # fmt: skip
+    trained.train_from_iterator(
+        [text.lower().replace(" ", "▁") for text in CORPUS], trainers.BpeTrainer(vocab_size=160, show_progress=False)
+    )
     learned = json.loads(trained.to_str())["model"]
     specials = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"] + [f"<0x{byte:02X}>" for byte in range(256)]
     vocabulary = {token: at for at, token in enumerate(specials)}
@@ -312,8 +372,13 @@ def siglip2() -> None:
     words = tokenizer(
         list(parity_inputs.TEXTS), padding="max_length", truncation=True, max_length=24, return_tensors="pt"
     )
-    finish_siglip(folder, config, model, words["input_ids"], SiglipImageProcessorPil(
-        size={"height": SIDE, "width": SIDE}, resample=2))  # fmt: skip
+    finish_siglip(
+        folder,
+        config,
+        model,
+        words["input_ids"],
+        SiglipImageProcessorPil(size={"height": SIDE, "width": SIDE}, resample=2),
+    )
 
 
 def finish_siglip(folder: Path, config, model, ids: torch.Tensor, processor) -> None:
@@ -322,8 +387,11 @@ def finish_siglip(folder: Path, config, model, ids: torch.Tensor, processor) -> 
     processor.save_pretrained(folder)
     said = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf8"))
     save_json(folder / "preprocessor_config.json", said | {"image_processor_type": "SiglipImageProcessor"})
-    record(folder, texts=features(model.get_text_features(input_ids=ids)),
-           pictures=features(model.get_image_features(**seen)))  # fmt: skip
+    record(
+        folder,
+        texts=features(model.get_text_features(input_ids=ids)),
+        pictures=features(model.get_image_features(**seen)),
+    )
 
     def text(m, ids):
         out = m.text_model(input_ids=ids)
@@ -349,9 +417,15 @@ def open_clip_model() -> None:
     vision_cfg = {"image_size": SIDE, "layers": 1, "width": 8, "patch_size": 8, "head_width": 4}
     model = shaken(open_clip.CLIP(embed_dim=12, vision_cfg=vision_cfg, text_cfg=text_cfg))
     simple = open_clip.tokenizer.HFTokenizer(str(folder / "textual"), context_length=20)
-    prepare = {"size": [SIDE, SIDE], "mode": "RGB", "mean": [0.48145466, 0.4578275, 0.40821073],
-               "std": [0.26862954, 0.26130258, 0.27577711], "interpolation": "bicubic", "resize_mode": "shortest",
-               "fill_color": 0}  # fmt: skip
+    prepare = {
+        "size": [SIDE, SIDE],
+        "mode": "RGB",
+        "mean": [0.48145466, 0.4578275, 0.40821073],
+        "std": [0.26862954, 0.26130258, 0.27577711],
+        "interpolation": "bicubic",
+        "resize_mode": "shortest",
+        "fill_color": 0,
+    }
     save_json(folder / "config.json", {"embed_dim": 12, "vision_cfg": vision_cfg, "text_cfg": text_cfg})
     save_json(folder / "visual/preprocess_cfg.json", prepare)
     transform = image_transform_v2(PreprocessCfg(**(prepare | {"size": SIDE})), is_train=False)
@@ -369,17 +443,35 @@ def open_siglip_model() -> None:
     textual = folder / "textual"
     textual.mkdir(parents=True)
     raw = Tokenizer.from_file(str(OUT / "siglip/tokenizer.json"))
-    PreTrainedTokenizerFast(tokenizer_object=raw, pad_token="</s>", eos_token="</s>", unk_token="<unk>",
-                            model_max_length=24).save_pretrained(textual)  # fmt: skip
-    text_cfg = {"context_length": 24, "vocab_size": raw.get_vocab_size(), "width": 8, "heads": 2, "layers": 1,
-                "no_causal_mask": True, "proj_bias": True, "pool_type": "last", "norm_kwargs": {"eps": 1e-6},
-                "hf_tokenizer_name": "local", "tokenizer_kwargs": {"clean": "canonicalize"}}  # fmt: skip
+    PreTrainedTokenizerFast(
+        tokenizer_object=raw, pad_token="</s>", eos_token="</s>", unk_token="<unk>", model_max_length=24
+    ).save_pretrained(textual)
+    text_cfg = {
+        "context_length": 24,
+        "vocab_size": raw.get_vocab_size(),
+        "width": 8,
+        "heads": 2,
+        "layers": 1,
+        "no_causal_mask": True,
+        "proj_bias": True,
+        "pool_type": "last",
+        "norm_kwargs": {"eps": 1e-6},
+        "hf_tokenizer_name": "local",
+        "tokenizer_kwargs": {"clean": "canonicalize"},
+    }
     vision_cfg = {"image_size": SIDE, "layers": 1, "width": 8, "patch_size": 8, "head_width": 4}
     used = {key: value for key, value in text_cfg.items() if not key.endswith(("_name", "tokenizer_kwargs"))}
     model = shaken(open_clip.CLIP(embed_dim=12, vision_cfg=vision_cfg, text_cfg=used))
     tokenizer = open_clip.tokenizer.HFTokenizer(str(textual), context_length=24, clean="canonicalize")
-    prepare = {"size": [SIDE, SIDE], "mode": "RGB", "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic",
-               "resize_mode": "squash", "fill_color": 0}  # fmt: skip
+    prepare = {
+        "size": [SIDE, SIDE],
+        "mode": "RGB",
+        "mean": [0.5] * 3,
+        "std": [0.5] * 3,
+        "interpolation": "bicubic",
+        "resize_mode": "squash",
+        "fill_color": 0,
+    }
     save_json(folder / "config.json", {"embed_dim": 12, "vision_cfg": vision_cfg, "text_cfg": text_cfg})
     save_json(folder / "visual/preprocess_cfg.json", prepare)
     transform = image_transform_v2(PreprocessCfg(**(prepare | {"size": (SIDE, SIDE)})), is_train=False)
@@ -390,28 +482,57 @@ def open_siglip_model() -> None:
 
 def finish_open_clip(folder: Path, model, ids: torch.Tensor, pixels: torch.Tensor) -> None:
     record(folder, texts=model.encode_text(ids), pictures=model.encode_image(pixels))
-    export(Call(model, lambda m, text: m.encode_text(text, normalize=True)), {"text": ids.int()},
-           folder / "textual/model.onnx", ["embedding"])  # fmt: skip
-    export(Call(model, lambda m, image: m.encode_image(image, normalize=True)), {"image": pixels},
-           folder / "visual/model.onnx", ["embedding"])  # fmt: skip
+    export(
+        Call(model, lambda m, text: m.encode_text(text, normalize=True)),
+        {"text": ids.int()},
+        folder / "textual/model.onnx",
+        ["embedding"],
+    )
+    export(
+        Call(model, lambda m, image: m.encode_image(image, normalize=True)),
+        {"image": pixels},
+        folder / "visual/model.onnx",
+        ["embedding"],
+    )
 
 
 def jina_clip() -> None:
-    """jina-clip's classes are code of its repository; what its export does is put together of BERT and OpenCLIP here."""
+    """jina-clip's classes are code of its repository; what its export does is put together of BERT and OpenCLIP."""
     import open_clip
     from open_clip.transform import PreprocessCfg, image_transform_v2
     from transformers import BertConfig, BertModel
 
     folder = OUT / "jina-clip"
     tokenizer = wordpiece_tokenizer(folder, 30)
-    text = shaken(BertModel(BertConfig(vocab_size=len(tokenizer), hidden_size=12, num_hidden_layers=1,
-                                       num_attention_heads=2, intermediate_size=16, max_position_embeddings=30)))  # fmt: skip
+    text = shaken(
+        BertModel(
+            BertConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=12,
+                num_hidden_layers=1,
+                num_attention_heads=2,
+                intermediate_size=16,
+                max_position_embeddings=30,
+            )
+        )
+    )
     vision_cfg = {"image_size": SIDE, "layers": 1, "width": 8, "patch_size": 8, "head_width": 4}
-    vision = shaken(open_clip.CLIP(embed_dim=12, vision_cfg=vision_cfg, text_cfg={
-        "context_length": 4, "vocab_size": 8, "width": 8, "heads": 2, "layers": 1}))  # fmt: skip
-    prepare = {"size": SIDE, "mode": "RGB", "mean": [0.48145466, 0.4578275, 0.40821073],
-               "std": [0.26862954, 0.26130258, 0.27577711], "interpolation": "bicubic", "resize_mode": "longest",
-               "fill_color": 0}  # fmt: skip
+    vision = shaken(
+        open_clip.CLIP(
+            embed_dim=12,
+            vision_cfg=vision_cfg,
+            text_cfg={"context_length": 4, "vocab_size": 8, "width": 8, "heads": 2, "layers": 1},
+        )
+    )
+    prepare = {
+        "size": SIDE,
+        "mode": "RGB",
+        "mean": [0.48145466, 0.4578275, 0.40821073],
+        "std": [0.26862954, 0.26130258, 0.27577711],
+        "interpolation": "bicubic",
+        "resize_mode": "longest",
+        "fill_color": 0,
+    }
     save_json(folder / "preprocessor_config.json", prepare | {"image_processor_type": "JinaCLIPImageProcessor"})
     save_json(folder / "config.json", {"model_type": "jina_clip", "projection_dim": 12})
     words = tokenizer(list(parity_inputs.TEXTS), padding=True, truncation=True, return_tensors="pt")
@@ -447,20 +568,40 @@ def clap() -> None:
     for name, fused in (("clap-unfused", False), ("clap-fused", True)):
         folder = OUT / name
         raw = ByteLevelBPETokenizer()
-        raw.train_from_iterator(CORPUS, vocab_size=300, show_progress=False,
-                                special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"])  # fmt: skip
+        raw.train_from_iterator(
+            CORPUS, vocab_size=300, show_progress=False, special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+        )
         learned = json.loads(raw._tokenizer.to_str())["model"]
         merges = [tuple(pair) if isinstance(pair, list) else tuple(pair.split(" ")) for pair in learned["merges"]]
         tokenizer = RobertaTokenizer(vocab=learned["vocab"], merges=merges, model_max_length=24)
         tokenizer.save_pretrained(folder)
         config = ClapConfig(
-            text_config={"vocab_size": len(tokenizer), "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
-                         "intermediate_size": 24, "max_position_embeddings": 26, "projection_dim": 12},
-            audio_config={"patch_embeds_hidden_size": 8, "depths": [1, 1], "num_attention_heads": [1, 2], "hidden_size": 16,
-                          "spec_size": 256, "window_size": 4, "projection_dim": 12, "enable_fusion": fused, "num_classes": 4,
-                          "aff_block_r": 2, "num_hidden_layers": 2, "patch_size": 8, "patch_stride": [8, 8]},
+            text_config={
+                "vocab_size": len(tokenizer),
+                "hidden_size": 16,
+                "num_hidden_layers": 1,
+                "num_attention_heads": 2,
+                "intermediate_size": 24,
+                "max_position_embeddings": 26,
+                "projection_dim": 12,
+            },
+            audio_config={
+                "patch_embeds_hidden_size": 8,
+                "depths": [1, 1],
+                "num_attention_heads": [1, 2],
+                "hidden_size": 16,
+                "spec_size": 256,
+                "window_size": 4,
+                "projection_dim": 12,
+                "enable_fusion": fused,
+                "num_classes": 4,
+                "aff_block_r": 2,
+                "num_hidden_layers": 2,
+                "patch_size": 8,
+                "patch_stride": [8, 8],
+            },
             projection_dim=12,
-        )  # fmt: skip
+        )
         model = shaken(ClapModel(config))
         extractor = ClapFeatureExtractor(truncation="fusion" if fused else "rand_trunc", frequency_min=50)
         words = tokenizer(list(parity_inputs.TEXTS), padding=True, truncation=True, return_tensors="pt")
@@ -472,15 +613,28 @@ def clap() -> None:
         extractor.save_pretrained(folder)
         vectors = features(model.get_audio_features(input_features=mels, is_longer=longer))
         record(folder, texts=features(model.get_text_features(**words)), sounds=vectors)
-        export(Call(model, lambda m, ids, mask: features(m.get_text_features(input_ids=ids, attention_mask=mask))),
-               {"input_ids": words["input_ids"], "attention_mask": words["attention_mask"]},
-               folder / "onnx/text_model.onnx", ["text_embeds"])  # fmt: skip
+        export(
+            Call(model, lambda m, ids, mask: features(m.get_text_features(input_ids=ids, attention_mask=mask))),
+            {"input_ids": words["input_ids"], "attention_mask": words["attention_mask"]},
+            folder / "onnx/text_model.onnx",
+            ["text_embeds"],
+        )
         if fused:
-            export(Call(model, lambda m, mels, longer: features(m.get_audio_features(input_features=mels, is_longer=longer))),
-                   {"input_features": mels, "is_longer": longer}, folder / "onnx/audio_model.onnx", ["audio_embeds"])  # fmt: skip
+            export(
+                Call(
+                    model, lambda m, mels, longer: features(m.get_audio_features(input_features=mels, is_longer=longer))
+                ),
+                {"input_features": mels, "is_longer": longer},
+                folder / "onnx/audio_model.onnx",
+                ["audio_embeds"],
+            )
         else:
-            export(Call(model, lambda m, mels: features(m.get_audio_features(input_features=mels))),
-                   {"input_features": mels}, folder / "onnx/audio_model.onnx", ["audio_embeds"])  # fmt: skip
+            export(
+                Call(model, lambda m, mels: features(m.get_audio_features(input_features=mels))),
+                {"input_features": mels},
+                folder / "onnx/audio_model.onnx",
+                ["audio_embeds"],
+            )
 
 
 def sentences() -> None:
@@ -494,7 +648,7 @@ def sentences() -> None:
         Qwen2Model,
         XLMRobertaConfig,
         XLMRobertaModel,
-    )  # fmt: skip
+    )
 
     small = {"hidden_size": 12, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     for name, pooling in (("sentence-mean", "mean"), ("sentence-cls", "cls")):
@@ -504,13 +658,26 @@ def sentences() -> None:
     raw = Tokenizer.from_file(str(OUT / "siglip/tokenizer.json"))
     made = {"tokenizer_object": raw, "pad_token": "<unk>", "eos_token": "</s>", "unk_token": "<unk>"}
     tokenizer = PreTrainedTokenizerFast(**made, model_max_length=28)
-    model = shaken(XLMRobertaModel(XLMRobertaConfig(vocab_size=len(tokenizer), max_position_embeddings=31, pad_token_id=2,
-                                                    **small)))  # fmt: skip
-    finish_sentence(OUT / "sentence-multilingual", tokenizer, model, "mean", 28,
-                    {"query": "query: ", "passage": "passage: "})  # fmt: skip
+    model = shaken(
+        XLMRobertaModel(
+            XLMRobertaConfig(vocab_size=len(tokenizer), max_position_embeddings=31, pad_token_id=2, **small)
+        )
+    )
+    finish_sentence(
+        OUT / "sentence-multilingual", tokenizer, model, "mean", 28, {"query": "query: ", "passage": "passage: "}
+    )
     tokenizer = PreTrainedTokenizerFast(**made, model_max_length=28, padding_side="left")
-    model = shaken(Qwen2Model(Qwen2Config(vocab_size=len(tokenizer), num_key_value_heads=2, max_position_embeddings=28,
-                                          use_sliding_window=False, **small)))  # fmt: skip
+    model = shaken(
+        Qwen2Model(
+            Qwen2Config(
+                vocab_size=len(tokenizer),
+                num_key_value_heads=2,
+                max_position_embeddings=28,
+                use_sliding_window=False,
+                **small,
+            )
+        )
+    )
     finish_sentence(OUT / "sentence-last", tokenizer, model, "lasttoken", 28)
 
 
@@ -524,9 +691,10 @@ def finish_sentence(folder: Path, tokenizer, model, pooling: str, limit: int, pr
     shutil.rmtree(folder, ignore_errors=True)
     transformer = Transformer(str(plain), max_seq_length=limit)
     reference = SentenceTransformer(
-        modules=[transformer, Pooling(model.config.hidden_size, pooling_mode=pooling), Normalize()], prompts=prompts,
+        modules=[transformer, Pooling(model.config.hidden_size, pooling_mode=pooling), Normalize()],
+        prompts=prompts,
         device="cpu",
-    )  # fmt: skip
+    )
     reference.save_pretrained(str(folder))
     texts = list(parity_inputs.TEXTS)
     query = {"prompt_name": "query"} if prompts else {}

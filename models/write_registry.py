@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write registry.toml: every embedded model with its files, sizes, hashes, licence and source.
+"""Write registry.toml: every embedded model with its files, sizes, hashes, licence and source. Published ones stay.
 
 python write_registry.py            # after a file under embedded/ was made anew
 """
@@ -8,6 +8,7 @@ import hashlib
 import pathlib
 
 EMBEDDED = pathlib.Path(__file__).resolve().parent / "embedded"
+BY_HAND = "# Published models, by hand"
 MODELS = (
     {
         "name": "concepts",
@@ -39,7 +40,9 @@ def main() -> None:
             data = (EMBEDDED / name).read_bytes()
             lines += ["", "[[model.file]]", f'name = "{name}"', f"byte_len = {len(data)}"]
             lines += [f'sha256 = "{hashlib.sha256(data).hexdigest()}"']
-    (EMBEDDED / "registry.toml").write_text("\n".join(lines) + "\n", encoding="utf8")
+    path = EMBEDDED / "registry.toml"
+    _, marker, by_hand = path.read_text(encoding="utf8").partition(BY_HAND)
+    path.write_text("\n".join(lines) + "\n\n" + marker + by_hand, encoding="utf8")
     print((EMBEDDED / "registry.toml").read_text(encoding="utf8"))
 
 

@@ -13,8 +13,8 @@ from pixr.types import Channel
 
 if TYPE_CHECKING:
     from pixr import _engine
+    from pixr.encoders.load import Encoders
     from pixr.encoders.protocol import Space
-    from pixr.encoders.registry import Encoders
 
 FILE_NAME = "calibration.json"
 
@@ -25,17 +25,30 @@ def prepare(engine: _engine.Library, encoders: Encoders) -> None:
     Raises:
         SpaceMismatch: the library holds vectors of another encoder; the message names both.
     """
-    spaces: dict[Channel, Space] = {
-        "frame": encoders.visual.space,
-        "metadata": encoders.text.space,
-        "speech": encoders.text.space,
-    }
+    spaces = {channel: encoder.space for channel, encoder in encoders.by_channel.items()}
     for channel, space in spaces.items():
         engine.set_space(channel, space.name, space.version, space.dimension)
     known = json.loads(engine.settings())["calibrations"]
-    for channel, calibration in fitted(spaces).items():
+    for channel, calibration in (fitted(spaces) | _priors(spaces, encoders)).items():
         if channel not in known:
             engine.set_calibration(channel, json.dumps(calibration))
+
+
+def _priors(spaces: dict[Channel, Space], encoders: Encoders) -> dict[Channel, dict[str, Any]]:
+    """What stands in where nothing was fitted on a space: what the model's family is known for, or its own cosines."""
+    from pixr.encoders.null_cosines import calibrate_texts
+    from pixr.encoders.published import SentenceEncoder
+
+    priors: dict[Channel, dict[str, Any]] = {}
+    published = {channel: one for channel, one in encoders.by_channel.items() if isinstance(one, SentenceEncoder)}
+    for channel, encoder in published.items():
+        if encoder.prior_calibration is not None:
+            priors[channel] = encoder.prior_calibration
+    if "speech" in published:
+        curve = calibrate_texts(published["speech"])
+        without = fitted(spaces)
+        priors |= {channel: without[channel] | {"vector": curve} for channel in ("metadata", "speech")}
+    return priors
 
 
 def fitted(spaces: dict[Channel, Space]) -> dict[Channel, dict[str, Any]]:

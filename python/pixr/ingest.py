@@ -1,8 +1,9 @@
 """From a file to rows in the library: the only module that knows every step.
 
     decode ─┬▶ visual: encode frames, pool a shot       ─┐
-            └▶ screen: read words where pictures changed ─┼▶ rows ─▶ engine
-    sound  ──▶ speech: recognise, align to shots         ─┘
+            └▶ screen: read words where pictures changed ─┤
+    sound  ─┬▶ speech: recognise, align to shots         ─┼▶ rows ─▶ engine
+            └▶ sound: encode what else is heard          ─┘
 
 Each arrow runs on its own thread, and the queues between them are short, so memory does not grow with the video. The
 heavy work (decoder processes, onnxruntime, ctranslate2) lets go of the GIL. Every model call keeps to one thread: the
@@ -31,12 +32,13 @@ from pixr.rows import Rows
 from pixr.types import Video
 
 if TYPE_CHECKING:
-    from pixr.encoders.registry import Encoders
+    from pixr.encoders.load import Encoders
     from pixr.library import Library
     from pixr.media.frames import VideoInfo
     from pixr.media.sandbox import SegmentStream
     from pixr.media.screen import ScreenReader, ScreenText
     from pixr.media.segments import CutSegment
+    from pixr.media.sounds import HeardSound
     from pixr.media.speech import SpeechRecogniser
     from pixr.media.utterances import Utterance
 
@@ -153,6 +155,7 @@ class Toolbox:
 
         encoders = self._library.indexing_encoders()
         prepare(self._library.engine, encoders)
+        self._library.remember_encoders()
         warnings: list[str] = []
         recogniser = reader = None
         if self._speech:
@@ -175,6 +178,11 @@ class Toolbox:
         from pixr.media.screen import ScreenReader
 
         return ScreenReader(thread_count=1)
+
+
+def metadata_words(title: str, description: str, tags: Iterable[str]) -> str:
+    """The text whose vector stands for a video's metadata."""
+    return "\n".join(part for part in (title, description, ", ".join(tags)) if part)
 
 
 def content_hash(path: str | os.PathLike[str]) -> str:
@@ -215,6 +223,7 @@ class _Found:
     shots: list[tuple[float, float]] = field(default_factory=list)
     screen: list[ScreenText] = field(default_factory=list)
     utterances: list[Utterance] = field(default_factory=list)
+    sounds: list[HeardSound] = field(default_factory=list)
 
 
 class CutsSoFar:
@@ -283,6 +292,7 @@ class _Run:
                 threading.Thread(target=self._guard, args=(self._read_visual, visual), name="pixr-visual"),
                 threading.Thread(target=self._guard, args=(self._read_screen, screen), name="pixr-screen"),
                 threading.Thread(target=self._guard, args=(self._read_speech,), name="pixr-speech"),
+                threading.Thread(target=self._guard, args=(self._read_sound,), name="pixr-sound"),
             ]
             for worker in workers:
                 worker.start()
@@ -390,6 +400,27 @@ class _Run:
         self._seconds["speech"] = time.perf_counter() - begun
         self._tell("speech", self._duration(), finished=True)
 
+    def _read_sound(self) -> None:
+        encoder = self._tools.encoders.sound
+        if encoder is None or self._info is None or not self._info.has_audio:
+            return
+        from pixr.media.sandbox import open_audio
+        from pixr.media.sounds import hear
+
+        begun = time.perf_counter()
+        try:
+            for heard in hear(open_audio(self._source.path, sample_rate_hz=encoder.sample_rate_hz), encoder):
+                if self._cancelled.is_set() or self._failed.is_set():
+                    return
+                self._found.sounds.append(heard)
+                self._seconds["sound"] = time.perf_counter() - begun
+                self._tell("sound", heard.end_seconds)
+        except UnreadableVideo as error:
+            warning = f"indexed without the rest of its sound: {error.reason}"
+            if warning not in self._warnings:
+                self._warnings.append(warning)
+        self._tell("sound", self._duration(), finished=True)
+
     def _guard(self, stage: Callable[..., None], *arguments: Any) -> None:
         try:
             stage(*arguments)
@@ -431,18 +462,23 @@ class _Run:
         from pixr.media.utterances import align_to_shots
 
         text = self._tools.encoders.text
-        rows = Rows(self._tools.encoders.visual.space.dimension, text.space.dimension, video.id)
+        encoders = self._tools.encoders.by_channel
+        rows = Rows({channel: encoder.space.dimension for channel, encoder in encoders.items()}, video.id)
         for start, end, vector, description in list(self._found.frames):
             rows.add(start, end, "frame", vector=vector, description=description)
         for seen in list(self._found.screen):
             rows.add(seen.start_seconds, seen.end_seconds, "screen", text=seen.text)
         said = align_to_shots(list(self._found.utterances), list(self._found.shots))
-        vectors = text.encode_text([utterance.text for utterance in said]) if said else ()
+        vectors = text.encode_documents([utterance.text for utterance in said]) if said else ()
         for utterance, vector in zip(said, vectors, strict=True):
             rows.add(utterance.start_seconds, utterance.end_seconds, "speech", text=utterance.text, vector=vector)
-        words = "\n".join(part for part in (self._source.title, video.description, ", ".join(video.tags)) if part)
+        for heard in list(self._found.sounds):
+            rows.add(
+                heard.start_seconds, heard.end_seconds, "sound", vector=heard.vector, description=heard.description
+            )
+        words = metadata_words(self._source.title, video.description, video.tags)
         if words:
-            rows.add(0.0, video.duration, "metadata", vector=text.encode_text([words])[0])
+            rows.add(0.0, video.duration, "metadata", vector=text.encode_documents([words])[0])
         return rows
 
     def _describe(self, *, complete: bool) -> Video:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import builtins
 import json
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pixr import _engine
 from pixr.clauses import split_clauses
 from pixr.convert import MODE_OF, hits_from_json, segments_from_rows, video_from_json, video_to_json
+from pixr.encoder_choice import Choice, Given, chosen, recall, remember
 from pixr.errors import InvalidBatch, InvalidQuery, MissingExtra, SpaceMismatch
 from pixr.progress import Outcome, Progress, Source
 from pixr.types import Channel, Creator, Fusion, Hits, Mode, Segment, Timing, Video
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import ArrayLike, NDArray
 
+    from pixr.encoders.load import Encoders
     from pixr.encoders.protocol import EncoderOptions, Space
-    from pixr.encoders.registry import Encoders
 
 MODES: dict[Mode, tuple[Channel, ...]] = {
     "visual": ("frame",),
@@ -48,7 +48,7 @@ def open(
     *,
     create: bool = True,
     read_only: bool = False,
-    encoder: str | PathLike[str] | None = None,
+    encoder: Given | None = None,
     encoder_options: EncoderOptions | None = None,
 ) -> Library:
     """Open the library in directory `path`; made if absent, unless `create` is false.
@@ -59,8 +59,10 @@ def open(
         path: the library's directory.
         create: make the library if nothing is there.
         read_only: open for searching only.
-        encoder: name or folder of a model; by default the embedded ones.
-        encoder_options: threads, providers, batch size.
+        encoder: name or folder of a model, or several; each fills the channels it can (pictures `frame`, sentences
+            `speech` and `metadata`, sound `sound`) and the embedded models the rest. By default those that the library
+            was indexed with.
+        encoder_options: threads, providers, batch size, precision.
 
     Raises:
         LibraryNotFound, NotALibrary, LibraryLocked, FormatUnsupported, Damaged, StorageError.
@@ -79,7 +81,7 @@ class Library:
         self,
         engine: _engine.Library,
         path: Path,
-        encoder: str | PathLike[str] | None,
+        encoder: Given | None,
         encoder_options: EncoderOptions | None,
     ) -> None:
         self._engine = engine
@@ -108,9 +110,10 @@ class Library:
         """
         with self._encoders_lock:
             if self._encoders is None:
-                from pixr.encoders.registry import DEFAULT_MODEL, load_encoders
+                from pixr.encoders.load import load_encoders
 
-                self._encoders = load_encoders(os.fspath(self._encoder or DEFAULT_MODEL), self._encoder_options)
+                choice, options = self._choice()
+                self._encoders = load_encoders(choice.names, options)
             return self._encoders
 
     def indexing_encoders(self) -> Encoders:
@@ -118,11 +121,26 @@ class Library:
 
         Raises: as `encoders`.
         """
+        from pixr.encoders.load import load_encoders
+
+        choice, options = self._choice()
+        return load_encoders(choice.names, replace(options, threads=options.threads or 1))
+
+    def remember_encoders(self) -> None:
+        """Write down what the library is indexed with, so that it is asked with the same. For the ingest pipeline."""
+        remember(self._path, self._choice()[0])
+
+    def _choice(self) -> tuple[Choice, EncoderOptions]:
+        """The encoders asked for, else those that the library was indexed with, else the embedded ones."""
+        from pixr.encoders.load import DEFAULT_MODEL
         from pixr.encoders.protocol import EncoderOptions
-        from pixr.encoders.registry import DEFAULT_MODEL, load_encoders
 
         options = self._encoder_options or EncoderOptions()
-        return load_encoders(os.fspath(self._encoder or DEFAULT_MODEL), replace(options, threads=options.threads or 1))
+        before = recall(self._path) if self._encoder is None else None
+        choice = before or chosen(self._encoder or DEFAULT_MODEL, options.precision)
+        if options.precision == "auto":
+            options = replace(options, precision=choice.precision)
+        return choice, options
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
@@ -434,7 +452,7 @@ class Library:
             if channel in asked.vectors:
                 continue
             held = f"{space['name']}@{space['version']}/{space['dimension']}"
-            encoder = next((one for one in (encoders.visual, encoders.text) if str(one.space) == held), None)
+            encoder = next((one for one in encoders.all if str(one.space) == held), None)
             if encoder is None:
                 detail = f"channel {channel} holds vectors of space {held}, which no loaded encoder speaks"
                 if channel not in asked.text and len(channels) == 1:

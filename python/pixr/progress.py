@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pixr.errors import PixrError
 from pixr.types import Creator, Video
 
-Stage = Literal["decode", "visual", "speech", "screen", "store"]
+Stage = Literal["decode", "visual", "speech", "screen", "sound", "store"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,17 +15,12 @@ class Rows:
     """Collects evidence row by row.
 
     Args:
-        visual_dimension: of vectors on channel `frame`.
-        text_dimension: of vectors on channels `speech` and `metadata`.
+        dimensions: of the vectors of each channel that has any.
         video_id: the video of all rows.
     """
 
-    def __init__(self, visual_dimension: int, text_dimension: int, video_id: str) -> None:
-        self._dimensions: dict[Channel, int] = {
-            "frame": visual_dimension,
-            "speech": text_dimension,
-            "metadata": text_dimension,
-        }
+    def __init__(self, dimensions: Mapping[Channel, int], video_id: str) -> None:
+        self._dimensions: dict[str, int] = {str(channel): dimension for channel, dimension in dimensions.items()}
         self._video_id = video_id
         self._rows: list[dict[str, Any]] = []
 
@@ -61,7 +57,7 @@ class Rows:
             channel, _, kind = name.partition(".")
             values = [row.get(name) for row in self._rows]
             if kind == "vector":
-                dimension = self._dimensions[channel]  # type: ignore[index]
+                dimension = self._dimensions[channel]
                 columns[name] = pa.array(values, pa.list_(pa.float32(), dimension))
             else:
                 columns[name] = pa.array(values, pa.string())

@@ -6,6 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,7 @@ from pixr.show.clock import clock
 from pixr.wire import error_to_dict, video_to_dict
 
 if TYPE_CHECKING:
+    from pixr.encoders.protocol import EncoderOptions
     from pixr.progress import Outcome, Source
     from pixr.types import Video
 
@@ -50,7 +52,17 @@ def index(
     description: Annotated[str, typer.Option(help="Description, for all of them.")] = "",
     tag: Annotated[list[str] | None, typer.Option(help="A tag; may be repeated.")] = None,
     metadata: Annotated[list[str] | None, typer.Option(metavar="K=V", help="Any value; may be repeated.")] = None,
-    encoder: Annotated[str | None, typer.Option(metavar="NAME", help="Encoder: a name or a model's folder.")] = None,
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME|DIR", help="A model's name or folder; may be repeated, each for its channels."),
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(metavar="P", help="Of a published model: auto, fp32, fp16, int8, q4, q4f16.")
+    ] = "auto",
+    provider: Annotated[
+        list[str] | None,
+        typer.Option(metavar="P", help="cuda, tensorrt, coreml, openvino, directml or cpu, the most wanted first."),
+    ] = None,
     speech: Annotated[bool, typer.Option("--speech/--no-speech", help="Recognise what is said.")] = True,
     screen: Annotated[bool, typer.Option("--screen/--no-screen", help="Read words on the screen.")] = True,
     jobs: Annotated[
@@ -72,12 +84,24 @@ def index(
     stages = ("decode", "visual", *(("speech",) if speech else ()), *(("screen",) if screen else ()))
     run = _Run(targets)
     with IndexProgress(len(targets), stages) as progress:
-        _index(library, encoder, told, {"speech": speech, "screen": screen, "jobs": jobs}, run, progress)
+        opening = {"encoder": encoder or None, "encoder_options": encoder_options(precision, provider)}
+        _index(library, opening, told, {"speech": speech, "screen": screen, "jobs": jobs}, run, progress)
     run.report(as_json)
     if run.interrupted:
         raise typer.Exit(130)
     if run.count("failed"):
         raise typer.Exit(1)
+
+
+def encoder_options(precision: str, providers: list[str] | None) -> EncoderOptions:
+    """What the options say of how models run; a misspelt precision is a misuse."""
+    from pixr.encoders.protocol import EncoderOptions
+
+    try:
+        options = EncoderOptions(precision=precision)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--precision") from None
+    return replace(options, providers=tuple(providers)) if providers else options
 
 
 class _Run:
@@ -127,7 +151,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, str, str, str]:
 
 def _index(
     library: Path,
-    encoder: str | None,
+    opening: dict[str, Any],
     told: dict[str, Any],
     options: dict[str, Any],
     run: _Run,
@@ -155,7 +179,7 @@ def _index(
             given_as[str(path)] = target
             yield Source(path, **told)
 
-    with tempfile.TemporaryDirectory(prefix="pixr-") as scratch, pixr.open(library, encoder=encoder) as opened:
+    with tempfile.TemporaryDirectory(prefix="pixr-") as scratch, pixr.open(library, **opening) as opened:
         try:
             for outcome in opened.add_many(sources(Path(scratch)), **options, on_progress=progress.step):
                 path = str(outcome.source.path)

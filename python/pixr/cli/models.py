@@ -1,13 +1,18 @@
-"""`pixr models`: which models there are, and whether their files are whole."""
+"""`pixr models`: which models there are, fetch one, and whether their files are whole."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import os
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pixr.cli.console import complain, is_terminal, print_json, print_table
+from pixr.cli.pull_progress import PullProgress
 from pixr.errors import ModelNotFound
+
+if TYPE_CHECKING:
+    from pixr.encoders.registry import PublishedModel
 
 __all__ = ["app"]
 
@@ -15,36 +20,67 @@ app = typer.Typer(help="List, get and verify models.", no_args_is_help=True, ric
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
+PULL_HELP = """Get a model by name, or what is missing of it. What is embedded is here already.
 
-@app.command("list", help="List the models that are here.")
+Goes on where an earlier call was interrupted. The first pull records the commit and every file's SHA-256; later ones,
+and `pixr models verify`, compare. Models lie in $PIXR_CACHE_DIR, else ~/.cache/pixr.
+"""
+
+
+@app.command("list", help="List the models that are here, and those that can be pulled.")
 def list_models(as_json: AsJson = False) -> None:
-    models = _models()
+    here, published = _embedded(), _published()
     if as_json:
-        print_json({"models": models})
+        print_json({"models": here, "published": published})
         return
-    rows = [(m["name"], m["kind"], m["space"], f"{m['bytes'] / 1e6:.1f} MB", m["licence"], m["source"]) for m in models]
-    print_table(("name", "kind", "space", "size", "licence", "from"), rows, right=("size",))
+    rows = [(m["name"], m["kind"], m["space"], f"{m['bytes'] / 1e6:.0f} MB", m["licence"], "embedded") for m in here]
+    for m in published:
+        dimension = f"{m['dimension']} dimensions" if m["dimension"] else ""
+        state = f"pulled, {m['pulled']}" if m["pulled"] else m["goodFor"]
+        rows.append((m["name"], m["kind"], dimension, f"{m['megabytes']} MB", m["licence"], state))
+    print_table(("name", "kind", "space", "size", "licence", "state, or what it is good for"), rows, right=("size",))
 
 
-@app.command("pull", help="Get a model by name. What is embedded is here already.")
-def pull(name: Annotated[str, typer.Argument(metavar="NAME")], as_json: AsJson = False) -> None:
-    models = _models()
-    for model in models:
-        if model["name"] == name:
-            if as_json:
-                print_json({"model": model, "pulled": False})
-            else:
-                print(f"{name} comes with pixr; nothing to fetch.")
-            return
-    here = ", ".join(model["name"] for model in models)
-    raise ModelNotFound(f"no source is known for a model named {name!r}; here are {here}")
+@app.command("pull", help=PULL_HELP)
+def pull(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    precision: Annotated[str, typer.Option(metavar="P", help="fp32, or another that the model has.")] = "auto",
+    mirror: Annotated[
+        str, typer.Option(metavar="URL", help="A server that answers as the hub does; $HF_ENDPOINT if not given.")
+    ] = "",
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Fetch nothing, only check; also $HF_HUB_OFFLINE=1.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    from pixr.encoders.hub import Hub
+    from pixr.encoders.pull import pull as pull_model
+    from pixr.encoders.pull import pulled_folder
+
+    model = _find(name)
+    if model is None:
+        if as_json:
+            print_json({"model": name, "folder": None, "commit": None, "files": []})
+        else:
+            print(f"{name} comes with pixr; nothing to fetch.")
+        return
+    offline = offline or os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on")
+    with PullProgress(name) as progress:
+        locked = pull_model(model, Hub(mirror), precision=precision, offline=offline, on_bytes=progress.bytes)
+    folder = pulled_folder(name)
+    if as_json:
+        files = [{"name": file.name, "bytes": file.byte_len, "sha256": file.sha256} for file in locked.files]
+        print_json({"model": name, "folder": str(folder), "commit": locked.commit or None, "files": files})
+    else:
+        print(f"{name} is in {folder}, from {locked.repository} at {locked.commit or 'an unnamed commit'}")
 
 
 @app.command("verify", help="Compare every file of every model with its length and SHA-256. 1 if one differs.")
 def verify(as_json: AsJson = False) -> None:
+    from pixr.encoders.pull import verify_pulled
     from pixr.encoders.registry import verify_models
 
-    found = verify_models()
+    found = [*verify_models(), *verify_pulled()]
     if as_json:
         print_json({"files": [{"model": f.model, "file": f.path.name, "problem": f.problem} for f in found]})
     else:
@@ -57,7 +93,20 @@ def verify(as_json: AsJson = False) -> None:
         print(f"All {len(found)} files are whole.")
 
 
-def _models() -> list[dict[str, Any]]:
+def _find(name: str) -> PublishedModel | None:
+    """The published model of a name; None for an embedded one."""
+    from pixr.encoders.registry import published_models
+
+    published = {model.name: model for model in published_models()}
+    if name in published:
+        return published[name]
+    embedded = [model["name"] for model in _embedded()]
+    if name in embedded:
+        return None
+    raise ModelNotFound(f"no source is known for a model named {name!r}; known: {', '.join((*embedded, *published))}")
+
+
+def _embedded() -> list[dict[str, Any]]:
     from pixr.encoders.registry import list_models as registered
 
     return [
@@ -70,4 +119,26 @@ def _models() -> list[dict[str, Any]]:
             "source": model.source,
         }
         for model in registered()
+    ]
+
+
+def _published() -> list[dict[str, Any]]:
+    from pixr.encoders.pull import read_lock
+    from pixr.encoders.registry import published_models
+
+    locked = read_lock()
+    return [
+        {
+            "name": model.name,
+            "kind": model.kind,
+            "dimension": model.dimension,
+            "megabytes": model.megabytes,
+            "licence": model.licence,
+            "languages": model.languages,
+            "goodFor": model.good_for,
+            "source": f"{model.repository}@{model.revision}",
+            "precisions": ["fp32", *model.optional_files],
+            "pulled": locked[model.name].precision if model.name in locked else None,
+        }
+        for model in published_models()
     ]

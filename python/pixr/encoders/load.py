@@ -6,11 +6,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pixr.encoders.protocol import EncoderOptions, ImageEncoder, SoundEncoder, TextEncoder
 from pixr.encoders.registry import EMBEDDED, PublishedModel, published_models
 from pixr.errors import ModelError, ModelNotFound
+from pixr.types import Channel
 
 DEFAULT_MODEL: Final = "embedded"
 _EMBEDDED_NAMES: Final = (DEFAULT_MODEL, "concepts", "minilm")
@@ -29,6 +30,17 @@ class Encoders:
     visual: ImageEncoder
     text: TextEncoder
     sound: SoundEncoder | None = None
+
+    @property
+    def by_channel(self) -> dict[Channel, TextEncoder]:
+        """Which encoder each channel's vectors are of."""
+        channels: dict[Channel, TextEncoder] = {"frame": self.visual, "metadata": self.text, "speech": self.text}
+        return channels | ({"sound": self.sound} if self.sound is not None else {})
+
+    @property
+    def all(self) -> tuple[TextEncoder, ...]:
+        """Every one of them: each understands words."""
+        return tuple(encoder for encoder in (self.visual, self.text, self.sound) if encoder is not None)
 
 
 def default_encoders(options: EncoderOptions | None = None) -> Encoders:
@@ -65,21 +77,18 @@ def load_encoders(
         MissingExtra: a package is not installed.
     """
     given = [names] if isinstance(names, (str, os.PathLike)) else list(names)
-    visual: ImageEncoder | None = None
-    text: TextEncoder | None = None
-    sound: SoundEncoder | None = None
+    found: dict[str, Any] = {}
     for name in given:
         if os.fspath(name) in _EMBEDDED_NAMES:
             continue
         encoder = load_encoder(name, options)
-        if isinstance(encoder, ImageEncoder):
-            taken, visual = visual, encoder
-        elif isinstance(encoder, SoundEncoder):
-            taken, sound = sound, encoder
-        else:
-            taken, text = text, encoder
-        if taken is not None:
-            raise ModelError(f"{os.fspath(name)} and {taken.space.name} fill the same channel; name one")
+        fills = (
+            "visual" if isinstance(encoder, ImageEncoder) else "sound" if isinstance(encoder, SoundEncoder) else "text"
+        )
+        if fills in found:
+            raise ModelError(f"{found[fills].space.name} and {os.fspath(name)} fill the same channel; name one")
+        found[fills] = encoder
+    visual, text, sound = found.get("visual"), found.get("text"), found.get("sound")
     if visual is None or text is None:
         embedded = default_encoders(options)
         visual, text = visual or embedded.visual, text or embedded.text

@@ -67,7 +67,7 @@ def uses_gpu(wanted: Sequence[str]) -> bool:
 
 @dataclass(frozen=True)
 class ModelInput:
-    """An input as a model declares it: None for a side of any length. Inputs of one `batch` must have equally many rows."""
+    """An input as a model declares it: None for a side of any length; inputs of one `batch` must have equal lengths."""
 
     shape: tuple[int | None, ...]
     type: str

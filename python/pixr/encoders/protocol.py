@@ -149,7 +149,7 @@ class SoundEncoder(TextEncoder, Protocol):
 
     @property
     def window_seconds(self) -> float:
-        """How much sound is heard at once; a longer one is cut or shrunk as the model was trained."""
+        """How much sound one vector of an index stands for."""
         ...
 
     def encode_sounds(self, sounds: Sequence[Sound]) -> Vectors:

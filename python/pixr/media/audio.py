@@ -1,4 +1,4 @@
-"""Decodes sound to what a recogniser hears: 16 kHz, mono, in chunks of bounded length.
+"""Decodes sound to what a recogniser hears: mono, 16 kHz or another rate, in chunks of bounded length.
 
 PyAV does it. Chunks carry their own start on the container's clock (the same as the pictures'), so a stream that
 begins late, or has holes, stays in step: a hole of more than 0.1 s begins a new chunk. A packet that can't be decoded
@@ -25,15 +25,16 @@ _HOLE_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class AudioChunk:
-    """Sound from `start_seconds` on: int16 samples, mono, 16,000 a second. Silence is zeros."""
+    """Sound from `start_seconds` on: int16 samples, mono, `sample_rate_hz` a second. Silence is zeros."""
 
     start_seconds: float
     samples: NDArray[np.int16]
+    sample_rate_hz: int = SAMPLE_RATE_HZ
 
     @property
     def end_seconds(self) -> float:
         """Where the chunk ends."""
-        return self.start_seconds + len(self.samples) / SAMPLE_RATE_HZ
+        return self.start_seconds + len(self.samples) / self.sample_rate_hz
 
     def as_float(self) -> NDArray[np.float32]:
         """The samples as float32 in [-1, 1)."""
@@ -43,8 +44,10 @@ class AudioChunk:
         return samples
 
 
-def decode_audio(path: str, *, chunk_seconds: float = _CHUNK_SECONDS) -> Iterator[AudioChunk]:
-    """Yield the first audio stream of a file; nothing if it has none.
+def decode_audio(
+    path: str, *, chunk_seconds: float = _CHUNK_SECONDS, sample_rate_hz: int = SAMPLE_RATE_HZ
+) -> Iterator[AudioChunk]:
+    """Yield the first audio stream of a file, resampled; nothing if it has none.
 
     Raises:
         UnreadableVideo: the container can't be opened.
@@ -67,7 +70,7 @@ def decode_audio(path: str, *, chunk_seconds: float = _CHUNK_SECONDS) -> Iterato
             return
         stream = streams[0]
         container_start = (container.start_time or 0) / av.time_base
-        resampler = av.AudioResampler("s16", "mono", SAMPLE_RATE_HZ)
+        resampler = av.AudioResampler("s16", "mono", sample_rate_hz)
         pieces: list[NDArray[np.int16]] = []
         start, count = 0.0, 0
         expected: float | None = None
@@ -82,15 +85,15 @@ def decode_audio(path: str, *, chunk_seconds: float = _CHUNK_SECONDS) -> Iterato
                 time = 0.0 if time is None else time
                 if expected is None or time - expected > _HOLE_SECONDS:
                     if count:
-                        yield AudioChunk(start, np.concatenate(pieces))
+                        yield AudioChunk(start, np.concatenate(pieces), sample_rate_hz)
                     pieces, start, count, expected = [], max(0.0, time), 0, time
-                expected += frame.samples / (frame.sample_rate or SAMPLE_RATE_HZ)
+                expected += frame.samples / (frame.sample_rate or sample_rate_hz)
                 for part in resampled:
                     pieces.append(part.to_ndarray().reshape(-1).astype(np.int16, copy=False))
                     count += part.samples
-                if count >= chunk_seconds * SAMPLE_RATE_HZ:
-                    yield AudioChunk(start, np.concatenate(pieces))
-                    start += count / SAMPLE_RATE_HZ
+                if count >= chunk_seconds * sample_rate_hz:
+                    yield AudioChunk(start, np.concatenate(pieces), sample_rate_hz)
+                    start += count / sample_rate_hz
                     pieces, count = [], 0
         if count:
-            yield AudioChunk(start, np.concatenate(pieces))
+            yield AudioChunk(start, np.concatenate(pieces), sample_rate_hz)

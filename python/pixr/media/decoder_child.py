@@ -107,7 +107,10 @@ def _send_segments(request: dict[str, Any], writer: MessageWriter) -> None:
 def _send_audio(request: dict[str, Any], writer: MessageWriter) -> None:
     from pixr.media.audio import decode_audio
 
-    for chunk in decode_audio(request["path"], chunk_seconds=request["chunk_seconds"]):
+    chunks = decode_audio(
+        request["path"], chunk_seconds=request["chunk_seconds"], sample_rate_hz=request["sample_rate_hz"]
+    )
+    for chunk in chunks:
         writer.write({"kind": "audio", "start": chunk.start_seconds}, chunk.samples.tobytes())
     writer.write({"kind": "done"})
 

@@ -26,7 +26,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pixr.errors import MissingExtra, UnreadableVideo
-from pixr.media.audio import AudioChunk
+from pixr.media.audio import SAMPLE_RATE_HZ, AudioChunk
 from pixr.media.frames import SampledFrame, VideoInfo
 from pixr.media.segments import CutOptions, CutSegment
 
@@ -286,6 +286,7 @@ def open_audio(
     path: str | os.PathLike[str],
     *,
     chunk_seconds: float = 10.0,
+    sample_rate_hz: int = SAMPLE_RATE_HZ,
     stall_seconds: float = _STALL_SECONDS,
     memory_byte_limit: int = _MEMORY_BYTE_LIMIT,
 ) -> Iterator[AudioChunk]:
@@ -293,10 +294,10 @@ def open_audio(
     import numpy as np
 
     name = os.fspath(path)
-    request = {"task": "audio", "chunk_seconds": chunk_seconds}
+    request = {"task": "audio", "chunk_seconds": chunk_seconds, "sample_rate_hz": sample_rate_hz}
     for header, payload in _converse(name, request, stall_seconds, memory_byte_limit):
         if header["kind"] == "audio":
-            yield AudioChunk(header["start"], np.frombuffer(payload, np.int16))
+            yield AudioChunk(header["start"], np.frombuffer(payload, np.int16), sample_rate_hz)
 
 
 def probe_video(path: str | os.PathLike[str], *, stall_seconds: float = _STALL_SECONDS) -> VideoInfo:

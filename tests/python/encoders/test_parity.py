@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +11,13 @@ from numpy.typing import NDArray
 from pixr.encoders import EncoderOptions, ImageEncoder, SoundEncoder, TextEncoder
 from pixr.encoders.published import load_folder
 from pixr.media.pictures import load_picture
-from tests.python.encoders.parity_inputs import ARCHIVE, PICTURES, SOUND_SECONDS, TEXTS, sound
+from tests.python.encoders.parity_inputs import PICTURES, SOUND_SECONDS, TEXTS, sound
 
 OPTIONS = EncoderOptions(threads=1, batch_size=3)
 MOST = 1e-4
 PICTURE_MODELS = ("clip", "clip-one-file", "mobileclip", "siglip", "siglip2", "open-clip", "open-siglip", "jina-clip")
 SOUND_MODELS = ("clap-unfused", "clap-fused")
 SENTENCE_MODELS = ("sentence-mean", "sentence-cls", "sentence-last", "sentence-multilingual")
-
-
-@pytest.fixture(scope="session")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("parity")
-    with zipfile.ZipFile(ARCHIVE) as archive:
-        archive.extractall(folder)
-    return folder
 
 
 def difference(folder: Path, kind: str, got: NDArray[np.float32]) -> float:
@@ -64,7 +55,7 @@ def test_sentences_have_the_references_vectors(recorded: Path, name: str) -> Non
     assert difference(recorded / name, "documents", encoder.encode_documents(TEXTS)) <= MOST
 
 
-@pytest.mark.parametrize("name", (*PICTURE_MODELS, *SOUND_MODELS, *SENTENCE_MODELS))
+@pytest.mark.parametrize("name", [*PICTURE_MODELS, *SOUND_MODELS, *SENTENCE_MODELS])
 def test_a_text_has_the_same_vector_beside_others_and_alone(recorded: Path, name: str) -> None:
     together = load_folder(recorded / name, OPTIONS).encode_text(TEXTS)
     encoder = load_folder(recorded / name, EncoderOptions(threads=1, batch_size=1))

@@ -4,14 +4,18 @@
 """
 
 from pixr.encoders.published.description import Description, PictureRecipe, SoundRecipe, TextRecipe
+from pixr.encoders.published.encoders import PictureTextEncoder, SentenceEncoder, SoundTextEncoder
 from pixr.encoders.published.layouts import describe_folder
 from pixr.encoders.published.load import PublishedEncoder, load_folder
 
 __all__ = [
     "Description",
     "PictureRecipe",
+    "PictureTextEncoder",
     "PublishedEncoder",
+    "SentenceEncoder",
     "SoundRecipe",
+    "SoundTextEncoder",
     "TextRecipe",
     "describe_folder",
     "load_folder",

@@ -97,8 +97,8 @@ class SoundRecipe:
         high_hz: and end.
         max_seconds: what the model hears at once.
         mel_scale: "slaney" (with bands of equal area) or "htk".
-        long_sound: what becomes of longer sound: its middle, or four views (the whole and three parts), as the model was
-            trained.
+        long_sound: what becomes of longer sound: its middle, or four views (the whole and three parts), as the model
+            was trained.
         short_sound: "repeatpad", "repeat" or "pad".
         output: the ONNX output to take; None for the first known name.
     """

@@ -27,12 +27,17 @@ if TYPE_CHECKING:
     from pixr.encoders.published.description import Description
 
 
+# A model that hears ten seconds at once repeats shorter sound; a moment of ten seconds would be a coarse answer.
+_INDEXED_SECONDS = 5.0
+
+
 class SentenceEncoder:
     """Encodes texts. Safe to use from several threads.
 
     Attributes:
         space: of its vectors.
         description: what it was made of.
+        options: how it runs, with what was measured filled in.
         prior_calibration: its family's, or None.
     """
 
@@ -46,7 +51,7 @@ class SentenceEncoder:
         """
         self.description = description
         self.prior_calibration: dict[str, Any] | None = FAMILIES[description.family].prior
-        self._options = options
+        self.options = options
         self._towers = Towers(description, options)
         self._words = Words(description.text, self._towers, options)
         name = description.name.replace("@", "-").replace("/", "-")
@@ -95,8 +100,8 @@ class PictureTextEncoder(SentenceEncoder):
         import numpy as np
 
         rows = np.empty((len(images), self.space.dimension), np.float32)
-        for at in range(0, len(images), self._options.rows_a_call):
-            batch = images[at : at + self._options.rows_a_call]
+        for at in range(0, len(images), self.options.rows_a_call):
+            batch = images[at : at + self.options.rows_a_call]
             pixels = np.stack([preprocess(image, self._recipe) for image in batch])
             encoded = self._towers.run(self._recipe.file, {self._input: pixels}, self._output)
             rows[at : at + len(batch)] = self._check(encoded, self._output)
@@ -137,8 +142,8 @@ class SoundTextEncoder(SentenceEncoder):
 
     @property
     def window_seconds(self) -> float:
-        """How much sound is heard at once."""
-        return self._recipe.max_seconds
+        """How much sound one vector of an index stands for: what the model hears, or five seconds if that is less."""
+        return min(self._recipe.max_seconds, _INDEXED_SECONDS)
 
     def encode_sounds(self, sounds: Sequence[Sound]) -> Vectors:
         """Encode mono sound (float32 in [-1, 1], any length above zero): float32 `(len(sounds), dimension)`, unit rows.
@@ -149,8 +154,8 @@ class SoundTextEncoder(SentenceEncoder):
         import numpy as np
 
         rows = np.empty((len(sounds), self.space.dimension), np.float32)
-        for at in range(0, len(sounds), self._options.rows_a_call):
-            batch = sounds[at : at + self._options.rows_a_call]
+        for at in range(0, len(sounds), self.options.rows_a_call):
+            batch = sounds[at : at + self.options.rows_a_call]
             heard = np.stack([features(sound, self._recipe) for sound in batch])
             feeds = {self._input: heard, "is_longer": np.ones((len(batch), 1), np.bool_)}
             encoded = self._towers.run(self._recipe.file, feeds, self._output)

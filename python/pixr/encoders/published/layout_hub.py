@@ -42,25 +42,25 @@ def read_hub(folder: Path, precision: str, *, gpu: bool) -> Description | None:
     def find(*stems: str) -> tuple[Path, str] | None:
         return choose_weights(places, stems, precision, gpu=gpu)
 
-    text, whole = find("text_model"), find("model")
-    picture, sound = find("vision_model"), find("audio_model")
-    if text is None and whole is None:
-        return None
     model_type = str(config.get("model_type", ""))
     family = MODEL_TYPES.get(model_type, "sentence")
     if family == "siglip" and _is_gemma(folder):
         family = "siglip2"  # models of fixed size keep the older type
-    if text is None or (picture is None and sound is None and family != "sentence"):
-        text, picture, sound = whole, whole, whole
-    if text is None:
-        raise ModelError(f"{folder}: {model_type} needs text_model*.onnx beside its other half")
+    other_half = {"clap": "audio_model", "sentence": "text_model"}.get(family, "vision_model")
+    text, half, whole = find("text_model"), find(other_half), find("model")
+    if text is None and half is None and whole is None:
+        return None
+    if text is None or half is None:
+        if whole is None:
+            missing = "text_model" if text is None else other_half
+            raise ModelError(
+                f"{folder}: {model_type or 'the model'} needs onnx/{missing}*.onnx, or one onnx/model*.onnx"
+            )
+        text = half = whole
     words = _text_recipe(folder, config, family, text[0])
     name, chosen = _name(folder, config), text[1]
     if family == "sentence":
         return Description(name, family, folder, chosen, words)
-    half = sound if family == "clap" else picture
-    if half is None:
-        raise ModelError(f"{folder}: {model_type} needs {'audio' if family == 'clap' else 'vision'}_model*.onnx")
     preprocessing = folder / "preprocessor_config.json"
     if not preprocessing.is_file():
         raise ModelError(f"{folder}: {model_type} needs preprocessor_config.json, which is missing")

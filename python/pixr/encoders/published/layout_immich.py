@@ -32,13 +32,11 @@ def read_immich(folder: Path, precision: str, *, gpu: bool) -> Description | Non
         return None
     picture = choose_weights([visual], ["model"], precision, gpu=gpu)
     text = choose_weights([textual], ["model"], precision, gpu=gpu)
-    for place, found in ((visual, picture), (textual, text)):
-        if found is None:
-            raise ModelError(f"{place}: model.onnx is missing")
+    if picture is None or text is None:
+        raise ModelError(f"{visual if picture is None else textual}: model.onnx is missing")
     for path in (visual / "preprocess_cfg.json", textual / "tokenizer.json"):
         if not path.is_file():
             raise ModelError(f"{path} is missing")
-    assert picture is not None and text is not None
     config = read_if_there(folder / "config.json")
     text_config: Any = config.get("text_cfg", config.get("model_cfg", {}).get("text_cfg", {}))
     text_config = text_config if isinstance(text_config, dict) else {}

@@ -1,5 +1,6 @@
-"""CLAP's front end: sound in, log-mel bands out, as `ClapFeatureExtractor` of transformers computes them (Wu et al.
-2023, https://arxiv.org/abs/2211.06687), in numpy.
+"""CLAP's front end in numpy: sound in, log-mel bands out.
+
+As `ClapFeatureExtractor` of transformers computes them (Wu et al. 2023, https://arxiv.org/abs/2211.06687).
 
 Where the original takes a random part of a long sound, the middle of the choice is taken, so that the same sound always
 has the same vector. Its "fusion" marks one sound of a call, drawn by lot, as long if none is; on a single sound that is

@@ -1,8 +1,8 @@
 """Chooses threads and batch size by a measurement of a second or two on this machine, and remembers them.
 
 Threads are chosen for one text or picture, what a query waits for; the batch size is the one with the least time a row.
-A larger setting must win by a tenth: within that, the smaller one leaves more to others. Remembered by model, providers,
-processor count and onnxruntime's version, in `tuning.json` of the cache.
+A larger setting must win by a tenth: within that, the smaller one leaves more to others. Remembered by model,
+providers, processor count and onnxruntime's version, in `tuning.json` of the cache.
 """
 
 from __future__ import annotations

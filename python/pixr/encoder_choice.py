@@ -1,0 +1,74 @@
+"""Which encoders a library was indexed with, so that it is asked with the same without being told.
+
+`encoders.json` in the library's folder: names and folders as they were given, and the precision of their files. It is a
+convenience: what a vector may be compared with is the engine's business, by the space of each channel.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from pixr.errors import ModelError
+
+FILE_NAME: Final = "encoders.json"
+
+Given: TypeAlias = "str | PathLike[str] | Sequence[str | PathLike[str]]"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Names or absolute paths of models, and the precision asked for."""
+
+    names: tuple[str, ...]
+    precision: str
+
+
+def chosen(given: Given, precision: str) -> Choice:
+    """What was asked for, with folders as absolute paths: a library outlives the folder that one was in."""
+    names = [given] if isinstance(given, (str, os.PathLike)) else list(given)
+    said = [os.fspath(name) for name in names]
+    return Choice(tuple(os.path.abspath(name) if Path(name).is_dir() else name for name in said), precision)
+
+
+def recall(library: Path) -> Choice | None:
+    """What the library was indexed with; None if it was never said.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
+    path = library / FILE_NAME
+    try:
+        values: Any = json.loads(path.read_text(encoding="utf8"))
+        return Choice(tuple(str(name) for name in values["encoders"]), str(values["precision"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"cannot read {path}: {error!r}; open the library with encoder=…") from error
+
+
+def remember(library: Path, choice: Choice) -> None:
+    """Write the choice down, in one step. Does nothing where it is the one on record.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    try:
+        if recall(library) == choice:
+            return
+    except ModelError:
+        pass  # damaged: written anew
+    text = json.dumps({"encoders": list(choice.names), "precision": choice.precision}, indent=1) + "\n"
+    handle, scratch = tempfile.mkstemp(dir=library, prefix=FILE_NAME)
+    with os.fdopen(handle, "w", encoding="utf8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.chmod(scratch, 0o644)
+    os.replace(scratch, library / FILE_NAME)
