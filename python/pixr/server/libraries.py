@@ -23,7 +23,7 @@ from pixr.errors import LibraryLocked, LibraryNotFound
 from pixr.library import Library
 
 if TYPE_CHECKING:
-    from pixr.encoders.registry import Encoders
+    from pixr.encoders.load import Encoders
 
 __all__ = ["Libraries", "SharedEncoders", "open_to_write"]
 
@@ -48,7 +48,7 @@ class SharedEncoders:
             return self._loaded
 
     def _load(self) -> Encoders:
-        from pixr.encoders.registry import DEFAULT_MODEL, load_encoders
+        from pixr.encoders.load import DEFAULT_MODEL, load_encoders
 
         return load_encoders(self.encoder or DEFAULT_MODEL, None)
 
