@@ -32,7 +32,7 @@ from pixr.types import Creator
 
 if TYPE_CHECKING:
     from pixr import _engine
-    from pixr.encoders.registry import Encoders
+    from pixr.encoders.load import Encoders
 
 __all__ = ["IndexingEncoders", "Worker", "main"]
 
@@ -72,8 +72,8 @@ class IndexingEncoders(SharedEncoders):
     """Models on one thread a call."""
 
     def _load(self) -> Encoders:
+        from pixr.encoders.load import DEFAULT_MODEL, load_encoders
         from pixr.encoders.protocol import EncoderOptions
-        from pixr.encoders.registry import DEFAULT_MODEL, load_encoders
 
         return load_encoders(self.encoder or DEFAULT_MODEL, EncoderOptions(threads=1))
 
