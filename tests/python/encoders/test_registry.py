@@ -83,7 +83,7 @@ def test_folder_without_registry_is_said_so(tmp_path: Path) -> None:
 
 def test_unknown_model_is_an_error_that_names_the_known() -> None:
     with pytest.raises(ModelNotFound, match="known: embedded") as caught:
-        load_encoders("clip-vit-b32")
+        load_encoders("no-such-model")
     assert caught.value.code == "model_not_found"
 
 
