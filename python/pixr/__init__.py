@@ -10,7 +10,7 @@
 Importing loads no media or model library; each is loaded by the first call that needs it.
 """
 
-from pixr import errors
+from pixr import errors, webhooks
 from pixr.encoders.protocol import EncoderOptions, Space
 from pixr.errors import PixrError
 from pixr.library import Library, open
@@ -41,4 +41,5 @@ __all__ = [
     "__version__",
     "errors",
     "open",
+    "webhooks",
 ]

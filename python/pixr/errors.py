@@ -20,6 +20,7 @@ PixrError
 │   ├── InvalidFilter                                       invalid_filter
 │   ├── InvalidBatch                                        invalid_batch
 │   ├── InvalidCursor                                       invalid_cursor
+│   ├── InvalidSignature                                    invalid_signature
 │   └── UnreadableVideo                                     unreadable_video
 ├── CursorExpired                     (LookupError)         cursor_expired
 ├── VideoNotFound                     (LookupError)         video_not_found
@@ -47,6 +48,7 @@ __all__ = [
     "InvalidFilter",
     "InvalidInput",
     "InvalidQuery",
+    "InvalidSignature",
     "InvalidSpan",
     "InvalidVector",
     "InvalidVideo",
@@ -197,6 +199,12 @@ class UnreadableVideo(InvalidInput):
 
     def __reduce__(self) -> tuple[type[UnreadableVideo], tuple[str, str]]:
         return type(self), (self.path, self.reason)
+
+
+class InvalidSignature(InvalidInput):
+    """A webhook is not genuine, too old, or from the future. Answer 400 and do nothing else."""
+
+    code = "invalid_signature"
 
 
 class CursorExpired(PixrError, LookupError):

@@ -46,6 +46,7 @@ CODES: dict[str, Code] = {
     "INVALID_VECTOR": Code(422, "Invalid vector", "Components must be finite and not all zero."),
     "INVALID_SPAN": Code(422, "Invalid span", "A segment needs 0 <= start < end."),
     "INVALID_VIDEO": Code(422, "Invalid video", "The detail names the field that can't be stored."),
+    "INVALID_SIGNATURE": Code(400, "Not genuine", "The webhook was not signed with this secret, or is too old."),
     "INVALID_BATCH": Code(422, "Invalid batch", "The detail names the column."),
     "DIMENSION_MISMATCH": Code(422, "Wrong dimension", "Give vectors of the dimension of the library's space."),
     "SPACE_MISMATCH": Code(422, "Wrong space", "The library's vectors are of another encoder."),
