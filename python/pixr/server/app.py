@@ -32,12 +32,21 @@ from pixr.server.errors import MEDIA_TYPE, ApiError, problem, problem_of
 from pixr.server.idempotency import Idempotency
 from pixr.server.limiting import Limiting
 from pixr.server.openapi import specification
-from pixr.server.routes import health, keys, oauth, search, uploads, videos
+from pixr.server.routes import health, inspectors, keys, oauth, search, uploads, videos, webhooks
 from pixr.server.state import ServerState
 
 __all__ = ["create_app"]
 
-ROUTERS = (search.router, uploads.router, videos.router, keys.router, oauth.router, health.router)
+ROUTERS = (
+    search.router,
+    uploads.router,
+    videos.router,
+    keys.router,
+    oauth.router,
+    webhooks.router,
+    inspectors.router,
+    health.router,
+)
 STATUS_CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "PAYLOAD_TOO_LARGE", 415: "UNSUPPORTED_MEDIA"}
 
 
@@ -46,6 +55,7 @@ def create_app(server: ServerState) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - how it is called
+        server.courier.start()
         yield
         server.stopping = True
         await asyncio.to_thread(server.close)

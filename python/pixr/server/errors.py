@@ -57,6 +57,9 @@ CODES: dict[str, Code] = {
     "METHOD_NOT_ALLOWED": Code(405, "Method not allowed", "`Allow` lists the methods of this path."),
     "VIDEO_NOT_FOUND": Code(404, "Video not found", "It was deleted, or never was in this organization."),
     "KEY_NOT_FOUND": Code(404, "Key not found", "It never was in this organization."),
+    "WEBHOOK_NOT_FOUND": Code(404, "Endpoint not found", "It was deleted, or never was in this organization."),
+    "DELIVERY_NOT_FOUND": Code(404, "Delivery not found", "It is older than 30 days, or not this organization's."),
+    "INSPECTOR_NOT_FOUND": Code(404, "Inspector not found", "It was deleted, or never was in this organization."),
     "CONFLICT": Code(409, "Conflict", "The thing is in a state in which this can't be done."),
     # idempotency
     "IDEMPOTENCY_KEY_REUSED": Code(422, "Idempotency key reused", "A new request needs a new key."),

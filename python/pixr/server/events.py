@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from pixr.server.ids import new_id
 from pixr.server.models import Event
+from pixr.server.webhooks.outbox import enqueue
 
 __all__ = ["EVENT_TYPES", "EventType", "record"]
 
@@ -25,6 +26,7 @@ EventType = Literal[
     "usage.threshold",
     "privacy.deleted",
     "version.sunset",
+    "webhook.disabled",
 ]
 EVENT_TYPES: tuple[str, ...] = get_args(EventType)
 
@@ -32,7 +34,9 @@ EVENT_TYPES: tuple[str, ...] = get_args(EventType)
 def record(
     session: Session, organization: str, type: EventType, data: Mapping[str, Any], *, subject: str | None = None
 ) -> Event:
-    """Add an event to the transaction. `subject` is what it is about; by default `data["videoId"]`.
+    """Add an event to the transaction, with a delivery for each endpoint that wants it.
+
+    `subject` is what it is about; by default `data["videoId"]`.
 
     A request that is carried out again after a crash (see `ids.repeatable`) finds its event already there.
     """
@@ -44,4 +48,5 @@ def record(
         id=id, organization_id=organization, type=type, subject=subject or data.get("videoId"), data=dict(data)
     )
     session.add(event)
+    enqueue(session, event)
     return event

@@ -29,6 +29,9 @@ LIBRARIES_OPEN = Gauge("pixr_libraries_open", "Libraries open for reading", mult
 INDEX_SEGMENTS = Gauge("pixr_index_segments", "Segments in open libraries", multiprocess_mode="livemax")
 INGEST_VIDEOS = Counter("pixr_ingest_videos_total", "Videos processed", ("outcome",))
 INGEST_WAITING = Gauge("pixr_ingest_videos_waiting", "Videos waiting to be processed", multiprocess_mode="livemax")
+WEBHOOK_DELIVERIES = Counter(
+    "pixr_webhook_deliveries_total", "Attempts to deliver a webhook: delivered, retried, failed, gone", ("outcome",)
+)
 AUTH_FAILURES = Counter("pixr_authentication_failures_total", "Requests with invalid credentials", ("code",))
 
 

@@ -12,8 +12,12 @@ from pixr.server.database import Base, Utc, now
 
 __all__ = [
     "ApiKey",
+    "Delivery",
+    "DeliveryAttempt",
     "Event",
     "IdempotentRequest",
+    "Inspector",
+    "InspectorRequest",
     "OAuthClient",
     "OAuthCode",
     "OAuthToken",
@@ -22,6 +26,7 @@ __all__ = [
     "Upload",
     "UsageDay",
     "VideoRecord",
+    "WebhookEndpoint",
 ]
 
 # SQLite counts up only in columns of its own integer type.
@@ -225,6 +230,91 @@ class Event(Base):
     subject: Mapped[str | None]  # what it is about, such as a video's id; events of one subject are told in order
     data: Mapped[dict[str, Any]] = mapped_column(JSON)
     created: Mapped[datetime] = mapped_column(Utc, default=now)
+
+
+class WebhookEndpoint(Base):
+    """Where an organization wants its events. Its secret signs them, so it is kept as it is."""
+
+    __tablename__ = "webhook_endpoints"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str] = _organization()
+    url: Mapped[str]
+    description: Mapped[str] = mapped_column(default="")
+    event_types: Mapped[list[str]] = mapped_column(JSON, default=list)  # none: all
+    max_concurrency: Mapped[int] = mapped_column(default=4)
+    secret: Mapped[str]
+    previous_secret: Mapped[str | None]
+    previous_expires: Mapped[datetime | None] = mapped_column(Utc)
+    created: Mapped[datetime] = mapped_column(Utc, default=now)
+    disabled: Mapped[datetime | None] = mapped_column(Utc)
+    disabled_reason: Mapped[str | None]
+
+
+class Delivery(Base):
+    """An event on its way to an endpoint. Written with the event; at work while `lease_expires` lies ahead."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        Index("deliveries_due", "status", "next_attempt"),
+        Index("deliveries_of_subject", "endpoint_id", "subject", "sequence"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str] = _organization()
+    endpoint_id: Mapped[str] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="CASCADE"))
+    sequence: Mapped[int] = mapped_column(ForeignKey("events.sequence", ondelete="CASCADE"), index=True)
+    subject: Mapped[str | None]
+    replay: Mapped[bool] = mapped_column(default=False)  # asked for by hand
+    status: Mapped[str] = mapped_column(default="pending")  # pending, delivered, failed
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_attempt: Mapped[datetime] = mapped_column(Utc, default=now)
+    lease_expires: Mapped[datetime | None] = mapped_column(Utc)
+    created: Mapped[datetime] = mapped_column(Utc, default=now, index=True)
+    finished: Mapped[datetime | None] = mapped_column(Utc)
+
+    endpoint: Mapped[WebhookEndpoint] = relationship(lazy="joined", innerjoin=True)
+    event: Mapped[Event] = relationship(lazy="joined", innerjoin=True)
+
+
+class DeliveryAttempt(Base):
+    """One request of a delivery, and what came of it."""
+
+    __tablename__ = "delivery_attempts"
+
+    id: Mapped[int] = mapped_column(Counter, primary_key=True, autoincrement=True)
+    delivery_id: Mapped[str] = mapped_column(ForeignKey("deliveries.id", ondelete="CASCADE"), index=True)
+    at: Mapped[datetime] = mapped_column(Utc)
+    milliseconds: Mapped[float]
+    request_headers: Mapped[dict[str, str]] = mapped_column(JSON)
+    status_code: Mapped[int | None]
+    response_headers: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
+    response_body: Mapped[str] = mapped_column(default="")
+    error: Mapped[str | None]
+
+
+class Inspector(Base):
+    """An endpoint of the server's own, to look at what webhooks carry."""
+
+    __tablename__ = "inspectors"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str] = _organization()
+    secret: Mapped[str | None]  # what to verify with
+    respond_with: Mapped[int] = mapped_column(default=200)
+    created: Mapped[datetime] = mapped_column(Utc, default=now)
+
+
+class InspectorRequest(Base):
+    """A request that an inspector received."""
+
+    __tablename__ = "inspector_requests"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    inspector_id: Mapped[str] = mapped_column(ForeignKey("inspectors.id", ondelete="CASCADE"), index=True)
+    received: Mapped[datetime] = mapped_column(Utc, default=now)
+    headers: Mapped[dict[str, str]] = mapped_column(JSON)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class Secret(Base):

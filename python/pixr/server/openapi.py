@@ -14,6 +14,8 @@ from pixr.server.errors import MEDIA_TYPE
 from pixr.server.principal import SCOPES, requires
 from pixr.server.schemas.problem import Problem
 from pixr.server.schemas.shape import RequestShape, ResponseShape
+from pixr.server.schemas.webhooks import EVENT_EXAMPLE, EventShape
+from pixr.server.webhooks.body import EXAMPLES
 
 __all__ = ["api_routes", "scope_of", "specification"]
 
@@ -59,6 +61,10 @@ def specification(app: FastAPI) -> dict[str, Any]:
         extra = shape.model_config.get("json_schema_extra")
         if shape.__name__ in schemas and isinstance(extra, dict):
             schemas[shape.__name__] |= extra
+    event = EventShape.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas |= event.pop("$defs", {})
+    schemas["Event"] = event
+    made["webhooks"] = {type: {"post": _webhook(type, data)} for type, data in EXAMPLES.items()}
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     for route in api_routes(app):
@@ -68,6 +74,23 @@ def specification(app: FastAPI) -> dict[str, Any]:
                 _complete(operation, scope_of(route), schemas)
     app.openapi_schema = made
     return made
+
+
+def _webhook(type: str, data: dict[str, Any]) -> dict[str, Any]:
+    name = "".join(part.capitalize() for part in type.replace("_", ".").split("."))
+    content = {
+        "schema": {"$ref": "#/components/schemas/Event"},
+        "example": EVENT_EXAMPLE | {"type": type, "data": data},
+    }
+    return {
+        "operationId": f"on{name}",
+        "summary": type,
+        "description": "Signed as Standard Webhooks 1.0 says; answer 2xx within 15 s.",
+        "tags": ["webhooks"],
+        "security": [],
+        "requestBody": {"required": True, "content": {"application/json": content}},
+        "responses": {"2XX": {"description": "Taken"}},
+    }
 
 
 def _below(shape: type[BaseModel]) -> Iterator[type[BaseModel]]:

@@ -14,7 +14,17 @@ from pixr.server.errors import ApiError
 if TYPE_CHECKING:
     from pixr.server.models import Organization
 
-__all__ = ["SCOPES", "Admin", "AnalyticsReader", "Principal", "Scope", "Searcher", "VideoReader", "VideoWriter"]
+__all__ = [
+    "SCOPES",
+    "Admin",
+    "AnalyticsReader",
+    "Principal",
+    "Scope",
+    "Searcher",
+    "VideoReader",
+    "VideoWriter",
+    "WebhookOwner",
+]
 
 Scope = Literal["videos.read", "videos.write", "search", "analytics", "webhooks", "admin"]
 SCOPES: tuple[Scope, ...] = ("videos.read", "videos.write", "search", "analytics", "webhooks", "admin")

@@ -96,6 +96,11 @@ class Settings(BaseSettings):
     speech: bool = True
     screen: bool = True
     fetch_seconds: float = Field(default=3600, gt=0, description="how long fetching a URL may take")
+
+    # webhooks
+    webhook_concurrency: int = Field(default=16, ge=1, le=256, description="webhooks sent at a time, by each process")
+
+    # both
     allowed_networks: list[IPvAnyNetwork] = Field(
         default=[], description="private networks that URLs and webhooks may reach"
     )

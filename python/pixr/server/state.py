@@ -20,6 +20,8 @@ from pixr.server.signing import Signer
 from pixr.server.uploads import Uploads
 from pixr.server.usage import Usage
 from pixr.server.videos import Videos
+from pixr.server.webhooks.courier import Courier
+from pixr.server.webhooks.sender import Sender
 
 __all__ = ["Server", "ServerState", "build_state"]
 
@@ -38,6 +40,7 @@ class ServerState:
     rate_limits: RateLimits
     usage: Usage
     user_tokens: UserTokens
+    courier: Courier
     dev_principal: Principal | None = None
     stopping: bool = False
 
@@ -48,6 +51,7 @@ class ServerState:
 
     def close(self) -> None:
         """Let go of everything."""
+        self.courier.close()
         self.searches.close()
         self.usage.close()
         self.rate_limits.close()
@@ -67,6 +71,7 @@ def build_state(settings: Settings) -> ServerState:
         encoder=settings.encoder,
     )
     searches = SearchPool(settings.search_concurrency, settings.search_queue)
+    sender = Sender(settings.base_url, settings.allowed_networks)
     state = ServerState(
         settings=settings,
         database=database,
@@ -78,6 +83,7 @@ def build_state(settings: Settings) -> ServerState:
         rate_limits=RateLimits(settings.data_directory / "rate_limits"),
         usage=Usage(settings, database),
         user_tokens=UserTokens(settings, database),
+        courier=Courier(database, sender, settings.webhook_concurrency),
     )
     if settings.dev:
         from pixr.server.organizations import first_organization

@@ -19,6 +19,7 @@ from tests.python.server.partner import Partner, code_of
 
 OPEN = {"health", "isLive", "isReady", "metrics", "describeUploads"}
 OPEN |= {"getToken", "revokeToken", "introspectToken", "authorize", "consent", "oauthMetadata", "jwks"}
+OPEN |= {"receiveWebhook", "showInspector"}
 
 
 def test_no_credentials_wrong_ones_and_half_of_them_are_told_apart(client: TestClient, acme: Partner) -> None:
@@ -93,7 +94,21 @@ def test_on_every_route_a_stranger_finds_nothing_of_another_organization(
     stranger = join("Stranger")
     secrets = {"roof", "boat", "Solar", "Harbour", acme.organization, acme.key}
     upload = acme.post("/v1/videos/upload/init", json={"filename": "roof.mp4", "size": 3}).json()
-    ids = {"videoId": "roof", "keyId": acme.key, "uploadId": upload["uploadId"]}
+    endpoint = acme.post("/v1/webhooks/endpoints", json={"url": "http://127.0.0.1:9/acme"}).json()
+    delivery = acme.post(f"/v1/webhooks/endpoints/{endpoint['endpointId']}/test", json={}).json()
+    inspector = acme.post("/v1/webhooks/inspector", json={}).json()
+    acme.client.post(inspector["url"].removeprefix(server.settings.base_url), content="planted")
+    received = acme.get(f"/v1/webhooks/inspector/{inspector['inspectorId']}").json()["requests"][0]
+    secrets |= {"127.0.0.1:9", "planted", endpoint["secret"]}
+    ids = {
+        "videoId": "roof",
+        "keyId": acme.key,
+        "uploadId": upload["uploadId"],
+        "endpointId": endpoint["endpointId"],
+        "deliveryId": delivery["deliveryId"],
+        "inspectorId": inspector["inspectorId"],
+        "requestId": received["requestId"],
+    }
     client_body = {"name": "Acme's", "scopes": ["search"]}
     ids["clientId"] = acme.post("/v1/auth/clients", json=client_body).json()["clientId"]
     bodies: dict[str, Any] = {
@@ -106,8 +121,15 @@ def test_on_every_route_a_stranger_finds_nothing_of_another_organization(
         "createClient": {"name": "mine", "scopes": ["search"]},
         "createUserToken": {"subject": "me", "scopes": ["search"]},
         "rotateKey": {},
+        "createWebhookEndpoint": {"url": "https://example.com/mine"},
+        "updateWebhookEndpoint": {"enabled": False},
+        "rotateWebhookSecret": {},
+        "sendTestWebhook": {},
+        "createInspector": {},
+        "replayInspectedEvent": {"endpointId": endpoint["endpointId"]},
     }
-    before = [acme.get(path).json() for path in ("/v1/videos", "/v1/videos/roof", "/v1/auth/keys")]
+    seen = ("/v1/videos", "/v1/videos/roof", "/v1/auth/keys", "/v1/webhooks/endpoints")
+    before = [acme.get(path).json() for path in seen]
     for route in api_routes(client.app):  # type: ignore[arg-type]
         if scope_of(route) is None:
             continue
@@ -119,6 +141,6 @@ def test_on_every_route_a_stranger_finds_nothing_of_another_organization(
             assert not [secret for secret in secrets if secret in told], (method, path, response.text)
             if "{" in route.path:
                 assert response.status_code in (404, 415), (method, path, response.text)
-    assert [acme.get(path).json() for path in ("/v1/videos", "/v1/videos/roof", "/v1/auth/keys")] == before
+    assert [acme.get(path).json() for path in seen] == before
     fill(server, stranger.organization)
     assert len(acme.get("/v1/videos").json()["videos"]) == 3

@@ -18,7 +18,7 @@ CASES = json.loads((Path(__file__).parents[2] / "cases" / "webhooks.json").read_
 NOW = 1_795_507_200
 
 
-def named(cases: list[dict[str, Any]]) -> Any:
+def named(cases: list[dict[str, Any]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in cases])
 
 

@@ -1,0 +1,158 @@
+"""Endpoints of an organization: made, changed, their secrets rotated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pixr.server.database import now
+from pixr.server.errors import ApiError
+from pixr.server.ids import new_id
+from pixr.server.models import Delivery, Event, WebhookEndpoint
+from pixr.server.webhooks.body import EXAMPLES
+from pixr.server.webhooks.outbox import enqueue_for
+from pixr.webhooks import new_secret
+
+__all__ = [
+    "MOST_ENDPOINTS",
+    "create_endpoint",
+    "list_endpoints",
+    "own_delivery",
+    "own_endpoint",
+    "rotate_secret",
+    "send_test",
+    "update_endpoint",
+]
+
+MOST_ENDPOINTS = 50
+
+
+def create_endpoint(
+    session: Session,
+    organization: str,
+    *,
+    url: str,
+    event_types: Sequence[str] = (),
+    description: str = "",
+    max_concurrency: int = 4,
+) -> WebhookEndpoint:
+    """A new endpoint with a secret of its own. Addresses are checked at every delivery, not here: names move.
+
+    Raises:
+        ApiError: INVALID_REQUEST for a URL that can't be one; CONFLICT past the most endpoints.
+    """
+    _check_url(url)
+    if len(list_endpoints(session, organization)) >= MOST_ENDPOINTS:
+        raise ApiError("CONFLICT", f"An organization has at most {MOST_ENDPOINTS} endpoints.")
+    made = WebhookEndpoint(
+        id=new_id("whe"),
+        organization_id=organization,
+        url=url,
+        description=description,
+        event_types=sorted(set(event_types)),
+        max_concurrency=max_concurrency,
+        secret=new_secret(),
+    )
+    return session.merge(made)
+
+
+def list_endpoints(session: Session, organization: str) -> list[WebhookEndpoint]:
+    """The organization's endpoints, oldest first."""
+    query = (
+        select(WebhookEndpoint)
+        .where(WebhookEndpoint.organization_id == organization)
+        .order_by(WebhookEndpoint.created, WebhookEndpoint.id)
+    )
+    return list(session.scalars(query))
+
+
+def own_endpoint(session: Session, organization: str, id: str) -> WebhookEndpoint:
+    """An endpoint.
+
+    Raises:
+        ApiError: WEBHOOK_NOT_FOUND.
+    """
+    endpoint = session.get(WebhookEndpoint, id)
+    if endpoint is None or endpoint.organization_id != organization:
+        raise ApiError("WEBHOOK_NOT_FOUND", f"No endpoint {id!r}.")
+    return endpoint
+
+
+def update_endpoint(session: Session, organization: str, id: str, changes: Mapping[str, Any]) -> WebhookEndpoint:
+    """Change `url`, `description`, `event_types`, `max_concurrency`, or `enabled`.
+
+    What waited while an endpoint was disabled is delivered once it is enabled again.
+
+    Raises:
+        ApiError: WEBHOOK_NOT_FOUND, INVALID_REQUEST.
+    """
+    endpoint = own_endpoint(session, organization, id)
+    given = dict(changes)
+    if "url" in given:
+        _check_url(given["url"])
+    if "event_types" in given:
+        given["event_types"] = sorted(set(given["event_types"]))
+    enabled = given.pop("enabled", None)
+    for name, value in given.items():
+        setattr(endpoint, name, value)
+    if enabled is True:
+        endpoint.disabled = endpoint.disabled_reason = None
+    elif enabled is False and endpoint.disabled is None:
+        endpoint.disabled, endpoint.disabled_reason = now(), "by its owner"
+    return endpoint
+
+
+def rotate_secret(session: Session, organization: str, id: str, overlap: timedelta) -> WebhookEndpoint:
+    """A new secret; for `overlap` everything is signed with both.
+
+    Raises:
+        ApiError: WEBHOOK_NOT_FOUND.
+    """
+    endpoint = own_endpoint(session, organization, id)
+    endpoint.previous_secret, endpoint.previous_expires = endpoint.secret, now() + overlap
+    endpoint.secret = new_secret()
+    return endpoint
+
+
+def send_test(session: Session, organization: str, id: str, type: str) -> Delivery:
+    """Put an example of an event, `data.test` true, into the queue of one endpoint.
+
+    Raises:
+        ApiError: WEBHOOK_NOT_FOUND; CONFLICT where it is disabled.
+    """
+    endpoint = own_endpoint(session, organization, id)
+    if endpoint.disabled is not None:
+        raise ApiError("CONFLICT", f"The endpoint is disabled: {endpoint.disabled_reason}.")
+    data = {**next(example for known, example in EXAMPLES.items() if known == type), "test": True}
+    event = Event(id=new_id("evt"), organization_id=organization, type=type, subject=None, data=data)
+    session.add(event)
+    return enqueue_for(session, event, endpoint, replay=True)
+
+
+def own_delivery(session: Session, organization: str, id: str) -> Delivery:
+    """A delivery.
+
+    Raises:
+        ApiError: DELIVERY_NOT_FOUND.
+    """
+    delivery = session.get(Delivery, id)
+    if delivery is None or delivery.organization_id != organization:
+        raise ApiError("DELIVERY_NOT_FOUND", f"No delivery {id!r}.")
+    return delivery
+
+
+def _check_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        known = False
+        parts = urlsplit("")
+    if not known or parts.username is not None or parts.password is not None or parts.fragment:
+        detail = "An endpoint is an http or https URL with a host, without credentials and fragment."
+        raise ApiError("INVALID_REQUEST", detail, errors=[{"pointer": "/url", "code": "url", "detail": detail}])

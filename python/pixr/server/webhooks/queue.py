@@ -1,0 +1,173 @@
+"""The queue of deliveries: which are due, and what an attempt's outcome means for delivery and endpoint.
+
+At least once: a delivery is taken under a lease, and is due again when the lease ends without an outcome (the process
+was killed). Events of one subject reach an endpoint in order while their first attempts last: one waits for the
+earlier ones that are pending, until those have failed `ORDERED_ATTEMPTS` times; from then on late beats never.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from sqlalchemy import ColumnElement, ScalarSelect, and_, delete, exists, func, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from pixr.server.database import now
+from pixr.server.events import record
+from pixr.server.models import Delivery, DeliveryAttempt, Event, InspectorRequest, WebhookEndpoint
+
+__all__ = ["ATTEMPT_SECONDS", "KEPT_DAYS", "SCHEDULE_SECONDS", "any_due", "claim", "disable", "purge", "settle"]
+
+MINUTE, HOUR = 60.0, 3600.0
+# From one attempt to the next, the first at once.
+SCHEDULE_SECONDS: Sequence[float] = (
+    0.0,
+    5.0,
+    5 * MINUTE,
+    30 * MINUTE,
+    2 * HOUR,
+    5 * HOUR,
+    10 * HOUR,
+    14 * HOUR,
+    20 * HOUR,
+    24 * HOUR,
+)
+JITTER = 0.2
+ATTEMPT_SECONDS = 15.0
+LEASE = timedelta(seconds=4 * ATTEMPT_SECONDS)
+ORDERED_ATTEMPTS = 3
+LONGEST_WAIT = timedelta(hours=24)
+KEPT_DAYS = 30
+_GONE = 410
+
+
+def any_due(session: Session) -> bool:
+    """Whether some delivery waits for an attempt now; cheap, takes no lock."""
+    return session.scalar(select(Delivery.id).join(Delivery.endpoint).where(*_due(now())).limit(1)) is not None
+
+
+def claim(session: Session, most: int) -> list[Delivery]:
+    """Up to `most` deliveries to attempt now, each of them under a lease: no other process gets it meanwhile."""
+    instant = now()
+    held = (
+        select(Delivery.endpoint_id, func.count())
+        .where(Delivery.status == "pending", Delivery.lease_expires > instant)
+        .group_by(Delivery.endpoint_id)
+    )
+    leased = Counter[str]()
+    for endpoint, count in session.execute(held):
+        leased[endpoint] = count
+    due = (
+        select(Delivery)
+        .join(Delivery.endpoint)
+        .where(*_due(instant), WebhookEndpoint.max_concurrency > func.coalesce(_leased(instant), 0))
+        .order_by(Delivery.next_attempt, Delivery.sequence)
+        .limit(4 * most)
+        .with_for_update(skip_locked=True, of=Delivery)
+    )
+    claimed: list[Delivery] = []
+    for delivery in session.scalars(due):
+        if len(claimed) == most:
+            break
+        if leased[delivery.endpoint_id] >= delivery.endpoint.max_concurrency:
+            continue
+        leased[delivery.endpoint_id] += 1
+        delivery.lease_expires = instant + LEASE
+        claimed.append(delivery)
+    return claimed
+
+
+def settle(session: Session, id: str, attempt: DeliveryAttempt) -> str:
+    """Keep an attempt and act on it: "delivered", "retried", "failed", or "gone" if it was deleted meanwhile."""
+    delivery = session.get(Delivery, id)
+    if delivery is None:
+        return "gone"
+    attempt.delivery_id = id
+    session.add(attempt)
+    delivery.attempts += 1
+    delivery.lease_expires = None
+    status, instant = attempt.status_code, now()
+    if status is not None and 200 <= status < 300:
+        delivery.status, delivery.finished = "delivered", instant
+        return "delivered"
+    if status == _GONE:
+        delivery.status, delivery.finished = "failed", instant
+        disable(session, delivery.endpoint, "it answered 410 Gone")
+        return "failed"
+    if delivery.replay or delivery.attempts >= len(SCHEDULE_SECONDS):
+        delivery.status, delivery.finished = "failed", instant
+        if not delivery.replay:
+            disable(session, delivery.endpoint, "no attempt of a delivery succeeded")
+        return "failed"
+    delivery.next_attempt = instant + _wait(delivery.attempts, attempt, instant)
+    return "retried"
+
+
+def disable(session: Session, endpoint: WebhookEndpoint, reason: str) -> None:
+    """Send nothing more to an endpoint, and tell its owner: in the endpoint itself, and through the other endpoints."""
+    if endpoint.disabled is not None:
+        return
+    endpoint.disabled, endpoint.disabled_reason = now(), reason
+    session.flush()
+    told = {"endpointId": endpoint.id, "url": endpoint.url, "reason": reason}
+    record(session, endpoint.organization_id, "webhook.disabled", told, subject=endpoint.id)
+
+
+def purge(session: Session) -> int:
+    """Delete deliveries, with their attempts, and what inspectors received, after 30 days. Returns how many."""
+    before = now() - timedelta(days=KEPT_DAYS)
+    gone = session.execute(delete(Delivery).where(Delivery.created < before)).rowcount  # type: ignore[attr-defined]
+    session.execute(delete(InspectorRequest).where(InspectorRequest.received < before))
+    undelivered = exists().where(Delivery.sequence == Event.sequence)
+    session.execute(delete(Event).where(Event.created < before, ~undelivered))
+    return int(gone)
+
+
+def _due(instant: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Conditions on a delivery joined with its endpoint."""
+    earlier = aliased(Delivery)
+    waits = exists().where(
+        earlier.endpoint_id == Delivery.endpoint_id,
+        earlier.subject == Delivery.subject,
+        earlier.sequence < Delivery.sequence,
+        earlier.status == "pending",
+        earlier.replay.is_(False),
+        earlier.attempts < ORDERED_ATTEMPTS,
+    )
+    return (
+        WebhookEndpoint.disabled.is_(None),
+        Delivery.status == "pending",
+        Delivery.next_attempt <= instant,
+        or_(Delivery.lease_expires.is_(None), Delivery.lease_expires <= instant),
+        ~and_(Delivery.replay.is_(False), waits),
+    )
+
+
+def _leased(instant: datetime) -> ScalarSelect[int]:
+    other = aliased(Delivery)
+    return (
+        select(func.count())
+        .where(other.endpoint_id == Delivery.endpoint_id, other.status == "pending", other.lease_expires > instant)
+        .scalar_subquery()
+    )
+
+
+def _wait(attempts: int, attempt: DeliveryAttempt, instant: datetime) -> timedelta:
+    seconds = SCHEDULE_SECONDS[attempts] * random.uniform(1 - JITTER, 1 + JITTER)
+    wait = timedelta(seconds=seconds)
+    if attempt.status_code in (429, 503):
+        wait = max(wait, _retry_after(attempt.response_headers.get("retry-after", ""), instant))
+    return min(wait, LONGEST_WAIT * (1 + JITTER))
+
+
+def _retry_after(value: str, instant: datetime) -> timedelta:
+    """The header's wait (RFC 9110 §10.2.3: seconds or a date), at most a day; none where it can't be read."""
+    try:
+        wait = timedelta(seconds=int(value)) if value.isdigit() else parsedate_to_datetime(value) - instant
+    except (ValueError, TypeError, OverflowError):
+        return timedelta(0)
+    return min(max(wait, timedelta(0)), LONGEST_WAIT)
