@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     # webhooks
     webhook_concurrency: int = Field(default=16, ge=1, le=256, description="webhooks sent at a time, by each process")
 
-    # both
+    # uploads by URL, and webhooks
     allowed_networks: list[IPvAnyNetwork] = Field(
         default=[], description="private networks that URLs and webhooks may reach"
     )
