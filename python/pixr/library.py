@@ -359,7 +359,10 @@ class Library:
         return dict(json.loads(self._engine.compact()))
 
     def check(self) -> dict[str, Any]:
-        """Verify every byte of every file: `{"files", "byte_len", "damaged": [one line each]}`."""
+        """Verify every byte of every file: `{"files", "byte_len", "damaged": [one line each], "unfinished": [logs]}`.
+
+        A log is unfinished if it ends in bytes of no whole record: of a write that a crash cut short, or damaged ones.
+        """
         return dict(json.loads(self._engine.check()))
 
     def export(self, path: str | PathLike[str]) -> int:

@@ -334,6 +334,7 @@ impl Library {
         let (sequence, log) = {
             let mut guard = shared.writer.lock();
             let writer = guard.as_mut().ok_or_else(|| shared.not_writable())?;
+            writer.mend(&*shared.storage)?;
             let before = self.snapshot();
             let operation = validated(&before, operation)?;
             let payload = operation.encode()?;

@@ -68,6 +68,9 @@ pub struct CheckReport {
     pub byte_len: u64,
     /// One line for each damage, naming the file.
     pub damaged: Vec<String>,
+    /// Logs whose last bytes are no whole record: a crash cut a write short there, or another process is just writing, or
+    /// the last record is damaged. Opening to write cuts them off.
+    pub unfinished: Vec<String>,
 }
 
 /// What `compact` removed.
@@ -134,7 +137,7 @@ impl Shared {
     pub(crate) fn check(&self) -> Result<CheckReport> {
         // Files must not go while they are read.
         let _one_at_a_time = self.checkpoint.lock();
-        let mut report = CheckReport { files: 0, byte_len: 0, damaged: Vec::new() };
+        let mut report = CheckReport { files: 0, byte_len: 0, damaged: Vec::new(), unfinished: Vec::new() };
         let manifest = Manifest::load(&*self.storage);
         let entries = manifest.as_ref().map_or(&[][..], |manifest| &manifest.parts);
         for (name, byte_len) in self.files()? {
@@ -149,7 +152,11 @@ impl Shared {
                         |detail| Error::damaged(self.storage.path(&name), format!("record {sequence}: {detail}"));
                     Operation::decode(payload).map(|_| ()).map_err(damaged)
                 })
-                .map(|_| ()),
+                .map(|end| {
+                    if end.torn_bytes > 0 {
+                        report.unfinished.push(name.clone());
+                    }
+                }),
                 Some(FileName::Deletes { part, number }) => {
                     match entries.iter().find(|entry| entry.number == part && entry.deletes == Some(number)) {
                         Some(entry) => {

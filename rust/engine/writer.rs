@@ -23,6 +23,15 @@ impl Writer {
         Self { manifest, log: Arc::new(log), _lock: lock }
     }
 
+    /// Goes on with the log after an earlier failure, if the disk has recovered. Everything that writes to the log asks
+    /// for it first, so that a disk that was full for a while needs no reopening.
+    pub(crate) fn mend(&mut self, storage: &dyn Storage) -> Result<()> {
+        if self.log.is_stuck() {
+            self.log = Arc::new(self.log.resume(storage)?);
+        }
+        Ok(())
+    }
+
     /// Writes a record, not yet synced. Returns its sequence and the log to sync.
     pub(crate) fn append(&self, payload: &[u8]) -> Result<(u64, Arc<Log>)> {
         Ok((self.log.append(payload)?, Arc::clone(&self.log)))
@@ -30,6 +39,7 @@ impl Writer {
 
     /// Ends the current log, all of it on disk; later records go to a new one, whose number is returned.
     pub(crate) fn rotate(&mut self, storage: &dyn Storage) -> Result<u64> {
+        self.mend(storage)?;
         self.log = Arc::new(self.log.next(storage)?);
         Ok(self.log.number())
     }

@@ -10,6 +10,7 @@ use pixr::catalog::channel::Channel;
 use pixr::library::{Access, Library};
 use pixr::search::query::Query;
 
+use crate::faults::tally::{Profile, Tally, profile};
 use crate::films::{Film, id, prepare, put};
 
 const CHILD: &str = "PIXR_TEST_CHILD_LIBRARY";
@@ -58,7 +59,12 @@ fn child() {
 
 #[test]
 fn what_was_acknowledged_survives_kill_9() {
-    let rounds = if std::env::var_os("PIXR_SLOW_TESTS").is_some() { 200 } else { 8 };
+    let rounds = match profile() {
+        Profile::Test => 6,
+        Profile::Fast => 24,
+        Profile::Slow => 200,
+    };
+    let mut tally = Tally::default();
     for round in 0..rounds {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("killed.pixr");
@@ -71,7 +77,7 @@ fn what_was_acknowledged_survives_kill_9() {
             .unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let waiter = std::thread::spawn(move || {
-            std::thread::sleep(Duration::from_millis(120 + 53 * (round % 9)));
+            std::thread::sleep(Duration::from_millis(20 + (round * 131) % 600));
             process.kill().unwrap();
             process.wait().unwrap();
         });
@@ -89,6 +95,7 @@ fn what_was_acknowledged_survives_kill_9() {
             }
         }
         waiter.join().unwrap();
+        tally.add("kills", 1);
         if !path.join("MANIFEST").exists() {
             assert!(acknowledged.is_empty());
             continue;
@@ -108,4 +115,5 @@ fn what_was_acknowledged_survives_kill_9() {
             assert_eq!(library.content(name).unwrap().segments.len(), 1);
         }
     }
+    tally.report("kill -9");
 }

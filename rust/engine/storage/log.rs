@@ -16,7 +16,7 @@ use super::log_format::{LOG_HEADER_BYTES, MAX_FIRST_SEQUENCE, encode_header, enc
 use super::names::FileName;
 use super::publish::publish;
 use super::random::random_bytes;
-use super::replay::LogEnd;
+use super::replay::{LogEnd, replay};
 use super::seam::{Storage, WriteFile};
 use crate::error::{Error, Result};
 
@@ -38,10 +38,19 @@ struct State {
     next_sequence: u64,
     durable_sequence: u64,
     byte_len: u64,
-    /// Set by the first write or sync that failed.
-    failed: bool,
+    /// The first write or sync that failed.
+    failure: Option<Failure>,
     /// Set when the next log was started.
     ended: bool,
+}
+
+/// What failed decides how the log can go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failure {
+    /// The file may end with a part of a record. What was written before is as it was.
+    Write,
+    /// What the disk has of the records that were to be synced is not known.
+    Sync,
 }
 
 impl Log {
@@ -56,7 +65,7 @@ impl Log {
         }
         let salt = u64::from_le_bytes(random_bytes()?);
         publish(storage, FileName::Log(number), [encode_header(number, first_sequence, salt).as_slice()])?;
-        Self::open(storage, number, salt, first_sequence, LOG_HEADER_BYTES as u64)
+        Self::open(storage, number, salt, [first_sequence - 1; 2], LOG_HEADER_BYTES as u64)
     }
 
     /// Goes on with log `end.number` after its last whole record.
@@ -76,7 +85,49 @@ impl Log {
         if bytes.len() > LOG_HEADER_BYTES {
             publish(storage, name, [valid])?;
         }
-        Self::open(storage, end.number, salt, end.last_sequence + 1, end.valid_len)
+        Self::open(storage, end.number, salt, [end.last_sequence; 2], end.valid_len)
+    }
+
+    /// Goes on after a failure: with this log from its last whole record, or with the next one if that was to be started.
+    /// What was appended and could not be synced is kept, and is lasting when this returns.
+    ///
+    /// # Errors
+    /// `io` if the disk still fails, or if it has lost records that it could not sync; then this log is as it was.
+    pub fn resume(&self, storage: &dyn Storage) -> Result<Self> {
+        let _turn = self.syncing.lock();
+        let state = self.state.lock();
+        let last_sequence = state.next_sequence - 1;
+        let standing = match state.failure {
+            None => None,
+            Some(Failure::Write) => {
+                let sequences = [last_sequence, state.durable_sequence];
+                Some(Self::open(storage, self.number, self.salt, sequences, state.byte_len)?)
+            }
+            Some(Failure::Sync) => {
+                // The system may have dropped what it could not write: only what can be read can be written again.
+                let end = replay(storage, self.number, &mut |_, _| Ok(()))?;
+                if end.last_sequence < last_sequence {
+                    let detail = format!(
+                        "the system lost records {} to {last_sequence}, which it could not sync; open the library again",
+                        end.last_sequence + 1
+                    );
+                    return Err(Error::io(&self.path, "resume", std::io::Error::other(detail)));
+                }
+                Some(Self::open_append(storage, &LogEnd { last_sequence, valid_len: state.byte_len, ..end })?)
+            }
+        };
+        match standing {
+            Some(log) if !state.ended => Ok(log),
+            Some(log) => log.sync().and_then(|_| Self::create(storage, self.number + 1, state.next_sequence)),
+            None => Self::create(storage, self.number + 1, state.next_sequence),
+        }
+    }
+
+    /// Whether the log takes no more records, so that [`Log::resume`] has to be called.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        let state = self.state.lock();
+        state.failure.is_some() || state.ended
     }
 
     /// Ends this log and starts the one after it. Everything here is synced first.
@@ -94,10 +145,12 @@ impl Log {
         Self::create(storage, self.number + 1, first_sequence)
     }
 
-    fn open(storage: &dyn Storage, number: u64, salt: u64, next_sequence: u64, byte_len: u64) -> Result<Self> {
+    /// `sequences`: of the last record, and of the last that is lasting.
+    fn open(storage: &dyn Storage, number: u64, salt: u64, sequences: [u64; 2], byte_len: u64) -> Result<Self> {
+        let [last_sequence, durable_sequence] = sequences;
         let name = FileName::Log(number);
         let file = storage.append(&name.to_string(), byte_len)?;
-        let state = State { next_sequence, durable_sequence: next_sequence - 1, byte_len, failed: false, ended: false };
+        let state = State { next_sequence: last_sequence + 1, durable_sequence, byte_len, failure: None, ended: false };
         Ok(Self {
             number,
             path: storage.path(&name.to_string()),
@@ -123,9 +176,9 @@ impl Log {
             });
         };
         // Set before the write, so that nothing that happens in it can leave the log looking sound.
-        state.failed = true;
+        state.failure = Some(Failure::Write);
         self.file.write_all(&record)?;
-        state.failed = false;
+        state.failure = None;
         state.next_sequence += 1;
         state.byte_len += record.len() as u64;
         Ok(sequence)
@@ -167,7 +220,7 @@ impl Log {
                 Ok(())
             }
             Err(error) => {
-                state.failed = true;
+                state.failure = Some(Failure::Sync);
                 Err(error)
             }
         }
@@ -206,8 +259,8 @@ impl Log {
     }
 
     fn refuse_if_failed(&self, state: &State) -> Result<()> {
-        if state.failed {
-            let source = std::io::Error::other("an earlier write or sync failed; open the library again");
+        if state.failure.is_some() {
+            let source = std::io::Error::other("an earlier write or sync failed, and what the disk has is not known");
             return Err(Error::io(&self.path, "append", source));
         }
         Ok(())
@@ -328,6 +381,43 @@ mod tests {
         let storage = FaultyStorage::default();
         create_directories(&storage)?;
         Ok(storage)
+    }
+
+    #[test]
+    fn a_log_resumes_after_a_failed_write_without_the_torn_record_and_after_a_failed_sync_with_all() -> Result<()> {
+        let storage = faulty()?;
+        let log = Log::create(&storage, 1, 1)?;
+        log.append(b"one")?;
+        storage.faults.fail_write.store(true, Ordering::SeqCst);
+        assert_eq!(code(log.append(b"never whole")), Some("io"));
+        storage.faults.fail_write.store(false, Ordering::SeqCst);
+        assert!(log.is_stuck());
+        let log = log.resume(&storage)?;
+        assert_eq!((log.is_stuck(), log.durable_sequence(), log.append(b"two")?), (false, 0, 2));
+        storage.faults.fail_sync.store(true, Ordering::SeqCst);
+        assert_eq!(code(log.sync()), Some("io"));
+        assert_eq!(code(log.resume(&storage)), Some("io"));
+        storage.faults.fail_sync.store(false, Ordering::SeqCst);
+        let log = log.resume(&storage)?;
+        assert_eq!((log.durable_sequence(), log.append(b"three")?), (2, 3));
+        let (found, _) = records(&storage, 1)?;
+        assert_eq!(found, [(1, b"one".to_vec()), (2, b"two".to_vec()), (3, b"three".to_vec())]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_log_whose_next_could_not_be_started_resumes_with_it() -> Result<()> {
+        let storage = faulty()?;
+        let log = Log::create(&storage, 1, 1)?;
+        log.append(b"one")?;
+        storage.faults.fail_sync.store(true, Ordering::SeqCst);
+        assert_eq!(code(log.next(&storage)), Some("io"));
+        storage.faults.fail_sync.store(false, Ordering::SeqCst);
+        let next = log.resume(&storage)?;
+        assert_eq!((next.number(), next.append(b"two")?), (2, 2));
+        assert_eq!(records(&storage, 1)?.0, [(1, b"one".to_vec())]);
+        assert_eq!(records(&storage, 2)?.0, [(2, b"two".to_vec())]);
+        Ok(())
     }
 
     #[test]

@@ -1,0 +1,10 @@
+//! Faults: what is tried with every run is small; `make faults` tries more (see `docs/RELIABILITY.md`).
+
+mod allocations;
+mod crash;
+mod damage;
+mod failing;
+mod full_disk;
+mod power;
+pub mod tally;
+mod workload;

@@ -1,0 +1,311 @@
+//! What each fuzz target does with its bytes. None may panic, overflow, read out of bounds or allocate without bound;
+//! what the engine answers to hostile bytes is an error or an answer.
+//!
+//! Checksums would keep a fuzzer out, so most targets also compute them anew over what the fuzzer made: then the bytes
+//! pass for the engine's own, and the decoders behind the checksums are reached.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use half::f16;
+use pixr::catalog::channel::Channel;
+use pixr::catalog::filter::Filter;
+use pixr::catalog::video::{Evidence, Segment, Space, Span, Video, VideoId};
+use pixr::library::{Access, Library};
+use pixr::operation::{Content, Operation};
+use pixr::part::Part;
+use pixr::search::cursor::Cursor;
+use pixr::search::query::{Facets, Query};
+use pixr::storage::deletes::read_deletes;
+use pixr::storage::log::Log;
+use pixr::storage::manifest::{Manifest, PartEntry};
+use pixr::storage::memory::MemoryStorage;
+use pixr::storage::names::create_directories;
+use pixr::storage::part_file::write_part;
+use pixr::storage::replay::replay;
+use pixr::storage::seam::Storage;
+use pixr::storage::section::SectionBytes;
+use pixr::text::query::TextQuery;
+use pixr::vector::Index;
+
+const DIMENSION: usize = 6;
+const WORDS: [&str; 8] = ["roof", "solar", "panel", "ladder", "dog", "the", "waltz", "garden"];
+
+/// A panic inside tantivy is caught and becomes `damaged` (`text::index`); any other ends the process.
+pub fn let_guarded_panics_pass() {
+    std::panic::set_hook(Box::new(|panic| {
+        let trace = std::backtrace::Backtrace::force_capture().to_string();
+        if !trace.contains("guarded") {
+            eprintln!("{panic}\n{trace}");
+            std::process::abort();
+        }
+    }));
+}
+
+fn space() -> Space {
+    Space { name: "fuzz".to_owned(), version: "1".to_owned(), dimension: DIMENSION as u32 }
+}
+
+fn vector(seed: usize) -> Vec<f16> {
+    let values: Vec<f32> = (0..DIMENSION).map(|at| ((seed * 31 + at * 17 + 3) % 23) as f32 - 11.5).collect();
+    let length = values.iter().map(|value| value * value).sum::<f32>().sqrt();
+    values.iter().map(|value| f16::from_f32(value / length)).collect()
+}
+
+fn content(number: usize, segments: usize) -> Content {
+    let word = |at: usize| WORDS[(number * 7 + at * 3) % WORDS.len()];
+    let segment = |at: usize| Segment {
+        span: Span { start: at as f64, end: at as f64 + 1.5 },
+        evidence: vec![
+            Evidence {
+                channel: Channel::Frame,
+                vector: Some(vector(number * 1000 + at)),
+                text: None,
+                description: Some(format!("closest concepts: {}", word(at))),
+            },
+            Evidence {
+                channel: Channel::Speech,
+                vector: None,
+                text: (at < 40).then(|| format!("{} {} {}", word(at), word(at + 1), word(at + 5))),
+                description: None,
+            },
+        ],
+    };
+    let video = Video {
+        title: format!("{} {}", word(2), word(4)),
+        tags: vec![word(1).to_owned()],
+        duration: 30.0 + number as f64,
+        quality: Some("hd".to_owned()),
+        metadata: serde_json::json!({"rating": number, "place": {"name": word(3)}}).as_object().cloned().unwrap_or_default(),
+        ..Video::named(VideoId::new(&format!("video-{number}")).expect("an id"))
+    };
+    Content::checked(video, (0..segments).map(segment).collect()).expect("content")
+}
+
+fn queries() -> Vec<Query> {
+    let whole = Query {
+        text: [(Channel::Metadata, "solar \"roof panel\"".to_owned()), (Channel::Speech, "dog ladd* -waltz".to_owned())].into(),
+        vectors: [(Channel::Frame, vec![1.0; DIMENSION])].into(),
+        filter: serde_json::json!({"duration": {"min": 5}, "metadata": {"rating": {"max": 3}}}),
+        facets: Facets::All,
+        ..Query::default()
+    };
+    let near = Query { vectors: [(Channel::Frame, vec![0.3; DIMENSION])].into(), effort: Some(50), limit: 5, ..Query::default() };
+    vec![whole, near]
+}
+
+/// Asks everything of a library; errors are answers too.
+fn ask(library: &Library) {
+    let _ = library.check();
+    let _ = library.info();
+    for id in library.video_ids().unwrap_or_default().iter().take(8) {
+        let _ = library.content(id);
+    }
+    for query in queries() {
+        let _ = library.search(&query);
+    }
+}
+
+fn storage() -> MemoryStorage {
+    let storage = MemoryStorage::new();
+    create_directories(&storage).expect("directories in memory");
+    storage
+}
+
+fn put(storage: &MemoryStorage, name: &str, bytes: &[u8]) {
+    storage.create(name).and_then(|file| file.write_all(bytes)).expect("a file in memory");
+}
+
+/// The bytes as they are, or as payloads of records of a sound log: a length of two bytes before each.
+pub fn log(bytes: &[u8]) {
+    let Some((&kind, rest)) = bytes.split_first() else { return };
+    let _ = Operation::decode(rest);
+    let storage = storage();
+    if kind % 2 == 0 {
+        put(&storage, "wal/0000000000000001.log", rest);
+        let _ = replay(&storage, 1, &mut |_, _| Ok(()));
+        return;
+    }
+    let log = Log::create(&storage, 1, 1).expect("a log in memory");
+    let set_space = Operation::SetSpace(Channel::Frame, space()).encode().expect("an operation");
+    log.append(&set_space).expect("a record");
+    let mut rest = rest;
+    while let Some((len, after)) = rest.split_first_chunk::<2>() {
+        let len = usize::from(u16::from_le_bytes(*len)).min(after.len());
+        log.append(&after[..len]).expect("a record");
+        rest = &after[len..];
+    }
+    log.sync().expect("a sync in memory");
+    Manifest::new().and_then(|manifest| manifest.store(&storage)).expect("a manifest in memory");
+    if let Ok(library) = Library::open_in(Arc::new(storage), Access::Read) {
+        ask(&library);
+    }
+}
+
+/// The bytes as they are, or as the body of a manifest with a right checksum.
+pub fn manifest(bytes: &[u8]) {
+    let Some((&kind, rest)) = bytes.split_first() else { return };
+    let storage = storage();
+    Log::create(&storage, 1, 1).expect("a log in memory");
+    if kind % 2 == 0 {
+        put(&storage, "MANIFEST", rest);
+    } else {
+        let mut checked = pixr::storage::FORMAT.to_le_bytes().to_vec();
+        checked.extend((rest.len() as u64).to_le_bytes());
+        checked.extend(rest);
+        let mut whole = b"PIXRMANI".to_vec();
+        whole.extend(crc32c::crc32c(&checked).to_le_bytes());
+        whole.extend(checked);
+        put(&storage, "MANIFEST", &whole);
+    }
+    if let Ok(library) = Library::open_in(Arc::new(storage), Access::Read) {
+        ask(&library);
+    }
+}
+
+/// A bitmap of deleted videos, as it is or with right checksums.
+pub fn deletes(bytes: &[u8]) {
+    let Some((&kind, rest)) = bytes.split_first() else { return };
+    let storage = storage();
+    let mut whole = rest.to_vec();
+    if kind % 2 == 1 {
+        let mut header = b"PIXRDELS".to_vec();
+        header.extend(pixr::storage::FORMAT.to_le_bytes());
+        header.extend(crc32c::crc32c(rest).to_le_bytes());
+        for field in [1, 2, rest.len() as u64] {
+            header.extend(field.to_le_bytes());
+        }
+        header.extend(u32::from(kind / 2).to_le_bytes());
+        header.extend(crc32c::crc32c(&header).to_le_bytes());
+        header.extend(rest);
+        whole = header;
+    }
+    put(&storage, "deletes/0000000000000001-0000000000000002.bitmap", &whole);
+    let _ = read_deletes(&storage, 1, 2, 100, u32::from(kind / 2));
+}
+
+/// A part as the engine wrote it.
+struct Sample {
+    sections: SectionBytes,
+    rows: u32,
+    videos: u32,
+}
+
+impl Sample {
+    fn new(contents: &[Content]) -> Self {
+        let spaces = BTreeMap::from([(Channel::Frame, space())]);
+        let sections = Part::build(contents, &spaces, Index::Graph).expect("a part");
+        let rows = contents.iter().map(|content| content.segments.len() + 1).sum::<usize>();
+        Self { sections, rows: rows as u32, videos: contents.len() as u32 }
+    }
+
+    /// Changes sections as `bytes` say, seven for each change, and asks everything of a library of that part.
+    fn ask_changed(&self, bytes: &[u8], chosen: fn(&str) -> bool) {
+        let mut sections = self.sections.clone();
+        let places: Vec<usize> = (0..sections.len()).filter(|&at| chosen(&sections[at].0)).collect();
+        for change in bytes.chunks_exact(7).take(32) {
+            let section = &mut sections[places[usize::from(change[0]) % places.len()]].1;
+            let at = u32::from_le_bytes([change[2], change[3], change[4], 0]) as usize;
+            let value = [change[5], change[6]];
+            let len = section.len();
+            match change[1] % 5 {
+                0 => section.truncate(at % (len + 1)),
+                1 => section.extend(std::iter::repeat_n(value[0], usize::from(value[1]))),
+                2 if len > 0 => section[at % len] = value[0],
+                3 if len > 0 => section[at % len] ^= value[0],
+                4 if len >= 4 => {
+                    // Numbers that are hard on arithmetic.
+                    let number = [0, 1, u32::MAX, u32::MAX / 2 + 1, u32::from(value[1]), len as u32][usize::from(value[0]) % 6];
+                    let at = at % (len - 3);
+                    section[at..at + 4].copy_from_slice(&number.to_le_bytes());
+                }
+                _ => {}
+            }
+        }
+        let storage = storage();
+        Log::create(&storage, 1, 1).expect("a log in memory");
+        let byte_len = write_part(&storage, 1, &sections).expect("a part in memory");
+        let part =
+            PartEntry { number: 1, byte_len, row_count: self.rows, video_count: self.videos, deletes: None, deleted_count: 0 };
+        let spaces = BTreeMap::from([(Channel::Frame, space())]);
+        Manifest::new()
+            .and_then(|manifest| Manifest { next_file: 2, parts: vec![part], spaces, ..manifest }.store(&storage))
+            .expect("a manifest in memory");
+        if let Ok(library) = Library::open_in(Arc::new(storage), Access::Read) {
+            ask(&library);
+        }
+    }
+}
+
+/// Changes any section of a small part.
+pub fn part(bytes: &[u8]) {
+    static SAMPLE: OnceLock<Sample> = OnceLock::new();
+    let sample = SAMPLE.get_or_init(|| Sample::new(&(0..5).map(|number| content(number, 3)).collect::<Vec<_>>()));
+    sample.ask_changed(bytes, |_| true);
+}
+
+/// Changes the vectors' sections of a part that is large enough for a graph.
+pub fn graph(bytes: &[u8]) {
+    static SAMPLE: OnceLock<Sample> = OnceLock::new();
+    let sample = SAMPLE.get_or_init(|| {
+        let sample = Sample::new(&(0..34).map(|number| content(number, 1000)).collect::<Vec<_>>());
+        assert!(sample.sections.iter().any(|(name, _)| name.contains("graph")), "the part has no graph");
+        sample
+    });
+    sample.ask_changed(bytes, |name| name.starts_with("vector/"));
+}
+
+/// A library to ask, one for each thread.
+fn with_library(ask: impl FnOnce(&Library)) {
+    thread_local!(static LIBRARY: RefCell<Option<Library>> = const { RefCell::new(None) });
+    LIBRARY.with_borrow_mut(|library| {
+        ask(library.get_or_insert_with(|| {
+            let library = Library::in_memory().expect("a library in memory");
+            library.set_space(Channel::Frame, space()).expect("a space");
+            let contents = (0..12).map(|number| content(number, 4));
+            library.put(contents.map(|content| (content.video, content.segments)).collect()).expect("videos");
+            library
+        }));
+    });
+}
+
+/// The text of a cursor, alone and in a query.
+pub fn cursor(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let secret = [7; 32];
+    if let Ok(cursor) = Cursor::decode(text, &secret, &[9; 32]) {
+        assert_eq!(Cursor::decode(&cursor.encode(&secret), &secret, &[9; 32]).ok(), Some(cursor));
+    }
+    with_library(|library| {
+        let query = Query { cursor: Some(text.to_owned()), ..queries().remove(1) };
+        assert!(library.search(&query).is_err(), "a cursor that the library did not sign");
+    });
+}
+
+/// A filter's JSON.
+pub fn filter(bytes: &[u8]) {
+    let Ok(value) = serde_json::from_slice::<serde_json::Value>(bytes) else { return };
+    let _ = Filter::parse(&value);
+    with_library(|library| {
+        let _ = library.search(&Query { filter: value, ..queries().remove(1) });
+    });
+}
+
+/// A query's JSON.
+pub fn query(bytes: &[u8]) {
+    let Ok(query) = serde_json::from_slice::<Query>(bytes) else { return };
+    with_library(|library| {
+        let _ = library.search(&query);
+    });
+}
+
+/// The words of a query.
+pub fn text(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let _ = TextQuery::parse(text);
+    with_library(|library| {
+        let asked = [Channel::Metadata, Channel::Speech].map(|channel| (channel, text.to_owned()));
+        let _ = library.search(&Query { text: asked.into(), min_score: Some(0.0), ..Query::default() });
+    });
+}
