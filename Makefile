@@ -9,7 +9,7 @@ CHECKED := --config 'profile.release.package.pixr.overflow-checks=true' --config
 SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md \
 	$(shell find python rust models -type f ! -name '*.py[co]' ! -name '*.so' ! -name '.*')
 
-.PHONY: help build demo test lint bench bench-peers eval clean
+.PHONY: help build demo test lint bench bench-peers faults faults-peers eval clean
 help:  ## what there is to do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 16
 
@@ -49,6 +49,16 @@ bench-peers: build  ## search beside nine other engines; ARGS="--quick" is hnswl
 	target/peers-env/bin/python -m pip install --quiet --disable-pip-version-check --upgrade numpy pyarrow
 	target/peers-env/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall target/wheels/*.whl
 	target/peers-env/bin/python -m benches.peers $(ARGS)
+
+faults: build  ## power cuts, kills, failing calls, damage, fuzzing; PROFILE=slow takes hours; ends with a line of JSON
+	$(BIN)/python -m tests.faults --profile $(or $(PROFILE),fast) -- \
+		cargo test --release --package pixr --locked $(CHECKED) --test engine
+
+faults-peers: build  ## the same faults on tantivy, LanceDB, usearch and Chroma, in an environment of their own
+	test -x target/peers/bin/python || $(PYTHON) -m venv target/peers
+	target/peers/bin/python -m pip install --quiet --disable-pip-version-check -r benches/faults/requirements.txt
+	target/peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall target/wheels/*.whl
+	target/peers/bin/python -m benches.faults $(ARGS)
 
 eval: build  ## measure search quality, indexing speed and query cost; writes eval/report.md and .json
 	$(BIN)/python -m benches.eval

@@ -72,6 +72,9 @@ def main() -> None:
     for target in chosen.targets or TARGETS:
         outcomes.append(fuzz(programs / target, chosen.seconds))
         print(json.dumps(outcomes[-1]), flush=True)
+        if report := os.environ.get("PIXR_FAULTS_REPORT"):
+            with Path(report).open("a") as file:
+                file.write(json.dumps(outcomes[-1]) + "\n")
     failed = [outcome for outcome in outcomes if outcome["counts"]["panics"]]  # type: ignore[index]
     if failed:
         sys.exit(f"{len(failed)} targets failed; their inputs are in {KEPT / 'found'}")
