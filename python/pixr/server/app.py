@@ -32,7 +32,7 @@ from pixr.server.errors import MEDIA_TYPE, ApiError, problem, problem_of
 from pixr.server.idempotency import Idempotency
 from pixr.server.limiting import Limiting
 from pixr.server.openapi import specification
-from pixr.server.routes import health, inspectors, keys, oauth, search, uploads, videos, webhooks
+from pixr.server.routes import documentation, health, inspectors, keys, oauth, search, uploads, videos, webhooks
 from pixr.server.state import ServerState
 
 __all__ = ["create_app"]
@@ -88,7 +88,7 @@ def create_app(server: ServerState) -> FastAPI:
     )
     app.state.server = server
     app.state.routers = ROUTERS
-    for router in ROUTERS:
+    for router in (*ROUTERS, documentation.router):
         app.include_router(router)
     app.openapi = lambda: specification(app)  # type: ignore[method-assign]
     return app

@@ -134,7 +134,7 @@ def problem(error: ApiError, *, instance: str, request_id: str) -> dict[str, Any
     """The body of an error."""
     known = CODES[error.code]
     body: dict[str, Any] = {
-        "type": f"/docs/errors#{error.code}",
+        "type": f"/docs/errors/{error.code}",
         "title": known.title,
         "status": known.status,
         "detail": error.detail,

@@ -25,7 +25,7 @@ class Problem(ResponseShape):
         json_schema_extra={
             "examples": [
                 {
-                    "type": "/docs/errors#VIDEO_NOT_FOUND",
+                    "type": "/docs/errors/VIDEO_NOT_FOUND",
                     "title": "Video not found",
                     "status": 404,
                     "detail": 'no video "vid_x"',

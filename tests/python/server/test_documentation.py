@@ -1,0 +1,95 @@
+"""The API described: for tools, for Postman, and for people."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV30SpecValidator
+from starlette.testclient import TestClient
+
+from pixr.server.documentation.openapi30 import to_openapi30
+from pixr.server.errors import CODES
+from tests.python.server.partner import Partner
+
+
+def test_the_older_specification_is_valid_and_names_the_same_operations(client: TestClient) -> None:
+    newer, older = client.get("/openapi.json").json(), client.get("/openapi-3.0.json").json()
+    OpenAPIV30SpecValidator(older).validate()
+    assert older["openapi"] == "3.0.3"
+    assert operations(older) == operations(newer) != []
+    assert set(older["x-webhooks"]) == set(newer["webhooks"])
+    assert '"type": "null"' not in json.dumps(older)
+
+
+def operations(document: dict[str, Any]) -> list[str]:
+    return [one["operationId"] for path in document["paths"].values() for one in path.values()]
+
+
+@pytest.mark.parametrize(
+    ("newer", "older"),
+    [
+        ({"type": ["string", "null"]}, {"type": "string", "nullable": True}),
+        ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, {"type": "integer", "nullable": True}),
+        (
+            {"anyOf": [{"$ref": "#/components/schemas/A"}, {"type": "null"}]},
+            {"allOf": [{"$ref": "#/components/schemas/A"}], "nullable": True},
+        ),
+        ({"const": "v1"}, {"enum": ["v1"]}),
+        ({"type": "number", "exclusiveMinimum": 0}, {"type": "number", "minimum": 0, "exclusiveMinimum": True}),
+        ({"type": "string", "examples": ["a", "b"]}, {"type": "string", "example": "a"}),
+        (
+            {"$ref": "#/components/schemas/A", "description": "x"},
+            {"allOf": [{"$ref": "#/components/schemas/A"}], "description": "x"},
+        ),
+    ],
+)
+def test_each_novelty_of_the_newer_version_is_said_in_the_older_one(
+    newer: dict[str, Any], older: dict[str, Any]
+) -> None:
+    document = {"openapi": "3.1.0", "info": {}, "paths": {}, "components": {"schemas": {"B": newer}}}
+    assert to_openapi30(document)["components"]["schemas"]["B"] == older
+
+
+def test_the_postman_collection_carries_every_operation_and_its_requests_work(acme: Partner) -> None:
+    """Each GET without path variables is sent as Postman would send it, but for the one that a browser is sent to."""
+    collection = acme.client.get("/postman.json").json()
+    requests = [item["request"] for folder in collection["item"] for item in folder["item"]]
+    assert len(requests) == len(operations(acme.client.get("/openapi.json").json()))
+    values = {"baseUrl": "", "apiKey": acme.key, "apiSecret": acme.secret}
+    sent = 0
+    for request in requests:
+        raw = fill(request["url"]["raw"], values)
+        if request["method"] == "GET" and ":" not in raw and raw != "/v1/auth/authorize":
+            headers = {one["key"]: fill(one["value"], values) for one in request["header"]}
+            query = {one["key"]: one["value"] for one in request["url"]["query"] if not one["disabled"]}
+            if not query or all(query.values()):
+                assert acme.client.get(raw, headers=headers, params=query).status_code < 400, raw
+                sent += 1
+    assert sent > 3
+
+
+def fill(text: str, values: dict[str, str]) -> str:
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], text)
+
+
+def test_the_reference_needs_nothing_from_elsewhere(client: TestClient) -> None:
+    page = client.get("/docs")
+    assert page.status_code == 200
+    assert "'unsafe-eval'" not in page.headers["content-security-policy"]
+    for link in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+        assert link.startswith("/")
+        assert client.get(link).status_code == 200, link
+    assert client.get("/docs/assets/..%2F__init__.py").status_code == 404
+
+
+def test_every_error_code_has_a_page_and_every_error_names_its_page(client: TestClient) -> None:
+    listed = client.get("/docs/errors").text
+    for code in CODES:
+        assert f"/docs/errors/{code}" in listed
+        assert CODES[code].title.split("'")[0] in client.get(f"/docs/errors/{code}").text
+    refused = client.get("/v1/videos").json()
+    assert client.get(refused["type"]).status_code == 200
+    assert client.get("/docs/errors/NO_SUCH_CODE").status_code == 404
