@@ -9,7 +9,7 @@ CHECKED := --config 'profile.release.package.pixr.overflow-checks=true' --config
 SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md \
 	$(shell find python rust models -type f ! -name '*.py[co]' ! -name '*.so' ! -name '.*')
 
-.PHONY: help build demo test lint bench bench-peers faults faults-peers eval clean
+.PHONY: help build demo test lint bench bench-peers bench-scale faults faults-peers eval clean
 help:  ## what there is to do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 16
 
@@ -60,8 +60,12 @@ faults-peers: build  ## the same faults on tantivy, LanceDB, usearch and Chroma,
 	target/peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall target/wheels/*.whl
 	target/peers/bin/python -m benches.faults $(ARGS)
 
+bench-scale: build  ## how cost grows from 100,000 rows on; ARGS="--sizes 10000000" for more, --memory 0.25 for a limit
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check matplotlib
+	$(BIN)/python -m benches.scale $(ARGS)
+
 eval: build  ## measure search quality, indexing speed and query cost; writes eval/report.md and .json
 	$(BIN)/python -m benches.eval
 
 clean:  ## remove all that was built
-	rm -rf target .venv demo eval peers dist
+	rm -rf target .venv demo eval peers scale dist

@@ -4,6 +4,8 @@ use std::ops::Deref;
 
 use bytemuck::{Pod, Zeroable};
 
+use super::section::ByteOwner;
+
 /// The alignment of every section, on disk and in memory.
 pub const ALIGNMENT: usize = 64;
 
@@ -44,6 +46,8 @@ impl From<&[u8]> for AlignedBytes {
         aligned
     }
 }
+
+impl ByteOwner for AlignedBytes {}
 
 impl Deref for AlignedBytes {
     type Target = [u8];

@@ -2,8 +2,11 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use memmap2::Mmap;
 
 use super::seam::{Lock, Storage, WriteFile, check_name};
 use super::section::ByteOwner;
@@ -59,7 +62,8 @@ impl Storage for DiskStorage {
             // Systems refuse to map nothing.
             return Ok(Arc::new(Vec::new()));
         }
-        map(&file).map_err(|source| Error::io(&path, "map", source))
+        let mapped = map(&file).map(|map| Mapped { map, file });
+        Ok(Arc::new(mapped.map_err(|source| Error::io(&path, "map", source))?))
     }
 
     fn load(&self, name: &str) -> Result<Vec<u8>> {
@@ -155,6 +159,28 @@ impl Storage for DiskStorage {
     }
 }
 
+/// A file that is mapped, and can be read past the mapping.
+#[derive(Debug)]
+struct Mapped {
+    map: Mmap,
+    file: File,
+}
+
+impl Deref for Mapped {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.map
+    }
+}
+
+impl ByteOwner for Mapped {
+    #[cfg(unix)]
+    fn read_at(&self, at: usize, room: &mut [u8]) -> Option<io::Result<()>> {
+        Some(std::os::unix::fs::FileExt::read_exact_at(&self.file, room, at as u64))
+    }
+}
+
 #[derive(Debug)]
 struct DiskFile {
     path: PathBuf,
@@ -227,11 +253,10 @@ fn sync_directory(_path: &Path) -> Result<()> {
 }
 
 #[expect(unsafe_code, reason = "mapping a file is unsafe: the bytes could change under the reader")]
-fn map(file: &File) -> io::Result<Arc<dyn ByteOwner>> {
+fn map(file: &File) -> io::Result<Mmap> {
     // SAFETY: files that are mapped are published whole by a rename and never written or shortened afterwards
     // (`Storage::read` states it, `publish` keeps it); removing one leaves its bytes to those who have it mapped.
-    let map = unsafe { memmap2::Mmap::map(file) }?;
-    Ok(Arc::new(map))
+    unsafe { Mmap::map(file) }
 }
 
 #[cfg(test)]

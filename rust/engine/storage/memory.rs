@@ -58,6 +58,7 @@ impl Storage for MemoryStorage {
                 &self.0
             }
         }
+        impl ByteOwner for Shared {}
         Ok(Arc::new(Shared(self.bytes(name)?)))
     }
 

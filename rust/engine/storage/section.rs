@@ -3,6 +3,7 @@
 //! A section is a run of bytes, mapped or in memory, cut into blocks of `BLOCK_BYTES`. Each block's CRC-32C is checked
 //! once, when the block is first asked for; a flipped byte is an error that names the file, never a wrong answer.
 
+use std::io;
 use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,8 +15,16 @@ use crate::error::{Error, Result};
 pub const BLOCK_BYTES: usize = 64 * 1024;
 
 /// Anything that owns bytes which never change and never move: a mapping or a vector.
-pub trait ByteOwner: Deref<Target = [u8]> + Send + Sync + 'static {}
-impl<T: Deref<Target = [u8]> + Send + Sync + 'static> ByteOwner for T {}
+pub trait ByteOwner: Deref<Target = [u8]> + Send + Sync + 'static {
+    /// Reads the bytes from `at` on into `room`, past the mapping, if they are those of a file: what is read so does not
+    /// stay resident. `None` where they are in memory anyway.
+    fn read_at(&self, at: usize, room: &mut [u8]) -> Option<io::Result<()>> {
+        let _ = (at, room);
+        None
+    }
+}
+
+impl ByteOwner for Vec<u8> {}
 
 /// A shared, immutable run of bytes with a checksum for each block.
 #[derive(Clone)]
@@ -116,14 +125,47 @@ impl Section {
                 format!("asked for bytes {range:?} of a section of {}", self.len()),
             ));
         }
-        if let Some(checks) = &self.checks
-            && !range.is_empty()
-        {
-            for block in range.start / BLOCK_BYTES..=(range.end - 1) / BLOCK_BYTES {
-                self.verify_block(checks, block)?;
+        if let Some(checks) = &self.checks {
+            for block in blocks(&range) {
+                if !checks.has_verified(block) {
+                    checks.verify(block, self.block(block))?;
+                }
             }
         }
         self.raw().get(range).ok_or_else(|| Error::damaged(self.path(), "the section shrank"))
+    }
+
+    /// Bytes `range` like [`slice`](Self::slice), for few bytes here and there of a large section: those of a file are read
+    /// into `room`, which gets their length, so that nothing of the section becomes resident.
+    ///
+    /// # Errors
+    /// As [`slice`](Self::slice); `io` if the file can't be read.
+    pub fn read<'a>(&'a self, range: Range<usize>, room: &'a mut Vec<u8>) -> Result<&'a [u8]> {
+        if range.start > range.end || range.end > self.len() {
+            return self.slice(range);
+        }
+        if let Some(checks) = &self.checks {
+            for block in blocks(&range).filter(|&block| !checks.has_verified(block)) {
+                let start = block * BLOCK_BYTES;
+                room.resize((self.len() - start).min(BLOCK_BYTES), 0);
+                match self.owner.read_at(self.range.start + start, room) {
+                    Some(done) => done.map_err(|source| Error::io(&checks.path, "read", source))?,
+                    None => return self.slice(range),
+                }
+                checks.verify(block, room)?;
+            }
+        }
+        room.resize(range.len(), 0);
+        match self.owner.read_at(self.range.start + range.start, room) {
+            Some(done) => done.map(|()| room.as_slice()).map_err(|source| Error::io(self.path(), "read", source)),
+            None => self.slice(range),
+        }
+    }
+
+    /// Bytes `range`, if they were made in this process: for hints, which should not touch a file.
+    #[must_use]
+    pub fn in_memory(&self, range: Range<usize>) -> Option<&[u8]> {
+        self.raw().get(range).filter(|_| self.checks.is_none())
     }
 
     /// Verifies every block again, whether or not it was touched before.
@@ -140,25 +182,42 @@ impl Section {
         self.owner.get(self.range.clone()).unwrap_or_default()
     }
 
-    fn verify_block(&self, checks: &Checks, block: usize) -> Result<()> {
-        let (Some(word), Some(&expected)) = (checks.verified.get(block / 64), checks.expected.get(block)) else {
-            return Err(Error::damaged(&checks.path, format!("section {} has no block {block}", checks.name)));
-        };
-        let bit = 1_u64 << (block % 64);
-        if word.load(Ordering::Relaxed) & bit != 0 {
-            return Ok(());
-        }
+    /// The bytes of a block, the last one shorter.
+    fn block(&self, block: usize) -> &[u8] {
         let start = block * BLOCK_BYTES;
-        let bytes = self.raw().get(start..(start + BLOCK_BYTES).min(self.len())).unwrap_or_default();
+        self.raw().get(start..(start + BLOCK_BYTES).min(self.len())).unwrap_or_default()
+    }
+}
+
+impl Checks {
+    #[inline]
+    fn has_verified(&self, block: usize) -> bool {
+        let word = self.verified.get(block / 64);
+        word.is_some_and(|word| word.load(Ordering::Relaxed) & (1 << (block % 64)) != 0)
+    }
+
+    fn verify(&self, block: usize, bytes: &[u8]) -> Result<()> {
+        let (Some(word), Some(&expected)) = (self.verified.get(block / 64), self.expected.get(block)) else {
+            return Err(Error::damaged(&self.path, format!("section {} has no block {block}", self.name)));
+        };
         let got = crc32c::crc32c(bytes);
         if got != expected {
             return Err(Error::damaged(
-                &checks.path,
-                format!("section {}, block {block}: checksum {got:08x}, expected {expected:08x}", checks.name),
+                &self.path,
+                format!("section {}, block {block}: checksum {got:08x}, expected {expected:08x}", self.name),
             ));
         }
-        word.fetch_or(bit, Ordering::Relaxed);
+        word.fetch_or(1 << (block % 64), Ordering::Relaxed);
         Ok(())
+    }
+}
+
+/// The blocks that hold bytes `range`.
+fn blocks(range: &Range<usize>) -> Range<usize> {
+    range.start / BLOCK_BYTES..if range.is_empty() {
+        range.start / BLOCK_BYTES
+    } else {
+        range.end.div_ceil(BLOCK_BYTES)
     }
 }
 
@@ -180,5 +239,63 @@ pub trait Sections {
 impl Sections for std::collections::BTreeMap<String, Section> {
     fn get(&self, name: &str) -> Option<Section> {
         std::collections::BTreeMap::get(self, name).cloned()
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::panic, reason = "a test fails by panicking")]
+mod tests {
+    use super::super::disk::DiskStorage;
+    use super::super::seam::Storage;
+    use super::*;
+
+    type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;
+
+    fn opened(
+        bytes: &[u8],
+        expected: &[u8],
+    ) -> std::result::Result<(tempfile::TempDir, Section), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        std::fs::write(dir.path().join("file"), bytes)?;
+        let owner = DiskStorage::create(dir.path())?.read("file")?;
+        let section = Section::checked(owner, 64..bytes.len(), block_checksums(expected), Path::new("file"), "bytes")?;
+        Ok((dir, section))
+    }
+
+    #[test]
+    fn bytes_are_the_same_read_and_mapped() -> Outcome {
+        let bytes: Vec<u8> = (0..3 * BLOCK_BYTES + 164).map(|i| (i * i / 7) as u8).collect();
+        let content = &bytes[64..];
+        let (_dir, section) = opened(&bytes, content)?;
+        let in_memory = Section::from_vec(content.to_vec());
+        let mut room = Vec::new();
+        let last = content.len();
+        for range in
+            [0..0, 0..1, 5..BLOCK_BYTES, BLOCK_BYTES - 1..BLOCK_BYTES + 1, 10..last, last - 1..last, last..last]
+        {
+            for section in [&section, &in_memory] {
+                assert_eq!(section.read(range.clone(), &mut room)?, &content[range.clone()]);
+                assert_eq!(section.slice(range.clone())?, &content[range.clone()]);
+            }
+        }
+        assert_eq!(section.read(last..last + 1, &mut room).map_err(|error| error.code()).err(), Some("damaged"));
+        Ok(())
+    }
+
+    #[test]
+    fn a_flipped_byte_is_an_error_when_its_block_is_read() -> Outcome {
+        let mut bytes: Vec<u8> = (0..2 * BLOCK_BYTES + 64).map(|i| i as u8).collect();
+        let expected = bytes[64..].to_vec();
+        bytes[64 + BLOCK_BYTES + 9] ^= 1;
+        let (_dir, section) = opened(&bytes, &expected)?;
+        let mut room = Vec::new();
+        assert_eq!(section.read(0..10, &mut room)?, &expected[..10]);
+        for _ in 0..2 {
+            match section.read(BLOCK_BYTES + 100..BLOCK_BYTES + 110, &mut room) {
+                Err(Error::Damaged { detail, .. }) => assert!(detail.contains("block 1"), "{detail}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        Ok(())
     }
 }

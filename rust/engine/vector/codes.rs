@@ -145,6 +145,7 @@ impl Coder {
         }
         let unit = scale / dimension.sqrt();
         CodeQuery {
+            tables: tables(&planes),
             planes,
             offset: (unit * dimension * f64::from(LARGEST_LEVEL)) as f32,
             slope: (2.0 * unit) as f32,
@@ -162,6 +163,8 @@ impl Coder {
 pub(super) struct CodeQuery {
     /// Word by word, `PLANES` planes each.
     pub(super) planes: Vec<u64>,
+    /// The same for those who look up: see `tables`.
+    pub(super) tables: Vec<[u8; 16]>,
     /// `<s, q'>` is `offset - slope * sum`, where `sum` adds `2^p` for every bit in which code and plane `p` differ.
     pub(super) offset: f32,
     pub(super) slope: f32,
@@ -202,6 +205,24 @@ impl CodeQuery {
     pub(super) fn slack_floor(floor: f32) -> f32 {
         floor - SLACK
     }
+}
+
+/// What a nibble of a code adds to `sum`, for each of its values: word by word, sixteen tables each, lowest bits first.
+pub(super) fn tables(planes: &[u64]) -> Vec<[u8; 16]> {
+    let (words, _) = planes.as_chunks::<PLANES>();
+    let of_nibble = |planes: &[u64; PLANES], shift: usize| {
+        // A bit that is not set differs from the planes that are, one that is set from the others.
+        let unset = |bit: usize| {
+            let plane = |(plane, bits): (usize, &u64)| (bits >> (shift + bit) & 1) << plane;
+            planes.iter().enumerate().map(plane).sum::<u64>() as u8
+        };
+        let unset: [u8; 4] = std::array::from_fn(unset);
+        std::array::from_fn(|value| {
+            let bits = unset.iter().enumerate();
+            bits.map(|(bit, &unset)| if value >> bit & 1 == 0 { unset } else { LARGEST_LEVEL as u8 - unset }).sum()
+        })
+    };
+    words.iter().flat_map(|planes| (0..16).map(move |nibble| of_nibble(planes, 4 * nibble))).collect()
 }
 
 #[inline(always)]

@@ -30,7 +30,7 @@ use rayon::prelude::*;
 use super::codes::{BLOCK_ROWS, Coder, block_byte_len, word_count};
 use super::distance::cosine;
 use super::graph::Graph;
-use super::kernels::{Kernels, kernels};
+use super::kernels::{Kernels, kernels, prefetch};
 use super::query::QueryVector;
 use super::rows::Rows;
 use crate::error::{Error, Result};
@@ -48,6 +48,9 @@ pub(super) const FEWEST_CODED_ROWS: usize = 2048;
 pub(super) const FEWEST_LINKED_ROWS: usize = 32 * 1024;
 /// Vectors with fewer components have no codes.
 pub(super) const LOWEST_CODED_DIMENSION: usize = 64;
+/// Runs of vectors up to this long are read, longer ones are mapped. Scored here and there, all vectors would become
+/// resident in time, and they are two thirds of a column.
+const MOST_READ_BYTES: usize = 64 * 1024;
 /// Rows that one task takes at a time. Fixed, so that nothing depends on the number of threads.
 pub(super) const CHUNK_ROWS: u32 = 16 * 1024;
 
@@ -259,7 +262,8 @@ impl VectorColumn {
     /// `damaged` where a checksum says so.
     pub fn vector(&self, row: u32) -> Result<Option<Vec<f16>>> {
         let Some(position) = self.rows()?.position(row) else { return Ok(None) };
-        let (components, _) = self.stored(position..position + 1)?.as_chunks::<2>();
+        let mut room = Vec::new();
+        let (components, _) = self.stored(position..position + 1, &mut room)?.as_chunks::<2>();
         Ok(Some(components.iter().map(|&bytes| f16::from_le_bytes(bytes)).collect()))
     }
 
@@ -282,18 +286,29 @@ impl VectorColumn {
         positions: Range<u32>,
         mut found: impl FnMut(u32, f32),
     ) -> Result<()> {
-        let stored = self.stored(positions.clone())?;
+        let mut room = Vec::new();
+        let stored = self.stored(positions.clone(), &mut room)?;
         for (position, vector) in positions.zip(stored.chunks_exact(2 * self.dimension)) {
             found(position, cosine(self.kernels, query, vector));
         }
         Ok(())
     }
 
-    /// The bytes of the vectors at `positions`.
+    /// The bytes of the vectors at `positions`: few of a file are read into `room`, many are mapped.
     #[inline]
-    pub(super) fn stored(&self, positions: Range<u32>) -> Result<&[u8]> {
+    pub(super) fn stored<'a>(&'a self, positions: Range<u32>, room: &'a mut Vec<u8>) -> Result<&'a [u8]> {
         let row_bytes = 2 * self.dimension;
-        self.f16.slice(positions.start as usize * row_bytes..positions.end as usize * row_bytes)
+        let range = positions.start as usize * row_bytes..positions.end as usize * row_bytes;
+        if range.len() > MOST_READ_BYTES { self.f16.slice(range) } else { self.f16.read(range, room) }
+    }
+
+    /// Hints that the vector at `position` will be scored.
+    #[inline]
+    pub(super) fn expect(&self, position: u32) {
+        let start = position as usize * 2 * self.dimension;
+        if let Some(vector) = self.f16.in_memory(start..start + 2 * self.dimension) {
+            prefetch(vector);
+        }
     }
 
     /// Refuses a query of another dimension.

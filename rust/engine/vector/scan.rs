@@ -16,7 +16,6 @@ use super::best::Best;
 use super::codes::{BLOCK_ROWS, Candidate, CodeQuery, block_byte_len};
 use super::column::{CHUNK_ROWS, Codes, VectorColumn};
 use super::distance::cosine;
-use super::kernels::prefetch;
 use super::query::QueryVector;
 use super::rows::Rows;
 use crate::catalog::row_set::RowSet;
@@ -42,10 +41,12 @@ const AHEAD: usize = 8;
 /// Which way a search went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Path {
-    /// By codes or vectors of all allowed rows.
+    /// Exact: by the codes of all rows, or the vectors where there are no codes.
     #[default]
     Exact,
-    /// Through the graph.
+    /// Exact: by the vectors of the allowed rows, which are few.
+    Allowed,
+    /// Approximate: through the graph. Under a filter the walk is as much wider as the filter leaves out.
     Graph,
 }
 
@@ -89,7 +90,8 @@ impl VectorColumn {
         if let Some(positions) = self.few(&rows, allowed) {
             let scores = self.score_at(query, &positions)?;
             push_all(&mut best, &rows, &positions, &scores);
-            return Ok((best.into_sorted(), Work { scored_rows: positions.len(), ..Work::default() }));
+            let work = Work { path: Path::Allowed, coded_rows: 0, scored_rows: positions.len() };
+            return Ok((best.into_sorted(), work));
         }
         let Some(codes) = self.codes().filter(|_| k.saturating_mul(CODES_A_RESCORE) < self.len()) else {
             let found = self.flat_top_k(query, k, allowed)?;
@@ -147,7 +149,8 @@ impl VectorColumn {
         };
         if let Some(positions) = self.few(&rows, allowed) {
             let scores = self.score_at(query, &positions)?;
-            return Ok((keep(&positions, &scores), Work { scored_rows: positions.len(), ..Work::default() }));
+            let work = Work { path: Path::Allowed, coded_rows: 0, scored_rows: positions.len() };
+            return Ok((keep(&positions, &scores), work));
         }
         let Some(codes) = self.codes() else {
             let found = self.flat_at_least(query, floor, allowed)?;
@@ -302,15 +305,13 @@ impl VectorColumn {
     }
 
     fn score_scattered(&self, query: &QueryVector, positions: &[u32], scores: &mut Vec<f32>) -> Result<()> {
-        let mut stored: [&[u8]; GROUP_ROWS] = [&[]; GROUP_ROWS];
-        for (slot, &position) in stored.iter_mut().zip(positions) {
-            *slot = self.stored(position..position + 1)?;
-        }
-        stored.iter().take(AHEAD).for_each(|vector| prefetch(vector));
-        for (index, vector) in stored.iter().take(positions.len()).enumerate() {
-            if let Some(next) = stored.get(index + AHEAD) {
-                prefetch(next);
+        let mut room = Vec::new();
+        positions.iter().take(AHEAD).for_each(|&position| self.expect(position));
+        for (index, &position) in positions.iter().enumerate() {
+            if let Some(&next) = positions.get(index + AHEAD) {
+                self.expect(next);
             }
+            let vector = self.stored(position..position + 1, &mut room)?;
             scores.push(cosine(self.kernels(), query, vector));
         }
         Ok(())

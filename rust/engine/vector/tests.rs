@@ -250,6 +250,20 @@ fn a_flipped_byte_is_an_error_when_it_is_touched() -> Result<()> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10))]
+
+    #[test]
+    fn top_k_equals_the_plain_scan_at_every_dimension(dimension in 1_usize..=4096, odd in 0_usize..70, seed: u64) {
+        let count = column::FEWEST_CODED_ROWS + odd;
+        let rows: Vec<u32> = (0..count as u32).collect();
+        let column = column_of(dimension, &rows, &clustered(count, dimension, seed))?;
+        let query = QueryVector::new("query", &clustered(1, dimension, seed ^ 1))?;
+        prop_assert_eq!(column.reach_count(&query, 0.0)?.is_some(), dimension >= column::LOWEST_CODED_DIMENSION);
+        prop_assert_eq!(column.top_k(&query, 7, None)?, column.flat_top_k(&query, 7, None)?);
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]

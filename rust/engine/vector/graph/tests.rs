@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::catalog::row_set::RowSet;
 use crate::error::Error;
@@ -107,13 +109,44 @@ fn a_column_that_does_not_stay_has_no_graph() -> Result<()> {
 }
 
 #[test]
-fn equal_input_gives_equal_bytes_on_any_number_of_threads() -> Result<()> {
+fn equal_input_gives_equal_bytes_each_time_and_on_any_number_of_threads() -> Result<()> {
+    let vectors = halves(&clustered(6000, DIMENSION, 5), DIMENSION)?;
     let on = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        pool.unwrap_or_else(|error| panic!("{error}")).install(|| built(ROWS))
+        pool.unwrap_or_else(|error| panic!("{error}"))
+            .install(|| Graph::build(7, &[0.01; DIMENSION], &vectors, crate::vector::kernels::kernels()))
     };
-    assert_eq!(on(1)?, on(3)?);
+    let once = on(1)?;
+    assert!(once.as_ref().is_some_and(|graph| graph.len() > 6000 * 200));
+    assert!(on(1)? == once && on(3)? == once);
     Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// The standard error is about 0.11 |r| |q - c| / √D; padding shares it with components that are always zero.
+    #[test]
+    fn estimates_are_close_at_every_dimension(dimension in 1_usize..=4096, seed: u64) {
+        let vectors = clustered(8, dimension, seed);
+        let mut centre = vec![0.0; dimension];
+        vectors.chunks(dimension).for_each(|vector| centre.iter_mut().zip(vector).for_each(|(c, v)| *c += v / 80.0));
+        let nibbles = Nibbles::new(seed, centre);
+        let unit = halves(&vectors, dimension)?;
+        let mut code = vec![0; nibbles.byte_len()];
+        for pair in unit.chunks_exact(2 * dimension) {
+            let (query, stored) = pair.split_at(dimension);
+            nibbles.encode(stored, &mut code);
+            let levels = nibbles.query(query.iter().map(|component| component.to_f32()));
+            let truth: f32 = query.iter().zip(stored).map(|(q, s)| q.to_f32() * s.to_f32()).sum();
+            let padded = dimension.next_multiple_of(RUN_COMPONENTS) as f32;
+            for kernels in crate::vector::kernels::available() {
+                let estimate = levels.estimate(&kernels, &code);
+                let bound = 0.02 + 6.0 * 0.11 * 4.0 / padded.sqrt();
+                prop_assert!((estimate - truth).abs() < bound, "{} of {truth} at {dimension}", estimate);
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! AVX2, FMA and F16C: eight f32 or four code words a register.
+//! AVX2, FMA and F16C: eight f32 or 32 bytes of codes a register.
 #![expect(unsafe_code, reason = "vector intrinsics; the scalar kernel is what tests compare with")]
 
 use std::arch::x86_64::*;
@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 use super::super::codes::{BLOCK_ROWS, Candidate, CodeQuery, PLANES, block_byte_len};
 use super::super::distance::LANES;
 use super::super::graph::nibbles::{RUN_BYTES, RUN_COMPONENTS};
-use super::{Kernels, pick};
+use super::{Kernels, scalar};
 
 /// The kernels, if the machine has what they need.
 pub(super) fn kernels() -> Option<Kernels> {
@@ -34,7 +34,7 @@ fn nibble_dot_wide(levels: &[i8], code: &[u8]) -> i32 {
     let (nibble, ones) = (_mm256_set1_epi8(15), _mm256_set1_epi16(1));
     let mut sum = _mm256_setzero_si256();
     for (levels, bytes) in levels.chunks_exact(RUN_COMPONENTS).zip(code.chunks_exact(RUN_BYTES)) {
-        for half in 0..2 {
+        let halves = [0, 1].map(|half| {
             // SAFETY: `levels` has 128 bytes and `bytes` 64, of which 32 are read at 0 or 32 (and 64 further on); the
             // loads need no alignment.
             let (bytes, low, high) = unsafe {
@@ -44,11 +44,13 @@ fn nibble_dot_wide(levels: &[i8], code: &[u8]) -> i32 {
                     _mm256_loadu_si256(levels.as_ptr().add(RUN_BYTES + 32 * half).cast()),
                 )
             };
-            // Pairs of products are at most 2 x 15 x 128, four of them fit i16.
             let low = _mm256_maddubs_epi16(_mm256_and_si256(bytes, nibble), low);
             let high = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16::<4>(bytes), nibble), high);
-            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_add_epi16(low, high), ones));
-        }
+            _mm256_add_epi16(low, high)
+        });
+        // A pair of products is at most 2 x 15 x 128; four pairs fit i16.
+        let four = _mm256_add_epi16(halves[0], halves[1]);
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(four, ones));
     }
     let four = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
     let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
@@ -97,58 +99,167 @@ fn step(lanes: [__m256; 4], q: &[f32; LANES], x: &[u8]) -> [__m256; 4] {
     next
 }
 
-/// Counts bits by looking nibbles up (Muła, Kurz and Lemire, 2018): planes are weighted before bytes are summed.
+/// Words up to which the weighted counts of a row, at most 15 a bit, fit 16 bits.
+const MOST_WORDS: usize = 68;
+/// Bytes of a word of all rows of a block.
+const WORD_BYTES: usize = BLOCK_ROWS * 8;
+
+/// Looks nibbles of codes up in the query's tables, sixteen rows at a time (the fast scan of André, Kermarrec and Le
+/// Scouarnec, VLDB 2015): the bytes of a block are transposed on the way, so that a register holds the same byte of all
+/// rows, and a table serves it whole.
 #[target_feature(enable = "avx2,fma,f16c")]
 fn scan_wide(query: &CodeQuery, blocks: &[u8], floor: f32, first: u32, out: &mut Vec<Candidate>) {
-    const RUN_BYTES: usize = BLOCK_ROWS * 8;
     let words = query.planes.len() / PLANES;
-    let (planes, _) = query.planes.as_chunks::<PLANES>();
-    let nibble = _mm256_set1_epi8(15);
-    // Entry n: bits set in n, once for each weight of two planes; 8 + 2 x 8 fits a byte many times over.
-    let ones = table(1);
-    let twos = table(2);
+    if words > MOST_WORDS {
+        return (scalar::KERNELS.scan)(query, blocks, floor, first, out);
+    }
+    let (tables, _) = query.tables.as_chunks::<16>();
+    let bounds = Bounds::new(query, floor);
+    let low_bytes = _mm256_set1_epi16(0xff);
     for (index, block) in blocks.chunks_exact(block_byte_len(words)).enumerate() {
-        let (codes, factors) = block.split_at(words * RUN_BYTES);
-        let mut low = [_mm256_setzero_si256(); 8];
-        let mut high = [_mm256_setzero_si256(); 8];
-        for (run, planes) in codes.chunks_exact(RUN_BYTES).zip(planes) {
-            let planes = planes.map(|plane| _mm256_set1_epi64x(plane.cast_signed()));
-            for (i, (low, high)) in low.iter_mut().zip(&mut high).enumerate() {
-                // SAFETY: a run has 256 bytes and `i` is below eight; the load needs no alignment.
-                let row = unsafe { _mm256_loadu_si256(run.as_ptr().add(32 * i).cast()) };
-                let count = |plane: __m256i, table: __m256i| {
-                    let differing = _mm256_xor_si256(row, plane);
-                    let upper = _mm256_and_si256(_mm256_srli_epi16::<4>(differing), nibble);
-                    _mm256_add_epi8(
-                        _mm256_shuffle_epi8(table, _mm256_and_si256(differing, nibble)),
-                        _mm256_shuffle_epi8(table, upper),
-                    )
-                };
-                let zero = _mm256_setzero_si256();
-                let weighted = _mm256_add_epi8(count(planes[0], ones), count(planes[1], twos));
-                *low = _mm256_add_epi64(*low, _mm256_sad_epu8(weighted, zero));
-                let weighted = _mm256_add_epi8(count(planes[2], ones), count(planes[3], twos));
-                *high = _mm256_add_epi64(*high, _mm256_sad_epu8(weighted, zero));
+        let (codes, factors) = block.split_at(words * WORD_BYTES);
+        let (mut even, mut odd) = (_mm256_setzero_si256(), _mm256_setzero_si256());
+        for (word, tables) in codes.as_chunks::<WORD_BYTES>().0.iter().zip(tables) {
+            let bytes = transposed(word);
+            let (tables, _) = tables.as_chunks::<4>();
+            for (bytes, tables) in bytes.as_chunks::<2>().0.iter().zip(tables) {
+                let [low, high, next_low, next_high] = tables;
+                // Each nibble counts at most 60, four of them fit a byte.
+                let counts = _mm256_add_epi8(counts(bytes[0], low, high), counts(bytes[1], next_low, next_high));
+                even = _mm256_add_epi16(even, _mm256_and_si256(counts, low_bytes));
+                odd = _mm256_add_epi16(odd, _mm256_srli_epi16::<8>(counts));
             }
         }
-        let mut sums = [0.0_f32; BLOCK_ROWS];
-        for ((sums, &low), &high) in sums.chunks_exact_mut(4).zip(&low).zip(&high) {
-            let mut words = [0_u64; 4];
-            let total = _mm256_add_epi64(low, _mm256_slli_epi64::<2>(high));
-            // SAFETY: `words` has 32 bytes; the store needs no alignment.
-            unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), total) };
-            for (sum, word) in sums.iter_mut().zip(words) {
-                *sum = word as f32;
+        let first = first + (index * BLOCK_ROWS) as u32;
+        for (eight, sums) in in_order(even, odd).into_iter().enumerate() {
+            let factors = factors.as_ptr();
+            // SAFETY: the factors are 128 bytes, of which 16 are read at a multiple of 16 below 64, and 64 further on.
+            let (a, b) = unsafe {
+                (
+                    _mm256_cvtph_ps(_mm_loadu_si128(factors.add(16 * eight).cast())),
+                    _mm256_cvtph_ps(_mm_loadu_si128(factors.add(64 + 16 * eight).cast())),
+                )
+            };
+            let (estimate, hits) = bounds.test(_mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(sums)), a, b);
+            if hits != 0 {
+                push(hits, first + 8 * eight as u32, estimate, a, b, out);
             }
         }
-        pick(query, &sums, factors, floor, first + (index * BLOCK_ROWS) as u32, out);
     }
 }
 
+/// What the nibbles of each byte count.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn table(weight: i8) -> __m256i {
-    let counts: [i8; 16] = std::array::from_fn(|nibble| nibble.count_ones() as i8 * weight);
-    // SAFETY: sixteen bytes are read from an array of sixteen.
-    _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(counts.as_ptr().cast()) })
+fn counts(bytes: __m256i, low: &[u8; 16], high: &[u8; 16]) -> __m256i {
+    let nibble = _mm256_set1_epi8(15);
+    // SAFETY: sixteen bytes are read from arrays of sixteen.
+    let [low, high] =
+        [low, high].map(|table| _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(table.as_ptr().cast()) }));
+    let upper = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), nibble);
+    _mm256_add_epi8(_mm256_shuffle_epi8(low, _mm256_and_si256(bytes, nibble)), _mm256_shuffle_epi8(high, upper))
+}
+
+/// Register `b` holds byte `b` of the word of each row: in its lower half of rows 0, 4, …, 28, 1, 5, …, 29, in the upper
+/// half of those two further on.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn transposed(word: &[u8; WORD_BYTES]) -> [__m256i; 8] {
+    // SAFETY: `i` is below eight; the loads need no alignment.
+    let r: [__m256i; 8] = std::array::from_fn(|i| unsafe { _mm256_loadu_si256(word.as_ptr().add(32 * i).cast()) });
+    // Rows that differ in one more bit of their number come together with each step; then even and odd rows.
+    let [a0, a2, a4, a6] = [0, 2, 4, 6].map(|i| _mm256_unpacklo_epi8(r[i], r[i + 1]));
+    let [b0, b2, b4, b6] = [0, 2, 4, 6].map(|i| _mm256_unpackhi_epi8(r[i], r[i + 1]));
+    let four = |low, high| [_mm256_unpacklo_epi16(low, high), _mm256_unpackhi_epi16(low, high)];
+    let ([c0, c1], [c2, c3]) = (four(a0, a2), four(a4, a6));
+    let ([d0, d1], [d2, d3]) = (four(b0, b2), four(b4, b6));
+    let eight = |low, high| [_mm256_unpacklo_epi32(low, high), _mm256_unpackhi_epi32(low, high)];
+    let ([e0, e1], [e2, e3]) = (eight(c0, c2), eight(c1, c3));
+    let ([f0, f1], [f2, f3]) = (eight(d0, d2), eight(d1, d3));
+    let sixteen = |even, odd| [_mm256_unpacklo_epi64(even, odd), _mm256_unpackhi_epi64(even, odd)];
+    let [[x0, x1], [x2, x3], [x4, x5], [x6, x7]] = [sixteen(e0, f0), sixteen(e1, f1), sixteen(e2, f2), sixteen(e3, f3)];
+    [x0, x1, x2, x3, x4, x5, x6, x7]
+}
+
+/// The counts of `transposed` rows, eight rows a register, in the order of rows.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn in_order(even: __m256i, odd: __m256i) -> [__m128i; 4] {
+    let (low, high) = (_mm256_unpacklo_epi16(even, odd), _mm256_unpackhi_epi16(even, odd));
+    let halves = [_mm256_unpacklo_epi16(low, high), _mm256_unpackhi_epi16(low, high)];
+    let [[a, b], [c, d]] = halves.map(|half| {
+        let (low, high) = (_mm256_castsi256_si128(half), _mm256_extracti128_si256::<1>(half));
+        [_mm_unpacklo_epi32(low, high), _mm_unpackhi_epi32(low, high)]
+    });
+    [a, b, c, d]
+}
+
+#[cold]
+#[inline(never)]
+#[target_feature(enable = "avx2")]
+fn push(mut hits: u32, first: u32, estimate: __m256, a: __m256, b: __m256, out: &mut Vec<Candidate>) {
+    let mut lanes = [[0.0_f32; 8]; 3];
+    for (lane, value) in lanes.iter_mut().zip([estimate, a, b]) {
+        // SAFETY: each row has eight f32; the store needs no alignment.
+        unsafe { _mm256_storeu_ps(lane.as_mut_ptr(), value) };
+    }
+    let [estimates, a, b] = lanes;
+    while hits != 0 {
+        let lane = hits.trailing_zeros() as usize & 7;
+        out.push(Candidate { position: first + lane as u32, estimate: estimates[lane], a: a[lane], b: b[lane] });
+        hits &= hits - 1;
+    }
+}
+
+/// `CodeQuery::estimate` and `CodeQuery::reaches` for eight rows, in the same order.
+struct Bounds {
+    offset: __m256,
+    slope: __m256,
+    base: __m256,
+    square: __m256,
+    error_square: __m256,
+    residual_base: __m256,
+    spread: __m256,
+    floor: __m256,
+    slack_floor: __m256,
+}
+
+impl Bounds {
+    #[target_feature(enable = "avx2")]
+    fn new(query: &CodeQuery, floor: f32) -> Self {
+        Self {
+            offset: _mm256_set1_ps(query.offset),
+            slope: _mm256_set1_ps(query.slope),
+            base: _mm256_set1_ps(query.base),
+            square: _mm256_set1_ps(query.square),
+            error_square: _mm256_set1_ps(query.error_square),
+            residual_base: _mm256_set1_ps(query.residual_base),
+            spread: _mm256_set1_ps(query.spread),
+            floor: _mm256_set1_ps(floor),
+            slack_floor: _mm256_set1_ps(CodeQuery::slack_floor(floor)),
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn test(&self, sum: __m256, a: __m256, b: __m256) -> (__m256, u32) {
+        // max(value, 0) gives its second operand where the first is NaN, like `positive`.
+        let zero = _mm256_setzero_ps();
+        let centred = _mm256_add_ps(self.base, b);
+        let inner = _mm256_sub_ps(self.offset, _mm256_mul_ps(self.slope, sum));
+        let estimate = _mm256_add_ps(_mm256_mul_ps(a, inner), centred);
+        let short = _mm256_max_ps(_mm256_sub_ps(self.slack_floor, estimate), zero);
+        let needed = _mm256_max_ps(_mm256_sub_ps(self.floor, centred), zero);
+        let residual = _mm256_max_ps(_mm256_sub_ps(self.residual_base, _mm256_add_ps(b, b)), zero);
+        let aside = _mm256_sub_ps(_mm256_mul_ps(self.square, residual), _mm256_mul_ps(needed, needed));
+        let aside = _mm256_max_ps(aside, zero);
+        let a_square = _mm256_mul_ps(a, a);
+        let error = _mm256_mul_ps(_mm256_max_ps(_mm256_sub_ps(a_square, residual), zero), aside);
+        let rounding = _mm256_mul_ps(_mm256_mul_ps(a_square, residual), self.error_square);
+        let error = _mm256_mul_ps(self.spread, _mm256_add_ps(error, rounding));
+        let missing = _mm256_mul_ps(_mm256_mul_ps(short, short), residual);
+        let within = _mm256_cmp_ps::<_CMP_NGT_UQ>(missing, error);
+        let within = _mm256_or_ps(within, _mm256_cmp_ps::<_CMP_LE_OQ>(short, zero));
+        (estimate, _mm256_movemask_ps(within) as u32)
+    }
 }

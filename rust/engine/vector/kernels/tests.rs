@@ -1,7 +1,7 @@
 use half::f16;
 use proptest::prelude::*;
 
-use super::super::codes::{BLOCK_ROWS, CodeQuery, PLANES, block_byte_len};
+use super::super::codes::{BLOCK_ROWS, CodeQuery, PLANES, block_byte_len, tables};
 use super::super::query::QueryVector;
 use super::*;
 
@@ -24,8 +24,10 @@ fn faster() -> Vec<Kernels> {
 
 fn code_query(words: usize, next: &mut impl FnMut() -> u64) -> CodeQuery {
     let dimension = 64.0 * words as f32;
+    let planes: Vec<u64> = (0..words * PLANES).map(|_| next()).collect();
     CodeQuery {
-        planes: (0..words * PLANES).map(|_| next()).collect(),
+        tables: tables(&planes),
+        planes,
         offset: 15.0 * 0.1676 / dimension.sqrt() * dimension.sqrt(),
         slope: 2.0 * 0.1676 / dimension,
         base: 0.1 * unit(next()),
@@ -68,7 +70,7 @@ proptest! {
 
     #[test]
     fn every_kernel_picks_the_same_candidates_to_the_bit(
-        words in 1_usize..=64, blocks in 0_usize..4, floor in -0.5_f32..1.5, seed: u64,
+        words in 1_usize..=72, blocks in 0_usize..4, floor in -0.5_f32..1.5, seed: u64,
     ) {
         let mut next = noise(seed);
         let query = code_query(words, &mut next);
