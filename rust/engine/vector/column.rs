@@ -48,8 +48,7 @@ pub(super) const FEWEST_CODED_ROWS: usize = 2048;
 pub(super) const FEWEST_LINKED_ROWS: usize = 32 * 1024;
 /// Vectors with fewer components have no codes.
 pub(super) const LOWEST_CODED_DIMENSION: usize = 64;
-/// Runs of vectors up to this long are read, longer ones are mapped. Scored here and there, all vectors would become
-/// resident in time, and they are two thirds of a column.
+/// Runs of vectors up to this long are read, longer ones are mapped.
 const MOST_READ_BYTES: usize = 64 * 1024;
 /// Rows that one task takes at a time. Fixed, so that nothing depends on the number of threads.
 pub(super) const CHUNK_ROWS: u32 = 16 * 1024;
@@ -61,6 +60,16 @@ pub enum Index {
     Codes,
     /// Codes and a graph: worth it for a column that stays.
     Graph,
+}
+
+/// How stored vectors of a file are reached. Mapped, they stay resident: scored here and there, all would be in time,
+/// and they are two thirds of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// A copy, by a call to the system: for few.
+    Read,
+    /// In place: for many.
+    Mapped,
 }
 
 /// One channel's vectors in one part. Clones share everything.
@@ -263,7 +272,7 @@ impl VectorColumn {
     pub fn vector(&self, row: u32) -> Result<Option<Vec<f16>>> {
         let Some(position) = self.rows()?.position(row) else { return Ok(None) };
         let mut room = Vec::new();
-        let (components, _) = self.stored(position..position + 1, &mut room)?.as_chunks::<2>();
+        let (components, _) = self.stored(position..position + 1, Access::Read, &mut room)?.as_chunks::<2>();
         Ok(Some(components.iter().map(|&bytes| f16::from_le_bytes(bytes)).collect()))
     }
 
@@ -287,19 +296,29 @@ impl VectorColumn {
         mut found: impl FnMut(u32, f32),
     ) -> Result<()> {
         let mut room = Vec::new();
-        let stored = self.stored(positions.clone(), &mut room)?;
+        let is_short = positions.len() * 2 * self.dimension <= MOST_READ_BYTES;
+        let access = if is_short { Access::Read } else { Access::Mapped };
+        let stored = self.stored(positions.clone(), access, &mut room)?;
         for (position, vector) in positions.zip(stored.chunks_exact(2 * self.dimension)) {
             found(position, cosine(self.kernels, query, vector));
         }
         Ok(())
     }
 
-    /// The bytes of the vectors at `positions`: few of a file are read into `room`, many are mapped.
+    /// The bytes of the vectors at `positions`, in `room` if they are read.
     #[inline]
-    pub(super) fn stored<'a>(&'a self, positions: Range<u32>, room: &'a mut Vec<u8>) -> Result<&'a [u8]> {
+    pub(super) fn stored<'a>(
+        &'a self,
+        positions: Range<u32>,
+        access: Access,
+        room: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8]> {
         let row_bytes = 2 * self.dimension;
         let range = positions.start as usize * row_bytes..positions.end as usize * row_bytes;
-        if range.len() > MOST_READ_BYTES { self.f16.slice(range) } else { self.f16.read(range, room) }
+        match access {
+            Access::Read => self.f16.read(range, room),
+            Access::Mapped => self.f16.slice(range),
+        }
     }
 
     /// Hints that the vector at `position` will be scored.

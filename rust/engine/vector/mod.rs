@@ -14,7 +14,8 @@
 //!   may miss a row; it never gives another score.
 //!
 //! Cost for 384 dimensions: 768 bytes a row for the vectors, 52 for the codes, 320 for the graph. An exact search reads
-//! all codes and a few rows; an approximate one some thousand nodes of the graph and a few rows.
+//! all codes and a few rows; an approximate one some thousand nodes of the graph and a few rows. Codes and graph stay
+//! resident once touched; rows of a file that are scored one by one do not (`docs/SCALING.md`).
 
 mod approximate;
 mod best;

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::best::Best;
 use super::codes::{BLOCK_ROWS, Candidate, CodeQuery, block_byte_len};
-use super::column::{CHUNK_ROWS, Codes, VectorColumn};
+use super::column::{Access, CHUNK_ROWS, Codes, VectorColumn};
 use super::distance::cosine;
 use super::query::QueryVector;
 use super::rows::Rows;
@@ -31,6 +31,8 @@ pub(super) const CODES_A_RESCORE: usize = 24;
 const RESCORE_ROWS: usize = 512;
 /// Rows at the start of a chunk whose codes tell whether the codes of the others are worth reading; whole blocks.
 const PROBE_ROWS: u32 = 512;
+/// More rows of a chunk than this are scored where they are mapped: reading a row costs about as much as scoring four.
+const MOST_READ_ROWS: usize = 64;
 /// Rows that are looked at together to choose between reading them one by one and reading through.
 const GROUP_ROWS: usize = 64;
 /// Reading this many vectors in a row costs about as much as one at random.
@@ -174,7 +176,8 @@ impl VectorColumn {
             }
             let candidates = self.chunk_candidates(codes, &code_query, floor, range, &rows, allowed)?;
             let positions: Vec<u32> = candidates.iter().map(|row| row.position).collect();
-            let scores = self.score_each(query, &positions)?;
+            let access = if positions.len() > MOST_READ_ROWS { Access::Mapped } else { Access::Read };
+            let scores = self.score_each(query, &positions, access)?;
             Ok((keep(&positions, &scores), positions.len()))
         };
         let parts: Vec<(Vec<(u32, f32)>, usize)> =
@@ -277,15 +280,17 @@ impl VectorColumn {
     /// The exact cosine at each position, by several threads where there are many.
     fn score_at(&self, query: &QueryVector, positions: &[u32]) -> Result<Vec<f32>> {
         if positions.len() <= RESCORE_ROWS {
-            return self.score_each(query, positions);
+            return self.score_each(query, positions, Access::Read);
         }
-        let parts: Vec<Vec<f32>> =
-            positions.par_chunks(RESCORE_ROWS).map(|part| self.score_each(query, part)).collect::<Result<_>>()?;
+        let parts: Vec<Vec<f32>> = positions
+            .par_chunks(RESCORE_ROWS)
+            .map(|part| self.score_each(query, part, Access::Mapped))
+            .collect::<Result<_>>()?;
         Ok(parts.concat())
     }
 
     /// The exact cosine at each of the ascending positions.
-    fn score_each(&self, query: &QueryVector, positions: &[u32]) -> Result<Vec<f32>> {
+    fn score_each(&self, query: &QueryVector, positions: &[u32], access: Access) -> Result<Vec<f32>> {
         let mut scores = Vec::with_capacity(positions.len());
         for group in positions.chunks(GROUP_ROWS) {
             let (Some(&first), Some(&last)) = (group.first(), group.last()) else { break };
@@ -298,20 +303,26 @@ impl VectorColumn {
                     }
                 })?;
             } else {
-                self.score_scattered(query, group, &mut scores)?;
+                self.score_scattered(query, group, access, &mut scores)?;
             }
         }
         Ok(scores)
     }
 
-    fn score_scattered(&self, query: &QueryVector, positions: &[u32], scores: &mut Vec<f32>) -> Result<()> {
+    fn score_scattered(
+        &self,
+        query: &QueryVector,
+        positions: &[u32],
+        access: Access,
+        scores: &mut Vec<f32>,
+    ) -> Result<()> {
         let mut room = Vec::new();
         positions.iter().take(AHEAD).for_each(|&position| self.expect(position));
         for (index, &position) in positions.iter().enumerate() {
             if let Some(&next) = positions.get(index + AHEAD) {
                 self.expect(next);
             }
-            let vector = self.stored(position..position + 1, &mut room)?;
+            let vector = self.stored(position..position + 1, access, &mut room)?;
             scores.push(cosine(self.kernels(), query, vector));
         }
         Ok(())
