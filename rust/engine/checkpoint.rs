@@ -38,6 +38,9 @@ const MERGE_MAX_ROWS: u32 = 4_000_000;
 /// A part of which more than this share is deleted is rewritten.
 const MERGE_DEAD_SHARE: f64 = 0.3;
 
+/// Fewer rows are built where everything else runs: starting threads takes longer.
+const FEWEST_ROWS_APART: usize = 4096;
+
 impl Shared {
     /// Makes the manifest say what the library holds now.
     pub(crate) fn checkpoint(&self, scope: Scope) -> Result<()> {
@@ -58,13 +61,26 @@ impl Shared {
         let built = if contents.is_empty() {
             None
         } else {
-            let sections = Part::build(&contents, &frozen.spaces, Index::Graph)?;
+            let sections = self.apart(&contents, || Part::build(&contents, &frozen.spaces, Index::Graph))?;
             let byte_len = part_file::write_part(&*self.storage, number, &sections)?;
             drop(sections);
             let part = Part::open(part_file::open_part(&*self.storage, number, byte_len)?)?;
             Some((LivePart::new(Arc::new(part), Home::File(number)), byte_len))
         };
         self.publish(&frozen, first_log, &rewritten, &contents, built)
+    }
+
+    /// Runs `build` on threads of its own where there is much to do: searches share the process's pool, and would wait
+    /// behind it for a batch of a graph, some tenths of a second.
+    fn apart<T: Send>(&self, contents: &[Content], build: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        let rows: usize = contents.iter().map(|content| content.segments.len()).sum();
+        if rows < FEWEST_ROWS_APART {
+            return build();
+        }
+        let named = |thread| format!("pixr-build-{thread}");
+        let pool = rayon::ThreadPoolBuilder::new().thread_name(named).num_threads(rayon::current_num_threads()).build();
+        let failed = |error| Error::io(self.storage.root(), "start threads for", std::io::Error::other(error));
+        pool.map_err(failed)?.install(build)
     }
 
     fn publish(
