@@ -31,8 +31,23 @@ from pixr.server.context import RequestContext, log
 from pixr.server.errors import MEDIA_TYPE, ApiError, problem, problem_of
 from pixr.server.idempotency import Idempotency
 from pixr.server.limiting import Limiting
+from pixr.server.maintenance import Maintenance
 from pixr.server.openapi import specification
-from pixr.server.routes import documentation, health, inspectors, keys, oauth, search, uploads, videos, webhooks
+from pixr.server.routes import (
+    analytics,
+    documentation,
+    embed,
+    health,
+    inspectors,
+    keys,
+    oauth,
+    pictures,
+    search,
+    uploads,
+    videos,
+    webhooks,
+    websocket,
+)
 from pixr.server.state import ServerState
 
 __all__ = ["create_app"]
@@ -40,11 +55,15 @@ __all__ = ["create_app"]
 ROUTERS = (
     search.router,
     uploads.router,
+    analytics.router,
+    pictures.router,
+    embed.router,
     videos.router,
     keys.router,
     oauth.router,
     webhooks.router,
     inspectors.router,
+    websocket.router,
     health.router,
 )
 STATUS_CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "PAYLOAD_TOO_LARGE", 415: "UNSUPPORTED_MEDIA"}
@@ -56,8 +75,11 @@ def create_app(server: ServerState) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - how it is called
         server.courier.start()
+        upkeep = Maintenance(server)
+        upkeep.start()
         yield
         server.stopping = True
+        await asyncio.to_thread(upkeep.stop)
         await asyncio.to_thread(server.close)
 
     app = FastAPI(
@@ -73,7 +95,7 @@ def create_app(server: ServerState) -> FastAPI:
             Middleware(
                 BodyLimit,
                 most_bytes=server.settings.max_body_bytes,
-                larger={"/v1/videos/upload/tus": server.settings.max_upload_bytes},
+                larger={"/v1/videos/upload/tus": server.settings.max_upload_bytes, "/v1/search/image": 21 << 20},
             ),
             Middleware(Authentication, server=server),
             Middleware(Limiting, server=server),

@@ -22,6 +22,8 @@ __all__ = [
     "OAuthCode",
     "OAuthToken",
     "Organization",
+    "SearchAppearance",
+    "SearchRecord",
     "Secret",
     "Upload",
     "UsageDay",
@@ -204,6 +206,36 @@ class IdempotentRequest(Base):
     status: Mapped[int | None]
     headers: Mapped[dict[str, str] | None] = mapped_column(JSON)
     body: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class SearchRecord(Base):
+    """A search that was answered, kept as long as the organization's retention says."""
+
+    __tablename__ = "searches"
+    __table_args__ = (Index("searches_by_time", "organization_id", "created"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"))
+    subject: Mapped[str]
+    query: Mapped[str | None]  # None where the question was no words
+    total: Mapped[int]
+    milliseconds: Mapped[float]
+    created: Mapped[datetime] = mapped_column(Utc)
+
+
+class SearchAppearance(Base):
+    """A video on a page of results, and whether it was clicked."""
+
+    __tablename__ = "search_appearances"
+    __table_args__ = (Index("appearances_of_video", "organization_id", "video_id", "created"),)
+
+    search_id: Mapped[str] = mapped_column(ForeignKey("searches.id", ondelete="CASCADE"), primary_key=True)
+    video_id: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"))
+    position: Mapped[int]  # on the page, from 1
+    score: Mapped[float]
+    clicks: Mapped[int] = mapped_column(default=0)
+    created: Mapped[datetime] = mapped_column(Utc)
 
 
 class UsageDay(Base):

@@ -7,15 +7,18 @@ import contextvars
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pixr.server.errors import ApiError
-from pixr.server.libraries import Libraries
 from pixr.server.metrics import SEARCH_SECONDS, SEARCHES_REFUSED, SEARCHES_WAITING
 from pixr.server.schemas.search import SearchRequest
-from pixr.types import Hits
+from pixr.wire import hits_to_dict
 
-__all__ = ["SearchPool", "find"]
+if TYPE_CHECKING:
+    from pixr.server.principal import Principal
+    from pixr.server.state import ServerState
+
+__all__ = ["SearchPool", "answer_search"]
 
 T = TypeVar("T")
 
@@ -65,10 +68,27 @@ class SearchPool:
         self._threads.shutdown(wait=True)
 
 
-def find(libraries: Libraries, organization: str, asked: SearchRequest) -> Hits:
-    """What the organization's library answers."""
-    with libraries.reading(organization) as library:
-        hits = library.search(asked.query, **asked.options())
-    SEARCH_SECONDS.labels("encode").observe(hits.timing.encode / 1e3)
-    SEARCH_SECONDS.labels("search").observe(hits.timing.search / 1e3)
-    return hits
+async def answer_search(
+    server: ServerState, who: Principal, asked: SearchRequest, *, image: bytes | None = None
+) -> dict[str, Any]:
+    """The answer to a search, as the library gives it, with its id and the URLs of its pictures.
+
+    Raises:
+        ApiError: OVERLOADED.
+        PixrError: whatever the library says of the question.
+    """
+
+    def work() -> dict[str, Any]:
+        with server.libraries.reading(who.organization) as library:
+            hits = library.search(asked.query, image=image, **asked.options())
+        SEARCH_SECONDS.labels("encode").observe(hits.timing.encode / 1e3)
+        SEARCH_SECONDS.labels("search").observe(hits.timing.search / 1e3)
+        answer = hits_to_dict(hits, explain=asked.explain)
+        for hit, result in zip(hits, answer["results"], strict=True):
+            if hit.video.source:
+                peak = hit.moments[0].peak if hit.moments else 0.0
+                result["thumbnailUrl"] = server.videos.thumbnail_url(who.organization, hit.video.id, peak)
+        answer["searchId"] = server.search_log.add(who, asked.query, hits)
+        return answer
+
+    return await server.searches.run(work)

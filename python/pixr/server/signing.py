@@ -46,13 +46,19 @@ class Signer:
         """A token that carries a value and the time at which it was made."""
         return str(URLSafeTimedSerializer(self._secret, salt=purpose).dumps(value))
 
-    def open_token(self, token: str, *, purpose: str, max_age: float | None = None) -> Any:
+    def lasting_token(self, value: Any, *, purpose: str) -> str:
+        """A token that carries a value, does not expire, and is the same each time."""
+        return str(URLSafeSerializer(self._secret, salt=purpose).dumps(value))
+
+    def open_token(self, token: str, *, purpose: str, max_age: float | None = None, timed: bool = True) -> Any:
         """What the token carries, if it is not older than `max_age` seconds.
 
         Raises:
             ApiError: INVALID_TOKEN.
         """
         try:
+            if not timed:
+                return URLSafeSerializer(self._secret, salt=purpose).loads(token)
             return URLSafeTimedSerializer(self._secret, salt=purpose).loads(token, max_age=max_age)  # type: ignore[arg-type]
         except SignatureExpired:
             raise ApiError("INVALID_TOKEN", "The token has expired.") from None

@@ -12,8 +12,10 @@ from pixr.server.database import Database
 from pixr.server.errors import ApiError
 from pixr.server.libraries import Libraries
 from pixr.server.oauth.jwt import UserTokens
+from pixr.server.pictures import Pictures
 from pixr.server.principal import SCOPES, Principal
 from pixr.server.rate_limits import RateLimits
+from pixr.server.search_log import SearchLog
 from pixr.server.searching import SearchPool
 from pixr.server.settings import Settings
 from pixr.server.signing import Signer
@@ -41,6 +43,9 @@ class ServerState:
     usage: Usage
     user_tokens: UserTokens
     courier: Courier
+    search_log: SearchLog
+    pictures: Pictures
+    pictures_pool: SearchPool
     dev_principal: Principal | None = None
     stopping: bool = False
 
@@ -53,7 +58,10 @@ class ServerState:
         """Let go of everything."""
         self.courier.close()
         self.searches.close()
+        self.pictures_pool.close()
+        self.pictures.close()
         self.usage.close()
+        self.search_log.close()
         self.rate_limits.close()
         self.libraries.close()
         self.database.close()
@@ -70,6 +78,7 @@ def build_state(settings: Settings) -> ServerState:
         most_open=settings.open_libraries,
         encoder=settings.encoder,
     )
+    signer = Signer(database)
     searches = SearchPool(settings.search_concurrency, settings.search_queue)
     sender = Sender(settings.base_url, settings.allowed_networks)
     state = ServerState(
@@ -77,13 +86,16 @@ def build_state(settings: Settings) -> ServerState:
         database=database,
         libraries=libraries,
         searches=searches,
-        signer=Signer(database),
-        videos=Videos(database, libraries),
+        signer=signer,
+        videos=Videos(database, libraries, signer, settings.base_url),
         uploads=Uploads(settings, database, libraries),
         rate_limits=RateLimits(settings.data_directory / "rate_limits"),
         usage=Usage(settings, database),
         user_tokens=UserTokens(settings, database),
         courier=Courier(database, sender, settings.webhook_concurrency),
+        search_log=SearchLog(database),
+        pictures=Pictures(),
+        pictures_pool=SearchPool(4, settings.search_queue),
     )
     if settings.dev:
         from pixr.server.organizations import first_organization

@@ -7,10 +7,13 @@ is not in the library yet, and says how far that is.
 from __future__ import annotations
 
 import bisect
+import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -23,6 +26,8 @@ from pixr.server.events import record
 from pixr.server.ids import new_id
 from pixr.server.libraries import Libraries
 from pixr.server.models import VideoRecord
+from pixr.server.signing import Signer
+from pixr.show.thumbnails import local_file
 from pixr.types import Creator, Video
 from pixr.wire import video_to_dict
 
@@ -38,6 +43,8 @@ class Videos:
 
     database: Database
     libraries: Libraries
+    signer: Signer
+    base_url: str
 
     def page(
         self, organization: str, *, after: str, limit: int, status: str | None = None
@@ -52,8 +59,14 @@ class Videos:
                 ids = [id for id in ids if _status(records.get(id), id in known) == status]
             begin = bisect.bisect_right(ids, after)
             chosen = ids[begin : begin + limit]
-            shown = [_shown(records.get(id), _held(library, id)) for id in chosen]
+            shown = [self._illustrated(organization, records.get(id), _held(library, id)) for id in chosen]
             return [one for one in shown if one is not None], begin + limit < len(ids)
+
+    def _illustrated(self, organization: str, known: VideoRecord | None, held: Video | None) -> dict[str, Any] | None:
+        shown = _shown(known, held)
+        if shown is not None and held is not None and held.source:
+            shown["thumbnailUrl"] = self.thumbnail_url(organization, held.id, held.duration / 2)
+        return shown
 
     def get(self, organization: str, id: str) -> dict[str, Any]:
         """One video.
@@ -64,13 +77,37 @@ class Videos:
         with self.database.read() as session, self.libraries.reading(organization) as library:
             known = _own(session, organization, id)
             held = _held(library, id)
-            shown = _shown(known, held)
+            shown = self._illustrated(organization, known, held)
             if shown is None:
                 raise ApiError("VIDEO_NOT_FOUND", f"No video {id!r}.")
             if held is not None and (known is None or known.status == "processing"):
                 count = len(library.segments(id))
                 shown["segments"] = {"count": count, "analyzed": count}
             return shown
+
+    def source(self, organization: str, id: str) -> tuple[Path, float]:
+        """A video's file and duration.
+
+        Raises:
+            ApiError: VIDEO_NOT_FOUND, CONFLICT where there is no file to show.
+        """
+        with self.database.read() as session, self.libraries.reading(organization) as library:
+            known, held = _own(session, organization, id), _held(library, id)
+        if held is None:
+            raise ApiError("VIDEO_NOT_FOUND", f"No video {id!r}.")
+        file = self.libraries.home(organization) / known.file if known and known.file else local_file(held)
+        if file is None or not file.is_file():
+            raise ApiError("CONFLICT", "The video's file is not here.")
+        return file, held.duration
+
+    def pictures_of(self, organization: str, id: str) -> Path:
+        """Where the pictures of a video are kept: its id may be any text, so a hash names the directory."""
+        return self.libraries.home(organization) / "pictures" / hashlib.sha256(id.encode()).hexdigest()[:32]
+
+    def thumbnail_url(self, organization: str, id: str, seconds: float) -> str:
+        """The URL of the frame at an instant, good without credentials."""
+        token = picture_token(self.signer, organization, id)
+        return f"{self.base_url}/v1/videos/{quote(id, safe='')}/thumbnail?t={seconds:g}&token={token}"
 
     def add_url(self, organization: str, url: str, metadata: Mapping[str, Any]) -> str:
         """Queue a video that is to be fetched; its id."""
@@ -157,7 +194,12 @@ class Videos:
         home = self.libraries.home(organization)
         if known is not None:
             (home / (known.file or f"uploads/{id}")).unlink(missing_ok=True)
-        shutil.rmtree(home / "pictures" / id, ignore_errors=True)
+        shutil.rmtree(self.pictures_of(organization, id), ignore_errors=True)
+
+
+def picture_token(signer: Signer, organization: str, id: str) -> str:
+    """Opens the pictures of one video; always the same, so that caches keep them."""
+    return signer.lasting_token([organization, id], purpose="picture")
 
 
 def library_changes(changes: Mapping[str, Any]) -> dict[str, Any]:

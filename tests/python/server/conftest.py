@@ -67,7 +67,8 @@ def start(database_url: str, tmp_path: Path) -> Iterator[Callable[..., TestClien
     running: list[TestClient] = []
 
     def started(**changes: Any) -> TestClient:
-        settings: dict[str, Any] = {"data": tmp_path / "data", "database": database_url} | changes
+        settings: dict[str, Any] = {"data": tmp_path / "data", "database": database_url}
+        settings |= {"failed_logins_per_second": 1000} | changes
         client = TestClient(create_app(build_state(load_settings(**settings))), raise_server_exceptions=False)
         client.__enter__()
         running.append(client)

@@ -18,6 +18,7 @@ from tests.python.server.conftest import fill
 from tests.python.server.partner import Partner, code_of
 
 OPEN = {"health", "isLive", "isReady", "metrics", "describeUploads"}
+OPEN |= {"getPlayer", "getMedia"}  # what opens these is the token in their path
 OPEN |= {"getToken", "revokeToken", "introspectToken", "authorize", "consent", "oauthMetadata", "jwks"}
 OPEN |= {"receiveWebhook", "showInspector"}
 
@@ -119,6 +120,7 @@ def test_on_every_route_a_stranger_finds_nothing_of_another_organization(
         "updateVideos": {"updates": [{"videoId": "roof", "title": "taken over"}]},
         "createKey": {"name": "mine"},
         "createClient": {"name": "mine", "scopes": ["search"]},
+        "clickResult": {"videoId": "roof"},
         "createUserToken": {"subject": "me", "scopes": ["search"]},
         "rotateKey": {},
         "createWebhookEndpoint": {"url": "https://example.com/mine"},
@@ -129,6 +131,8 @@ def test_on_every_route_a_stranger_finds_nothing_of_another_organization(
         "replayInspectedEvent": {"endpointId": endpoint["endpointId"]},
     }
     seen = ("/v1/videos", "/v1/videos/roof", "/v1/auth/keys", "/v1/webhooks/endpoints")
+    ids["searchId"] = acme.post("/v1/search", json={"query": "solar panels"}).json()["searchId"]
+    ids["token"] = "forged"
     before = [acme.get(path).json() for path in seen]
     for route in api_routes(client.app):  # type: ignore[arg-type]
         if scope_of(route) is None:

@@ -1,23 +1,102 @@
-"""`POST /v1/search`."""
+"""`POST /v1/search`: as one answer, as server-sent events, or as lines, by `Accept`; with files as multipart."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from typing import Any
+
 from fastapi import APIRouter
-from starlette.responses import Response
+from pydantic import ValidationError
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
 
 from pixr.server.answer import json_answer
+from pixr.server.errors import ApiError
 from pixr.server.principal import Searcher
 from pixr.server.schemas.search import SearchRequest, SearchResponse
-from pixr.server.searching import find
+from pixr.server.searching import answer_search
 from pixr.server.state import Server
-from pixr.wire import hits_to_dict
+from pixr.server.streaming import as_events, as_lines
 
 router = APIRouter(tags=["search"])
 
+_MOST_IMAGE_BYTES = 20 << 20
+EVENTS, LINES = "text/event-stream", "application/x-ndjson"
+MORE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {
+            EVENTS: {
+                "schema": {"type": "string"},
+                "example": 'event: result\nid: 42:1\ndata: {"videoId": "vid_…"}\n\n',
+            },
+            LINES: {"schema": {"type": "string"}, "example": '{"type":"result","videoId":"vid_…"}\n'},
+        }
+    }
+}
 
-@router.post("/v1/search", operation_id="search", response_model=SearchResponse)
-async def search(asked: SearchRequest, caller: Searcher, server: Server) -> Response:
+
+@router.post("/v1/search", operation_id="search", response_model=SearchResponse, responses=MORE)
+async def search(asked: SearchRequest, request: Request, caller: Searcher, server: Server) -> Response:
     """Find moments in words or with vectors; each result says why it was found."""
-    hits = await server.searches.run(lambda: find(server.libraries, caller.organization, asked))
-    timing = ", ".join(f"{name};dur={getattr(hits.timing, name):.2f}" for name in ("encode", "search", "total"))
-    return json_answer(hits_to_dict(hits, explain=asked.explain), headers={"Server-Timing": timing})
+    return await _respond(request, answer_search(server, caller, asked))
+
+
+@router.post(
+    "/v1/search/image",
+    operation_id="searchByImage",
+    response_model=SearchResponse,
+    responses=MORE,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["image"],
+                        "properties": {
+                            "image": {"type": "string", "format": "binary"},
+                            "request": {"type": "string", "description": "a SearchRequest as JSON"},
+                        },
+                    },
+                    "example": {"image": "…", "request": '{"pagination": {"limit": 5}}'},
+                }
+            },
+        }
+    },
+)
+async def search_by_image(request: Request, caller: Searcher, server: Server) -> Response:
+    """Find moments that look like a picture; `request` may say more, as in `search`."""
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        raise ApiError("UNSUPPORTED_MEDIA", "This takes multipart/form-data.")
+    async with request.form(max_files=1, max_fields=2, max_part_size=server.settings.max_body_bytes) as form:
+        file, told = form.get("image"), form.get("request", "{}")
+        if not isinstance(file, UploadFile) or not isinstance(told, str):
+            raise ApiError("INVALID_REQUEST", "The part `image` is a file, the part `request` is JSON.")
+        image = await file.read(_MOST_IMAGE_BYTES + 1)
+    if not image or len(image) > _MOST_IMAGE_BYTES:
+        raise ApiError("PAYLOAD_TOO_LARGE", f"An image has 1 to {_MOST_IMAGE_BYTES} bytes.")
+    try:
+        asked = SearchRequest.model_validate_json(told)
+    except ValidationError as error:
+        wrong = [
+            {"pointer": "/".join(("", *map(str, one["loc"]))), "code": one["type"], "detail": one["msg"]}
+            for one in error.errors()
+        ]
+        raise ApiError("INVALID_REQUEST", "The part `request` is no SearchRequest.", errors=wrong) from None
+    return await _respond(request, answer_search(server, caller, asked, image=image))
+
+
+async def _respond(request: Request, answer: Awaitable[dict[str, Any]]) -> Response:
+    accepted = request.headers.get("accept", "")
+    about: dict[str, Any] = {"instance": request.url.path, "request_id": request.scope["state"]["request_id"]}
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    if EVENTS in accepted:
+        last = request.headers.get("last-event-id")
+        return StreamingResponse(as_events(answer, last_id=last, **about), media_type=EVENTS, headers=headers)
+    if LINES in accepted:
+        return StreamingResponse(as_lines(answer, **about), media_type=LINES, headers=headers)
+    whole = await answer
+    timing = ", ".join(f"{name};dur={milliseconds:.2f}" for name, milliseconds in whole["timing"].items())
+    return json_answer(whole, headers={"Server-Timing": timing})

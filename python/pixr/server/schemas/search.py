@@ -173,6 +173,7 @@ class SearchResponse(ResponseShape):
                     "facets": {"quality": {"hd": 1}},
                     "timing": {"encode": 3.1, "search": 0.8, "total": 4.4},
                     "snapshot": "42",
+                    "searchId": "srch_7q3k5w4mzy2a6bnd4vhtj3c2ei",
                 }
             ]
         }
@@ -183,4 +184,5 @@ class SearchResponse(ResponseShape):
     facets: dict[str, dict[str, int]]
     timing: TimingShape
     snapshot: str
+    search_id: str
     warnings: list[str] = Field(default_factory=list)

@@ -1,0 +1,87 @@
+"""The player that partners put into their pages: plain HTML, white-label, seeking to a moment.
+
+An organization's branding (`colors`, `logoUrl`, `texts`, `allowedOrigins`) comes from its record, and every value of it
+is escaped or checked: it ends up in pages of other people.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+__all__ = ["EMBED_SECONDS", "embed_code", "player_headers", "player_page"]
+
+EMBED_SECONDS = 86_400
+_COLOUR = re.compile(r"#[0-9a-fA-F]{3,8}")
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.*-]+(:\d+)?")
+_URL = re.compile(r"https://[^\s\"'<>]+")
+
+
+def embed_code(url: str, title: str, width: int, height: int) -> dict[str, str]:
+    """An `<iframe>`, and a script that puts one where it stands."""
+    frame = (
+        f'<iframe src="{escape(url)}" title="{escape(title)}" width="{width}" height="{height}" '
+        'allow="autoplay; fullscreen" style="border:0" loading="lazy"></iframe>'
+    )
+    literal = json.dumps(frame).replace("<", "\\u003c")
+    return {
+        "iframe": frame,
+        "script": f'<script>document.currentScript.insertAdjacentHTML("afterend",{literal})</script>',
+    }
+
+
+def player_headers(branding: Mapping[str, Any]) -> dict[str, str]:
+    """What the page may load, and who may frame it."""
+    origins = [one for one in branding.get("allowedOrigins", ()) if _ORIGIN.fullmatch(str(one))]
+    policy = (
+        "default-src 'none'; media-src 'self'; img-src 'self' https:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{_SCRIPT_HASH}'; frame-ancestors {' '.join(origins) or '*'}"
+    )
+    return {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer", "Cache-Control": "private, no-cache"}
+
+
+def player_page(title: str, media: str, poster: str, seconds: float, branding: Mapping[str, Any]) -> str:
+    """The page: a video that begins at `seconds`."""
+    colors = branding.get("colors", {})
+    background = _colour(colors.get("background"), "#000000")
+    accent = _colour(colors.get("accent"), "#ffffff")
+    logo = str(branding.get("logoUrl", ""))
+    mark = f'<img class="logo" src="{escape(logo)}" alt="">' if _URL.fullmatch(logo) else ""
+    heading = escape(str(branding.get("texts", {}).get("title", title)))
+    return f"""<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{heading}</title>
+<style>
+html, body {{ margin: 0; height: 100%; background: {background}; color: {accent}; font: 14px system-ui, sans-serif }}
+video {{ width: 100%; height: 100%; object-fit: contain; accent-color: {accent} }}
+.logo {{ position: fixed; top: 12px; right: 12px; max-height: 32px; pointer-events: none }}
+</style>
+<video controls playsinline preload="metadata" src="{escape(media)}#t={seconds:.3f}" poster="{escape(poster)}"
+ data-start="{seconds:.3f}"></video>{mark}
+<script>{_SCRIPT}</script></html>
+"""
+
+
+# A page that frames the player may send `{"seek": seconds}`; and not every browser reads `#t=`.
+_SCRIPT = (
+    "const v=document.querySelector('video');const s=parseFloat(v.dataset.start);"
+    "v.addEventListener('loadedmetadata',()=>{if(s>0&&Math.abs(v.currentTime-s)>.1)v.currentTime=s},{once:true});"
+    "addEventListener('message',e=>{const t=e.data&&e.data.seek;if(Number.isFinite(t)){v.currentTime=t;v.play()}});"
+)
+
+
+def _hash(script: str) -> str:
+    import base64
+    import hashlib
+
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+_SCRIPT_HASH = _hash(_SCRIPT)
+
+
+def _colour(value: object, otherwise: str) -> str:
+    return str(value) if _COLOUR.fullmatch(str(value)) else otherwise

@@ -1,0 +1,60 @@
+"""What has to be done now and then: expired uploads, tokens and keys of requests go, searches past their retention too.
+
+Every process does it; what one has removed another does not find.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete
+
+from pixr.server import idempotency
+from pixr.server.database import now
+from pixr.server.models import OAuthCode, OAuthToken
+
+if TYPE_CHECKING:
+    from pixr.server.state import ServerState
+
+__all__ = ["Maintenance"]
+
+log = logging.getLogger("pixr.server.maintenance")
+_EVERY_SECONDS = 60.0
+
+
+class Maintenance:
+    """A thread that cleans up."""
+
+    def __init__(self, server: ServerState) -> None:
+        self._server = server
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pixr-maintenance", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, after what is at work."""
+        self._ended.set()
+        self._thread.join()
+
+    def sweep(self) -> None:
+        """Clean up once."""
+        server = self._server
+        server.uploads.sweep()
+        server.search_log.sweep()
+        with server.database.write() as session:
+            idempotency.sweep(session)
+            session.execute(delete(OAuthCode).where(OAuthCode.expires < now()))
+            over = OAuthToken.refresh_expires.is_(None) | (OAuthToken.refresh_expires < now())
+            session.execute(delete(OAuthToken).where(OAuthToken.expires < now(), over))
+
+    def _run(self) -> None:
+        while not self._ended.wait(_EVERY_SECONDS):
+            try:
+                self.sweep()
+            except Exception:  # the next minute may go better
+                log.warning("cleaning up failed", exc_info=True)

@@ -1,0 +1,149 @@
+"""Pictures of videos: thumbnails at an instant, and a sprite of the whole, as WebP, kept beside the videos.
+
+Media is hostile input also when it was decoded before: pictures are taken in a process of their own, with limits on
+memory and time, and one that dies costs that picture.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pixr.errors import PixrError
+from pixr.server.errors import ApiError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["SPRITE_COLUMNS", "SPRITE_COUNT", "SPRITE_HEIGHT", "SPRITE_WIDTH", "Picture", "Pictures"]
+
+SPRITE_COLUMNS = 5
+SPRITE_COUNT = 25
+SPRITE_WIDTH, SPRITE_HEIGHT = 160, 90
+_SECONDS = 30
+_MEMORY_BYTES = 4 << 30
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture's bytes, and the tag by which caches know it."""
+
+    content: bytes
+
+    @property
+    def etag(self) -> str:
+        """The entity tag."""
+        return f'"{hashlib.sha256(self.content).hexdigest()[:32]}"'
+
+
+class Pictures:
+    """Takes pictures, one at a time, and keeps them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pool: ProcessPoolExecutor | None = None
+
+    def at(self, source: Path, kept: Path, seconds: float, width: int) -> Picture:
+        """The frame shown at `seconds`, at most `width` pixels on its longer side. `kept` is the video's directory.
+
+        Raises:
+            ApiError: UNREADABLE_VIDEO.
+        """
+        return self._kept(kept / f"{round(seconds * 10)}-{width}.webp", _thumbnail, source, (seconds,), width)
+
+    def sprite(self, source: Path, kept: Path, duration: float) -> Picture:
+        """Frames of the whole video in rows of five, each in a field of 160 × 90.
+
+        Raises:
+            ApiError: UNREADABLE_VIDEO.
+        """
+        instants = [duration * (number + 0.5) / SPRITE_COUNT for number in range(SPRITE_COUNT)]
+        return self._kept(kept / "sprite.webp", _sprite, source, instants, SPRITE_WIDTH)
+
+    def close(self) -> None:
+        """End the process."""
+        with self._lock:
+            if self._pool is not None:
+                self._pool.shutdown(wait=True, cancel_futures=True)
+                self._pool = None
+
+    def _kept(
+        self,
+        path: Path,
+        work: Callable[[Path, Sequence[float], int], bytes],
+        source: Path,
+        instants: Sequence[float],
+        width: int,
+    ) -> Picture:
+        if path.exists():
+            return Picture(path.read_bytes())
+        made = self._make(work, source, instants, width)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+        fresh.write_bytes(made)
+        fresh.replace(path)
+        return Picture(made)
+
+    def _make(
+        self, work: Callable[[Path, Sequence[float], int], bytes], source: Path, instants: Sequence[float], width: int
+    ) -> bytes:
+        with self._lock:
+            if self._pool is None:
+                context = multiprocessing.get_context("forkserver")
+                self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_limit)
+            try:
+                made: bytes = self._pool.submit(work, source, list(instants), width).result(_SECONDS)
+                return made
+            except PixrError as error:
+                raise ApiError("UNREADABLE_VIDEO", "No picture of the video can be taken.") from error
+            except (BrokenProcessPool, TimeoutError):
+                for process in list((self._pool._processes or {}).values()):  # noqa: SLF001 - no other way to stop it
+                    process.kill()
+                self._pool.shutdown(wait=False, cancel_futures=True)
+                self._pool = None
+                raise ApiError("UNREADABLE_VIDEO", "Taking a picture of the video failed.") from None
+
+
+def _limit() -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+
+
+def _thumbnail(source: Path, instants: Sequence[float], width: int) -> bytes:
+    from PIL.Image import fromarray
+
+    from pixr.media.frame_at import frame_at
+
+    return _webp(fromarray(frame_at(source, instants[0], width)))
+
+
+def _sprite(source: Path, instants: Sequence[float], width: int) -> bytes:
+    from PIL.Image import fromarray, new
+
+    from pixr.media.frame_at import frame_at
+
+    rows = -(-len(instants) // SPRITE_COLUMNS)
+    sheet = new("RGB", (SPRITE_COLUMNS * SPRITE_WIDTH, rows * SPRITE_HEIGHT))
+    for number, seconds in enumerate(instants):
+        frame = fromarray(frame_at(source, seconds, width))
+        frame.thumbnail((SPRITE_WIDTH, SPRITE_HEIGHT))
+        left = number % SPRITE_COLUMNS * SPRITE_WIDTH + (SPRITE_WIDTH - frame.width) // 2
+        top = number // SPRITE_COLUMNS * SPRITE_HEIGHT + (SPRITE_HEIGHT - frame.height) // 2
+        sheet.paste(frame, (left, top))
+    return _webp(sheet)
+
+
+def _webp(picture: Image) -> bytes:
+    buffer = BytesIO()
+    picture.save(buffer, "WEBP", quality=80, method=4)
+    return buffer.getvalue()

@@ -1,0 +1,77 @@
+"""`GET /v1/videos/{videoId}/embed`, and the player page and media that its token opens."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Path, Query
+from starlette.responses import FileResponse, HTMLResponse, Response
+
+from pixr.server.answer import json_answer
+from pixr.server.database import now
+from pixr.server.embedding import EMBED_SECONDS, embed_code, player_headers, player_page
+from pixr.server.models import Organization
+from pixr.server.principal import VideoReader
+from pixr.server.routes.videos import VideoId
+from pixr.server.schemas.embed import EmbedShape
+from pixr.server.state import Server, ServerState
+from pixr.server.videos import picture_token, rfc3339
+
+router = APIRouter(tags=["embed"])
+
+Seconds = Annotated[float, Query(ge=0, le=1e6, allow_inf_nan=False, description="where to begin")]
+EmbedToken = Annotated[str, Path(max_length=1000, examples=["eyJ"])]
+PAGE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/html": {"schema": {"type": "string"}, "example": "<!doctype html>…"}}}
+}
+MEDIA: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"video/mp4": {"schema": {"type": "string", "format": "binary"}, "example": "…"}}},
+    206: {"description": "The range that was asked for"},
+}
+
+
+@router.get("/v1/videos/{videoId}/embed", operation_id="getEmbed", response_model=EmbedShape)
+def embed(
+    video_id: VideoId,
+    caller: VideoReader,
+    server: Server,
+    t: Seconds = 0.0,
+    width: Annotated[int, Query(ge=100, le=7680)] = 640,
+    height: Annotated[int, Query(ge=100, le=4320)] = 360,
+) -> Response:
+    """Get code that shows a player for the video, beginning at a moment."""
+    shown = server.videos.get(caller.organization, video_id)
+    server.videos.source(caller.organization, video_id)
+    token = server.signer.token([caller.organization, video_id], purpose="embed")
+    url = f"{server.settings.base_url}/embed/{token}" + (f"?t={t:g}" if t else "")
+    expires = rfc3339(now() + timedelta(seconds=EMBED_SECONDS))
+    return json_answer({"url": url, "expires": expires} | embed_code(url, shown["title"], width, height))
+
+
+@router.get("/embed/{token}", operation_id="getPlayer", response_class=HTMLResponse, responses=PAGE)
+def player(token: EmbedToken, server: Server, t: Seconds = 0.0) -> Response:
+    """Show the player."""
+    organization, video = _opened(server, token)
+    shown = server.videos.get(organization, video)
+    with server.database.read() as session:
+        branding = session.get_one(Organization, organization).branding
+    signed = picture_token(server.signer, organization, video)
+    poster = f"{server.settings.base_url}/v1/videos/{video}/thumbnail?t={t:g}&width=1280&token={signed}"
+    page = player_page(shown["title"], f"/embed/{token}/media", poster, t, branding)
+    return HTMLResponse(page, headers=player_headers(branding))
+
+
+@router.get("/embed/{token}/media", operation_id="getMedia", response_class=FileResponse, responses=MEDIA)
+async def media(token: EmbedToken, server: Server) -> Response:
+    """Play the video's file; ranges are served."""
+    organization, video = _opened(server, token)
+    source, _ = await to_thread.run_sync(server.videos.source, organization, video)
+    headers = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
+    return FileResponse(source, media_type="video/mp4", headers=headers)
+
+
+def _opened(server: ServerState, token: str) -> tuple[str, str]:
+    organization, video = server.signer.open_token(token, purpose="embed", max_age=EMBED_SECONDS)
+    return str(organization), str(video)

@@ -1,0 +1,113 @@
+"""Thumbnails and preview sprites. Their URLs are signed, so that an `<img>` needs no key, and never change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pixr.server.errors import ApiError
+from pixr.server.pictures import SPRITE_COLUMNS, SPRITE_COUNT, SPRITE_HEIGHT, SPRITE_WIDTH, Picture
+from pixr.server.principal import requires
+from pixr.server.routes.videos import VideoId
+from pixr.server.state import Server, ServerState
+from pixr.server.videos import picture_token
+
+router = APIRouter(prefix="/v1/videos", tags=["pictures"])
+
+CACHE = "private, max-age=86400"
+Token = Annotated[str | None, Query(max_length=1000, description="of the URL, in place of credentials")]
+_reads = requires("videos.read")
+BY_TOKEN: dict[str, Any] = {"x-pixr-scope": "videos.read"}
+WEBP: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/webp": {"schema": {"type": "string", "format": "binary"}, "example": "RIFF…WEBP"}}},
+    304: {"description": "What you have is what it is"},
+}
+
+
+@router.get(
+    "/{videoId}/thumbnail",
+    operation_id="getThumbnail",
+    response_class=Response,
+    responses=WEBP,
+    openapi_extra=BY_TOKEN,
+)
+async def thumbnail(
+    request: Request,
+    video_id: VideoId,
+    server: Server,
+    t: Annotated[float, Query(ge=0, le=1e6, allow_inf_nan=False, description="seconds")] = 0.0,
+    width: Annotated[int, Query(ge=16, le=1920)] = 320,
+    token: Token = None,
+) -> Response:
+    """Get the frame at an instant, as WebP."""
+    organization = await _owner(request, server, video_id, token)
+
+    def take() -> Picture:
+        source, _ = server.videos.source(organization, video_id)
+        return server.pictures.at(source, _kept(server, organization, video_id), t, width)
+
+    return _answer(request, await server.pictures_pool.run(take))
+
+
+@router.get(
+    "/{videoId}/sprite", operation_id="getSprite", response_class=Response, responses=WEBP, openapi_extra=BY_TOKEN
+)
+async def sprite(request: Request, video_id: VideoId, server: Server, token: Token = None) -> Response:
+    """Get 25 frames of the video in one picture, five a row, each 160 × 90."""
+    organization = await _owner(request, server, video_id, token)
+
+    def take() -> Picture:
+        source, duration = server.videos.source(organization, video_id)
+        return server.pictures.sprite(source, _kept(server, organization, video_id), duration)
+
+    return _answer(request, await server.pictures_pool.run(take))
+
+
+@router.get(
+    "/{videoId}/sprite.vtt",
+    operation_id="getSpriteTimes",
+    response_class=Response,
+    responses={200: {"content": {"text/vtt": {"schema": {"type": "string"}, "example": "WEBVTT\n"}}}},
+    openapi_extra=BY_TOKEN,
+)
+async def sprite_times(request: Request, video_id: VideoId, server: Server, token: Token = None) -> Response:
+    """Say which field of the sprite shows which seconds (WebVTT), as players read it."""
+    organization = await _owner(request, server, video_id, token)
+    _, duration = await server.pictures_pool.run(lambda: server.videos.source(organization, video_id))
+    signed = picture_token(server.signer, organization, video_id)
+    lines = ["WEBVTT", ""]
+    for number in range(SPRITE_COUNT):
+        begin, end = (duration * (number + step) / SPRITE_COUNT for step in (0, 1))
+        left, top = number % SPRITE_COLUMNS * SPRITE_WIDTH, number // SPRITE_COLUMNS * SPRITE_HEIGHT
+        field = f"sprite?token={signed}#xywh={left},{top},{SPRITE_WIDTH},{SPRITE_HEIGHT}"
+        lines += [f"{_clock(begin)} --> {_clock(end)}", field, ""]
+    return Response("\n".join(lines), media_type="text/vtt", headers={"Cache-Control": CACHE})
+
+
+async def _owner(request: Request, server: ServerState, video: str, token: str | None) -> str:
+    if token is None:
+        return (await _reads(request)).organization
+    organization, signed = server.signer.open_token(token, purpose="picture", timed=False)
+    if signed != video:
+        raise ApiError("INVALID_TOKEN", "The token is of another video.")
+    return str(organization)
+
+
+def _kept(server: ServerState, organization: str, video: str) -> Path:
+    return server.videos.pictures_of(organization, video)
+
+
+def _answer(request: Request, picture: Picture) -> Response:
+    headers = {"ETag": picture.etag, "Cache-Control": CACHE, "X-Content-Type-Options": "nosniff"}
+    if picture.etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(picture.content, headers=headers, media_type="image/webp")
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    return f"{int(minutes // 60):02}:{int(minutes % 60):02}:{rest:06.3f}"

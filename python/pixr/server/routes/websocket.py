@@ -1,0 +1,189 @@
+"""`/v1/ws`: searches and events over one connection.
+
+The handshake carries credentials as any request does; a browser, which can't set headers, sends
+`{"type": "authenticate", "token": "…"}` first. Then:
+
+    {"type": "search", "id": "1", "request": {…}}   →  result…, facets, done, or error, each with that id
+    {"type": "subscribe", "events": ["video.processed"], "after": 0}   →  {"type": "event", "sequence": …, "event": {…}}
+    {"type": "ping"}   →  {"type": "pong"}
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from anyio import to_thread
+from fastapi import APIRouter
+from pydantic import ValidationError
+from pydantic_core import from_json, to_json
+from sqlalchemy import func, select
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from pixr.server.errors import ApiError, problem, problem_of
+from pixr.server.events import EVENT_TYPES
+from pixr.server.models import Event
+from pixr.server.oauth.tokens import principal_of_token
+from pixr.server.principal import Principal
+from pixr.server.schemas.search import SearchRequest
+from pixr.server.searching import answer_search
+from pixr.server.state import ServerState
+from pixr.server.streaming import pieces
+from pixr.server.videos import rfc3339
+
+router = APIRouter()
+
+_AUTHENTICATION_SECONDS = 10
+_MOST_AT_WORK = 16
+_POLL_SECONDS = 0.5
+_REFUSED = 4401
+
+
+@router.websocket("/v1/ws")
+async def connect(socket: WebSocket) -> None:
+    """Serve one connection."""
+    server: ServerState = socket.app.state.server
+    await socket.accept()
+    connection = _Connection(socket, server)
+    try:
+        await connection.run()
+    except WebSocketDisconnect:
+        pass
+    finally:
+        await connection.end()
+
+
+class _Connection:
+    def __init__(self, socket: WebSocket, server: ServerState) -> None:
+        self._socket = socket
+        self._server = server
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._writing = asyncio.Lock()
+
+    async def run(self) -> None:
+        found = self._socket.scope["state"].get("principal")
+        who = found if isinstance(found, Principal) else await self._authenticate()
+        if who is None:
+            await self._socket.close(_REFUSED, "credentials are needed")
+            return
+        await self._send({"type": "ready", "organization": who.organization})
+        while True:
+            text = await self._socket.receive_text()
+            message = self._read(text)
+            kind, id = message.get("type"), message.get("id")
+            if kind == "ping":
+                await self._send({"type": "pong"})
+            elif kind == "search":
+                await self._begin(id, self._search(who, id, message.get("request")))
+            elif kind == "subscribe":
+                await self._begin(id, self._subscribe(who, message))
+            else:
+                await self._fail(id, ApiError("INVALID_REQUEST", "`type` is search, subscribe or ping."))
+
+    async def end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _authenticate(self) -> Principal | None:
+        try:
+            text = await asyncio.wait_for(self._socket.receive_text(), _AUTHENTICATION_SECONDS)
+        except asyncio.TimeoutError:
+            return None
+        token = self._read(text).get("token")
+        if not isinstance(token, str):
+            return None
+        try:
+            return await to_thread.run_sync(self._principal, token)
+        except ApiError:
+            return None
+
+    def _principal(self, token: str) -> Principal:
+        if token.count(".") == 2:
+            return self._server.user_tokens.principal(token)
+        with self._server.database.read() as session:
+            return principal_of_token(session, token)
+
+    async def _begin(self, id: Any, work: Any) -> None:
+        if len(self._tasks) >= _MOST_AT_WORK:
+            work.close()
+            await self._fail(id, ApiError("OVERLOADED", f"At most {_MOST_AT_WORK} at a time on one connection."))
+            return
+        task = asyncio.create_task(self._guard(id, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guard(self, id: Any, work: Any) -> None:
+        try:
+            await work
+        except (WebSocketDisconnect, RuntimeError):  # nobody listens any more
+            return
+        except Exception as error:  # noqa: BLE001 - told to whoever asked
+            await self._fail(id, problem_of(error))
+
+    async def _search(self, who: Principal, id: Any, request: Any) -> None:
+        self._check(who, "search")
+        try:
+            asked = SearchRequest.model_validate(request)
+        except ValidationError as error:
+            raise ApiError("INVALID_REQUEST", str(error.errors()[0]["msg"])) from None
+        self._count(who)
+        for name, body in pieces(await answer_search(self._server, who, asked)):
+            await self._send({"type": name, "id": id, name if name == "facets" else "body": body})
+
+    async def _subscribe(self, who: Principal, message: dict[str, Any]) -> None:
+        self._check(who, "webhooks")
+        wanted: Any = message.get("events") or list(EVENT_TYPES)
+        asked = message.get("after")
+        if not isinstance(wanted, list) or any(one not in EVENT_TYPES for one in wanted):
+            raise ApiError("INVALID_REQUEST", f"`events` are of {', '.join(EVENT_TYPES)}.")
+        last = await to_thread.run_sync(self._last, who.organization)
+        after: int = asked if isinstance(asked, int) else last
+        await self._send({"type": "subscribed", "id": message.get("id"), "after": after})
+        while not self._server.stopping:
+            for event in await to_thread.run_sync(self._events, who.organization, wanted, after):
+                after = event.sequence
+                told = {"id": event.id, "type": event.type, "created": rfc3339(event.created), "data": event.data}
+                await self._send({"type": "event", "sequence": event.sequence, "event": told})
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _events(self, organization: str, wanted: list[str], after: int) -> list[Event]:
+        query = select(Event).where(
+            Event.organization_id == organization, Event.type.in_(wanted), Event.sequence > after
+        )
+        with self._server.database.read() as session:
+            return list(session.scalars(query.order_by(Event.sequence).limit(100)))
+
+    def _last(self, organization: str) -> int:
+        with self._server.database.read() as session:
+            return session.scalar(select(func.max(Event.sequence)).where(Event.organization_id == organization)) or 0
+
+    def _count(self, who: Principal) -> None:
+        """A search here is a call like any other."""
+        settings = self._server.settings
+        plan = settings.plans.get(who.plan, settings.plans[settings.default_plan])
+        if not self._server.rate_limits.take(who.organization, min(plan.rate, who.rate_limit or plan.rate)).allowed:
+            raise ApiError("RATE_LIMITED", "Too many requests.")
+        if (refusal := self._server.usage.count(who)) is not None:
+            raise refusal
+
+    @staticmethod
+    def _check(who: Principal, scope: str) -> None:
+        if scope not in who.scopes:
+            raise ApiError("INSUFFICIENT_SCOPE", f"These credentials lack the scope {scope!r}.")
+
+    @staticmethod
+    def _read(text: str) -> dict[str, Any]:
+        try:
+            message = from_json(text)
+        except ValueError:
+            message = None
+        return message if isinstance(message, dict) else {}
+
+    async def _fail(self, id: Any, error: ApiError) -> None:
+        request_id = self._socket.scope["state"]["request_id"]
+        await self._send({"type": "error", "id": id, "error": problem(error, instance="/v1/ws", request_id=request_id)})
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        async with self._writing:
+            await self._socket.send_text(to_json(message).decode())

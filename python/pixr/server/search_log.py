@@ -1,0 +1,197 @@
+"""Remembers what was searched, found and clicked, for analytics.
+
+Searches are written in batches, twice a second, so that they cost a search nothing; a process that is killed forgets
+that half second. What is older than an organization's retention is deleted by `maintenance.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, insert, select
+
+from pixr.server.database import Database, now
+from pixr.server.errors import ApiError
+from pixr.server.ids import new_id
+from pixr.server.models import Organization, SearchAppearance, SearchRecord
+from pixr.server.principal import Principal
+from pixr.types import Hits
+
+__all__ = ["SearchLog"]
+
+log = logging.getLogger("pixr.server.searches")
+_FLUSH_SECONDS = 0.5
+_MOST_WAITING = 20_000
+_TOP = 20
+
+
+@dataclass(frozen=True)
+class _Answered:
+    record: dict[str, Any]
+    appearances: list[dict[str, Any]]
+
+
+class SearchLog:
+    """The searches of all organizations."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._waiting: list[_Answered] = []
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep_writing, name="pixr-search-log", daemon=True)
+        self._thread.start()
+
+    def add(self, who: Principal, query: str | None, hits: Hits) -> str:
+        """Remember a page of results; the search's id."""
+        id, instant = new_id("srch"), now()
+        record = {
+            "id": id,
+            "organization_id": who.organization,
+            "subject": who.subject,
+            "query": query,
+            "total": hits.total,
+            "milliseconds": hits.timing.total,
+            "created": instant,
+        }
+        appearances = [
+            {
+                "search_id": id,
+                "video_id": hit.video.id,
+                "organization_id": who.organization,
+                "position": position,
+                "score": hit.score,
+                "clicks": 0,
+                "created": instant,
+            }
+            for position, hit in enumerate(hits, start=1)
+        ]
+        with self._lock:
+            if len(self._waiting) < _MOST_WAITING:
+                self._waiting.append(_Answered(record, appearances))
+        return id
+
+    def click(self, organization: str, search: str, video: str) -> None:
+        """Count a click on a result.
+
+        Raises:
+            ApiError: NOT_FOUND, no such search of this organization showed this video.
+        """
+        self.flush()
+        with self._database.write() as session:
+            shown = session.get(SearchAppearance, (search, video), with_for_update=True)
+            if shown is None or shown.organization_id != organization:
+                raise ApiError("NOT_FOUND", "No such search, or it did not show this video.")
+            shown.clicks += 1
+
+    def of_video(self, organization: str, video: str, since: datetime) -> dict[str, Any]:
+        """How often a video appeared and was clicked, where, and for which words."""
+        mine = (
+            SearchAppearance.organization_id == organization,
+            SearchAppearance.video_id == video,
+            SearchAppearance.created >= since,
+        )
+        with self._database.read() as session:
+            count, clicks, position = session.execute(
+                select(func.count(), func.sum(SearchAppearance.clicks), func.avg(SearchAppearance.position)).where(
+                    *mine
+                )
+            ).one()
+            queries = session.execute(
+                select(SearchRecord.query, func.count(), func.sum(SearchAppearance.clicks))
+                .join(SearchAppearance, SearchAppearance.search_id == SearchRecord.id)
+                .where(*mine, SearchRecord.query.is_not(None))
+                .group_by(SearchRecord.query)
+                .order_by(func.count().desc(), SearchRecord.query)
+                .limit(_TOP)
+            ).all()
+        return {
+            "appearances": count,
+            "clicks": int(clicks or 0),
+            "clickThroughRate": int(clicks or 0) / count if count else 0.0,
+            "averagePosition": float(position) if position is not None else None,
+            "topQueries": [
+                {"query": query, "appearances": shown, "clicks": int(clicked or 0)} for query, shown, clicked in queries
+            ],
+        }
+
+    def of_organization(self, organization: str, since: datetime) -> dict[str, Any]:
+        """How much was searched, what most, and what in vain."""
+        mine = (SearchRecord.organization_id == organization, SearchRecord.created >= since)
+        shown = (SearchAppearance.organization_id == organization, SearchAppearance.created >= since)
+        with self._database.read() as session:
+            count, milliseconds = session.execute(
+                select(func.count(), func.avg(SearchRecord.milliseconds)).where(*mine)
+            ).one()
+            empty = session.scalar(select(func.count()).where(*mine, SearchRecord.total == 0)) or 0
+            clicked = (
+                session.scalar(
+                    select(func.count(SearchAppearance.search_id.distinct())).where(*shown, SearchAppearance.clicks > 0)
+                )
+                or 0
+            )
+
+            def top(*conditions: Any) -> list[dict[str, Any]]:
+                found = session.execute(
+                    select(SearchRecord.query, func.count())
+                    .where(*mine, SearchRecord.query.is_not(None), *conditions)
+                    .group_by(SearchRecord.query)
+                    .order_by(func.count().desc(), SearchRecord.query)
+                    .limit(_TOP)
+                ).all()
+                return [{"query": query, "count": times} for query, times in found]
+
+            return {
+                "searches": count,
+                "searchesWithoutResults": empty,
+                "searchesWithClicks": clicked,
+                "clickThroughRate": clicked / count if count else 0.0,
+                "averageMilliseconds": float(milliseconds) if milliseconds is not None else None,
+                "topQueries": top(),
+                "queriesWithoutResults": top(SearchRecord.total == 0),
+            }
+
+    def sweep(self) -> int:
+        """Delete what is older than each organization's retention; how many searches there were."""
+        gone = 0
+        with self._database.write() as session:
+            for organization, days in session.execute(select(Organization.id, Organization.retention_days)).all():
+                old = SearchRecord.created < now() - timedelta(days=days)
+                late = select(SearchRecord).where(SearchRecord.organization_id == organization, old).limit(10_000)
+                for one in session.scalars(late):
+                    session.delete(one)
+                    gone += 1
+        return gone
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        try:
+            with self._database.write() as session:
+                session.execute(insert(SearchRecord), [one.record for one in waiting])
+                if shown := [row for one in waiting for row in one.appearances]:
+                    session.execute(insert(SearchAppearance), shown)
+        except Exception:
+            with self._lock:
+                self._waiting = (waiting + self._waiting)[:_MOST_WAITING]
+            raise
+
+    def close(self) -> None:
+        """Write the rest, and end."""
+        self._ended.set()
+        self._thread.join()
+        self.flush()
+
+    def _keep_writing(self) -> None:
+        while not self._ended.wait(_FLUSH_SECONDS):
+            try:
+                self.flush()
+            except Exception:  # they wait for the next time
+                log.warning("searches could not be written", exc_info=True)

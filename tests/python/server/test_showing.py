@@ -1,0 +1,155 @@
+"""Thumbnails, sprites, players and analytics."""
+
+from __future__ import annotations
+
+import io
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from PIL import Image
+from sqlalchemy import select
+
+from pixr.server.database import now
+from pixr.server.maintenance import Maintenance
+from pixr.server.models import Organization, SearchRecord
+from pixr.server.searchability import searchability
+from pixr.server.state import ServerState
+from pixr.types import Segment, Video
+from tests.python.clips import make_clip
+from tests.python.server.partner import Partner, code_of
+
+
+@pytest.fixture
+def shown(acme: Partner, server: ServerState, tmp_path_factory: pytest.TempPathFactory) -> Partner:
+    """Acme, whose video "roof" has a file of two colours, a second each."""
+    pytest.importorskip("av")
+    clip = make_clip(tmp_path_factory.mktemp("clip") / "roof.mp4", ["", ""], seconds=1.0)
+    with server.libraries.writing(acme.organization) as library:
+        library.update("roof", source=str(clip), duration=2.0)
+    return acme
+
+
+def path_of(url: str) -> str:
+    return "/" + url.split("/", 3)[3]
+
+
+def test_a_thumbnail_is_the_frame_at_its_moment_and_is_cached(shown: Partner) -> None:
+    colours = []
+    for seconds in (0.5, 1.5):
+        answer = shown.get(f"/v1/videos/roof/thumbnail?t={seconds}&width=64")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/webp")
+        picture = Image.open(io.BytesIO(answer.content)).convert("RGB")
+        assert picture.size == (64, 48)
+        colours.append(picture.getpixel((5, 5)))
+    (red, green, _), (other_red, other_green, _) = colours  # type: ignore[misc]
+    assert red > green
+    assert other_green > other_red
+    tag = answer.headers["etag"]
+    again = shown.get("/v1/videos/roof/thumbnail?t=1.5&width=64", headers={"If-None-Match": tag})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    assert "max-age" in again.headers["cache-control"]
+
+
+def test_urls_of_pictures_are_signed_for_one_video(shown: Partner) -> None:
+    found = shown.post("/v1/search", json={"query": "solar panels"}).json()["results"][0]
+    url = path_of(found["thumbnailUrl"])
+    assert shown.client.get(url).status_code == 200
+    assert shown.client.get(url.replace("/roof/", "/boat/")).status_code == 401
+    assert shown.client.get(url[:-2]).status_code == 401
+    assert shown.client.get(url.partition("&token")[0]).status_code == 401
+
+
+def test_a_sprite_has_a_field_for_each_span_of_its_track(shown: Partner) -> None:
+    sheet = Image.open(io.BytesIO(shown.get("/v1/videos/roof/sprite").content)).convert("RGB")
+    assert sheet.size == (800, 450)
+    track = shown.get("/v1/videos/roof/sprite.vtt").text.split("\n\n")
+    assert track[0] == "WEBVTT"
+    assert track[1].startswith("00:00:00.000 --> 00:00:00.080\nsprite?token=")
+    assert track[25].startswith("00:00:01.920 --> 00:00:02.000")
+    first, last = (sheet.getpixel(place) for place in ((80, 45), (720, 405)))
+    assert first != last
+
+
+def test_a_video_without_its_file_has_no_pictures(acme: Partner) -> None:
+    missing = acme.get("/v1/videos/roof/thumbnail")
+    assert (missing.status_code, code_of(missing)) == (409, "CONFLICT")
+
+
+def test_a_file_that_is_no_video_costs_only_its_picture(shown: Partner, server: ServerState) -> None:
+    with server.libraries.reading(shown.organization) as library:
+        source = str(library.video("roof").source)
+    with open(source, "wb") as file:
+        file.write(b"\x00\x00\x00\x20ftypisom" + b"\xff" * 4000)
+    broken = shown.get("/v1/videos/roof/thumbnail")
+    assert (broken.status_code, code_of(broken)) == (422, "UNREADABLE_VIDEO")
+    assert shown.client.get("/health/ready").status_code == 200
+
+
+def test_a_player_seeks_and_serves_ranges_under_a_token_that_expires(
+    shown: Partner, server: ServerState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    branding: dict[str, Any] = {
+        "colors": {"background": "#123456", "accent": "red;}</style>"},
+        "texts": {"title": "<b>Acme</b>"},
+    }
+    branding |= {"allowedOrigins": ["https://acme.example", "x; script-src *"]}
+    with server.database.write() as session:
+        session.get_one(Organization, shown.organization).branding = branding
+    code = shown.get("/v1/videos/roof/embed?t=1.5").json()
+    assert code["iframe"].startswith("<iframe src=")
+    page = shown.client.get(path_of(code["url"]))
+    assert 'data-start="1.500"' in page.text
+    assert "#123456" in page.text
+    assert "&lt;b&gt;Acme" in page.text
+    assert "red;}" not in page.text
+    assert "ixr" not in page.text.replace("/embed/", ""), "no mark of ours"
+    assert page.headers["content-security-policy"].endswith("frame-ancestors https://acme.example")
+    media = path_of(code["url"]).partition("?")[0] + "/media"
+    part = shown.client.get(media, headers={"Range": "bytes=4-7"})
+    assert (part.status_code, part.content) == (206, b"ftyp")
+    assert shown.client.get(media.replace("/embed/", "/embed/x")).status_code == 401
+    monkeypatch.setattr("pixr.server.routes.embed.EMBED_SECONDS", -1)
+    assert shown.client.get(media).status_code == 401
+
+
+def test_searches_and_clicks_are_counted_for_video_and_organization(acme: Partner, server: ServerState) -> None:
+    for _ in range(2):
+        found = acme.post("/v1/search", json={"query": "solar panels"}).json()
+    acme.post("/v1/search", json={"query": "zeppelin"})
+    assert acme.post(f"/v1/search/{found['searchId']}/clicks", json={"videoId": "roof"}).status_code == 204
+    assert acme.post(f"/v1/search/{found['searchId']}/clicks", json={"videoId": "boat"}).status_code == 404
+    video = acme.get("/v1/videos/roof/analytics").json()
+    assert (video["appearances"], video["clicks"], video["clickThroughRate"]) == (2, 1, 0.5)
+    assert (video["averagePosition"], video["topQueries"]) == (
+        1.0,
+        [{"query": "solar panels", "appearances": 2, "clicks": 1}],
+    )
+    whole = acme.get("/v1/analytics/searches").json()
+    assert (whole["searches"], whole["searchesWithoutResults"], whole["searchesWithClicks"]) == (3, 1, 1)
+    assert whole["topQueries"][0] == {"query": "solar panels", "count": 2}
+    assert whole["queriesWithoutResults"] == [{"query": "zeppelin", "count": 1}]
+    with server.database.write() as session:
+        session.get_one(Organization, acme.organization).retention_days = 10
+        for one in session.scalars(select(SearchRecord).where(SearchRecord.query == "solar panels")):
+            one.created = now() - timedelta(days=11)
+    Maintenance(server).sweep()
+    assert acme.get("/v1/analytics/searches").json()["searches"] == 1
+    assert acme.get("/v1/videos/roof/analytics").json()["appearances"] == 0
+
+
+def test_the_searchability_score_is_the_weighted_sum_of_its_parts() -> None:
+    video = Video("v", title="Solar install guide", description="word " * 10, tags=("a",), duration=10.0)
+    segments = [
+        Segment(0.0, 5.0, channels=("frame",)),
+        Segment(4.0, 8.0, channels=("frame",)),
+        Segment(0.0, 2.0, channels=("speech",)),
+        Segment(0.0, 0.5, channels=("screen",)),
+    ]
+    found = searchability(video, segments)
+    expected = {"frame": 0.8, "speech": 0.6, "screen": 0.5, "title": 1.0, "description": 0.5, "tags": 1 / 3}
+    assert found["parts"] == pytest.approx(expected)
+    assert found["searchabilityScore"] == pytest.approx(
+        100 * (0.35 * 0.8 + 0.25 * 0.6 + 0.1 * 0.5 + 0.1 + 0.1 * 0.5 + 0.1 / 3), abs=0.05
+    )
+    assert searchability(Video("empty"), [])["searchabilityScore"] == 0.0

@@ -1,0 +1,150 @@
+"""Answers in pieces, over events, lines and WebSocket, are those of the whole answer."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from typing import Any
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from pixr.server.events import record
+from pixr.server.state import ServerState
+from tests.python.server.partner import Partner, code_of
+from tests.python.server.test_oauth import user_token
+
+ASKED = {"query": "solar harbour", "minScore": 0.0}
+
+
+def events_of(text: str) -> list[dict[str, str]]:
+    """Server-sent events, read as the standard says."""
+    found = []
+    for block in text.strip().split("\n\n"):
+        lines = [line.partition(": ") for line in block.split("\n")]
+        found.append({name: value for name, _, value in lines if name})
+    return found
+
+
+def without_timing(answer: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in answer.items() if name not in ("timing", "searchId")}
+
+
+def test_events_and_lines_carry_the_whole_answer(acme: Partner) -> None:
+    whole = acme.post("/v1/search", json=ASKED).json()
+    stream = acme.post("/v1/search", json=ASKED, headers={"Accept": "text/event-stream"})
+    assert stream.headers["content-type"].startswith("text/event-stream")
+    events = events_of(stream.text)
+    assert [event["event"] for event in events] == ["result", "result", "facets", "done"]
+    parts = [json.loads(event["data"]) for event in events]
+    joined = parts[3] | {"results": parts[:2], "facets": parts[2]}
+    assert without_timing(joined) == without_timing(whole)
+
+    lines = acme.post("/v1/search", json=ASKED, headers={"Accept": "application/x-ndjson"})
+    told = [json.loads(line) for line in lines.text.splitlines()]
+    assert [line.pop("type") for line in told] == ["result", "result", "facets", "done"]
+    assert told[3].pop("status") == 200
+    assert without_timing(told[3] | {"results": told[:2], "facets": told[2]["facets"]}) == without_timing(whole)
+
+
+def test_who_comes_back_gets_what_follows_or_is_told_that_all_has_changed(acme: Partner) -> None:
+    accept = {"Accept": "text/event-stream"}
+    first = events_of(acme.post("/v1/search", json=ASKED, headers=accept).text)
+    rest = acme.post("/v1/search", json=ASKED, headers=accept | {"Last-Event-ID": first[0]["id"]})
+    assert [event["event"] for event in events_of(rest.text)] == ["result", "facets", "done"]
+    acme.patch("/v1/videos/roof", json={"title": "Changed"})
+    late = events_of(acme.post("/v1/search", json=ASKED, headers=accept | {"Last-Event-ID": first[0]["id"]}).text)
+    assert [(event["event"], json.loads(event["data"])["code"]) for event in late] == [("error", "CURSOR_EXPIRED")]
+
+
+def test_an_error_in_a_stream_is_its_last_piece(acme: Partner) -> None:
+    wrong = {"query": "a", "filters": {"nonsense": 1}}
+    events = events_of(acme.post("/v1/search", json=wrong, headers={"Accept": "text/event-stream"}).text)
+    assert [(event["event"], json.loads(event["data"])["code"]) for event in events] == [("error", "INVALID_FILTER")]
+    lines = acme.post("/v1/search", json=wrong, headers={"Accept": "application/x-ndjson"}).text.splitlines()
+    assert [json.loads(line)["status"] for line in lines] == [422]
+
+
+def test_a_socket_searches_and_tells_events(acme: Partner, server: ServerState) -> None:
+    whole = acme.post("/v1/search", json=ASKED).json()
+    with acme.client.websocket_connect("/v1/ws", headers=acme.headers) as socket:
+        assert socket.receive_json() == {"type": "ready", "organization": acme.organization}
+        socket.send_json({"type": "search", "id": 7, "request": ASKED})
+        answers = [socket.receive_json() for _ in range(4)]
+        assert [(answer["type"], answer["id"]) for answer in answers] == [
+            ("result", 7),
+            ("result", 7),
+            ("facets", 7),
+            ("done", 7),
+        ]
+        assert [answer["body"] for answer in answers[:2]] == whole["results"]
+        socket.send_json({"type": "subscribe", "id": 8, "events": ["video.deleted"]})
+        assert socket.receive_json()["type"] == "subscribed"
+        with server.database.write() as session:
+            record(session, acme.organization, "video.failed", {"videoId": "x"})
+            record(session, acme.organization, "video.deleted", {"videoId": "y"})
+        told = socket.receive_json()
+        assert (told["event"]["type"], told["event"]["data"]) == ("video.deleted", {"videoId": "y"})
+        socket.send_text("nonsense")
+        assert socket.receive_json()["error"]["code"] == "INVALID_REQUEST"
+
+
+def test_a_browser_sends_its_token_first_and_others_are_refused(acme: Partner, client: TestClient) -> None:
+    with client.websocket_connect("/v1/ws") as socket:
+        socket.send_json({"type": "authenticate", "token": user_token(acme)})
+        assert socket.receive_json()["type"] == "ready"
+        socket.send_json({"type": "subscribe"})
+        assert socket.receive_json()["error"]["code"] == "INSUFFICIENT_SCOPE"
+    with client.websocket_connect("/v1/ws") as socket:
+        socket.send_json({"type": "authenticate", "token": "a.b.c"})
+        with pytest.raises(WebSocketDisconnect) as refused:
+            socket.receive_json()
+        assert refused.value.code == 4401
+
+
+def test_a_picture_is_a_question(acme: Partner, server: ServerState) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64), (200, 30, 30)).save(buffer, "PNG")
+    request = json.dumps({"modes": ["visual"], "pagination": {"limit": 5}})
+    answer = acme.post("/v1/search/image", files={"image": buffer.getvalue()}, data={"request": request})
+    assert (answer.status_code, code_of(answer)) == (422, "INVALID_QUERY"), "a library without pictures says so"
+    import numpy as np
+    import pyarrow as pa
+
+    encoders = server.libraries.shared_encoders.load()
+    vector = encoders.visual.encode_images([np.asarray(Image.open(buffer).convert("RGB"))])[0]
+    spans = {"video_id": ["red"], "start": [0.0], "end": [1.0]}
+    column = pa.FixedSizeListArray.from_arrays(pa.array(vector), len(vector))
+    with server.libraries.writing(acme.organization) as library:
+        library.add_segments(
+            pa.record_batch({**spans, "frame": column}),
+            videos=[{"id": "red", "duration": 1.0}],
+            spaces={"frame": encoders.visual.space},
+        )
+    found = acme.post("/v1/search/image", files={"image": buffer.getvalue()}, data={"request": request}).json()
+    assert [result["videoId"] for result in found["results"]] == ["red"]
+    broken = acme.post("/v1/search/image", files={"image": b"no picture"}, data={"request": request})
+    assert broken.status_code == 422
+    wrong = acme.post("/v1/search/image", files={"image": b"x"}, data={"request": '{"quer": 1}'})
+    assert wrong.json()["errors"][0]["pointer"] == "/quer"
+    assert acme.post("/v1/search/image", json={}).status_code == 415
+
+
+def test_searches_at_the_same_time_each_get_their_own(acme: Partner) -> None:
+    answers: dict[str, Any] = {}
+
+    def ask(word: str) -> None:
+        answers[word] = acme.post("/v1/search", json={"query": word}).json()
+
+    threads = [threading.Thread(target=ask, args=(word,)) for word in ("solar", "harbour")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {word: answer["results"][0]["videoId"] for word, answer in answers.items()} == {
+        "solar": "roof",
+        "harbour": "boat",
+    }
