@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pixr.evaluation.measures import overlap
+
 DEPTH = 20
 
 
@@ -30,18 +32,6 @@ class Family:
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
         return asdict(self)
-
-
-def overlap(one: tuple[float, float], other: tuple[float, float]) -> float:
-    """Intersection over union of two spans of time.
-
-    Example:
-        >>> overlap((0.0, 4.0), (2.0, 4.0))
-        0.5
-    """
-    shared = max(0.0, min(one[1], other[1]) - max(one[0], other[0]))
-    union = max(one[1], other[1]) - min(one[0], other[0])
-    return shared / union if union > 0 else 0.0
 
 
 def rank_of_first(query: Mapping[str, Any], results: Iterable[Mapping[str, Any]], at: float = 0.5) -> int | None:

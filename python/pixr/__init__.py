@@ -15,11 +15,14 @@ from pixr.encoders.protocol import EncoderOptions, Space
 from pixr.errors import PixrError
 from pixr.library import Library, open
 from pixr.progress import Outcome, Progress, Source
+from pixr.questions import Ask, Blend, Question, Then, While, Without, ask, blend, parse, then, while_, without
 from pixr.types import Channel, Creator, Facets, Hit, Hits, Match, Mode, Moment, Segment, Timing, Video
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Ask",
+    "Blend",
     "Channel",
     "Creator",
     "EncoderOptions",
@@ -33,13 +36,23 @@ __all__ = [
     "Outcome",
     "PixrError",
     "Progress",
+    "Question",
     "Segment",
     "Source",
     "Space",
+    "Then",
     "Timing",
     "Video",
+    "While",
+    "Without",
     "__version__",
+    "ask",
+    "blend",
     "errors",
     "open",
     "webhooks",
+    "parse",
+    "then",
+    "while_",
+    "without",
 ]

@@ -57,11 +57,15 @@ def video_to_json(video: Video) -> dict[str, Any]:
 
 
 def hits_from_json(
-    value: Mapping[str, Any], timing: Timing, warnings: tuple[str, ...] = (), clauses: Sequence[str] = ()
+    value: Mapping[str, Any],
+    timing: Timing,
+    warnings: tuple[str, ...] = (),
+    clauses: Sequence[str] = (),
+    parts: Sequence[str] = (),
 ) -> Hits:
-    """A page as the engine writes it; `clauses` are those that it was asked."""
+    """A page as the engine writes it; `clauses` are those that it was asked, `parts` the related questions."""
     return Hits(
-        items=tuple(_hit(hit, clauses) for hit in value["hits"]),
+        items=tuple(_hit(hit, clauses, parts) for hit in value["hits"]),
         total=value["total"],
         total_relation=value["total_relation"],
         facets=value["facets"],
@@ -72,21 +76,21 @@ def hits_from_json(
     )
 
 
-def _hit(value: Mapping[str, Any], clauses: Sequence[str]) -> Hit:
+def _hit(value: Mapping[str, Any], clauses: Sequence[str], parts: Sequence[str]) -> Hit:
     moments = tuple(
         Moment(
             moment["start"],
             moment["end"],
             moment["peak"],
             moment["score"],
-            tuple(_match(match, clauses) for match in moment["matches"]),
+            tuple(_match(match, clauses, parts) for match in moment["matches"]),
         )
         for moment in value["moments"]
     )
     return Hit(video_from_json(value["video"]), value["score"], moments)
 
 
-def _match(value: Mapping[str, Any], clauses: Sequence[str]) -> Match:
+def _match(value: Mapping[str, Any], clauses: Sequence[str], parts: Sequence[str]) -> Match:
     channel: Channel = value["channel"]
     snippet = value.get("snippet")
     clause = value.get("clause")
@@ -102,7 +106,9 @@ def _match(value: Mapping[str, Any], clauses: Sequence[str]) -> Match:
         bm25=value.get("lexical"),
         description=snippet["text"] if snippet else None,
         highlights=tuple((start, end) for start, end in snippet["highlights"]) if snippet else (),
-        clause=None if clause is None else clauses[clause],
+        # The clauses of a related question are not told apart.
+        clause=None if clause is None or parts else clauses[clause],
+        part=parts[value["part"]] if parts else None,
     )
 
 

@@ -21,6 +21,7 @@ PixrError
 │   ├── InvalidBatch                                        invalid_batch
 │   ├── InvalidCursor                                       invalid_cursor
 │   ├── InvalidSignature                                    invalid_signature
+│   ├── InvalidCaptions                                     invalid_captions
 │   └── UnreadableVideo                                     unreadable_video
 ├── CursorExpired                     (LookupError)         cursor_expired
 ├── VideoNotFound                     (LookupError)         video_not_found
@@ -44,6 +45,7 @@ __all__ = [
     "FormatUnsupported",
     "InternalError",
     "InvalidBatch",
+    "InvalidCaptions",
     "InvalidCursor",
     "InvalidFilter",
     "InvalidInput",
@@ -185,6 +187,12 @@ class InvalidCursor(InvalidInput):
     """The cursor is forged, damaged, or belongs to another query."""
 
     code = "invalid_cursor"
+
+
+class InvalidCaptions(InvalidInput):
+    """A file of captions can't be read."""
+
+    code = "invalid_captions"
 
 
 class UnreadableVideo(InvalidInput):

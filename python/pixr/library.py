@@ -18,29 +18,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixr import _engine
-from pixr.clauses import split_clauses
+from pixr.asking import Asker, spaces_of
 from pixr.convert import MODE_OF, hits_from_json, segments_from_rows, video_from_json, video_to_json
 from pixr.encoder_choice import Choice, Given, chosen, recall, remember
-from pixr.errors import InvalidBatch, InvalidQuery, MissingExtra, SpaceMismatch
+from pixr.errors import InvalidBatch, InvalidQuery
 from pixr.progress import Outcome, Progress, Source
+from pixr.questions import Ask, Question, asks
 from pixr.types import Channel, Creator, Fusion, Hits, Mode, Segment, Timing, Video
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    import numpy as np
     import pyarrow as pa
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
+    from pixr.captions import Caption
+    from pixr.chapters import Chapter
     from pixr.encoders.load import Encoders
     from pixr.encoders.protocol import EncoderOptions, Space
-
-MODES: dict[Mode, tuple[Channel, ...]] = {
-    "visual": ("frame",),
-    "text": ("metadata", "screen"),
-    "audio": ("speech", "sound"),
-}
-TEXT_CHANNELS: tuple[Channel, ...] = ("metadata", "screen", "speech")
+    from pixr.questions import File, Picture
 
 
 def open(
@@ -90,6 +86,7 @@ class Library:
         self._encoder_options = encoder_options
         self._encoders: Encoders | None = None
         self._encoders_lock = threading.Lock()
+        self._asker = Asker(engine, self.encoders)
 
     @property
     def path(self) -> Path:
@@ -156,6 +153,7 @@ class Library:
         quality: str | None = None,
         creator: Creator | None = None,
         metadata: Mapping[str, Any] | None = None,
+        captions: str | PathLike[str] | None = None,
         speech: bool = True,
         screen: bool = True,
         on_progress: Callable[[Progress], None] | None = None,
@@ -163,13 +161,17 @@ class Library:
         """Index one video file: its pictures, speech, words on screen and metadata. Searchable when this returns.
 
         A video with the same id is replaced in one step. Without `id`, the id is made from the content, so that adding
-        the same file twice changes nothing but the metadata.
+        the same file twice changes nothing but the metadata. `captions`, a file of SRT, WebVTT or JSON, says what is
+        said, which is then not recognised.
 
         Raises:
             UnreadableVideo: the file can't be decoded; nothing was added.
+            InvalidCaptions: the captions can't be read; nothing was added.
             MissingExtra: a media package is not installed.
         """
-        made = Source(source, id, title, description, tuple(tags), created, quality, creator, dict(metadata or {}))
+        made = Source(
+            source, id, title, description, tuple(tags), created, quality, creator, dict(metadata or {}), captions
+        )
         outcomes = self.add_many([made], speech=speech, screen=screen, on_progress=on_progress, skip_known=False)
         for outcome in outcomes:
             if outcome.error is not None:
@@ -227,7 +229,7 @@ class Library:
             InvalidBatch, InvalidVector, InvalidSpan, DimensionMismatch, SpaceMismatch.
         """
         rows = _one_batch(batch)
-        known = self._spaces()
+        known = spaces_of(self._engine)
         for channel, space in {**_custom_spaces(rows, known), **(spaces or {})}.items():
             self._engine.set_space(channel, space.name, space.version, space.dimension)
         described = [json.dumps(video_to_json(video) if isinstance(video, Video) else dict(video)) for video in videos]
@@ -259,33 +261,46 @@ class Library:
 
     def search(
         self,
-        query: str | None = None,
+        query: Question | None = None,
         *,
-        image: str | PathLike[str] | bytes | NDArray[np.uint8] | None = None,
+        image: Picture | None = None,
+        audio: File | None = None,
+        clip: File | None = None,
+        like: tuple[str, float, float] | None = None,
         vectors: Mapping[Channel, ArrayLike] | None = None,
         modes: Sequence[Mode] | None = None,
         channels: Sequence[Channel] | None = None,
         weights: Mapping[Channel, float] | None = None,
         filters: Mapping[str, Any] | None = None,
+        video: str | Sequence[str] | None = None,
+        between: tuple[float, float] | None = None,
         limit: int = 20,
         cursor: str | None = None,
         min_score: float | None = None,
         fusion: Fusion = "weighted_sum",
         facets: Sequence[str] | bool = (),
         moments: int = 5,
+        diversity: float | None = None,
         effort: int | None = None,
     ) -> Hits:
         """Find videos and their moments.
 
         Args:
             query: words. `"in quotes"` must stand so, `begin*` finds words that begin so. Clauses ("a dog on a beach,
-                waves crash") are asked one by one as well, so one may be seen and another heard.
+                waves crash") are asked one by one as well, so one may be seen and another heard. Or questions that
+                `pixr.then`, `while_`, `without` or `blend` relate; then `match.part` says which one it answers.
             image: a picture to find: a file, its bytes, or RGB uint8 of shape (height, width, 3).
+            audio: a sound to find, a file or its bytes: what is said in it, and what is heard where a model of sounds
+                indexed the library.
+            clip: a video to find moments like: a file or its bytes. What it shows; with modes, also what is said in it.
+            like: `(video id, start, end)`: more like this moment of the library, which is left out itself.
             vectors: your own vectors by channel, each of shape (dimension,).
             modes: "visual", "text", "audio"; by default all that the question can be asked in.
             channels: a finer choice in place of `modes`.
             weights: relative weights by channel, 1 where absent.
             filters: `{"duration": {"min": 10}, "tags": ["diy"], "metadata": {…}, "or": […], "not": {…}, …}`.
+            video: only in this video, or one of these.
+            between: only what happens between two instants of a video, in seconds.
             limit: hits of this page, 1 to 1000.
             cursor: `next_cursor` of the page before, with the same question.
             min_score: leave out moments with lower scores, in [0, 1]. By default those are left out on which no
@@ -294,6 +309,8 @@ class Library:
             facets: columns to count over all hits ("durations", "quality", "tags", "created", "creator", a metadata
                 key), or True for the usual ones.
             moments: the most moments of each hit.
+            diversity: how different a video's moments must be, in [0, 1]: 0.1 leaves out those that look the same as a
+                better one, 0.5 also those within half a minute of it, 1 keeps one. By default none is left out.
             effort: exact by default; a number, 1 to 10,000, asks for an approximate answer where the library is large
                 (past 20,000 segments): so many rows of each channel are considered, scores stay exact, a hit may be
                 missed, and `total` counts what was found.
@@ -302,27 +319,34 @@ class Library:
             InvalidQuery, InvalidFilter, InvalidCursor, CursorExpired, DimensionMismatch, SpaceMismatch, MissingExtra.
         """
         begun = time.perf_counter()
-        asked, warnings = self._ask(query, image, vectors, _channels(modes, channels, image, query, vectors))
+        if query is None or isinstance(query, str):
+            question: Question = Ask(query, image, audio, clip, like, vectors)
+        elif any(given is not None for given in (image, audio, clip, like, vectors)):
+            raise InvalidQuery("a question says itself what is asked: give its parts pictures or sounds")
+        else:
+            question = query
+        asked = self._asker.request(question, modes=modes, channels=channels, weights=weights)
         request: dict[str, Any] = {
-            "text": asked.text,
-            "clauses": [{"text": dict.fromkeys(asked.text, clause)} for clause in asked.clauses],
-            "alike": asked.alike,
-            "weights": {channel: weight for channel, weight in (weights or {}).items() if channel in asked.channels},
-            "channels": asked.channels,
-            "filter": dict(filters) if filters else None,
+            **asked.request,
+            "filter": _only(video, filters),
+            "between": between,
+            "except": _left_out(question),
             "min_score": min_score,
             "limit": limit,
             "cursor": cursor,
             "fusion": fusion,
             "effort": effort,
             "moments_per_hit": moments,
+            "diversity": diversity,
             "facets": "all" if facets is True else {"named": list(facets)} if facets else "off",
         }
         encoded = time.perf_counter()
-        answer = json.loads(self._engine.search(json.dumps(request), asked.vectors, asked.clause_vectors))
+        answer = json.loads(
+            self._engine.search(json.dumps(request), asked.vectors, asked.clause_vectors, asked.part_vectors)
+        )
         now = time.perf_counter()
         timing = Timing((encoded - begun) * 1e3, answer["timing"]["seconds"] * 1e3, (now - begun) * 1e3)
-        return hits_from_json(answer, timing, tuple(warnings), asked.clauses)
+        return hits_from_json(answer, timing, tuple(asked.warnings), asked.clauses, asked.parts)
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -343,6 +367,38 @@ class Library:
         import pyarrow as pa
 
         return segments_from_rows(pa.record_batch(self._engine.segments([id])).to_pylist())
+
+    def transcript(self, id: str) -> list[Caption]:
+        """What is said in a video, in order of time; `pixr.captions.write_captions` makes files of it.
+
+        Raises: VideoNotFound.
+        """
+        from pixr.captions import Caption
+
+        rows = self._rows(id)
+        said = [Caption(row["start"], row["end"], row["speech.text"]) for row in rows if row.get("speech.text")]
+        return sorted(said, key=lambda one: (one.start, one.end))
+
+    def chapters(self, id: str, *, least_seconds: float | None = None, most: int = 30) -> list[Chapter]:
+        """Cut a video into chapters: by its shots, the pauses in what is said, and where what it is about changes.
+
+        Args:
+            id: the video.
+            least_seconds: the shortest chapter; by default a twentieth of the video, 10 to 120 seconds.
+            most: as many chapters at most.
+
+        Raises:
+            VideoNotFound.
+        """
+        from pixr.chapters import find_chapters
+
+        return find_chapters(self._rows(id), self.video(id).duration, least_seconds=least_seconds, most=most)
+
+    def _rows(self, id: str) -> list[dict[str, Any]]:
+        import pyarrow as pa
+
+        rows: list[dict[str, Any]] = pa.record_batch(self._engine.segments([id])).to_pylist()
+        return [row for row in rows if row["start"] is not None]
 
     def info(self) -> dict[str, Any]:
         """Counts, sizes, spaces."""
@@ -401,129 +457,24 @@ class Library:
     def __repr__(self) -> str:
         return f"pixr.open({str(self._path)!r})"
 
-    # -- asking -------------------------------------------------------------------------------------------------------
 
-    def _spaces(self) -> dict[Channel, dict[str, Any]]:
-        spaces: dict[Channel, dict[str, Any]] = json.loads(self._engine.settings())["spaces"]
-        return spaces
-
-    def _ask(
-        self,
-        query: str | None,
-        image: str | PathLike[str] | bytes | NDArray[np.uint8] | None,
-        vectors: Mapping[Channel, ArrayLike] | None,
-        channels: list[Channel],
-    ) -> tuple[_Asked, list[str]]:
-        asked = _Asked()
-        warnings: list[str] = []
-        if vectors:
-            for channel, vector in vectors.items():
-                asked.vectors[channel] = _vector_bytes(channel, vector)
-        if query is not None and query.strip():
-            asked.text = {channel: query for channel in channels if channel in TEXT_CHANNELS}
-            asked.clauses = split_clauses(query)
-            asked.clause_vectors = [{} for _ in asked.clauses]
-        if (query is not None and query.strip()) or image is not None:
-            self._encode(query, image, channels, asked, warnings)
-        asked.channels = [channel for channel in channels if channel in asked.text or channel in asked.vectors]
-        if not asked.channels:
-            if query is None and image is None and not vectors:
-                raise InvalidQuery("the query asks for nothing: give words, an image or vectors")
-            raise InvalidQuery("; ".join(warnings) or f"nothing can be asked of {', '.join(channels)}")
-        return asked, warnings
-
-    def _encode(
-        self,
-        query: str | None,
-        image: str | PathLike[str] | bytes | NDArray[np.uint8] | None,
-        channels: list[Channel],
-        asked: _Asked,
-        warnings: list[str],
-    ) -> None:
-        """Encode the question once for each space that the asked channels hold."""
-        spaces = {channel: space for channel, space in self._spaces().items() if channel in channels}
-        if not spaces or all(channel in asked.vectors for channel in spaces):
-            return
-        try:
-            encoders = self.encoders()
-        except MissingExtra as error:
-            if not asked.text or image is not None:
-                raise
-            warnings.append(f"searched by words only: {error}")
-            return
-        for channel, space in spaces.items():
-            if channel in asked.vectors:
-                continue
-            held = f"{space['name']}@{space['version']}/{space['dimension']}"
-            encoder = next((one for one in encoders.all if str(one.space) == held), None)
-            if encoder is None:
-                detail = f"channel {channel} holds vectors of space {held}, which no loaded encoder speaks"
-                if channel not in asked.text and len(channels) == 1:
-                    raise SpaceMismatch(f"{detail}; give vectors, open with that encoder, or index again")
-                warnings.append(detail)
-            elif image is not None and channel == "frame":
-                from pixr.media.pictures import load_picture
-
-                asked.vectors[channel] = encoders.visual.encode_images([load_picture(image)])[0].tobytes()
-                asked.alike.append(channel)
-            elif query is not None and query.strip():
-                whole, *parts = encoder.encode_text([query, *asked.clauses])
-                asked.vectors[channel] = whole.tobytes()
-                for vectors, part in zip(asked.clause_vectors, parts, strict=True):
-                    vectors[channel] = part.tobytes()
+def _only(video: str | Sequence[str] | None, filters: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The filter, within one video or some."""
+    given = dict(filters) if filters else None
+    if video is None:
+        return given
+    ids = {"id": [video] if isinstance(video, str) else list(video)}
+    return {"and": [ids, given]} if given else ids
 
 
-class _Asked:
-    """What the engine is asked, by channel."""
-
-    __slots__ = ("alike", "channels", "clause_vectors", "clauses", "text", "vectors")
-
-    def __init__(self) -> None:
-        self.channels: list[Channel] = []
-        self.alike: list[Channel] = []
-        self.text: dict[Channel, str] = {}
-        self.vectors: dict[str, bytes] = {}
-        self.clauses: list[str] = []
-        self.clause_vectors: list[dict[str, bytes]] = []
-
-
-def _channels(
-    modes: Sequence[Mode] | None,
-    channels: Sequence[Channel] | None,
-    image: object,
-    query: str | None,
-    vectors: Mapping[Channel, ArrayLike] | None,
-) -> list[Channel]:
-    """The channels to ask, in their order."""
-    unknown: list[str]
-    if channels is not None:
-        unknown = [channel for channel in channels if channel not in MODE_OF]
-        wanted = set(channels)
-    elif modes is not None:
-        unknown = [mode for mode in modes if mode not in MODES]
-        wanted = {channel for mode in modes if mode in MODES for channel in MODES[mode]}
-    elif query is not None and query.strip():
-        unknown, wanted = [], set(MODE_OF)
-    else:
-        unknown, wanted = [], ({"frame"} if image is not None else set())
-    if unknown:
-        raise InvalidQuery(f"no {', '.join(map(repr, unknown))}; modes are {', '.join(MODES)}")
-    wanted |= set(vectors or ())
-    if foreign := wanted - set(MODE_OF):
-        raise InvalidQuery(f"no channel {', '.join(map(repr, sorted(foreign)))}; channels are {', '.join(MODE_OF)}")
-    return [channel for channel in MODE_OF if channel in wanted]
-
-
-def _vector_bytes(channel: Channel, vector: ArrayLike) -> bytes:
-    import numpy as np
-
-    try:
-        array = np.ascontiguousarray(vector, dtype="<f4")
-    except (TypeError, ValueError) as error:
-        raise InvalidQuery(f"vectors: {channel} is not a list of numbers: {error}") from None
-    if array.ndim != 1:
-        raise InvalidQuery(f"vectors: {channel} has shape {array.shape}, expected (dimension,)")
-    return array.tobytes()
+def _left_out(question: Question) -> dict[str, Any] | None:
+    """A moment that is asked by itself is no answer."""
+    spans = {ask.like for ask in asks(question) if ask.like is not None}
+    if len(spans) > 1:
+        raise InvalidQuery("like: one moment can be asked with, not several")
+    for video, start, end in spans:
+        return {"video": video, "start": start, "end": end}
+    return None
 
 
 def _one_batch(batch: Any) -> Any:

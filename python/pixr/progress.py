@@ -15,7 +15,10 @@ Stage = Literal["decode", "visual", "speech", "screen", "sound", "store"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file to index, with what is known of it. Without `id`, the content's hash makes one."""
+    """A file to index, with what is known of it. Without `id`, the content's hash makes one.
+
+    `captions` is a file (SRT, WebVTT, JSON) of what is said, which is then not recognised.
+    """
 
     path: str | PathLike[str]
     id: str | None = None
@@ -26,6 +29,7 @@ class Source:
     quality: str | None = None
     creator: Creator | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    captions: str | PathLike[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

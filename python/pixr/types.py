@@ -73,7 +73,8 @@ class Match:
     `confidence` in [0, 1] is calibrated, `contribution` is this match's part of the moment's score, and the
     contributions of a moment add up to it. `cosine` and `bm25` are the raw scores, None where there are none.
     `highlights` are spans of `description` (in characters) where words of the query stand. `clause` is the clause of
-    the question that it answers best, None where that is the whole.
+    the question that it answers best, None where that is the whole; `part` is which of related questions it answers.
+    What a moment must not have contributes less than nothing.
     """
 
     start: float
@@ -88,6 +89,7 @@ class Match:
     description: str | None = None
     highlights: tuple[tuple[int, int], ...] = ()
     clause: str | None = None
+    part: str | None = None
 
     @property
     def duration(self) -> float:

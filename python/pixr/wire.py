@@ -121,6 +121,7 @@ def _matches(hit: Hit, explain: bool) -> Iterator[dict[str, Any]]:
                 entry |= {
                     "moment": index,
                     "clause": match.clause,
+                    "part": match.part,
                     "weight": match.weight,
                     "cosine": match.cosine,
                     "bm25": match.bm25,

@@ -8,7 +8,22 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from pixr.cli import admin, check, compact, delete, export, index, info, load, models, search, serve
+from pixr.cli import (
+    admin,
+    chapters,
+    check,
+    compact,
+    delete,
+    evaluate,
+    export,
+    index,
+    info,
+    load,
+    models,
+    search,
+    serve,
+    transcript,
+)
 from pixr.cli.console import fail
 
 __all__ = ["app", "run"]
@@ -52,7 +67,7 @@ def _options(
     """Options before the command. `--debug` is read in `run`, so that it works behind the command as well."""
 
 
-for _command in (index, search, info, check, compact, export, load, delete, serve):
+for _command in (index, search, transcript, chapters, info, check, compact, export, load, delete, evaluate, serve):
     _command.register(app)
 app.add_typer(models.app, name="models")
 app.add_typer(admin.app, name="admin")

@@ -1,8 +1,10 @@
 """Many queries from a file: one JSON object a line in, one a line out.
 
-In: `{"id": …, "query": …, "modes": […], "image": …, "filters": {…}, "limit": …}`; an image's path is relative to the
-file's folder, other fields are left alone. Out: `{"id": …, "seconds": …, "results": […]}`, each result as in the HTTP
-response plus `source`; a query that could not be answered has no results and an `error` with its code.
+In: `{"id": …, "query": …, "modes": […], "filters": {…}, "limit": …}`, with `image`, `audio`, `clip` (paths relative to
+the file's folder), `like`, `vectors`, `then` and `within`, `while`, `not` and `blend` as `pixr.questions.from_dict`
+reads them, and `video`, `between`, `min_score`, `diversity` and `moments` as `Library.search` takes them; other fields
+are left alone. Out: `{"id": …, "seconds": …, "results": […]}`, each result as in the HTTP response plus `source`; a
+query that could not be answered has no results and an `error` with its code.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixr.errors import InvalidQuery, PixrError
+from pixr.questions import from_dict
 from pixr.wire import error_to_dict, hits_to_dict
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_batch"]
 
-UNSUPPORTED = ("audio", "clip", "vectors", "then", "not", "within")
+OPTIONS = ("filters", "limit", "video", "between", "min_score", "diversity", "moments")
 
 
 def run_batch(library: Library, queries: Path, out: Path, defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,15 +82,5 @@ def _answer(
 
 
 def _search(library: Library, query: dict[str, Any], folder: Path, defaults: Mapping[str, Any]) -> Hits:
-    for name in UNSUPPORTED:
-        if query.get(name) is not None:
-            raise InvalidQuery(f"{name!r} can't be asked yet")
-    image = query.get("image")
-    if image is not None and not isinstance(image, str):
-        raise InvalidQuery(f"image is {type(image).__name__}, a path is expected")
-    options: dict[str, Any] = {
-        name: query[name] for name in ("modes", "filters", "limit") if query.get(name) is not None
-    }
-    return library.search(
-        query.get("query"), image=None if image is None else folder / image, **{**defaults, **options}
-    )
+    options: dict[str, Any] = {name: query[name] for name in OPTIONS if query.get(name) is not None}
+    return library.search(from_dict(query, folder), **{**defaults, **options})

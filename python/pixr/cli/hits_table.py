@@ -71,7 +71,8 @@ def _reasons(moment: Moment) -> str:
     parts = []
     for match in ordered:
         said = f": {_short(match.description)}" if match.description else ""
-        parts.append(f"{match.channel} {match.confidence:.2f}{said}")
+        for_part = f" for {_short(match.part)!r}" if match.part else ""
+        parts.append(f"{match.channel} {match.confidence:.2f}{for_part}{said}")
     return "; ".join(parts)
 
 

@@ -52,6 +52,10 @@ def index(
     description: Annotated[str, typer.Option(help="Description, for all of them.")] = "",
     tag: Annotated[list[str] | None, typer.Option(help="A tag; may be repeated.")] = None,
     metadata: Annotated[list[str] | None, typer.Option(metavar="K=V", help="Any value; may be repeated.")] = None,
+    captions: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|beside", help="What is said: a file, or the .srt or .vtt beside each video."),
+    ] = None,
     encoder: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME|DIR", help="A model's name or folder; may be repeated, each for its channels."),
@@ -80,12 +84,18 @@ def index(
     if title and len(targets) > 1:
         raise typer.BadParameter(f"one title for {len(targets)} videos", param_hint="--title")
 
+    if captions not in (None, "beside"):
+        if len(targets) > 1:
+            raise typer.BadParameter(f"one file for {len(targets)} videos; use beside", param_hint="--captions")
+        if not Path(captions).is_file():
+            raise typer.BadParameter(f"there is no file {captions}", param_hint="--captions")
+
     told = {"title": title, "description": description, "tags": tuple(tag or ()), "metadata": values}
     stages = ("decode", "visual", *(("speech",) if speech else ()), *(("screen",) if screen else ()))
     run = _Run(targets)
     with IndexProgress(len(targets), stages) as progress:
         opening = {"encoder": encoder or None, "encoder_options": encoder_options(precision, provider)}
-        _index(library, opening, told, {"speech": speech, "screen": screen, "jobs": jobs}, run, progress)
+        _index(library, opening, told, {"speech": speech, "screen": screen, "jobs": jobs}, run, progress, captions)
     run.report(as_json)
     if run.interrupted:
         raise typer.Exit(130)
@@ -156,8 +166,10 @@ def _index(
     options: dict[str, Any],
     run: _Run,
     progress: IndexProgress,
+    captions: str | None,
 ) -> None:
     import pixr
+    from pixr.captions import beside
     from pixr.progress import Source
 
     given_as: dict[str, str] = {}
@@ -177,7 +189,7 @@ def _index(
                     progress.done(target)
                     continue
             given_as[str(path)] = target
-            yield Source(path, **told)
+            yield Source(path, **told, captions=beside(path) if captions == "beside" else captions)
 
     with tempfile.TemporaryDirectory(prefix="pixr-") as scratch, pixr.open(library, **opening) as opened:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
@@ -10,6 +11,8 @@ import typer
 from pixr.cli.console import complain, is_terminal, print_json
 from pixr.cli.filters import parse_filters
 from pixr.cli.hits_table import print_hits
+from pixr.errors import InvalidQuery
+from pixr.questions import Ask, Blend, Question, parse
 from pixr.types import Fusion, Mode
 from pixr.wire import hits_to_dict
 
@@ -19,15 +22,19 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-HELP = """Find moments, in words or with a picture.
+HELP = """Find moments, in words, with a picture, a sound, a clip, or a moment of the library.
 
-Words in "quotes inside the query" are a phrase. A query about nothing in the library finds nothing.
+Words in "quotes inside the query" are a phrase. A query about nothing in the library finds nothing. Words in capitals
+relate two questions in time: THEN (with WITHIN so many seconds), WHILE, NOT; brackets allow it once more.
 
 \b
 Examples:
   pixr search films.pixr "a dog on the beach"
   pixr search films.pixr "say hello" --modes audio --limit 5 --explain
   pixr search films.pixr --image tile.jpg --html found.html
+  pixr search films.pixr "a dog jumps THEN a splash WITHIN 5s"
+  pixr search films.pixr "(a beach NOT people) WHILE music" --clip cuts
+  pixr search films.pixr --like vid_1,12.0,16.0 --diversity 0.3
   pixr search films.pixr sunset --filter duration=60..300 --filter tags=travel
   pixr search films.pixr --queries in.jsonl --out out.jsonl
 
@@ -48,6 +55,21 @@ def search(
     query: Annotated[str | None, typer.Argument(metavar="QUERY", help="What to look for, in words.")] = None,
     modes: Annotated[str | None, typer.Option(metavar="M,M", help="Of visual, text, audio; all if not given.")] = None,
     image: Annotated[Path | None, typer.Option(metavar="FILE", help="Look for moments like this picture.")] = None,
+    audio: Annotated[Path | None, typer.Option(metavar="FILE", help="Look for moments that sound like this.")] = None,
+    video_like: Annotated[
+        Path | None, typer.Option("--video-like", metavar="FILE", help="Look for moments like this clip.")
+    ] = None,
+    like: Annotated[
+        str | None, typer.Option(metavar="ID,START,END", help="More like this moment of the library.")
+    ] = None,
+    minus: Annotated[
+        list[str] | None, typer.Option(metavar="WORDS", help="What should not be there; may repeat.")
+    ] = None,
+    video: Annotated[list[str] | None, typer.Option(metavar="ID", help="Only in this video; may repeat.")] = None,
+    between: Annotated[str | None, typer.Option(metavar="A..B", help="Only from second A to B of a video.")] = None,
+    diversity: Annotated[
+        float | None, typer.Option(min=0, max=1, help="How different a video's moments must be.")
+    ] = None,
     filters: Annotated[list[str] | None, typer.Option("--filter", metavar="K=V", help="See below; may repeat.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Videos on a page.")] = 20,
     cursor: Annotated[str | None, typer.Option(metavar="C", help="Where the last page ended.")] = None,
@@ -60,6 +82,7 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="Print the response of the HTTP API.")] = False,
     sheet: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Write a contact sheet.")] = None,
     html: Annotated[Path | None, typer.Option(metavar="OUT.html", help="Write a page that plays the moments.")] = None,
+    clip: Annotated[Path | None, typer.Option(metavar="DIR", help="Cut the moments out into files.")] = None,
     queries: Annotated[Path | None, typer.Option(metavar="IN.jsonl", help="Ask every line of a file.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="OUT.jsonl", help="Where the answers to --queries go.")] = None,
 ) -> None:
@@ -69,21 +92,27 @@ def search(
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--filter") from None
     options: dict[str, Any] = {"limit": limit, "min_score": min_score, "fusion": fusion, "effort": effort}
+    options |= {"video": video or None, "between": _seconds(between), "diversity": diversity}
+    examples = {"image": image, "audio": audio, "clip": video_like, "like": _moment(like)}
+    examples = {name: given for name, given in examples.items() if given is not None}
     if queries is not None or out is not None:
         if queries is None or out is None:
             raise typer.BadParameter("--queries and --out go together", param_hint="--queries")
-        if query or image or cursor or sheet or html:
+        if query or examples or minus or cursor or sheet or html or clip:
             raise typer.BadParameter("a batch takes its queries from the file alone", param_hint="--queries")
         _batch(library, queries, out, options | {"modes": wanted, "filters": parsed or None}, as_json)
         return
-    if not query and image is None:
-        raise typer.BadParameter("give a QUERY, --image or --queries", param_hint="QUERY")
-
+    if not query and not examples:
+        raise typer.BadParameter("give a QUERY, a file, a moment or --queries", param_hint="QUERY")
+    try:
+        question = _question(query, examples, minus or ())
+    except InvalidQuery as error:
+        raise typer.BadParameter(str(error), param_hint="QUERY") from None
     with _open(library) as opened:
-        hits = opened.search(query, image=image, modes=wanted, filters=parsed or None, cursor=cursor, **options)
+        hits = opened.search(question, modes=wanted, filters=parsed or None, cursor=cursor, **options)
     for warning in hits.warnings:
         complain(warning)
-    asked = query or f"like {image}"
+    asked = str(question)
     if sheet is not None:
         from pixr.show.sheet import write_sheet
 
@@ -92,6 +121,10 @@ def search(
         from pixr.show.page import write_page
 
         write_page(html, [(asked, hits)])
+    if clip is not None:
+        from pixr.show.cut import cut_moments
+
+        cut_moments(clip, hits)
     if as_json:
         print_json(hits_to_dict(hits, explain=explain))
     else:
@@ -114,6 +147,38 @@ def _modes(text: str | None) -> list[Mode] | None:
     if not names or any(name not in known for name in names):
         raise typer.BadParameter(f"{text!r} is not a list of {', '.join(known)}", param_hint="--modes")
     return cast(list[Mode], list(dict.fromkeys(names)))
+
+
+def _question(query: str | None, examples: dict[str, Any], minus: Sequence[str]) -> Question:
+    """Words and examples as one question, without what should not be there."""
+    asked = parse(query) if query else None
+    if examples:
+        if asked is not None and not isinstance(asked, str):
+            raise InvalidQuery("related questions are words; relate pictures and sounds in --queries or in Python")
+        asked = Ask(asked, **examples)
+    if asked is None:
+        raise InvalidQuery("the query asks for nothing")
+    return Blend(((asked, 1.0), *((words, -1.0) for words in minus))) if minus else asked
+
+
+def _moment(text: str | None) -> tuple[str, float, float] | None:
+    if text is None:
+        return None
+    try:
+        id, start, end = text.rsplit(",", 2)
+        return id, float(start), float(end)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not ID,START,END", param_hint="--like") from None
+
+
+def _seconds(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        start, end = text.split("..")
+        return float(start or 0), float(end or 1e9)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not A..B, in seconds", param_hint="--between") from None
 
 
 def _batch(library: Path, queries: Path, out: Path, defaults: dict[str, Any], as_json: bool) -> None:

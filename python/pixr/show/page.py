@@ -90,6 +90,8 @@ def _moment(moment: Moment) -> str:
 def _match(match: Match) -> str:
     confidence = min(max(match.confidence, 0.0), 1.0)
     said = f'<span class="said">{_highlighted(match)}</span>' if match.description else ""
+    if match.part is not None:
+        said += f'<span class="part">for: {escape(match.part)}</span>'
     label = f"{match.mode}, {match.channel}: confidence {match.confidence:.2f}, contributes {match.contribution:.2f}"
     return (
         f'<li class="{match.mode}" title="{escape(label)}">'

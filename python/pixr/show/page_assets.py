@@ -29,6 +29,7 @@ ul li { display: grid; grid-template-columns: 3.5rem 7rem 1fr; gap: .5rem; align
 .bar { height: .5rem; background: var(--line); border-radius: .25rem; overflow: hidden }
 .bar i { display: block; height: 100%; background: var(--mode) }
 .visual { --mode: #3b82f6 } .text { --mode: #d97706 } .audio { --mode: #059669 }
+.part { grid-column: 3; color: var(--faint) }
 .said { overflow-wrap: anywhere } mark { background: #fde68a; color: #111827 }
 """
 

@@ -133,7 +133,8 @@ def _draw_cell(
     ordered = sorted(moment.matches, key=lambda match: -match.contribution)
     for match in ordered[:MATCH_LINES]:
         _draw_bar(draw, x, y + 5, 48, 8, match.confidence, MODE_COLOURS[match.mode])
-        text = f"{match.channel}: {match.description}" if match.description else match.channel
+        said = match.description or match.part
+        text = f"{match.channel}: {said}" if said else match.channel
         draw.text((x + 56, y), _fit(draw, text, fonts.small, room - 56), INK, fonts.small)
         y += LINE_HEIGHT
     if len(ordered) > MATCH_LINES:

@@ -56,6 +56,36 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four)).collect()
 }
 
+/// The vectors of a question and of its clauses, by the names of channels.
+struct Vectors {
+    whole: Vec<(String, Vec<f32>)>,
+    clauses: Vec<Vec<(String, Vec<f32>)>>,
+}
+
+impl Vectors {
+    fn read(whole: ByChannel<'_>, clauses: Vec<ByChannel<'_>>) -> Self {
+        let read = |given: ByChannel<'_>| -> Vec<(String, Vec<f32>)> {
+            given.into_iter().map(|(channel, bytes)| (channel, floats(bytes.as_bytes()))).collect()
+        };
+        Self { whole: read(whole), clauses: clauses.into_iter().map(read).collect() }
+    }
+
+    fn fill(self, query: &mut Query) -> Result<(), Error> {
+        for (channel, vector) in self.whole {
+            query.vectors.insert(Channel::parse(&channel)?, vector);
+        }
+        if self.clauses.len() > query.clauses.len() {
+            query.clauses.resize_with(self.clauses.len(), Clause::default);
+        }
+        for (clause, vectors) in query.clauses.iter_mut().zip(self.clauses) {
+            for (channel, vector) in vectors {
+                clause.vectors.insert(Channel::parse(&channel)?, vector);
+            }
+        }
+        Ok(())
+    }
+}
+
 #[pymethods]
 impl Library {
     /// Opens the library at `path`; `access` is "create", "write" or "read".
@@ -134,34 +164,27 @@ impl Library {
     }
 
     /// Searches. `query` is a JSON object, `vectors` maps channels to little-endian float32 bytes, `clause_vectors` has
-    /// as much for each of the query's clauses. Returns JSON.
-    #[pyo3(signature = (query, vectors, clause_vectors=Vec::new()))]
+    /// as much for each of the query's clauses, `part_vectors` both for each question of a compound. Returns JSON.
+    #[pyo3(signature = (query, vectors, clause_vectors=Vec::new(), part_vectors=Vec::new()))]
     fn search(
         &self,
         py: Python<'_>,
         query: &str,
         vectors: ByChannel<'_>,
         clause_vectors: Vec<ByChannel<'_>>,
+        part_vectors: Vec<(ByChannel<'_>, Vec<ByChannel<'_>>)>,
     ) -> PyResult<String> {
-        let read = |given: ByChannel<'_>| -> Vec<(String, Vec<f32>)> {
-            given.into_iter().map(|(channel, bytes)| (channel, floats(bytes.as_bytes()))).collect()
-        };
-        let vectors = read(vectors);
-        let clause_vectors: Vec<_> = clause_vectors.into_iter().map(read).collect();
+        let own = Vectors::read(vectors, clause_vectors);
+        let of_parts: Vec<_> = part_vectors.into_iter().map(|(whole, clauses)| Vectors::read(whole, clauses)).collect();
         self.run(py, |library| {
             let mut query: Query =
                 serde_json::from_str(query).map_err(|error| Error::InvalidQuery { detail: error.to_string() })?;
-            for (channel, vector) in vectors {
-                query.vectors.insert(Channel::parse(&channel)?, vector);
-            }
-            if clause_vectors.len() > query.clauses.len() {
-                query.clauses.resize_with(clause_vectors.len(), Clause::default);
-            }
-            for (clause, vectors) in query.clauses.iter_mut().zip(clause_vectors) {
-                for (channel, vector) in vectors {
-                    clause.vectors.insert(Channel::parse(&channel)?, vector);
+            if let Some(compound) = &mut query.compound {
+                for (question, vectors) in compound.questions_mut().into_iter().zip(of_parts) {
+                    vectors.fill(question)?;
                 }
             }
+            own.fill(&mut query)?;
             to_json(&library.search(&query)?)
         })
     }

@@ -8,18 +8,20 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::ask::{Ask, Term};
+use super::compound;
 use super::cursor::Cursor;
 use super::evidence::{self, Bar, Ranks, WordMatches};
-use super::fuse::Fusion;
+use super::fuse::{Fuser, Fusion};
 use super::hit::{Hit, HitMoment, Relation, SearchResult, Snippet, Timing};
 use super::moments::{Match, MomentRules, best_score, find_moments};
 use super::page::{Position, compare_hits, cut_page};
 use super::query::{Facets, Query};
+use super::scope;
 use super::spread::Spread;
 use crate::catalog::channel::Channel;
 use crate::catalog::facets::{self, Counts};
 use crate::catalog::row_set::RowSet;
-use crate::catalog::video::VideoId;
+use crate::catalog::video::{Span, VideoId};
 use crate::error::{Error, Result};
 use crate::part::LivePart;
 use crate::snapshot::Snapshot;
@@ -56,6 +58,9 @@ pub(crate) fn search(snapshot: &Snapshot, query: &Query, secret: &[u8; 32]) -> R
 
 /// `search` that leaves out what can't be returned where there are more rows than `exhaustive_rows`.
 fn search_past(exhaustive_rows: u64, snapshot: &Snapshot, query: &Query, secret: &[u8; 32]) -> Result<SearchResult> {
+    if let Some(compound) = &query.compound {
+        return compound::search(exhaustive_rows, snapshot, query, compound, secret);
+    }
     let begun = Instant::now();
     let ask = Ask::new(snapshot, query)?;
     let digest = query.digest()?;
@@ -82,7 +87,7 @@ fn search_past(exhaustive_rows: u64, snapshot: &Snapshot, query: &Query, secret:
 }
 
 /// One query under way.
-struct Run<'a> {
+pub(super) struct Run<'a> {
     snapshot: &'a Snapshot,
     query: &'a Query,
     exhaustive_rows: u64,
@@ -105,6 +110,29 @@ impl<'a> Run<'a> {
             run.ranks = Some(run.rank_evidence()?);
         }
         Ok(run)
+    }
+
+    /// A question of a compound.
+    pub(super) fn start(exhaustive_rows: u64, snapshot: &'a Snapshot, query: &'a Query) -> Result<Self> {
+        Ok(Run { exhaustive_rows, ..Run::new(snapshot, Ask::new(snapshot, query)?, query)? })
+    }
+
+    /// How work on the snapshot is spread.
+    pub(super) fn spread(&self) -> Spread {
+        self.spread
+    }
+
+    /// How channels become one score.
+    pub(super) fn fuser(&self) -> &Fuser {
+        &self.ask.fuser
+    }
+
+    /// The allowed videos that may have a moment at the default least score, or at any where one is given; a superset.
+    pub(super) fn may_have_moments(&self) -> Result<Vec<RowSet>> {
+        if self.is_small() || self.query.fusion == Fusion::ReciprocalRank {
+            return Ok(self.allowed_videos());
+        }
+        if self.ask.needs_sufficient { self.candidates(Bar::Sufficient) } else { self.videos_with_evidence() }
     }
 
     fn is_small(&self) -> bool {
@@ -132,7 +160,8 @@ impl<'a> Run<'a> {
         if self.ask.needs_sufficient {
             return self.rank_exactly(&self.candidates(Bar::Sufficient)?, self.ask.min_score);
         }
-        if least > 0.0 || self.evidence_has_floor() {
+        // What lies outside of the scope is evidence to the codes, so whether a video has some is only known from its score.
+        if least > 0.0 || self.evidence_has_floor() || self.query.has_scope() {
             return self.rank_exactly(&self.candidates(Bar::Confidence(least))?, self.ask.min_score);
         }
         self.rank_top(position, limit)
@@ -280,10 +309,13 @@ impl<'a> Run<'a> {
         Ok(Some(Scored { part, video, id, score }))
     }
 
-    fn matches(&self, part: usize, video: u32) -> Result<Vec<Match>> {
+    pub(super) fn matches(&self, part: usize, video: u32) -> Result<Vec<Match>> {
         let live = self.part(part)?;
         let words = self.words.get(part).ok_or_else(|| no_part(part))?;
         let mut matches = evidence::of_video(&self.ask, &live.part, words, video)?;
+        if self.query.has_scope() {
+            scope::restrict(self.query, live.part.table().id(video)?, &mut matches);
+        }
         if let Some(ranks) = &self.ranks {
             for found in &mut matches {
                 found.rank = ranks.get(&found.channel).and_then(|ranks| ranks.get(&(part, found.row))).copied();
@@ -299,7 +331,7 @@ impl<'a> Run<'a> {
         let shots = evidence::shots(&live.part, hit.video)?;
         let rules = MomentRules::default();
         let mut moments = find_moments(&matches, &shots, &self.ask.fuser, &rules, self.ask.min_score);
-        moments.truncate(self.query.moments_per_hit as usize);
+        self.choose(self.query, hit.part, hit.video, &mut moments, |one| (one.span, one.peak_seconds))?;
         let moments = moments
             .into_iter()
             .map(|moment| {
@@ -309,7 +341,24 @@ impl<'a> Run<'a> {
         Ok(Hit { video: live.part.table().video(hit.video)?, score: hit.score, moments })
     }
 
-    fn describe(&self, live: &LivePart, row: u32, channel: Channel) -> Result<Option<Snippet>> {
+    /// Keeps as many moments, which come best first, as the query wants, and no two that are too much alike.
+    pub(super) fn choose<T>(
+        &self,
+        query: &Query,
+        part: usize,
+        video: u32,
+        moments: &mut Vec<T>,
+        place: impl Fn(&T) -> (Span, f64),
+    ) -> Result<()> {
+        let most = query.moments_per_hit as usize;
+        if let Some(diversity) = query.diversity {
+            scope::diversify(&self.part(part)?.part, video, diversity, most, moments, place)?;
+        }
+        moments.truncate(most);
+        Ok(())
+    }
+
+    pub(super) fn describe(&self, live: &LivePart, row: u32, channel: Channel) -> Result<Option<Snippet>> {
         let Some(shown) = live.part.shown(row, channel)? else { return Ok(None) };
         // The whole question, whichever clause answers: its words are those of all of them.
         let ask = self.ask.channels.iter().find(|ask| ask.channel == channel);
@@ -323,7 +372,7 @@ impl<'a> Run<'a> {
         }))
     }
 
-    fn count_facets(&self, returned: &[RowSet]) -> Result<BTreeMap<String, Counts>> {
+    pub(super) fn count_facets(&self, returned: &[RowSet]) -> Result<BTreeMap<String, Counts>> {
         let names: Vec<String> = match &self.query.facets {
             Facets::Off => return Ok(BTreeMap::new()),
             Facets::All => facets::COLUMNS.iter().map(|name| (*name).to_owned()).collect(),
@@ -380,7 +429,7 @@ impl<'a> Run<'a> {
         self.ask.allowed.iter().map(|allowed| allowed.videos.clone()).collect()
     }
 
-    fn no_videos(&self) -> Vec<RowSet> {
+    pub(super) fn no_videos(&self) -> Vec<RowSet> {
         self.ask.allowed.iter().map(|allowed| RowSet::empty(allowed.videos.universe())).collect()
     }
 
@@ -388,7 +437,7 @@ impl<'a> Run<'a> {
         self.spread.map(&self.snapshot.parts, 1, find)
     }
 
-    fn part(&self, index: usize) -> Result<&LivePart> {
+    pub(super) fn part(&self, index: usize) -> Result<&LivePart> {
         self.snapshot.parts.get(index).ok_or_else(|| no_part(index))
     }
 }

@@ -45,6 +45,9 @@ pub struct HitMatch {
     pub weight: f32,
     /// Its part of the moment's score; the parts of all matches add up to it.
     pub contribution: f32,
+    /// Which question of a compound it answers, counted in the order in which they are written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<u32>,
     /// Which clause of the question it answers best; none for the whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clause: Option<u32>,
@@ -135,6 +138,28 @@ impl Snippet {
     }
 }
 
+impl HitMatch {
+    /// A match with what it says.
+    pub(super) fn new(scored: ScoredMatch, snippet: Option<Snippet>) -> Self {
+        let ScoredMatch { evidence, weight, contribution } = scored;
+        Self {
+            channel: evidence.channel,
+            start: evidence.span.start,
+            end: evidence.span.end,
+            confidence: evidence.confidence,
+            weight,
+            contribution,
+            part: None,
+            clause: evidence.clause,
+            cosine: evidence.cosine,
+            lexical: evidence.lexical,
+            lexical_ratio: evidence.lexical_ratio,
+            rank: evidence.rank,
+            snippet,
+        }
+    }
+}
+
 impl HitMoment {
     /// A moment with the words of its matches: `describe` gives what each says.
     ///
@@ -144,21 +169,7 @@ impl HitMoment {
         let Span { start, end } = moment.span;
         let matches = moment.matches.into_iter().map(|scored| {
             let snippet = describe(&scored)?;
-            let ScoredMatch { evidence, weight, contribution } = scored;
-            Ok(HitMatch {
-                channel: evidence.channel,
-                start: evidence.span.start,
-                end: evidence.span.end,
-                confidence: evidence.confidence,
-                weight,
-                contribution,
-                clause: evidence.clause,
-                cosine: evidence.cosine,
-                lexical: evidence.lexical,
-                lexical_ratio: evidence.lexical_ratio,
-                rank: evidence.rank,
-                snippet,
-            })
+            Ok(HitMatch::new(scored, snippet))
         });
         let matches = matches.collect::<Result<_>>()?;
         Ok(Self { start, end, peak: moment.peak_seconds, score: moment.score, matches })

@@ -6,6 +6,7 @@
 
 mod ask;
 pub mod calibrate;
+pub mod compound;
 pub mod cursor;
 mod evidence;
 pub(crate) mod execute;
@@ -14,6 +15,8 @@ pub mod hit;
 pub mod moments;
 pub mod page;
 pub mod query;
+mod relate;
+mod scope;
 mod spread;
 mod suppress;
 mod timeline;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::compound::Compound;
 use super::fuse::{Fuser, Fusion, Weights};
 use crate::catalog::channel::Channel;
 use crate::error::{Error, Result};
@@ -34,6 +35,18 @@ pub enum Facets {
     Named(Vec<String>),
 }
 
+/// A span of one video that is not to be found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Except {
+    /// The video's id.
+    pub video: String,
+    /// First instant in seconds.
+    pub start: f64,
+    /// First instant after.
+    pub end: f64,
+}
+
 /// The most clauses of one question.
 pub const MAX_CLAUSES: usize = 16;
 
@@ -60,6 +73,16 @@ pub struct Query {
     pub clauses: Vec<Clause>,
     /// The channels whose vector above is of their own medium: a picture asked of pictures.
     pub alike: BTreeSet<Channel>,
+    /// Several questions related in time, in place of `text` and `vectors`. Always answered exactly.
+    pub compound: Option<Box<Compound>>,
+    /// Only what happens from the first to the second of these seconds of a video counts, cut off at either.
+    pub between: Option<[f64; 2]>,
+    /// What overlaps this by half of itself is no evidence: more like a moment, without that moment.
+    pub except: Option<Except>,
+    /// How different a video's moments are from each other, in [0, 1]: one is left out where a better one is as much like
+    /// it as 1 less this. Likeness is the cosine of the pictures at their peaks, or nearness, from 1 at no distance to 0
+    /// at a minute. By default none is left out.
+    pub diversity: Option<f32>,
     /// The requested channels; empty for those that `text` and `vectors` name.
     pub channels: Vec<Channel>,
     /// Relative weights, 1 where absent (see `fuse`).
@@ -92,6 +115,10 @@ impl Default for Query {
             vectors: BTreeMap::new(),
             clauses: Vec::new(),
             alike: BTreeSet::new(),
+            compound: None,
+            between: None,
+            except: None,
+            diversity: None,
             channels: Vec::new(),
             weights: BTreeMap::new(),
             filter: Value::Null,
@@ -128,7 +155,16 @@ impl Query {
     pub fn validate(&self) -> Result<()> {
         let requested = self.requested();
         let wrong = |detail: String| Err(Error::InvalidQuery { detail });
-        if self.text.is_empty() && self.vectors.is_empty() {
+        if let Some(compound) = &self.compound {
+            if !self.text.is_empty()
+                || !self.vectors.is_empty()
+                || !self.clauses.is_empty()
+                || !self.channels.is_empty()
+            {
+                return wrong("compound: its parts say what is asked, the query may not as well".to_owned());
+            }
+            compound.validate(1)?;
+        } else if self.text.is_empty() && self.vectors.is_empty() {
             return wrong("text, vectors: the query asks for nothing".to_owned());
         }
         for channel in &requested {
@@ -143,7 +179,24 @@ impl Query {
         for clause in &self.clauses {
             check_asked(&clause.text, &clause.vectors, &requested)?;
         }
-        Weights::new(&requested, &self.weights)?;
+        if self.compound.is_none() {
+            Weights::new(&requested, &self.weights)?;
+        }
+        if let Some([from, to]) = self.between
+            && !(from.is_finite() && to.is_finite() && from >= 0.0 && to > from)
+        {
+            return wrong(format!("between is {from} to {to}, expected seconds, the second after the first"));
+        }
+        if let Some(Except { start, end, .. }) = &self.except
+            && !(start.is_finite() && end.is_finite() && end > start)
+        {
+            return wrong(format!("except is {start} to {end}, expected seconds, the second after the first"));
+        }
+        if let Some(diversity) = self.diversity
+            && !(0.0..=1.0).contains(&diversity)
+        {
+            return wrong(format!("diversity is {diversity}, expected 0 to 1"));
+        }
         if let Some(score) = self.min_score
             && !(0.0..=1.0).contains(&score)
         {
@@ -178,12 +231,17 @@ impl Query {
     /// page and not on the others: it is the same query). Equal questions written differently, such as channels in
     /// another order, weights of the same ratio or a filter with its keys in another order, have one digest.
     pub fn digest(&self) -> Result<[u8; 32]> {
-        let weights = Weights::new(&self.requested(), &self.weights)?;
         let mut written = Written(Sha256::new());
         written.bytes(b"pixr query 1");
-        for channel in self.requested() {
+        if let Some(compound) = &self.compound {
+            written.bytes(b"compound");
+            compound.digest(&mut written)?;
+        }
+        let requested = self.requested();
+        let weights = if requested.is_empty() { None } else { Some(Weights::new(&requested, &self.weights)?) };
+        for channel in requested {
             written.bytes(channel.name().as_bytes());
-            written.float(weights.get(channel));
+            written.float(weights.map_or(0.0, |weights| weights.get(channel)));
             written.option(self.text.get(&channel), |written, text| written.bytes(text.as_bytes()));
             written.option(self.vectors.get(&channel), |written, vector| written.vector(vector));
         }
@@ -214,6 +272,21 @@ impl Query {
             Fusion::ReciprocalRank => b"rrf",
         });
         written.count(self.moments_per_hit as usize);
+        if let Some([from, to]) = self.between {
+            written.bytes(b"between");
+            written.bytes(&from.to_le_bytes());
+            written.bytes(&to.to_le_bytes());
+        }
+        if let Some(Except { video, start, end }) = &self.except {
+            written.bytes(b"except");
+            written.bytes(video.as_bytes());
+            written.bytes(&start.to_le_bytes());
+            written.bytes(&end.to_le_bytes());
+        }
+        if let Some(diversity) = self.diversity {
+            written.bytes(b"diversity");
+            written.float(diversity);
+        }
         written.option(self.effort.as_ref(), |written, &effort| written.count(effort as usize));
         Ok(written.0.finalize().into())
     }
@@ -256,20 +329,20 @@ fn check_asked(
 }
 
 /// What a digest is taken of: every piece with its length or kind before it, so that no two lists of pieces are equal.
-struct Written(Sha256);
+pub(super) struct Written(Sha256);
 
 impl Written {
-    fn count(&mut self, count: usize) {
+    pub(super) fn count(&mut self, count: usize) {
         self.0.update((count as u64).to_le_bytes());
     }
 
-    fn bytes(&mut self, bytes: &[u8]) {
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.count(bytes.len());
         self.0.update(bytes);
     }
 
     /// Zero is the same with either sign.
-    fn float(&mut self, number: f32) {
+    pub(super) fn float(&mut self, number: f32) {
         self.0.update((number + 0.0).to_le_bytes());
     }
 

@@ -1,0 +1,171 @@
+"""What is said, with its times, as files: SRT, WebVTT and JSON, in and out.
+
+Captions are read as other programs write them: SRT with commas or points, WebVTT with notes, styles, positions and
+voices, JSON as `{"segments": [{"start", "end", "text"}]}` (Whisper's), a list of such objects, or this module's own.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pixr.errors import InvalidCaptions
+
+__all__ = ["Caption", "CaptionFormat", "beside", "read_captions", "write_captions"]
+
+CaptionFormat = Literal["srt", "vtt", "json"]
+MAX_BYTES = 64 << 20
+
+_TIME = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
+_TIMES = re.compile(rf"^\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?$")
+_SRT_TAG = re.compile(r"</?(?:[ibus]|font)\b[^>]*>|\{\\[^}]*\}", re.IGNORECASE)
+_VTT_TAG = re.compile(r"</?[A-Za-z][^>]*>|<\d[\d:.]*>|</>")
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """What is said from `start` to `end`, in seconds."""
+
+    start: float
+    end: float
+    text: str
+
+
+def beside(video: str | os.PathLike[str]) -> Path | None:
+    """The captions that lie beside a video: `talk.srt` or `talk.vtt`, also `talk.en.srt`; None if there are none."""
+    path = Path(video)
+    for suffix in (".srt", ".vtt"):
+        exact = path.with_suffix(suffix)
+        if exact.is_file():
+            return exact
+        for found in sorted(path.parent.glob(f"{_escaped(path.stem)}.*{suffix}")):
+            return found
+    return None
+
+
+def read_captions(path: str | os.PathLike[str]) -> list[Caption]:
+    """Read a file of captions, by its content and not by its name; in order of time, without empty ones.
+
+    Raises:
+        InvalidCaptions: it is none, or a time in it can't be read; the message has the line.
+        OSError: it can't be read.
+    """
+    file = Path(path)
+    if file.stat().st_size > MAX_BYTES:
+        raise InvalidCaptions(f"{file}: more than {MAX_BYTES >> 20} MB")
+    raw = file.read_bytes()
+    encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError:
+        text = raw.decode("cp1252", errors="replace")
+    stripped = text.lstrip()
+    found = _from_json(text, file) if stripped[:1] in ("{", "[") else _from_lines(text, file)
+    return sorted((one for one in found if one.text), key=lambda one: (one.start, one.end))
+
+
+def write_captions(captions: Iterable[Caption], format: CaptionFormat) -> str:
+    """The captions as the content of a file; what `read_captions` reads back.
+
+    Raises:
+        ValueError: there is no such format.
+    """
+    given = list(captions)
+    if format == "json":
+        segments = [{"start": one.start, "end": one.end, "text": one.text} for one in given]
+        return json.dumps({"segments": segments}, ensure_ascii=False, indent=1) + "\n"
+    if format == "srt":
+        blocks = [
+            f"{number}\n{_clock(one.start, ',')} --> {_clock(one.end, ',')}\n{_one_block(one.text)}\n"
+            for number, one in enumerate(given, start=1)
+        ]
+        return "\n".join(blocks)
+    if format == "vtt":
+        blocks = [
+            f"{_clock(one.start, '.')} --> {_clock(one.end, '.')}\n{html.escape(_one_block(one.text), quote=False)}\n"
+            for one in given
+        ]
+        return "\n".join(["WEBVTT\n", *blocks])
+    raise ValueError(f"no format {format!r}; there are {', '.join(get_args(CaptionFormat))}")
+
+
+def _from_lines(text: str, file: Path) -> list[Caption]:
+    is_vtt = text.lstrip().startswith("WEBVTT")
+    lines = text.splitlines()
+    captions: list[Caption] = []
+    at = 0
+    while at < len(lines):
+        times = _TIMES.match(lines[at])
+        if times is None:
+            if "-->" in lines[at]:
+                raise InvalidCaptions(
+                    f"{file}, line {at + 1}: {lines[at].strip()[:80]!r} has no times that can be read"
+                )
+            at += 1
+            continue
+        start, end = _seconds(times.groups()[:4]), _seconds(times.groups()[4:])
+        if end < start:
+            raise InvalidCaptions(f"{file}, line {at + 1}: it ends at {end} s, before it starts at {start} s")
+        said = []
+        at += 1
+        while at < len(lines) and lines[at].strip() and "-->" not in lines[at]:
+            said.append(lines[at])
+            at += 1
+        if at < len(lines) and "-->" in lines[at] and said and said[-1].strip().isdigit():
+            said.pop()  # a number of an SRT block without an empty line before it
+        words = (_VTT_TAG if is_vtt else _SRT_TAG).sub("", " ".join(said))
+        captions.append(Caption(start, end, " ".join((html.unescape(words) if is_vtt else words).split())))
+    if not captions and not is_vtt:
+        raise InvalidCaptions(f"{file}: neither SRT, WebVTT nor JSON captions")
+    return captions
+
+
+def _from_json(text: str, file: Path) -> list[Caption]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise InvalidCaptions(f"{file}: not JSON ({error})") from None
+    items: Any = value.get("segments", value.get("captions")) if isinstance(value, dict) else value
+    if not isinstance(items, list):
+        raise InvalidCaptions(f'{file}: a list of {{"start", "end", "text"}} is expected, or one named "segments"')
+    return [_from_object(item, number, file) for number, item in enumerate(items)]
+
+
+def _from_object(item: Any, number: int, file: Path) -> Caption:
+    try:
+        start, end, text = float(item["start"]), float(item["end"]), item["text"]
+        if not isinstance(text, str) or not 0 <= start <= end < float("inf"):
+            raise ValueError
+    except (KeyError, TypeError, ValueError):
+        raise InvalidCaptions(f'{file}, item {number}: "start", "end" (seconds) and "text" are expected') from None
+    return Caption(start, end, " ".join(text.split()))
+
+
+def _seconds(parts: Sequence[str | None]) -> float:
+    hours, minutes, seconds, fraction = parts
+    return (
+        int(hours or 0) * 3600
+        + int(minutes or 0) * 60
+        + int(seconds or 0)
+        + int((fraction or "0").ljust(3, "0")) / 1000
+    )
+
+
+def _clock(seconds: float, point: str) -> str:
+    whole, thousandths = divmod(round(seconds * 1000), 1000)
+    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}{point}{thousandths:03d}"
+
+
+def _one_block(text: str) -> str:
+    """The text without what would end or begin a block."""
+    return " ".join(text.split()).replace("-->", "→")
+
+
+def _escaped(stem: str) -> str:
+    return re.sub(r"([*?\[])", r"[\1]", stem)

@@ -1,0 +1,348 @@
+"""Cuts a video into chapters, from what is stored of it: no media is read.
+
+A chapter begins where the picture is cut, nobody is in the middle of a sentence, and what is shown and said after it is
+unlike what was before. The unlikeness of both sides (cosines of the mean vectors of about as much as half a chapter)
+is weighed with the length of the pause in speech; the strongest boundaries win, none nearer to another than the least
+length of a chapter. Titles are the words that are said and written in a chapter more than in the others, and what it
+shows.
+
+Time is linear in the segments, but for sorting.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+__all__ = ["Chapter", "find_chapters"]
+
+TITLE_WORDS = 3
+PAUSE_WORTH = 0.15  # what a long pause adds to an unlikeness of 0 to 2
+LONG_PAUSE_SECONDS = 2.0
+STANDS_OUT = 0.5  # standard deviations above the mean from which unlikeness is a boundary
+_WORD = re.compile(r"[^\W\d_][\w'’-]{2,}")
+_COMMON = frozenset(
+    [
+        "about",
+        "after",
+        "again",
+        "all",
+        "also",
+        "and",
+        "any",
+        "are",
+        "back",
+        "because",
+        "been",
+        "before",
+        "being",
+        "but",
+        "can",
+        "could",
+        "did",
+        "does",
+        "doing",
+        "don't",
+        "down",
+        "each",
+        "even",
+        "every",
+        "few",
+        "first",
+        "for",
+        "from",
+        "get",
+        "gets",
+        "getting",
+        "give",
+        "goes",
+        "going",
+        "gonna",
+        "good",
+        "got",
+        "had",
+        "has",
+        "have",
+        "having",
+        "here",
+        "here's",
+        "him",
+        "his",
+        "how",
+        "i'll",
+        "i'm",
+        "i've",
+        "into",
+        "it's",
+        "its",
+        "itself",
+        "just",
+        "know",
+        "let",
+        "let's",
+        "like",
+        "little",
+        "look",
+        "lot",
+        "made",
+        "make",
+        "many",
+        "maybe",
+        "more",
+        "most",
+        "much",
+        "must",
+        "need",
+        "new",
+        "not",
+        "now",
+        "off",
+        "okay",
+        "old",
+        "one",
+        "only",
+        "other",
+        "our",
+        "out",
+        "over",
+        "own",
+        "people",
+        "put",
+        "really",
+        "right",
+        "said",
+        "same",
+        "say",
+        "see",
+        "she",
+        "should",
+        "show",
+        "some",
+        "something",
+        "still",
+        "such",
+        "take",
+        "than",
+        "that",
+        "that's",
+        "the",
+        "their",
+        "them",
+        "then",
+        "there",
+        "there's",
+        "these",
+        "they",
+        "they're",
+        "thing",
+        "things",
+        "think",
+        "this",
+        "those",
+        "through",
+        "time",
+        "too",
+        "two",
+        "under",
+        "until",
+        "use",
+        "used",
+        "using",
+        "very",
+        "video",
+        "want",
+        "was",
+        "way",
+        "we'll",
+        "we're",
+        "we've",
+        "well",
+        "went",
+        "were",
+        "what",
+        "what's",
+        "when",
+        "where",
+        "which",
+        "while",
+        "who",
+        "why",
+        "will",
+        "with",
+        "without",
+        "won't",
+        "would",
+        "yeah",
+        "yes",
+        "you",
+        "you'll",
+        "you're",
+        "you've",
+        "your",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """A part of a video about one thing: from `start` to `end` in seconds.
+
+    `words` are said or written in it more than elsewhere in the video, `concepts` is what it shows.
+    """
+
+    start: float
+    end: float
+    title: str
+    words: tuple[str, ...] = ()
+    concepts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Track:
+    """Vectors on one channel in order of time, with sums from the first on, so that any run's mean is at hand."""
+
+    starts: list[float]
+    ends: list[float]
+    sums: Floats
+
+    def mean(self, begins: float, ends: float) -> Floats | None:
+        """Of what begins in between; None where nothing does."""
+        import numpy as np
+
+        first, last = bisect_left(self.starts, begins), bisect_left(self.starts, ends)
+        if first >= last:
+            return None
+        mean = self.sums[last] - self.sums[first]
+        length = float(np.linalg.norm(mean))
+        return mean / length if length > 0 else None
+
+
+def find_chapters(
+    rows: Sequence[dict[str, Any]], duration: float, *, least_seconds: float | None = None, most: int = 30
+) -> list[Chapter]:
+    """The chapters of a video from its stored segments (`pixr.library` reads them), which together are all of it.
+
+    Args:
+        rows: as the engine exports them: `start`, `end`, `frame.vector`, `frame.description`, `speech.text`, ….
+        duration: of the video, in seconds.
+        least_seconds: the shortest chapter; by default a twentieth of the video, 10 to 120 seconds.
+        most: as many chapters at most.
+    """
+    rows = sorted((row for row in rows if row["start"] is not None), key=lambda row: (row["start"], row["end"]))
+    duration = max([duration, *(row["end"] for row in rows)])
+    if duration <= 0:
+        return []
+    least = least_seconds if least_seconds is not None else min(max(duration / 20, 10.0), 120.0)
+    said = [(row["start"], row["end"]) for row in rows if row.get("speech.text")]
+    tracks = [track for channel in ("frame", "speech") if (track := _track(rows, channel)) is not None]
+    cuts = sorted({row["start"] for row in rows if row.get("frame.vector") is not None})
+    if not cuts:
+        cuts = sorted({start for start, _ in said})
+    scored = _score(cuts, said, tracks, duration, least)
+    bounds = _choose(scored, duration, least, most)
+    spans = list(zip([0.0, *bounds], [*bounds, duration], strict=True))
+    return _name(spans, rows)
+
+
+def _track(rows: Sequence[dict[str, Any]], channel: str) -> _Track | None:
+    import numpy as np
+
+    held = [row for row in rows if row.get(f"{channel}.vector") is not None]
+    if not held:
+        return None
+    vectors = np.array([row[f"{channel}.vector"] for row in held], np.float64)
+    sums = np.vstack([np.zeros((1, vectors.shape[1])), np.cumsum(vectors, axis=0)])
+    return _Track([row["start"] for row in held], [row["end"] for row in held], sums)
+
+
+def _score(
+    cuts: Sequence[float], said: Sequence[tuple[float, float]], tracks: Sequence[_Track], duration: float, least: float
+) -> list[tuple[float, float]]:
+    """How much of a boundary each cut is, with its instant; those within a sentence are left out."""
+    starts = [start for start, _ in said]
+    latest: list[float] = []
+    for _, end in said:
+        latest.append(max(end, latest[-1] if latest else 0.0))
+    window = max(1.5 * least, 8.0)
+    scored = []
+    for cut in cuts:
+        if not 0.0 < cut < duration:
+            continue
+        at = bisect_right(starts, cut - 0.2)
+        before = latest[at - 1] if at else 0.0
+        if before > cut + 0.2:
+            continue  # in the middle of a sentence
+        following = starts[at] if at < len(starts) else duration
+        pause = max(0.0, following - before) if said else 0.0
+        unlike = []
+        for track in tracks:
+            one, other = track.mean(cut - window, cut), track.mean(cut, cut + window)
+            if one is not None and other is not None:
+                unlike.append(1.0 - float(one @ other))
+        if unlike:
+            worth = sum(unlike) / len(unlike) + PAUSE_WORTH * min(pause / LONG_PAUSE_SECONDS, 1.0)
+            scored.append((worth, cut))
+    return scored
+
+
+def _choose(scored: Sequence[tuple[float, float]], duration: float, least: float, most: int) -> list[float]:
+    if not scored:
+        return []
+    worths = [worth for worth, _ in scored]
+    mean = sum(worths) / len(worths)
+    spread = math.sqrt(sum((worth - mean) ** 2 for worth in worths) / len(worths))
+    chosen: list[float] = []
+    for worth, cut in sorted(scored, key=lambda one: (-one[0], one[1])):
+        if worth < mean + STANDS_OUT * spread or len(chosen) >= most - 1:
+            break
+        at = bisect_left(chosen, cut)
+        near = [*chosen[max(0, at - 1) : at + 1], 0.0, duration]
+        if all(abs(cut - other) >= least for other in near):
+            chosen.insert(at, cut)
+    return chosen
+
+
+def _name(spans: Sequence[tuple[float, float]], rows: Sequence[dict[str, Any]]) -> list[Chapter]:
+    words: list[Counter[str]] = [Counter() for _ in spans]
+    shown: list[Counter[str]] = [Counter() for _ in spans]
+    spelled: dict[str, str] = {}
+    starts = [start for start, _ in spans]
+    for row in rows:
+        middle = (row["start"] + row["end"]) / 2
+        at = max(0, bisect_right(starts, middle) - 1)
+        for channel in ("speech", "screen"):
+            for word in _WORD.findall(row.get(f"{channel}.text") or ""):
+                key = word.lower().replace("’", "'")
+                if key not in _COMMON:
+                    words[at][key] += 1
+                    spelled.setdefault(key, word)
+        concepts = (row.get("frame.description") or "").partition(": ")[2]
+        shown[at].update(name for name in concepts.split(", ") if name)
+    in_chapters = Counter(word for counted in words for word in counted)
+    shown_in = Counter(name for counted in shown for name in counted)
+    chapters = []
+    for number, (start, end) in enumerate(spans):
+        told = _telling(words[number], in_chapters, len(spans))
+        seen = _telling(shown[number], shown_in, len(spans))
+        parts = [spelled[word] for word in told] or list(seen)
+        title = ", ".join(parts[:TITLE_WORDS]) or f"Chapter {number + 1}"
+        title = title[:1].upper() + title[1:]
+        chapters.append(Chapter(start, end, title, tuple(told), tuple(seen)))
+    return chapters
+
+
+def _telling(counted: Counter[str], in_chapters: Counter[str], count: int) -> list[str]:
+    """Up to three that stand here and not elsewhere, the most telling first."""
+    worth = {word: times * math.log((1 + count) / in_chapters[word]) for word, times in counted.items()}
+    return sorted(worth, key=lambda word: (-worth[word], word))[:TITLE_WORDS]

@@ -1,0 +1,41 @@
+"""`pixr transcript`: what is said in a video, as captions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pixr.captions import CaptionFormat, write_captions
+
+__all__ = ["register"]
+
+HELP = """Print what is said in a video, as it was recognised or given, as SRT, WebVTT or JSON.
+
+\b
+Example:
+  pixr transcript films.pixr vid_1 --format vtt --out talk.vtt
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("transcript", help=HELP)(transcript)
+
+
+def transcript(
+    library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")],
+    video: Annotated[str, typer.Argument(metavar="VIDEO", help="The video's id.")],
+    format: Annotated[CaptionFormat, typer.Option("--format", help="Of the captions.")] = "srt",
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a file instead.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+) -> None:
+    import pixr
+
+    with pixr.open(library, create=False, read_only=True) as opened:
+        text = write_captions(opened.transcript(video), "json" if as_json else format)
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
+    else:
+        print(text, end="")

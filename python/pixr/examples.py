@@ -1,0 +1,171 @@
+"""Questions by example: a sound, a clip, or a moment that is in the library, as vectors and words by channel."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pixr.errors import InvalidQuery, MissingExtra, SpeechUnavailable
+from pixr.types import Channel
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pixr import _engine
+    from pixr.encoders.load import Encoders
+    from pixr.questions import File
+
+__all__ = ["Example", "from_clip", "from_moment", "from_sound"]
+
+MOST_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Example:
+    """What an example says: vectors of shape (dimension,) and words by channel; `alike` are of the channel's medium."""
+
+    vectors: Mapping[Channel, NDArray[np.float32]] = field(default_factory=dict)
+    texts: Mapping[Channel, str] = field(default_factory=dict)
+    alike: frozenset[Channel] = frozenset()
+
+
+def from_moment(engine: _engine.Library, id: str, start: float, end: float) -> Example:
+    """What is stored of a moment: the mean of its pictures' and sounds' vectors, and what is said.
+
+    A segment belongs to the moment where they overlap by half of the shorter.
+
+    Raises:
+        VideoNotFound: there is no such video.
+        InvalidQuery: nothing is known of that span.
+    """
+    import pyarrow as pa
+
+    rows = [
+        row
+        for row in pa.record_batch(engine.segments([id])).to_pylist()
+        if row["start"] is not None and _overlaps((row["start"], row["end"]), (start, end))
+    ]
+    vectors: dict[Channel, NDArray[np.float32]] = {}
+    for channel in ("frame", "sound", "speech"):
+        found = [row[f"{channel}.vector"] for row in rows if row.get(f"{channel}.vector") is not None]
+        if found:
+            vectors[channel] = _mean(found)
+    said = [row["speech.text"] for row in sorted(rows, key=lambda row: row["start"]) if row.get("speech.text")]
+    if not vectors and not said:
+        raise InvalidQuery(f"like: nothing is known of {id} from {start} to {end} s")
+    return Example(vectors, {"speech": " ".join(said)} if said else {}, frozenset({"frame", "sound"}))
+
+
+def from_clip(
+    clip: File, encoders: Encoders, spaces: Mapping[Channel, Any], channels: Sequence[Channel], warnings: list[str]
+) -> Example:
+    """What a video shows and, where those channels are asked, what is heard in it; of its first two minutes.
+
+    Raises:
+        UnreadableVideo: it can't be decoded.
+        MissingExtra: a media package is not installed.
+    """
+    from pixr.media.sandbox import open_segments
+
+    vectors: dict[Channel, NDArray[np.float32]] = {}
+    with _as_file(clip, ".mp4") as path:
+        if "frame" in channels and _speaks(encoders.visual, spaces, "frame", warnings):
+            frames: list[Any] = []
+            with open_segments(path) as stream:
+                for segment in stream:
+                    if segment.start_seconds >= MOST_SECONDS:
+                        break
+                    frames += [frame.image for frame in segment.frames]
+            vectors["frame"] = encoders.visual.pool(encoders.visual.encode_images(frames))
+        heard = Example()
+        if "speech" in channels or "sound" in channels:
+            heard = from_sound(path, encoders, spaces, channels, warnings)
+    return Example({**vectors, **heard.vectors}, heard.texts, frozenset({"frame", "sound"}))
+
+
+def from_sound(
+    sound: File, encoders: Encoders, spaces: Mapping[Channel, Any], channels: Sequence[Channel], warnings: list[str]
+) -> Example:
+    """What is said in a sound, and what else is heard where the encoders hear; of its first two minutes.
+
+    Raises:
+        UnreadableVideo: it can't be decoded.
+        MissingExtra: a media package is not installed.
+    """
+    import numpy as np
+
+    from pixr.media.sandbox import open_audio
+
+    vectors: dict[Channel, NDArray[np.float32]] = {}
+    texts: dict[Channel, str] = {}
+    with _as_file(sound, ".wav") as path:
+        hearing = getattr(encoders, "sound", None)
+        if "sound" in channels and hearing is not None and _speaks(hearing, spaces, "sound", warnings):
+            chunks = [chunk.as_float() for chunk in open_audio(path) if chunk.start_seconds < MOST_SECONDS]
+            if chunks:
+                vectors["sound"] = hearing.encode_audio([np.concatenate(chunks)])[0]
+        if "speech" in channels:
+            said = _recognise(path, warnings)
+            if said:
+                texts["speech"] = said
+                if _speaks(encoders.text, spaces, "speech", warnings):
+                    vectors["speech"] = encoders.text.encode_text([said])[0]
+    if not vectors and not texts and "frame" not in channels:
+        warnings.append("nothing is said in the sound, and no model of sounds is there to hear what else it is")
+    return Example(vectors, texts, frozenset({"sound"}))
+
+
+def _recognise(path: str | os.PathLike[str], warnings: list[str]) -> str:
+    from pixr.media.sandbox import open_audio
+
+    try:
+        from pixr.media.speech import SpeechRecogniser
+
+        recogniser = SpeechRecogniser()
+    except (SpeechUnavailable, MissingExtra) as error:
+        warnings.append(f"asked without what is said: {error}")
+        return ""
+    chunks = (chunk for chunk in open_audio(path) if chunk.start_seconds < MOST_SECONDS)
+    return " ".join(utterance.text for utterance in recogniser.transcribe(chunks))
+
+
+def _speaks(encoder: Any, spaces: Mapping[Channel, Any], channel: Channel, warnings: list[str]) -> bool:
+    space = spaces.get(channel)
+    if space is None:
+        return False
+    held = f"{space['name']}@{space['version']}/{space['dimension']}"
+    if str(encoder.space) != held:
+        warnings.append(f"channel {channel} holds vectors of space {held}, which no loaded encoder speaks")
+        return False
+    return True
+
+
+def _mean(vectors: Sequence[Sequence[float]]) -> NDArray[np.float32]:
+    import numpy as np
+
+    mean = np.asarray(vectors, np.float32).mean(axis=0)
+    unit: NDArray[np.float32] = mean / max(float(np.linalg.norm(mean)), 1e-12)
+    return unit
+
+
+def _overlaps(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    shared = min(one[1], other[1]) - max(one[0], other[0])
+    return shared > 0 and shared >= min(one[1] - one[0], other[1] - other[0]) / 2
+
+
+@contextmanager
+def _as_file(source: File, suffix: str) -> Iterator[str | os.PathLike[str]]:
+    """The path of a file, or of one that holds the bytes for the time being."""
+    if not isinstance(source, bytes):
+        yield source
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, f"given{suffix}")
+        with open(path, "wb") as file:
+            file.write(source)
+        yield path

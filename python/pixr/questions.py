@@ -1,0 +1,316 @@
+"""What can be asked: words, pictures, sounds, clips, moments, vectors; and several of them related in time.
+
+    pixr.then("a dog jumps", "it lands in the water", within=5)
+    pixr.while_("a beach", pixr.ask("happy birthday", modes=["audio"]))
+    pixr.without("a street at night", "cars")
+    pixr.blend(pixr.ask(image="tile.jpg"), ("at night", 0.5), ("people", -0.7))
+
+Wherever a question is taken, plain words will do; a part of a related question may be related once more. `from_dict`
+reads the JSON of batches and requests, `parse` the short form of the command line.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pixr.errors import InvalidQuery
+from pixr.types import Channel, Mode
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+    Picture: TypeAlias = str | os.PathLike[str] | bytes | NDArray[np.uint8]
+    File: TypeAlias = str | os.PathLike[str] | bytes
+
+__all__ = ["Ask", "Blend", "Compound", "Question", "Then", "While", "Without", "ask", "blend", "from_dict", "parse"]
+
+DEFAULT_WITHIN_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One question; made by `pixr.ask`."""
+
+    query: str | None = None
+    image: Picture | None = None
+    audio: File | None = None
+    clip: File | None = None
+    like: tuple[str, float, float] | None = None
+    vectors: Mapping[Channel, ArrayLike] | None = None
+    modes: Sequence[Mode] | None = None
+    channels: Sequence[Channel] | None = None
+    weights: Mapping[Channel, float] | None = None
+
+    def __str__(self) -> str:
+        """The question in words, for showing."""
+        said = [self.query] if self.query else []
+        for kind in ("image", "audio", "clip"):
+            source = getattr(self, kind)
+            if source is not None:
+                named = isinstance(source, str | os.PathLike)
+                said.append(f"like {Path(source).name}" if named else f"like the given {kind}")
+        if self.like is not None:
+            said.append("like {} at {:.1f} s".format(*self.like[:2]))
+        if self.vectors:
+            said.append("near the given vectors")
+        return ", ".join(said)
+
+
+@dataclass(frozen=True, slots=True)
+class Then:
+    """`first`, and then `second`, which begins at most `within` seconds after `first` ends; made by `pixr.then`."""
+
+    first: Question
+    second: Question
+    within: float = DEFAULT_WITHIN_SECONDS
+
+    def __str__(self) -> str:
+        return f"{_bracketed(self.first)} THEN {_bracketed(self.second)} WITHIN {self.within:g}s"
+
+
+@dataclass(frozen=True, slots=True)
+class While:
+    """`first` and `second` at once; made by `pixr.while_`."""
+
+    first: Question
+    second: Question
+
+    def __str__(self) -> str:
+        return f"{_bracketed(self.first)} WHILE {_bracketed(self.second)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Without:
+    """`first` where `second` is not there at the same time; made by `pixr.without`."""
+
+    first: Question
+    second: Question
+
+    def __str__(self) -> str:
+        return f"{_bracketed(self.first)} NOT {_bracketed(self.second)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """Several at once, each as important as its weight; made by `pixr.blend`."""
+
+    parts: tuple[tuple[Question, float], ...]
+
+    def __str__(self) -> str:
+        return " ".join(f"{weight:+g} {_bracketed(part)}" for part, weight in self.parts)
+
+
+Compound: TypeAlias = Then | While | Without | Blend
+Question: TypeAlias = str | Ask | Then | While | Without | Blend
+
+
+def ask(
+    query: str | None = None,
+    *,
+    image: Picture | None = None,
+    audio: File | None = None,
+    clip: File | None = None,
+    like: tuple[str, float, float] | None = None,
+    vectors: Mapping[Channel, ArrayLike] | None = None,
+    modes: Sequence[Mode] | None = None,
+    channels: Sequence[Channel] | None = None,
+    weights: Mapping[Channel, float] | None = None,
+) -> Ask:
+    """One question, as `Library.search` takes it, to be a part of others."""
+    return Ask(query, image, audio, clip, like, vectors, modes, channels, weights)
+
+
+def then(first: Question, second: Question, within: float = DEFAULT_WITHIN_SECONDS) -> Then:
+    """One, and then another, which begins at most `within` seconds after the first ends.
+
+    A moment of it reaches from the start of the one to the end of the other, and its score is the product of both.
+    """
+    return Then(first, second, within)
+
+
+def while_(first: Question, second: Question) -> While:
+    """Two at once: they overlap by at least half of the shorter. The score is the product of both."""
+    return While(first, second)
+
+
+def without(first: Question, second: Question) -> Without:
+    """One where the other is not at the same time.
+
+    The surer it is that the other is there, the lower the score; where it is as likely as not there is no moment.
+    """
+    return Without(first, second)
+
+
+def blend(*parts: Question | tuple[Question, float]) -> Blend:
+    """Several at once as one question: a part, or a part with its weight, 1 by default.
+
+    A weight below zero, -1 at least, is for what should not be there. The score is the mean of what is wanted by
+    weight, less what is not.
+    """
+    return Blend(tuple(part if isinstance(part, tuple) else (part, 1.0) for part in parts))
+
+
+def asks(question: Question) -> Iterator[Ask]:
+    """The single questions in the order in which they are written."""
+    if isinstance(question, str):
+        yield Ask(question)
+    elif isinstance(question, Ask):
+        yield question
+    elif isinstance(question, Blend):
+        for part, _ in question.parts:
+            yield from asks(part)
+    else:
+        yield from asks(question.first)
+        yield from asks(question.second)
+
+
+# -- JSON -------------------------------------------------------------------------------------------------------------
+
+_ASKED = ("query", "image", "audio", "clip", "like", "vectors", "modes", "channels", "weights")
+_RELATED = ("then", "while", "not", "blend", "within")
+
+
+def from_dict(value: Mapping[str, Any], folder: str | os.PathLike[str] = ".") -> Question:
+    """Read a question from JSON: `{"query": …, "then": …, "within": 8}`.
+
+    `query`, `image`, `audio`, `clip` (paths, relative to `folder`), `like` (`[video id, start, end]`), `vectors`,
+    `modes`, `channels` and `weights` ask; `then` (with `within` seconds), `while` and `not` relate that to a second
+    question, which is words or such an object again; `blend` is a list of `[question, weight]` instead. Parts take
+    `modes` and `channels` of the whole where they have none of their own. Other fields are left alone.
+
+    Raises:
+        InvalidQuery: a field can't be understood; the message names it.
+    """
+    return _read(value, Path(folder), {})
+
+
+def _read(value: Any, folder: Path, inherited: Mapping[str, Any]) -> Question:
+    if isinstance(value, str):
+        return Ask(value, **inherited)
+    if not isinstance(value, Mapping):
+        raise InvalidQuery(f"a question is words or an object, not {type(value).__name__}")
+    given = {name: value[name] for name in (*_ASKED, *_RELATED) if value.get(name) is not None}
+    passed: dict[str, Any] = dict(inherited)
+    for name in ("modes", "channels"):
+        if name in given:
+            passed[name] = given[name]
+    if "blend" in given:
+        parts = given["blend"]
+        if not isinstance(parts, list) or not all(isinstance(part, list) and len(part) == 2 for part in parts):
+            raise InvalidQuery("blend: a list of [question, weight] is expected")
+        return Blend(tuple((_read(part, folder, passed), _number("blend", weight)) for part, weight in parts))
+    relations = [name for name in ("then", "while", "not") if name in given]
+    if len(relations) > 1:
+        raise InvalidQuery(f"{' and '.join(relations)}: relate two questions by one, and put it into another's `query`")
+    first = given.get("query")
+    asked: Question
+    if isinstance(first, Mapping):
+        if not relations:
+            return _read(first, folder, passed)
+        asked = _read(first, folder, passed)
+    else:
+        asked = _ask(given, folder, passed)
+    if not relations:
+        if "within" in given:
+            raise InvalidQuery("within: it needs a `then`")
+        return asked
+    second = _read(given[relations[0]], folder, passed)
+    if relations[0] == "then":
+        return Then(asked, second, _number("within", given.get("within", DEFAULT_WITHIN_SECONDS)))
+    return While(asked, second) if relations[0] == "while" else Without(asked, second)
+
+
+def _ask(given: Mapping[str, Any], folder: Path, inherited: Mapping[str, Any]) -> Ask:
+    fields: dict[str, Any] = {name: given[name] for name in _ASKED if name in given}
+    for name in ("query", "image", "audio", "clip"):
+        if name in fields and not isinstance(fields[name], str):
+            kind = type(fields[name]).__name__
+            raise InvalidQuery(f"{name} is {kind}, {'words are' if name == 'query' else 'a path is'} expected")
+    for name in ("image", "audio", "clip"):
+        if name in fields:
+            fields[name] = folder / fields[name]
+    if "like" in fields:
+        fields["like"] = _span(fields["like"])
+    return Ask(**{**inherited, **fields})
+
+
+def _span(value: Any) -> tuple[str, float, float]:
+    if not isinstance(value, list | tuple) or len(value) != 3 or not isinstance(value[0], str):
+        raise InvalidQuery("like: [video id, start, end] is expected")
+    return value[0], _number("like", value[1]), _number("like", value[2])
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidQuery(f"{name} is {type(value).__name__}, a number is expected")
+    return float(value)
+
+
+# -- the short form of the command line --------------------------------------------------------------------------------
+
+_SECONDS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:s|sec|seconds)?\s*")
+_HINT = 'such as "a dog THEN a cat WITHIN 5s", "a beach WHILE music" or "(a dog NOT people) THEN a cat"'
+
+
+def parse(text: str) -> Question:
+    """Read `A THEN B WITHIN 8s`, `A WHILE B`, `A NOT B`; a part in brackets may be related once more.
+
+    The words that relate are capitals, so everything else is a plain question, also one with "then" in it.
+
+    Raises:
+        InvalidQuery: a part is missing, or brackets don't match.
+    """
+    if not re.search(r"(?:^|\s)(?:THEN|WHILE|NOT)(?=\s|\(|$)", text):
+        return text
+    question, rest = _expression(text)
+    if rest.strip():
+        raise InvalidQuery(f"{rest.strip()!r} is left over; write {_HINT}")
+    return question
+
+
+def _expression(text: str) -> tuple[Question, str]:
+    first, rest = _operand(text)
+    keyword, rest = _keyword(rest)
+    if keyword is None:
+        return first, rest
+    if keyword == "WITHIN":
+        raise InvalidQuery(f"WITHIN needs a THEN before it; write {_HINT}")
+    second, rest = _operand(rest)
+    if keyword != "THEN":
+        return (While(first, second) if keyword == "WHILE" else Without(first, second)), rest
+    following, after = _keyword(rest)
+    if following != "WITHIN":
+        return Then(first, second), rest
+    seconds = _SECONDS.match(after)
+    if seconds is None:
+        raise InvalidQuery(f"WITHIN needs seconds; write {_HINT}")
+    return Then(first, second, float(seconds[1])), after[seconds.end() :]
+
+
+def _operand(text: str) -> tuple[Question, str]:
+    stripped = text.lstrip()
+    if stripped.startswith("("):
+        inner, rest = _expression(stripped[1:])
+        if not rest.lstrip().startswith(")"):
+            raise InvalidQuery(f"a bracket is not closed; write {_HINT}")
+        return inner, rest.lstrip()[1:]
+    end = re.search(r"(?:(?<=\s)|^)(?:THEN|WHILE|NOT|WITHIN)(?=\s|\(|$)|\)", stripped)
+    words, rest = (stripped[: end.start()], stripped[end.start() :]) if end else (stripped, "")
+    if not words.strip():
+        raise InvalidQuery(f"a part has no words; write {_HINT}")
+    return words.strip(), rest
+
+
+def _keyword(text: str) -> tuple[str | None, str]:
+    found = re.match(r"\s*(THEN|WHILE|NOT|WITHIN)(?=\s|\(|$)", text)
+    return (found[1], text[found.end() :]) if found else (None, text)
+
+
+def _bracketed(question: Question) -> str:
+    return f"({question})" if isinstance(question, Then | While | Without | Blend) else str(question)

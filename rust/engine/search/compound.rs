@@ -1,0 +1,568 @@
+//! Several questions related in time: one then another, one while another, one without another, and blends.
+//!
+//! Every part is asked as a query of its own and has its own moments, scored as those of a plain query are. A compound
+//! relates them on each video's timeline (`relate`):
+//!
+//! | relation | its moments | score |
+//! | --- | --- | --- |
+//! | then | a moment of the second that begins at most `within_seconds` after one of the first ends; from the start of the one to the end of the other | the product |
+//! | while | two moments at once (an overlap of at least half of the shorter); where both are | the product |
+//! | without | a moment of the first; left out where the second is as likely as not at the same time | a (1 - b) |
+//! | blend | a moment of any part with a weight above zero, and what the others have at the same time | Σ w p / Σ w over those, times (1 - \|w\| p) for each below zero |
+//!
+//! Scores are calibrated confidences, so a product is how sure both are. The contributions of all matches add up to the
+//! score: a product is shared in proportion to what the parts had alone, and what a part takes away is below zero. The
+//! first three need evidence that is enough by itself for each part that must be there.
+//!
+//! Exact, whatever `effort` says. A part may be a compound once more. Time is n log n in a video's moments.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::cursor::Cursor;
+use super::evidence;
+use super::execute::Run;
+use super::hit::{Hit, HitMatch, HitMoment, Relation, SearchResult, Timing};
+use super::moments::{Moment, MomentRules, find_moments};
+use super::page::{Position, compare_hits, cut_page};
+use super::query::{Query, Written};
+use super::relate::{Placed, at_once, following};
+use super::suppress::Kept;
+use super::timeline::center;
+use crate::catalog::row_set::RowSet;
+use crate::catalog::video::{Span, VideoId};
+use crate::error::{Error, Result};
+use crate::snapshot::Snapshot;
+
+/// The most parts of a blend.
+pub const MAX_PARTS: usize = 8;
+/// How deep a compound may go: a part may be a compound once more.
+pub const MAX_DEPTH: usize = 2;
+/// The longest `within_seconds`.
+pub const MAX_WITHIN_SECONDS: f64 = 1e6;
+
+/// A confidence from which what must not be there is taken to be there.
+const PRESENT: f32 = 0.5;
+
+/// One side of a relation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// A question of its own: what it asks, of which channels with which weights. Everything else (filter, limits,
+    /// fusion, …) is the whole query's.
+    Ask(Box<Query>),
+    /// Related questions once more.
+    Compound(Box<Compound>),
+}
+
+/// Questions related in time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Compound {
+    /// One, and then the other.
+    Then {
+        /// What comes first.
+        first: Part,
+        /// What follows.
+        second: Part,
+        /// At most so long after the first ends the second begins.
+        within_seconds: f64,
+    },
+    /// Both at once.
+    While {
+        /// The one.
+        first: Part,
+        /// The other.
+        second: Part,
+    },
+    /// One where the other is not.
+    Without {
+        /// What is looked for.
+        first: Part,
+        /// What must not be there at the same time.
+        second: Part,
+    },
+    /// Several at once, each as important as its weight; what has a weight below zero should not be there.
+    Blend {
+        /// The parts with their weights, which are finite, not zero, and above zero for one at least.
+        parts: Vec<(Part, f32)>,
+    },
+}
+
+impl Part {
+    fn validate(&self, depth: usize) -> Result<()> {
+        match self {
+            Self::Compound(compound) => compound.validate(depth + 1),
+            Self::Ask(query) => {
+                let own = Query { text: query.text.clone(), vectors: query.vectors.clone(), ..Query::default() };
+                let known = Query {
+                    clauses: query.clauses.clone(),
+                    alike: query.alike.clone(),
+                    channels: query.channels.clone(),
+                    weights: query.weights.clone(),
+                    ..own
+                };
+                if **query != known {
+                    let detail = "a part says what it asks, of which channels with which weights, and no more";
+                    return Err(Error::InvalidQuery { detail: detail.to_owned() });
+                }
+                query.validate()
+            }
+        }
+    }
+
+    fn digest(&self, written: &mut Written) -> Result<()> {
+        match self {
+            Self::Ask(query) => written.bytes(&query.digest()?),
+            Self::Compound(compound) => compound.digest(written)?,
+        }
+        Ok(())
+    }
+}
+
+impl Compound {
+    /// Checks the parts, the weights and how deep they go; `depth` is 1 for the outermost.
+    pub(super) fn validate(&self, depth: usize) -> Result<()> {
+        let wrong = |detail: String| Err(Error::InvalidQuery { detail });
+        if depth > MAX_DEPTH {
+            return wrong("a compound's part may be a compound once, not twice".to_owned());
+        }
+        match self {
+            Self::Then { within_seconds, .. } if !(0.0..=MAX_WITHIN_SECONDS).contains(within_seconds) => {
+                return wrong(format!("within_seconds is {within_seconds}, expected 0 to {MAX_WITHIN_SECONDS}"));
+            }
+            Self::Blend { parts } => {
+                if !(1..=MAX_PARTS).contains(&parts.len()) {
+                    return wrong(format!("a blend has {} parts, expected 1 to {MAX_PARTS}", parts.len()));
+                }
+                if let Some((_, weight)) = parts.iter().find(|(_, weight)| !weight.is_finite() || *weight == 0.0) {
+                    return wrong(format!("a blend has the weight {weight}, expected a number other than 0"));
+                }
+                if parts.iter().all(|(_, weight)| *weight < 0.0) {
+                    return wrong("a blend needs a weight above 0".to_owned());
+                }
+                if parts.iter().any(|(_, weight)| *weight < -1.0) {
+                    return wrong("a weight below zero is -1 at least, which takes out what is sure".to_owned());
+                }
+            }
+            _ => {}
+        }
+        self.parts().into_iter().try_for_each(|part| part.validate(depth))
+    }
+
+    /// Writes what tells compounds apart.
+    pub(super) fn digest(&self, written: &mut Written) -> Result<()> {
+        written.bytes(match self {
+            Self::Then { .. } => b"then",
+            Self::While { .. } => b"while",
+            Self::Without { .. } => b"without",
+            Self::Blend { .. } => b"blend",
+        });
+        match self {
+            Self::Then { within_seconds, .. } => written.bytes(&within_seconds.to_le_bytes()),
+            Self::Blend { parts } => parts.iter().for_each(|(_, weight)| written.float(*weight)),
+            Self::While { .. } | Self::Without { .. } => {}
+        }
+        written.count(self.parts().len());
+        self.parts().into_iter().try_for_each(|part| part.digest(written))
+    }
+
+    /// The single questions in the order in which they are written, to be filled in.
+    pub fn questions_mut(&mut self) -> Vec<&mut Query> {
+        let parts: Vec<&mut Part> = match self {
+            Self::Then { first, second, .. } | Self::While { first, second } | Self::Without { first, second } => {
+                vec![first, second]
+            }
+            Self::Blend { parts } => parts.iter_mut().map(|(part, _)| part).collect(),
+        };
+        let of = |part| match part {
+            &mut Part::Ask(ref mut query) => vec![&mut **query],
+            &mut Part::Compound(ref mut inner) => inner.questions_mut(),
+        };
+        parts.into_iter().flat_map(of).collect()
+    }
+
+    fn parts(&self) -> Vec<&Part> {
+        match self {
+            Self::Then { first, second, .. } | Self::While { first, second } | Self::Without { first, second } => {
+                vec![first, second]
+            }
+            Self::Blend { parts } => parts.iter().map(|(part, _)| part).collect(),
+        }
+    }
+}
+
+/// The compound with its questions under way.
+enum Node {
+    Ask(usize),
+    Pair(Pair, Box<[Node; 2]>),
+    Blend(Vec<(Node, f32)>),
+}
+
+#[derive(Clone, Copy)]
+enum Pair {
+    Then(f64),
+    While,
+    Without,
+}
+
+/// A moment of a compound, resting on moments of its questions.
+#[derive(Debug, Clone, PartialEq)]
+struct Found {
+    span: Span,
+    peak_seconds: f64,
+    score: f32,
+    /// Question, index of its moment, and what the moment's contributions are multiplied by.
+    rests_on: Vec<(usize, usize, f32)>,
+}
+
+/// A video with its score.
+struct Scored {
+    part: usize,
+    video: u32,
+    id: VideoId,
+    score: f32,
+}
+
+/// All questions of a compound under way.
+struct Asked<'a> {
+    runs: Vec<Run<'a>>,
+    root: Node,
+    query: &'a Query,
+    min_score: f32,
+}
+
+/// Answers a compound query from one snapshot. See `execute::search` for what is promised of pages and totals.
+pub(super) fn search(
+    exhaustive_rows: u64,
+    snapshot: &Snapshot,
+    query: &Query,
+    compound: &Compound,
+    secret: &[u8; 32],
+) -> Result<SearchResult> {
+    let begun = Instant::now();
+    query.validate()?;
+    let digest = query.digest()?;
+    let position = match &query.cursor {
+        Some(text) => Some(Cursor::decode(text, secret, &digest)?.position),
+        None => None,
+    };
+    let mut questions = Vec::new();
+    collect(compound, query, true, &mut questions);
+    let runs = questions.iter().map(|asked| Run::start(exhaustive_rows, snapshot, asked)).collect::<Result<_>>()?;
+    let (root, _) = node(compound, 0);
+    let asked = Asked { runs, root, query, min_score: query.min_score.unwrap_or(0.0) };
+    let (hits, returned) = asked.rank()?;
+    let (range, next) = cut_page(&hits, |hit| (hit.score, &hit.id), position.as_ref(), query.limit as usize);
+    let cursor = Cursor { snapshot: snapshot.number, digest, position: Position::Offset(0) };
+    let page = hits.get(range).unwrap_or_default();
+    let Some(first) = asked.runs.first() else { return Err(no_question()) };
+    Ok(SearchResult {
+        hits: page.iter().map(|hit| asked.tell(hit)).collect::<Result<_>>()?,
+        total: hits.len() as u64,
+        total_relation: Relation::Exact,
+        facets: first.count_facets(&returned)?,
+        next_cursor: next.map(|position| Cursor { position, ..cursor }.encode(secret)),
+        snapshot: snapshot.number,
+        timing: Timing { seconds: begun.elapsed().as_secs_f64() },
+    })
+}
+
+/// The questions in order, each with what is the whole query's.
+fn collect(compound: &Compound, query: &Query, is_wanted: bool, questions: &mut Vec<Query>) {
+    let mut take = |part: &Part, is_wanted: bool| match part {
+        Part::Compound(inner) => collect(inner, query, is_wanted, questions),
+        Part::Ask(asked) => questions.push(Query {
+            filter: query.filter.clone(),
+            fusion: query.fusion,
+            between: query.between,
+            except: query.except.clone(),
+            facets: query.facets.clone(),
+            // Of what must not be there, faint evidence counts as well.
+            min_score: if is_wanted { query.min_score.map(|_| 0.0) } else { Some(0.0) },
+            ..Query::clone(asked)
+        }),
+    };
+    match compound {
+        Compound::Then { first, second, .. } | Compound::While { first, second } => {
+            take(first, is_wanted);
+            take(second, is_wanted);
+        }
+        Compound::Without { first, second } => {
+            take(first, is_wanted);
+            take(second, false);
+        }
+        Compound::Blend { parts } => parts.iter().for_each(|(part, weight)| take(part, is_wanted && *weight > 0.0)),
+    }
+}
+
+/// The tree over the questions from number `next` on, and the number after them.
+fn node(compound: &Compound, next: usize) -> (Node, usize) {
+    let of = |part: &Part, next: usize| match part {
+        Part::Ask(_) => (Node::Ask(next), next + 1),
+        Part::Compound(inner) => node(inner, next),
+    };
+    let pair = |pair: Pair, first: &Part, second: &Part| {
+        let (first, next) = of(first, next);
+        let (second, next) = of(second, next);
+        (Node::Pair(pair, Box::new([first, second])), next)
+    };
+    match compound {
+        Compound::Then { first, second, within_seconds } => pair(Pair::Then(*within_seconds), first, second),
+        Compound::While { first, second } => pair(Pair::While, first, second),
+        Compound::Without { first, second } => pair(Pair::Without, first, second),
+        Compound::Blend { parts } => {
+            let mut next = next;
+            let mut nodes = Vec::with_capacity(parts.len());
+            for (part, weight) in parts {
+                let (node, after) = of(part, next);
+                nodes.push((node, *weight));
+                next = after;
+            }
+            (Node::Blend(nodes), next)
+        }
+    }
+}
+
+impl Asked<'_> {
+    /// All hits in order, and for each part of the snapshot the videos among them.
+    fn rank(&self) -> Result<(Vec<Scored>, Vec<RowSet>)> {
+        let videos = self.candidates(&self.root)?;
+        let places: Vec<(usize, u32)> = videos
+            .iter()
+            .enumerate()
+            .flat_map(|(part, videos)| videos.iter().map(move |video| (part, video)))
+            .collect();
+        let Some(first) = self.runs.first() else { return Err(no_question()) };
+        let scored = first.spread().map(&places, 16, |_, &(part, video)| {
+            let moments = self.moments(part, video)?;
+            let score = self.related(&self.root, &moments).iter().map(|found| found.score).fold(0.0, f32::max);
+            if score <= 0.0 || score < self.min_score {
+                return Ok(None);
+            }
+            Ok(Some(Scored { part, video, id: VideoId::new(first.part(part)?.part.table().id(video)?)?, score }))
+        })?;
+        let mut hits: Vec<Scored> = scored.into_iter().flatten().collect();
+        hits.sort_unstable_by(|a, b| compare_hits((a.score, &a.id), (b.score, &b.id)));
+        let mut returned = first.no_videos();
+        for hit in &hits {
+            if let Some(videos) = returned.get_mut(hit.part) {
+                videos.insert(hit.video);
+            }
+        }
+        Ok((hits, returned))
+    }
+
+    /// The videos that may have a moment; a superset.
+    fn candidates(&self, node: &Node) -> Result<Vec<RowSet>> {
+        match node {
+            Node::Ask(question) => {
+                let run = self.run(*question)?;
+                // A blend's part may stay below the least score, so no part is held to it.
+                run.may_have_moments()
+            }
+            Node::Pair(Pair::Without, sides) => self.candidates(&sides[0]),
+            Node::Pair(Pair::Then(_) | Pair::While, sides) => {
+                let mut both = self.candidates(&sides[0])?;
+                for (one, other) in both.iter_mut().zip(self.candidates(&sides[1])?) {
+                    one.intersect(&other);
+                }
+                Ok(both)
+            }
+            Node::Blend(nodes) => {
+                let mut any: Option<Vec<RowSet>> = None;
+                for (node, _) in nodes.iter().filter(|(_, weight)| *weight > 0.0) {
+                    let found = self.candidates(node)?;
+                    match &mut any {
+                        None => any = Some(found),
+                        Some(any) => any.iter_mut().zip(found).for_each(|(one, other)| one.unite(&other)),
+                    }
+                }
+                any.ok_or_else(no_question)
+            }
+        }
+    }
+
+    /// The moments of every question in one video, by start.
+    fn moments(&self, part: usize, video: u32) -> Result<Vec<Vec<Moment>>> {
+        let rules = MomentRules { keep_ratio: 0.0, ..MomentRules::default() };
+        let mut all = Vec::with_capacity(self.runs.len());
+        for run in &self.runs {
+            let matches = run.matches(part, video)?;
+            let shots = evidence::shots(&run.part(part)?.part, video)?;
+            let mut moments = find_moments(&matches, &shots, run.fuser(), &rules, 0.0);
+            moments.sort_by(|a, b| {
+                (a.span.start.total_cmp(&b.span.start))
+                    .then(a.span.end.total_cmp(&b.span.end))
+                    .then(b.score.total_cmp(&a.score))
+            });
+            all.push(moments);
+        }
+        Ok(all)
+    }
+
+    fn related(&self, node: &Node, moments: &[Vec<Moment>]) -> Vec<Found> {
+        match node {
+            Node::Ask(question) => {
+                let of = moments.get(*question).into_iter().flatten().enumerate();
+                of.map(|(at, moment)| Found {
+                    span: moment.span,
+                    peak_seconds: moment.peak_seconds,
+                    score: moment.score,
+                    rests_on: vec![(*question, at, 1.0)],
+                })
+                .collect()
+            }
+            Node::Pair(pair, sides) => {
+                let (first, second) = (self.related(&sides[0], moments), self.related(&sides[1], moments));
+                relate(*pair, &first, &second)
+            }
+            Node::Blend(nodes) => {
+                let parts: Vec<_> = nodes.iter().map(|(node, weight)| (self.related(node, moments), *weight)).collect();
+                blend(&parts)
+            }
+        }
+    }
+
+    fn tell(&self, hit: &Scored) -> Result<Hit> {
+        let moments = self.moments(hit.part, hit.video)?;
+        let mut found = self.related(&self.root, &moments);
+        found.sort_by(|a, b| {
+            (b.score.total_cmp(&a.score))
+                .then(a.span.start.total_cmp(&b.span.start))
+                .then(a.span.end.total_cmp(&b.span.end))
+                .then_with(|| key(a).cmp(&key(b)))
+        });
+        let rules = MomentRules::default();
+        let cutoff = self.min_score.max(rules.keep_ratio * hit.score);
+        let (mut spans, mut told) = (Kept::new(rules.same_iou), BTreeSet::new());
+        found.retain(|one| {
+            let is_new = key(one).into_iter().any(|moment| !told.contains(&moment));
+            let is_kept = one.score >= cutoff && one.score > 0.0 && is_new && spans.keep(one.span);
+            if is_kept {
+                told.extend(key(one));
+            }
+            is_kept
+        });
+        let Some(first) = self.runs.first() else { return Err(no_question()) };
+        let live = first.part(hit.part)?;
+        first.choose(self.query, hit.part, hit.video, &mut found, |one| (one.span, one.peak_seconds))?;
+        let told = found.into_iter().map(|one| self.explain(hit.part, one, &moments)).collect::<Result<_>>()?;
+        Ok(Hit { video: live.part.table().video(hit.video)?, score: hit.score, moments: told })
+    }
+
+    fn explain(&self, part: usize, found: Found, moments: &[Vec<Moment>]) -> Result<HitMoment> {
+        let mut matches = Vec::new();
+        for (question, at, share) in found.rests_on {
+            let run = self.run(question)?;
+            let live = run.part(part)?;
+            let Some(moment) = moments.get(question).and_then(|of| of.get(at)) else { return Err(no_question()) };
+            for scored in &moment.matches {
+                let mut scored = scored.clone();
+                scored.contribution *= share;
+                let snippet = run.describe(live, scored.evidence.row, scored.evidence.channel)?;
+                matches.push(HitMatch { part: Some(question as u32), ..HitMatch::new(scored, snippet) });
+            }
+        }
+        let Span { start, end } = found.span;
+        Ok(HitMoment { start, end, peak: found.peak_seconds, score: found.score, matches })
+    }
+
+    fn run(&self, question: usize) -> Result<&Run<'_>> {
+        self.runs.get(question).ok_or_else(no_question)
+    }
+}
+
+/// What a moment rests on and gains by.
+fn key(found: &Found) -> Vec<(usize, usize)> {
+    found.rests_on.iter().filter(|(.., share)| *share > 0.0).map(|&(question, at, _)| (question, at)).collect()
+}
+
+fn placed(found: &[Found]) -> Vec<Placed> {
+    found.iter().map(|one| Placed { span: one.span, score: one.score }).collect()
+}
+
+fn relate(pair: Pair, first: &[Found], second: &[Found]) -> Vec<Found> {
+    let (ones, others) = (placed(first), placed(second));
+    let pairs: Vec<(usize, usize)> = match pair {
+        Pair::Then(within_seconds) => following(&ones, &others, within_seconds),
+        Pair::While => {
+            let with_second = at_once(&ones, &others).into_iter().enumerate().filter_map(|(a, b)| Some((a, b?)));
+            let with_first = at_once(&others, &ones).into_iter().enumerate().filter_map(|(b, a)| Some((a?, b)));
+            with_second.chain(with_first).collect::<BTreeSet<_>>().into_iter().collect()
+        }
+        Pair::Without => {
+            let without = |(one, other): (&Found, Option<usize>)| match other.and_then(|at| second.get(at)) {
+                Some(other) if other.score >= PRESENT => None,
+                Some(other) => {
+                    let taken = scaled(other, -one.score);
+                    let score = one.score * (1.0 - other.score);
+                    Some(Found { score, rests_on: one.rests_on.iter().copied().chain(taken).collect(), ..one.clone() })
+                }
+                None => Some(one.clone()),
+            };
+            return first.iter().zip(at_once(&ones, &others)).filter_map(without).collect();
+        }
+    };
+    let join = |(a, b): (usize, usize)| {
+        let (one, other) = (first.get(a)?, second.get(b)?);
+        let score = one.score * other.score;
+        let share = score / (one.score + other.score);
+        let (span, peak_seconds) = match pair {
+            Pair::Then(_) => (
+                Span { start: one.span.start.min(other.span.start), end: one.span.end.max(other.span.end) },
+                one.peak_seconds,
+            ),
+            Pair::While | Pair::Without => {
+                let shared =
+                    Span { start: one.span.start.max(other.span.start), end: one.span.end.min(other.span.end) };
+                (shared, center(shared))
+            }
+        };
+        let rests_on = scaled(one, share).chain(scaled(other, share)).collect();
+        Some(Found { span, peak_seconds, score, rests_on })
+    };
+    pairs.into_iter().filter_map(join).collect()
+}
+
+fn scaled(found: &Found, share: f32) -> impl Iterator<Item = (usize, usize, f32)> + '_ {
+    found.rests_on.iter().map(move |&(question, at, own)| (question, at, own * share))
+}
+
+/// For every moment of a part with a weight above zero, the best of the others at the same time.
+fn blend(parts: &[(Vec<Found>, f32)]) -> Vec<Found> {
+    let all: Vec<Vec<Placed>> = parts.iter().map(|(found, _)| placed(found)).collect();
+    let total: f32 = parts.iter().map(|(_, weight)| weight.max(0.0)).sum();
+    let mut blended = Vec::new();
+    for (own, (found, _)) in parts.iter().enumerate().filter(|(_, (_, weight))| *weight > 0.0) {
+        let Some(anchors) = all.get(own) else { continue };
+        let partners: Vec<Vec<Option<usize>>> = all.iter().map(|others| at_once(anchors, others)).collect();
+        for (at, anchor) in found.iter().enumerate() {
+            let together: Vec<(&Found, f32)> = parts
+                .iter()
+                .zip(&partners)
+                .enumerate()
+                .filter_map(|(part, ((others, weight), partners))| {
+                    let partner = if part == own { at } else { (*partners.get(at)?)? };
+                    Some((others.get(partner)?, *weight))
+                })
+                .collect();
+            let wanted: f32 = together.iter().map(|(one, weight)| weight.max(0.0) / total * one.score).sum();
+            let kept: f32 = together.iter().map(|(one, weight)| 1.0 + weight.min(0.0) * one.score).product();
+            let unwanted: f32 = together.iter().map(|(one, weight)| -weight.min(0.0) * one.score).sum();
+            let score = wanted * kept;
+            let rests_on = together.iter().flat_map(|&(one, weight)| {
+                let lost = if unwanted > 0.0 { (score - wanted) * -weight / unwanted } else { 0.0 };
+                scaled(one, if weight > 0.0 { weight / total } else { lost })
+            });
+            blended.push(Found { score, rests_on: rests_on.collect(), ..anchor.clone() });
+        }
+    }
+    blended
+}
+
+fn no_question() -> Error {
+    Error::Internal { detail: "a compound query has no such question".to_owned() }
+}

@@ -1,0 +1,107 @@
+"""Captions: read as others write them, written so that they are read back, and used in place of recognition."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+import pixr
+from pixr.captions import Caption, CaptionFormat, beside, read_captions, write_captions
+from pixr.errors import InvalidCaptions
+from tests.python.clips import make_clip
+
+SAID = [Caption(0.5, 2.25, "Hello & <welcome>, Zoë."), Caption(3661.0, 3662.5, "It goes on.")]
+
+SRT = """1
+00:00:01,000 --> 00:00:02,500
+<i>First line</i>
+second line
+
+2
+0:00:03.5 --> 0:00:04.0
+Third
+3
+00:00:05,000 --> 00:00:06,000
+{\\an8}Fourth
+"""
+
+VTT = """WEBVTT - a title
+
+NOTE not said
+STYLE
+::cue { color: red }
+
+intro
+00:01.000 --> 00:02.500 align:start position:10%
+<v Ann>First &amp; <00:01.500><c.loud>second</c>
+
+00:00:00.000 --> 00:00:00.500
+Before
+"""
+
+
+@pytest.mark.parametrize("format", get_args(CaptionFormat))
+def test_what_is_written_is_read_back(format: CaptionFormat, tmp_path: Path) -> None:
+    file = tmp_path / "captions"
+    file.write_text(write_captions(SAID, format), encoding="utf-8")
+    assert read_captions(file) == SAID
+
+
+def test_files_of_other_programs_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "captions"
+    file.write_bytes(b"\xef\xbb\xbf" + SRT.replace("\n", "\r\n").encode())
+    assert read_captions(file) == [
+        Caption(1.0, 2.5, "First line second line"),
+        Caption(3.5, 4.0, "Third"),
+        Caption(5.0, 6.0, "Fourth"),
+    ]
+    file.write_text(VTT, encoding="utf-16")
+    assert read_captions(file) == [Caption(0.0, 0.5, "Before"), Caption(1.0, 2.5, "First & second")]
+    file.write_text(json.dumps([{"start": 1, "end": 2, "text": " a\nb ", "id": 0}]), encoding="utf-8")
+    assert read_captions(file) == [Caption(1.0, 2.0, "a b")]
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        ("nothing of the kind", "neither"),
+        ("1\n00:00:02,000 --> later\nx\n", "line 2"),
+        ("1\n00:00:02,000 --> 00:00:01,000\nx\n", "before it starts"),
+        ('{"segments": 3}', "list"),
+        ('[{"start": 2, "end": 1, "text": "x"}]', "item 0"),
+        ("{broken", "not JSON"),
+    ],
+)
+def test_a_broken_file_is_told_with_its_place(content: str, word: str, tmp_path: Path) -> None:
+    file = tmp_path / "captions"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(InvalidCaptions, match=word):
+        read_captions(file)
+
+
+def test_captions_beside_a_video_are_found(tmp_path: Path) -> None:
+    for name in ("a.mp4", "a.en.srt", "b[1].mp4", "b[1].vtt", "c.mp4"):
+        (tmp_path / name).touch()
+    found = [beside(tmp_path / name) for name in ("a.mp4", "b[1].mp4", "c.mp4")]
+    assert [path.name if path else None for path in found] == ["a.en.srt", "b[1].vtt", None]
+
+
+def test_captions_take_the_place_of_recognition_and_come_out_again(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    pytest.importorskip("decord")
+    clip = make_clip(tmp_path / "clip.mp4", ["one", "two", "three"], seconds=3.0)
+    captions = tmp_path / "clip.srt"
+    said = [Caption(0.4, 2.6, "We mount the ladder."), Caption(3.2, 5.8, "Nobody speaks of tomatoes.")]
+    captions.write_text(write_captions(said, "srt"), encoding="utf-8")
+    with pixr.open(tmp_path / "films.pixr") as library:
+        video = library.add(clip, captions=captions, screen=False)
+        hits = library.search("tomatoes", modes=["audio"])
+        assert [(moment.start, moment.end) for moment in hits[0].moments] == [(3.0, 6.0)], "aligned to the shot"
+        assert [one.text for one in library.transcript(video.id)] == [one.text for one in said]
+        captions.write_text("broken")
+        with pytest.raises(InvalidCaptions):
+            library.add(clip, captions=captions, screen=False)
+        assert len(library.transcript(video.id)) == 2, "what was there stays"

@@ -1,0 +1,163 @@
+"""Related questions: how they are written, read, and answered."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import pixr
+from pixr.errors import InvalidQuery, VideoNotFound
+from pixr.questions import Ask, Blend, Then, While, Without, from_dict, parse
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> pixr.Library:
+    """Two videos of five shots of five seconds: pictures along an axis each, and words."""
+    shots = {
+        "forwards": [(5, ""), (0, "the roof is ready"), (1, "bring a ladder"), (5, ""), (2, "a waltz begins")],
+        "backwards": [(1, "bring a ladder"), (0, "the roof is ready"), (5, ""), (3, "time for lunch"), (4, "")],
+    }
+    rows = [(id, 5.0 * at, *shot) for id, of in shots.items() for at, shot in enumerate(of)]
+    batch = pa.record_batch(
+        {
+            "video_id": [row[0] for row in rows],
+            "start": [row[1] for row in rows],
+            "end": [row[1] + 5.0 for row in rows],
+            "frame": pa.FixedSizeListArray.from_arrays(
+                pa.array(np.eye(6, dtype="float32")[[row[2] for row in rows]].ravel()), 6
+            ),
+            "speech": [row[3] or None for row in rows],
+        }
+    )
+    library = pixr.open(tmp_path / "films.pixr")
+    library.add_segments(batch, videos=[{"id": id, "duration": 25.0, "tags": [id]} for id in shots])
+    fitted = {"vector": {"center": 0.5, "slope": 20.0}, "lexical": {"half": 0.3, "power": 2.0, "top": 0.9}}
+    for channel in ("frame", "speech"):
+        library.engine.set_calibration(channel, json.dumps({**fitted, "floor": 0.01, "sufficient": 0.3}))
+    return library
+
+
+def axis(number: int) -> Ask:
+    return pixr.ask(vectors={"frame": np.eye(6, dtype="float32")[number]})
+
+
+def spoken(text: str) -> Ask:
+    return pixr.ask(text, channels=["speech"])
+
+
+def found(hits: pixr.Hits) -> list[tuple[str, float, float]]:
+    return [(hit.video.id, moment.start, moment.end) for hit in hits for moment in hit.moments]
+
+
+def test_then_tells_the_order_and_says_which_part_each_match_answers(library: pixr.Library) -> None:
+    hits = library.search(pixr.then(spoken("roof"), axis(1), within=2))
+    assert found(hits) == [("forwards", 5.0, 15.0)]
+    moment = hits[0].moments[0]
+    assert [(match.part, match.channel) for match in moment.matches] == [
+        ("roof", "speech"),
+        ("near the given vectors", "frame"),
+    ]
+    assert sum(match.contribution for match in moment.matches) == pytest.approx(moment.score, abs=1e-6)
+    assert found(library.search(pixr.then(axis(1), spoken("roof"), within=2))) == [("backwards", 0.0, 10.0)]
+
+
+def test_while_without_and_blend_tell_what_is_at_once(library: pixr.Library) -> None:
+    assert len(library.search(pixr.while_(axis(0), spoken("roof")))) == 2
+    assert not library.search(pixr.while_(axis(0), spoken("ladder")))
+    assert not library.search(pixr.without(axis(0), spoken("roof")))
+    assert found(library.search(pixr.without(axis(3), spoken("roof")))) == [("backwards", 15.0, 20.0)]
+    less = library.search(pixr.blend(axis(1), (axis(2), 0.5), (spoken("ladder"), -0.4)), min_score=0.0)
+    moments = {(hit.video.id, moment.start): moment for hit in less for moment in hit.moments}
+    moment = moments["forwards", 10.0]
+    (taken,) = (match for match in moment.matches if match.part == "ladder")
+    assert taken.contribution < 0
+    assert sum(match.contribution for match in moment.matches) == pytest.approx(moment.score, abs=1e-6)
+
+
+def test_a_part_may_be_related_once_more(library: pixr.Library) -> None:
+    nested = pixr.then(pixr.while_(axis(0), spoken("roof")), spoken("ladder"), within=1)
+    assert found(library.search(nested)) == [("forwards", 5.0, 15.0)]
+    with pytest.raises(InvalidQuery, match="not twice"):
+        library.search(pixr.while_(pixr.while_(pixr.while_("a", "b"), "c"), "d"), channels=["speech"])
+
+
+def test_scopes_narrow_what_is_found(library: pixr.Library) -> None:
+    assert found(library.search("ladder", channels=["speech"], video="forwards")) == [("forwards", 10.0, 15.0)]
+    assert {id for id, *_ in found(library.search("ladder", channels=["speech"], video=["forwards", "backwards"]))} == {
+        "forwards",
+        "backwards",
+    }
+    assert found(library.search("ladder", channels=["speech"], between=(0, 6))) == [("backwards", 0.0, 5.0)]
+    both = pixr.then(axis(0), axis(1), within=30)
+    assert found(library.search(both, filters={"tags": ["forwards"]})) == [("forwards", 5.0, 15.0)]
+    assert not library.search(both, between=(0, 9))
+
+
+def test_more_like_a_moment_finds_others_and_not_that_moment(library: pixr.Library) -> None:
+    assert found(library.search(like=("forwards", 5.0, 10.0), limit=1))[0] == ("backwards", 5.0, 10.0)
+    said = library.search(like=("forwards", 10.0, 15.0), channels=["speech"])
+    assert found(said) == [("backwards", 0.0, 5.0)]
+    with pytest.raises(VideoNotFound):
+        library.search(like=("nowhere", 0.0, 1.0))
+    with pytest.raises(InvalidQuery, match="nothing is known"):
+        library.search(like=("forwards", 100.0, 101.0))
+
+
+def test_diversity_leaves_one_moment_of_a_scene(library: pixr.Library) -> None:
+    hits = library.search("the roof, a ladder", channels=["speech"], min_score=0.0, diversity=1.0)
+    assert all(len(hit.moments) == 1 for hit in hits)
+
+
+def test_json_and_the_short_form_read_as_python_writes(tmp_path: Path) -> None:
+    given = {"query": "a dog", "then": "a cat", "within": 8, "modes": ["visual"], "family": "sequence"}
+    dog, cat = (Ask(text, modes=["visual"]) for text in ("a dog", "a cat"))
+    assert from_dict(given) == Then(dog, cat, 8.0)
+    inner = {"query": {"query": "a dog", "not": "a cat"}, "then": {"image": "x.png", "modes": ["visual"]}}
+    without = Without(Ask("a dog"), Ask("a cat"))
+    assert from_dict(inner, tmp_path) == Then(without, Ask(image=tmp_path / "x.png", modes=["visual"]), 10.0)
+    assert from_dict({"blend": [["a dog", 1], [{"query": "a cat"}, -0.5]]}) == Blend(
+        ((Ask("a dog"), 1.0), (Ask("a cat"), -0.5))
+    )
+    assert parse("a dog THEN a cat WITHIN 8s") == Then("a dog", "a cat", 8.0)
+    assert parse("(a dog NOT people) THEN (a cat WHILE rain) WITHIN 2.5") == Then(
+        Without("a dog", "people"), While("a cat", "rain"), 2.5
+    )
+    assert parse(str(parse("(a dog NOT people) THEN a cat WITHIN 3s"))) == parse(
+        "(a dog NOT people) THEN a cat WITHIN 3s"
+    )
+    for plain in ("now and then a dog", "NOTHING", "a dog (brown), then a cat"):
+        assert parse(plain) == plain
+
+
+@pytest.mark.parametrize(
+    "text", ["THEN a cat", "a dog THEN", "(a dog THEN a cat", "a dog WHILE a cat WITHIN 3s", "a THEN b WITHIN soon"]
+)
+def test_a_short_form_that_is_broken_is_told(text: str) -> None:
+    with pytest.raises(InvalidQuery):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"query": "a", "then": "b", "while": "c"},
+        {"query": "a", "within": 3},
+        {"query": "a", "then": "b", "within": "3"},
+        {"query": 7},
+        {"query": "a", "then": 7},
+        {"blend": ["a"]},
+        {"like": ["a", 1]},
+    ],
+)
+def test_json_that_is_no_question_is_told(value: dict[str, object]) -> None:
+    with pytest.raises(InvalidQuery):
+        from_dict(value)
+
+
+def test_related_questions_say_themselves_what_is_asked(library: pixr.Library) -> None:
+    with pytest.raises(InvalidQuery, match="says itself"):
+        library.search(pixr.then("a", "b"), vectors={"frame": np.ones(6)})
