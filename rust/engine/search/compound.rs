@@ -11,8 +11,11 @@
 //! | blend | a moment of any part with a weight above zero, and what the others have at the same time | Σ w p / Σ w over those, times (1 - \|w\| p) for each below zero |
 //!
 //! Scores are calibrated confidences, so a product is how sure both are. The contributions of all matches add up to the
-//! score: a product is shared in proportion to what the parts had alone, and what a part takes away is below zero. The
-//! first three need evidence that is enough by itself for each part that must be there.
+//! score: a product is shared in proportion to what the parts had alone, and what a part takes away is below zero.
+//!
+//! *What is enough.* Where no least score is given, two parts are enough together if the product of their confidences is
+//! what that of two just sufficient ones would be, and neither has less than `LEAST_SHARE` of what is sufficient: what
+//! is surer than it need be makes up for a faint other, but not for none.
 //!
 //! Exact, whatever `effort` says. A part may be a compound once more. Time is n log n in a video's moments.
 
@@ -45,6 +48,9 @@ pub const MAX_WITHIN_SECONDS: f64 = 1e6;
 
 /// A confidence from which what must not be there is taken to be there.
 const PRESENT: f32 = 0.5;
+
+/// The least part of what is sufficient that one of two related moments may have.
+const LEAST_SHARE: f32 = 0.1;
 
 /// One side of a relation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -214,6 +220,8 @@ struct Found {
     span: Span,
     peak_seconds: f64,
     score: f32,
+    /// How many times as sure as is sufficient, at most `1 / LEAST_SHARE`.
+    enough: f32,
     /// Question, index of its moment, and what the moment's contributions are multiplied by.
     rests_on: Vec<(usize, usize, f32)>,
 }
@@ -280,8 +288,8 @@ fn collect(compound: &Compound, query: &Query, is_wanted: bool, questions: &mut 
             between: query.between,
             except: query.except.clone(),
             facets: query.facets.clone(),
-            // Of what must not be there, faint evidence counts as well.
-            min_score: if is_wanted { query.min_score.map(|_| 0.0) } else { Some(0.0) },
+            // Faint evidence counts as well; what is enough is decided for the whole.
+            min_score: if is_wanted { query.min_score } else { Some(0.0) },
             ..Query::clone(asked)
         }),
     };
@@ -338,7 +346,8 @@ impl Asked<'_> {
         let Some(first) = self.runs.first() else { return Err(no_question()) };
         let scored = first.spread().map(&places, 16, |_, &(part, video)| {
             let moments = self.moments(part, video)?;
-            let score = self.related(&self.root, &moments).iter().map(|found| found.score).fold(0.0, f32::max);
+            let found = self.related(&self.root, &moments);
+            let score = found.iter().filter(|one| self.is_enough(one)).map(|one| one.score).fold(0.0, f32::max);
             if score <= 0.0 || score < self.min_score {
                 return Ok(None);
             }
@@ -359,9 +368,8 @@ impl Asked<'_> {
     fn candidates(&self, node: &Node) -> Result<Vec<RowSet>> {
         match node {
             Node::Ask(question) => {
-                let run = self.run(*question)?;
                 // A blend's part may stay below the least score, so no part is held to it.
-                run.may_have_moments()
+                self.run(*question)?.may_have_moments(LEAST_SHARE)
             }
             Node::Pair(Pair::Without, sides) => self.candidates(&sides[0]),
             Node::Pair(Pair::Then(_) | Pair::While, sides) => {
@@ -390,7 +398,8 @@ impl Asked<'_> {
         let rules = MomentRules { keep_ratio: 0.0, ..MomentRules::default() };
         let mut all = Vec::with_capacity(self.runs.len());
         for run in &self.runs {
-            let matches = run.matches(part, video)?;
+            let mut matches = run.matches(part, video)?;
+            matches.iter_mut().for_each(|one| one.is_sufficient = true);
             let shots = evidence::shots(&run.part(part)?.part, video)?;
             let mut moments = find_moments(&matches, &shots, run.fuser(), &rules, 0.0);
             moments.sort_by(|a, b| {
@@ -411,6 +420,7 @@ impl Asked<'_> {
                     span: moment.span,
                     peak_seconds: moment.peak_seconds,
                     score: moment.score,
+                    enough: self.runs.get(*question).map_or(1.0, |run| run.sufficiency(moment)).min(1.0 / LEAST_SHARE),
                     rests_on: vec![(*question, at, 1.0)],
                 })
                 .collect()
@@ -440,7 +450,8 @@ impl Asked<'_> {
         let (mut spans, mut told) = (Kept::new(rules.same_iou), BTreeSet::new());
         found.retain(|one| {
             let is_new = key(one).into_iter().any(|moment| !told.contains(&moment));
-            let is_kept = one.score >= cutoff && one.score > 0.0 && is_new && spans.keep(one.span);
+            let is_kept =
+                one.score >= cutoff && one.score > 0.0 && self.is_enough(one) && is_new && spans.keep(one.span);
             if is_kept {
                 told.extend(key(one));
             }
@@ -468,6 +479,10 @@ impl Asked<'_> {
         }
         let Span { start, end } = found.span;
         Ok(HitMoment { start, end, peak: found.peak_seconds, score: found.score, matches })
+    }
+
+    fn is_enough(&self, found: &Found) -> bool {
+        self.query.min_score.is_some() || found.enough >= 1.0
     }
 
     fn run(&self, question: usize) -> Result<&Run<'_>> {
@@ -509,6 +524,7 @@ fn relate(pair: Pair, first: &[Found], second: &[Found]) -> Vec<Found> {
     let join = |(a, b): (usize, usize)| {
         let (one, other) = (first.get(a)?, second.get(b)?);
         let score = one.score * other.score;
+        let enough = if one.enough.min(other.enough) < LEAST_SHARE { 0.0 } else { one.enough * other.enough };
         let share = score / (one.score + other.score);
         let (span, peak_seconds) = match pair {
             Pair::Then(_) => (
@@ -522,7 +538,7 @@ fn relate(pair: Pair, first: &[Found], second: &[Found]) -> Vec<Found> {
             }
         };
         let rests_on = scaled(one, share).chain(scaled(other, share)).collect();
-        Some(Found { span, peak_seconds, score, rests_on })
+        Some(Found { span, peak_seconds, score, enough: enough.min(1.0 / LEAST_SHARE), rests_on })
     };
     pairs.into_iter().filter_map(join).collect()
 }
@@ -553,11 +569,13 @@ fn blend(parts: &[(Vec<Found>, f32)]) -> Vec<Found> {
             let kept: f32 = together.iter().map(|(one, weight)| 1.0 + weight.min(0.0) * one.score).product();
             let unwanted: f32 = together.iter().map(|(one, weight)| -weight.min(0.0) * one.score).sum();
             let score = wanted * kept;
+            let enough =
+                together.iter().filter(|(_, weight)| *weight > 0.0).map(|(one, _)| one.enough).fold(0.0, f32::max);
             let rests_on = together.iter().flat_map(|&(one, weight)| {
                 let lost = if unwanted > 0.0 { (score - wanted) * -weight / unwanted } else { 0.0 };
                 scaled(one, if weight > 0.0 { weight / total } else { lost })
             });
-            blended.push(Found { score, rests_on: rests_on.collect(), ..anchor.clone() });
+            blended.push(Found { score, enough, rests_on: rests_on.collect(), ..anchor.clone() });
         }
     }
     blended

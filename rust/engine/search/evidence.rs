@@ -34,6 +34,8 @@ pub(super) enum Bar {
     Confidence(f32),
     /// What is enough by itself on the channel.
     Sufficient,
+    /// A part of that.
+    Share(f32),
 }
 
 impl Bar {
@@ -42,6 +44,7 @@ impl Bar {
         channel.required_of_one(match self {
             Self::Confidence(confidence) => confidence,
             Self::Sufficient => channel.calibration.sufficient,
+            Self::Share(share) => share * channel.calibration.sufficient,
         })
     }
 }

@@ -13,7 +13,7 @@ use super::cursor::Cursor;
 use super::evidence::{self, Bar, Ranks, WordMatches};
 use super::fuse::{Fuser, Fusion};
 use super::hit::{Hit, HitMoment, Relation, SearchResult, Snippet, Timing};
-use super::moments::{Match, MomentRules, best_score, find_moments};
+use super::moments::{Match, Moment, MomentRules, best_score, find_moments};
 use super::page::{Position, compare_hits, cut_page};
 use super::query::{Facets, Query};
 use super::scope;
@@ -127,12 +127,26 @@ impl<'a> Run<'a> {
         &self.ask.fuser
     }
 
-    /// The allowed videos that may have a moment at the default least score, or at any where one is given; a superset.
-    pub(super) fn may_have_moments(&self) -> Result<Vec<RowSet>> {
+    /// How many times as sure as is sufficient the surest match of a moment is; infinite where nothing can be too little.
+    pub(super) fn sufficiency(&self, moment: &Moment) -> f32 {
+        let times = |one: &Match| {
+            let ask = self.ask.channels.iter().find(|ask| ask.channel == one.channel)?;
+            Some(one.confidence / ask.calibration.sufficient)
+        };
+        if self.ask.needs_sufficient {
+            moment.matches.iter().filter_map(|scored| times(&scored.evidence)).fold(0.0, f32::max)
+        } else {
+            f32::INFINITY
+        }
+    }
+
+    /// The allowed videos that may have a moment with this share of what is sufficient, or with any evidence where
+    /// nothing can be too little; a superset.
+    pub(super) fn may_have_moments(&self, share: f32) -> Result<Vec<RowSet>> {
         if self.is_small() || self.query.fusion == Fusion::ReciprocalRank {
             return Ok(self.allowed_videos());
         }
-        if self.ask.needs_sufficient { self.candidates(Bar::Sufficient) } else { self.videos_with_evidence() }
+        if self.ask.needs_sufficient { self.candidates(Bar::Share(share)) } else { self.videos_with_evidence() }
     }
 
     fn is_small(&self) -> bool {
