@@ -183,11 +183,14 @@ impl Compound {
             }
             Self::Blend { parts } => parts.iter_mut().map(|(part, _)| part).collect(),
         };
-        let of = |part| match part {
-            &mut Part::Ask(ref mut query) => vec![&mut **query],
-            &mut Part::Compound(ref mut inner) => inner.questions_mut(),
-        };
-        parts.into_iter().flat_map(of).collect()
+        let mut questions = Vec::new();
+        for part in parts {
+            match part {
+                Part::Ask(query) => questions.push(&mut **query),
+                Part::Compound(inner) => questions.extend(inner.questions_mut()),
+            }
+        }
+        questions
     }
 
     fn parts(&self) -> Vec<&Part> {
