@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from pixr.errors import InvalidQuery, MissingExtra, SpeechUnavailable
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from pixr import _engine
     from pixr.encoders.load import Encoders
+    from pixr.media.audio import AudioChunk
     from pixr.questions import File
 
 __all__ = ["Example", "from_clip", "from_moment", "from_sound"]
@@ -97,18 +99,18 @@ def from_sound(
         UnreadableVideo: it can't be decoded.
         MissingExtra: a media package is not installed.
     """
-    import numpy as np
-
     from pixr.media.sandbox import open_audio
+    from pixr.media.sounds import hear
 
     vectors: dict[Channel, NDArray[np.float32]] = {}
     texts: dict[Channel, str] = {}
     with _as_file(sound, ".wav") as path:
-        hearing = getattr(encoders, "sound", None)
+        hearing = encoders.sound
         if "sound" in channels and hearing is not None and _speaks(hearing, spaces, "sound", warnings):
-            chunks = [chunk.as_float() for chunk in open_audio(path) if chunk.start_seconds < MOST_SECONDS]
-            if chunks:
-                vectors["sound"] = hearing.encode_audio([np.concatenate(chunks)])[0]
+            chunks = open_audio(path, sample_rate_hz=hearing.sample_rate_hz)
+            heard = [one.vector for one in hear(_beginning(chunks), hearing)]
+            if heard:
+                vectors["sound"] = _mean(heard)
         if "speech" in channels:
             said = _recognise(path, warnings)
             if said:
@@ -130,8 +132,11 @@ def _recognise(path: str | os.PathLike[str], warnings: list[str]) -> str:
     except (SpeechUnavailable, MissingExtra) as error:
         warnings.append(f"asked without what is said: {error}")
         return ""
-    chunks = (chunk for chunk in open_audio(path) if chunk.start_seconds < MOST_SECONDS)
-    return " ".join(utterance.text for utterance in recogniser.transcribe(chunks))
+    return " ".join(utterance.text for utterance in recogniser.transcribe(_beginning(open_audio(path))))
+
+
+def _beginning(chunks: Iterator[AudioChunk]) -> Iterator[AudioChunk]:
+    return takewhile(lambda chunk: chunk.start_seconds < MOST_SECONDS, chunks)
 
 
 def _speaks(encoder: Any, spaces: Mapping[Channel, Any], channel: Channel, warnings: list[str]) -> bool:
@@ -145,7 +150,7 @@ def _speaks(encoder: Any, spaces: Mapping[Channel, Any], channel: Channel, warni
     return True
 
 
-def _mean(vectors: Sequence[Sequence[float]]) -> NDArray[np.float32]:
+def _mean(vectors: Sequence[Any]) -> NDArray[np.float32]:
     import numpy as np
 
     mean = np.asarray(vectors, np.float32).mean(axis=0)
