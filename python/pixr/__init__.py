@@ -50,9 +50,9 @@ __all__ = [
     "blend",
     "errors",
     "open",
-    "webhooks",
     "parse",
     "then",
+    "webhooks",
     "while_",
     "without",
 ]
