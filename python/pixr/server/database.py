@@ -98,6 +98,11 @@ class Database:
         with self.engine.connect() as connection:
             connection.execute(text("SELECT 1"))
 
+    def forget(self) -> None:
+        """Take deleted rows out of the files as well: SQLite's log is folded in; PostgreSQL's tables are vacuumed."""
+        with self.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)" if self.is_sqlite else "VACUUM")
+
     def close(self) -> None:
         """Give back all connections."""
         self.engine.dispose()
@@ -105,7 +110,7 @@ class Database:
 
 def _configure_sqlite(connection: sqlite3.Connection, record: object) -> None:  # noqa: ARG001
     connection.isolation_level = None  # transactions are begun below
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", f"mmap_size = {_FOUR_MIB}"):
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON", f"mmap_size = {_FOUR_MIB}"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 

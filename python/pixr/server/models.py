@@ -22,6 +22,7 @@ __all__ = [
     "OAuthCode",
     "OAuthToken",
     "Organization",
+    "PrivacyReceipt",
     "SearchAppearance",
     "SearchRecord",
     "Secret",
@@ -347,6 +348,17 @@ class InspectorRequest(Base):
     received: Mapped[datetime] = mapped_column(Utc, default=now)
     headers: Mapped[dict[str, str]] = mapped_column(JSON)
     body: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class PrivacyReceipt(Base):
+    """Proof of a deletion; kept when all else of the organization is gone. Names counts, never what was deleted."""
+
+    __tablename__ = "privacy_receipts"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    organization_id: Mapped[str] = _organization()
+    created: Mapped[datetime] = mapped_column(Utc, default=now)
+    receipt: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
 class Secret(Base):

@@ -1,0 +1,115 @@
+"""Deletes what is held about a user or an organization, also from the files, and gives a receipt that says what went."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete
+
+from pixr.errors import VideoNotFound
+from pixr.library import Library
+from pixr.server.database import Database, now
+from pixr.server.events import record
+from pixr.server.ids import new_id
+from pixr.server.libraries import Libraries
+from pixr.server.models import Organization, PrivacyReceipt
+from pixr.server.privacy.export import is_of, videos_of_user
+from pixr.server.privacy.holdings import of_organization, of_user
+from pixr.server.videos import rfc3339
+
+__all__ = ["delete_organization", "delete_user"]
+
+BACKUPS = "The server makes no backups; those of the operator expire as the operator's own retention says."
+
+
+def delete_user(database: Database, libraries: Libraries, organization: str, user: str) -> dict[str, Any]:
+    """Delete a user's videos and all rows about the user. Returns the receipt."""
+    with libraries.writing(organization) as library:
+        videos = videos_of_user(database, library, organization, user)
+        with database.write() as session:
+            rows = {}
+            for table, condition in of_user(organization, user, videos):
+                rows[table.name] = session.execute(delete(table).where(condition)).rowcount  # type: ignore[attr-defined]
+        removed = _from_library(library, videos)
+    home = libraries.home(organization)
+    files = [path for path in _files(home) if any(is_of(path.relative_to(home), id) for id in videos)]
+    return _receipt(database, organization, "user", rows, removed, _unlink(files))
+
+
+def delete_organization(database: Database, libraries: Libraries, organization: str) -> dict[str, Any]:
+    """Delete everything of an organization, its keys too; what remains is its id, suspended, and the receipt."""
+    with libraries.writing(organization) as library:
+        with database.write() as session:
+            rows = {}
+            for table, condition in of_organization(organization):
+                rows[table.name] = session.execute(delete(table).where(condition)).rowcount  # type: ignore[attr-defined]
+            emptied = session.get_one(Organization, organization)
+            emptied.name, emptied.branding, emptied.suspended = "deleted", {}, now()
+        removed = _from_library(library, library.engine.video_ids())
+    libraries.forget(organization)
+    home = libraries.home(organization)
+    files = _unlink(list(_files(home)))
+    if libraries.path(organization).is_relative_to(home):
+        shutil.rmtree(home, ignore_errors=True)
+    return _receipt(database, organization, "organization", rows, removed, files)
+
+
+def _from_library(library: Library, videos: Sequence[str]) -> dict[str, Any]:
+    """Delete videos from the library and its files; what went of each kind."""
+    segments, deleted = 0, 0
+    for id in videos:
+        with suppress(VideoNotFound):  # on its way in
+            segments += len(library.segments(id))
+            library.delete(id)
+            deleted += 1
+    compacted = library.compact()
+    return {"videos": deleted, "segments": segments, "libraryFiles": len(compacted["removed_files"])}
+
+
+def _files(home: Path) -> Iterator[Path]:
+    """Uploads, thumbnails and the like: all files but the library's own."""
+    for path in home.rglob("*") if home.is_dir() else ():
+        if path.is_file() and path.relative_to(home).parts[0] != "library.pixr":
+            yield path
+
+
+def _unlink(files: Sequence[Path]) -> dict[str, int]:
+    byte_len = 0
+    for path in files:
+        byte_len += path.stat().st_size
+        path.unlink(missing_ok=True)
+    return {"count": len(files), "bytes": byte_len}
+
+
+def _receipt(
+    database: Database,
+    organization: str,
+    scope: str,
+    rows: dict[str, int],
+    library: dict[str, Any],
+    files: dict[str, int],
+) -> dict[str, Any]:
+    instant = now()
+    receipt: dict[str, Any] = {
+        "receiptId": new_id("rcp"),
+        "scope": scope,
+        "completed": rfc3339(instant),
+        "library": {**library, "includes": "segments, vectors and texts, compacted out of the files"},
+        "rows": {name: count for name, count in sorted(rows.items()) if count},
+        "files": files,
+        "backups": BACKUPS,
+    }
+    with database.write() as session:
+        session.add(
+            PrivacyReceipt(
+                id=receipt["receiptId"], organization_id=organization, created=instant, receipt=receipt
+            )
+        )
+        told = {"receiptId": receipt["receiptId"], "videos": library["videos"]}
+        record(session, organization, "privacy.deleted", told)
+    database.forget()
+    return receipt

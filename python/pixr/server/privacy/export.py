@@ -1,0 +1,119 @@
+"""Everything that is held about an organization or a user, as a ZIP file.
+
+    database/TABLE.jsonl   a JSON object a row, without secrets
+    library/videos.jsonl   the videos as the API shows them
+    library/library.parquet   segments with vectors and texts; `pixr import` reads it back (organization only)
+    library/segments.jsonl segments of the user's videos (user only)
+    files/…                uploads, thumbnails
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import tempfile
+import zipfile
+from contextlib import suppress
+from datetime import date, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from sqlalchemy import select
+
+from pixr.errors import VideoNotFound
+from pixr.library import Library
+from pixr.server.database import Database
+from pixr.server.libraries import Libraries
+from pixr.server.models import VideoRecord
+from pixr.server.privacy.holdings import SECRET_COLUMNS, of_organization, of_user
+from pixr.server.videos import rfc3339
+from pixr.types import Segment
+from pixr.wire import video_to_dict
+
+__all__ = ["is_of", "videos_of_user", "write_export"]
+
+
+def write_export(
+    database: Database, libraries: Libraries, organization: str, *, user: str | None = None
+) -> IO[bytes]:
+    """Write the file; it is gone when what is returned is closed. It stands at its beginning."""
+    made = tempfile.TemporaryFile(prefix="pixr-export-")
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive, libraries.reading(organization) as library:
+        videos = videos_of_user(database, library, organization, user) if user is not None else None
+        _write_rows(archive, database, organization, user, videos)
+        _write_library(archive, library, videos)
+        home = libraries.home(organization)
+        for path in sorted(home.rglob("*")) if home.is_dir() else []:
+            inside = path.relative_to(home)
+            mine = videos is None or any(is_of(inside, id) for id in videos)
+            if path.is_file() and inside.parts[0] != "library.pixr" and mine:
+                archive.write(path, f"files/{inside}")
+    made.seek(0)
+    return made
+
+
+def videos_of_user(database: Database, library: Library, organization: str, user: str) -> list[str]:
+    """Ids of the videos whose creator the user is, in the library or on their way into it."""
+    found = {video.id for video in library.videos() if video.creator is not None and video.creator.id == user}
+    with database.read() as session:
+        for known in session.scalars(select(VideoRecord).where(VideoRecord.organization_id == organization)):
+            if known.creator is not None and known.creator.get("id") == user:
+                found.add(known.id)
+    return sorted(found)
+
+
+def _write_rows(
+    archive: zipfile.ZipFile, database: Database, organization: str, user: str | None, videos: list[str] | None
+) -> None:
+    holdings = of_organization(organization) if user is None else of_user(organization, user, videos or [])
+    with database.read() as session:
+        for table, condition in holdings:
+            shown = [column for column in table.columns if column.name not in SECRET_COLUMNS]
+            rows = session.execute(select(*shown).where(condition)).mappings()
+            lines = [json.dumps(dict(row), default=_plain, ensure_ascii=False) for row in rows]
+            if lines:
+                archive.writestr(f"database/{table.name}.jsonl", "\n".join(lines) + "\n")
+
+
+def _write_library(archive: zipfile.ZipFile, library: Library, videos: list[str] | None) -> None:
+    ids = library.engine.video_ids() if videos is None else videos
+    lines, segments = [], []
+    for id in ids:
+        with suppress(VideoNotFound):  # on its way in, or deleted meanwhile
+            shown = video_to_dict(library.video(id))
+            shown.pop("source", None)
+            lines.append(json.dumps(shown, ensure_ascii=False))
+            if videos is not None:
+                segments += [json.dumps({"videoId": id, **_segment(one)}, ensure_ascii=False) for one in library.segments(id)]
+    archive.writestr("library/videos.jsonl", "".join(f"{line}\n" for line in lines))
+    if videos is not None:
+        archive.writestr("library/segments.jsonl", "".join(f"{line}\n" for line in segments))
+        return
+    with tempfile.TemporaryDirectory(prefix="pixr-export-") as folder:
+        parquet = Path(folder) / "library.parquet"
+        library.export(parquet)
+        archive.write(parquet, "library/library.parquet")
+
+
+def _segment(segment: Segment) -> dict[str, Any]:
+    return {
+        "start": segment.start,
+        "end": segment.end,
+        "channels": list(segment.channels),
+        "texts": dict(segment.texts),
+    }
+
+
+def is_of(inside: Path, id: str) -> bool:
+    """Whether a file, by its path inside an organization's directory, is of the video `id`."""
+    return any(part == id or part.startswith(f"{id}.") for part in inside.parts)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return str(value)

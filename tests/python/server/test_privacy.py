@@ -1,0 +1,125 @@
+"""What is held is given out whole, and what is deleted is nowhere: the raw files are searched for it."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pixr.server.models import Event
+from pixr.server.state import ServerState
+from tests.python.server.conftest import POSTGRES
+from tests.python.server.partner import Partner, code_of
+
+MARKER = "zyxmarkerqwv"
+
+
+@pytest.fixture
+def marked(acme: Partner, server: ServerState) -> Partner:
+    """Acme with a video of the user `usr_9`, whose every text and upload has a marker."""
+    batch = pa.record_batch(
+        {"video_id": ["marked"], "start": [0.0], "end": [4.0], "speech": [f"spoken {MARKER}"]}
+    )
+    video: dict[str, Any] = {
+        "id": "marked",
+        "title": f"Title {MARKER}",
+        "duration": 4.0,
+        "creator": {"id": "usr_9", "name": MARKER},
+        "metadata": {"note": MARKER},
+    }
+    with server.libraries.writing(acme.organization) as library:
+        library.add_segments(batch, videos=[video])
+    begun = acme.post(
+        "/v1/videos/upload/init",
+        json={"filename": f"{MARKER}.mp4", "size": 100, "metadata": {"title": MARKER, "creator": {"id": "usr_9"}}},
+    ).json()
+    sent = acme.call(
+        "PATCH",
+        begun["uploadUrl"].removeprefix(server.settings.base_url),
+        content=MARKER.encode(),
+        headers={"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"},
+    )
+    assert sent.status_code == 204, sent.text
+    assert acme.post("/v1/search", json={"query": MARKER}).json()["results"]
+    return acme
+
+
+def opened(partner: Partner, **query: str) -> zipfile.ZipFile:
+    answer = partner.get("/v1/export", params=query)
+    assert answer.status_code == 200
+    return zipfile.ZipFile(io.BytesIO(answer.content))
+
+
+def files_with(marker: str, *places: Path) -> list[Path]:
+    return [
+        path
+        for place in places
+        for path in place.rglob("*")
+        if path.is_file() and marker.encode() in path.read_bytes()
+    ]
+
+
+def test_an_export_has_everything_and_no_secret(marked: Partner, tmp_path: Path) -> None:
+    archive = opened(marked)
+    names = archive.namelist()
+    assert {"library/videos.jsonl", "library/library.parquet", "database/api_keys.jsonl"} <= set(names)
+    assert any(name.startswith("files/uploads/") for name in names)
+    videos = [json.loads(line)["videoId"] for line in archive.read("library/videos.jsonl").splitlines()]
+    assert sorted(videos) == ["boat", "marked", "roof"]
+    assert pq.read_table(io.BytesIO(archive.read("library/library.parquet"))).num_rows >= 4
+    (key,) = [json.loads(line) for line in archive.read("database/api_keys.jsonl").splitlines()]
+    assert key["id"] == marked.key
+    assert not {"secret_hash", "previous_hash"} & set(key)
+
+
+def test_an_export_about_a_user_has_nothing_of_others(marked: Partner) -> None:
+    archive = opened(marked, userId="usr_9")
+    texts = "".join(archive.read(name).decode("utf-8", "replace") for name in archive.namelist())
+    assert MARKER in archive.read("library/segments.jsonl").decode()
+    assert "Solar" not in texts
+    assert "Sailing" not in texts
+    assert any(name.startswith("files/uploads/") for name in archive.namelist())
+
+
+def test_what_is_deleted_of_a_user_is_in_no_file(marked: Partner, server: ServerState, tmp_path: Path) -> None:
+    assert files_with(MARKER, tmp_path)
+    receipt = marked.post("/v1/privacy/deletions", json={"scope": "user", "userId": "usr_9"}).json()
+    assert (receipt["library"]["videos"], receipt["library"]["segments"], receipt["files"]["count"]) == (1, 1, 1)
+    assert receipt["rows"]["videos"] == receipt["rows"]["uploads"] == 1
+    assert marked.get("/v1/privacy/receipts").json()["receipts"] == [receipt]
+    assert code_of(marked.get("/v1/videos/marked")) == "VIDEO_NOT_FOUND"
+    assert {video["videoId"] for video in marked.get("/v1/videos").json()["videos"]} == {"boat", "roof"}
+    if POSTGRES is None:  # whose files are not this test's to read
+        assert [str(path) for path in files_with(MARKER, tmp_path)] == []
+    with server.database.read() as session:
+        (told,) = [event for event in session.query(Event) if event.type == "privacy.deleted"]
+    assert told.data == {"receiptId": receipt["receiptId"], "videos": 1}
+
+
+def test_an_organization_can_be_deleted_whole_by_whoever_names_it(
+    marked: Partner, join: Callable[..., Partner], server: ServerState, tmp_path: Path
+) -> None:
+    other = join("Other")
+    refused = marked.post("/v1/privacy/deletions", json={"scope": "organization", "confirm": "org_wrong"})
+    assert code_of(refused) == "INVALID_REQUEST"
+    receipt = marked.post("/v1/privacy/deletions", json={"scope": "organization", "confirm": marked.organization})
+    assert receipt.status_code == 200
+    assert receipt.json()["library"]["videos"] == 3
+    assert marked.get("/v1/videos").status_code == 401
+    assert not server.libraries.home(marked.organization).exists()
+    if POSTGRES is None:
+        assert [str(path) for path in files_with(MARKER, tmp_path)] == []
+    assert other.get("/v1/videos").status_code == 200
+
+
+def test_only_administrators_export_and_delete(join: Callable[..., Partner]) -> None:
+    reader = join(scopes=["videos.read", "videos.write", "search"])
+    assert code_of(reader.get("/v1/export")) == "INSUFFICIENT_SCOPE"
+    assert code_of(reader.post("/v1/privacy/deletions", json={"scope": "user", "userId": "x"})) == "INSUFFICIENT_SCOPE"
