@@ -42,6 +42,7 @@ from pixr.server.routes import (
     keys,
     oauth,
     pictures,
+    privacy,
     search,
     uploads,
     videos,
@@ -64,6 +65,7 @@ ROUTERS = (
     webhooks.router,
     inspectors.router,
     websocket.router,
+    privacy.router,
     health.router,
 )
 STATUS_CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "PAYLOAD_TOO_LARGE", 415: "UNSUPPORTED_MEDIA"}

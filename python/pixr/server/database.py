@@ -110,7 +110,13 @@ class Database:
 
 def _configure_sqlite(connection: sqlite3.Connection, record: object) -> None:  # noqa: ARG001
     connection.isolation_level = None  # transactions are begun below
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON", f"mmap_size = {_FOUR_MIB}"):
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "secure_delete = ON",
+        f"mmap_size = {_FOUR_MIB}",
+    ):
         connection.execute(f"PRAGMA {pragma}").close()
 
 

@@ -24,9 +24,7 @@ MARKER = "zyxmarkerqwv"
 @pytest.fixture
 def marked(acme: Partner, server: ServerState) -> Partner:
     """Acme with a video of the user `usr_9`, whose every text and upload has a marker."""
-    batch = pa.record_batch(
-        {"video_id": ["marked"], "start": [0.0], "end": [4.0], "speech": [f"spoken {MARKER}"]}
-    )
+    batch = pa.record_batch({"video_id": ["marked"], "start": [0.0], "end": [4.0], "speech": [f"spoken {MARKER}"]})
     video: dict[str, Any] = {
         "id": "marked",
         "title": f"Title {MARKER}",
@@ -59,10 +57,7 @@ def opened(partner: Partner, **query: str) -> zipfile.ZipFile:
 
 def files_with(marker: str, *places: Path) -> list[Path]:
     return [
-        path
-        for place in places
-        for path in place.rglob("*")
-        if path.is_file() and marker.encode() in path.read_bytes()
+        path for place in places for path in place.rglob("*") if path.is_file() and marker.encode() in path.read_bytes()
     ]
 
 

@@ -1,9 +1,9 @@
-"""Deletes what is held about a user or an organization, also from the files, and gives a receipt that says what went."""
+"""Deletes what is held about a user or an organization, also from the files; a receipt says what went."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from pixr.server.events import record
 from pixr.server.ids import new_id
 from pixr.server.libraries import Libraries
 from pixr.server.models import Organization, PrivacyReceipt
-from pixr.server.privacy.export import is_of, videos_of_user
+from pixr.server.privacy.export import videos_of_user
+from pixr.server.privacy.files import files_of_organization, files_of_videos
 from pixr.server.privacy.holdings import of_organization, of_user
 from pixr.server.videos import rfc3339
 
@@ -30,13 +31,12 @@ def delete_user(database: Database, libraries: Libraries, organization: str, use
     """Delete a user's videos and all rows about the user. Returns the receipt."""
     with libraries.writing(organization) as library:
         videos = videos_of_user(database, library, organization, user)
+        files = files_of_videos(database, libraries.home(organization), organization, videos)
         with database.write() as session:
             rows = {}
             for table, condition in of_user(organization, user, videos):
                 rows[table.name] = session.execute(delete(table).where(condition)).rowcount  # type: ignore[attr-defined]
         removed = _from_library(library, videos)
-    home = libraries.home(organization)
-    files = [path for path in _files(home) if any(is_of(path.relative_to(home), id) for id in videos)]
     return _receipt(database, organization, "user", rows, removed, _unlink(files))
 
 
@@ -52,7 +52,7 @@ def delete_organization(database: Database, libraries: Libraries, organization: 
         removed = _from_library(library, library.engine.video_ids())
     libraries.forget(organization)
     home = libraries.home(organization)
-    files = _unlink(list(_files(home)))
+    files = _unlink(files_of_organization(home))
     if libraries.path(organization).is_relative_to(home):
         shutil.rmtree(home, ignore_errors=True)
     return _receipt(database, organization, "organization", rows, removed, files)
@@ -68,13 +68,6 @@ def _from_library(library: Library, videos: Sequence[str]) -> dict[str, Any]:
             deleted += 1
     compacted = library.compact()
     return {"videos": deleted, "segments": segments, "libraryFiles": len(compacted["removed_files"])}
-
-
-def _files(home: Path) -> Iterator[Path]:
-    """Uploads, thumbnails and the like: all files but the library's own."""
-    for path in home.rglob("*") if home.is_dir() else ():
-        if path.is_file() and path.relative_to(home).parts[0] != "library.pixr":
-            yield path
 
 
 def _unlink(files: Sequence[Path]) -> dict[str, int]:
@@ -105,9 +98,7 @@ def _receipt(
     }
     with database.write() as session:
         session.add(
-            PrivacyReceipt(
-                id=receipt["receiptId"], organization_id=organization, created=instant, receipt=receipt
-            )
+            PrivacyReceipt(id=receipt["receiptId"], organization_id=organization, created=instant, receipt=receipt)
         )
         told = {"receiptId": receipt["receiptId"], "videos": library["videos"]}
         record(session, organization, "privacy.deleted", told)

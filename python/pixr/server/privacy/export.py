@@ -1,10 +1,10 @@
 """Everything that is held about an organization or a user, as a ZIP file.
 
-    database/TABLE.jsonl   a JSON object a row, without secrets
-    library/videos.jsonl   the videos as the API shows them
-    library/library.parquet   segments with vectors and texts; `pixr import` reads it back (organization only)
-    library/segments.jsonl segments of the user's videos (user only)
-    files/…                uploads, thumbnails
+database/TABLE.jsonl   a JSON object a row, without secrets
+library/videos.jsonl   the videos as the API shows them
+library/library.parquet   segments with vectors and texts; `pixr import` reads it back (organization only)
+library/segments.jsonl segments of the user's videos (user only)
+files/…                uploads, thumbnails
 """
 
 from __future__ import annotations
@@ -25,29 +25,26 @@ from pixr.library import Library
 from pixr.server.database import Database
 from pixr.server.libraries import Libraries
 from pixr.server.models import VideoRecord
+from pixr.server.privacy.files import files_of_organization, files_of_videos
 from pixr.server.privacy.holdings import SECRET_COLUMNS, of_organization, of_user
 from pixr.server.videos import rfc3339
 from pixr.types import Segment
 from pixr.wire import video_to_dict
 
-__all__ = ["is_of", "videos_of_user", "write_export"]
+__all__ = ["videos_of_user", "write_export"]
 
 
-def write_export(
-    database: Database, libraries: Libraries, organization: str, *, user: str | None = None
-) -> IO[bytes]:
+def write_export(database: Database, libraries: Libraries, organization: str, *, user: str | None = None) -> IO[bytes]:
     """Write the file; it is gone when what is returned is closed. It stands at its beginning."""
-    made = tempfile.TemporaryFile(prefix="pixr-export-")
+    made = tempfile.TemporaryFile(prefix="pixr-export-")  # noqa: SIM115 - whoever gets it closes it
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive, libraries.reading(organization) as library:
         videos = videos_of_user(database, library, organization, user) if user is not None else None
         _write_rows(archive, database, organization, user, videos)
         _write_library(archive, library, videos)
         home = libraries.home(organization)
-        for path in sorted(home.rglob("*")) if home.is_dir() else []:
-            inside = path.relative_to(home)
-            mine = videos is None or any(is_of(inside, id) for id in videos)
-            if path.is_file() and inside.parts[0] != "library.pixr" and mine:
-                archive.write(path, f"files/{inside}")
+        files = files_of_organization(home) if videos is None else files_of_videos(database, home, organization, videos)
+        for path in files:
+            archive.write(path, f"files/{path.relative_to(home)}")
     made.seek(0)
     return made
 
@@ -84,7 +81,9 @@ def _write_library(archive: zipfile.ZipFile, library: Library, videos: list[str]
             shown.pop("source", None)
             lines.append(json.dumps(shown, ensure_ascii=False))
             if videos is not None:
-                segments += [json.dumps({"videoId": id, **_segment(one)}, ensure_ascii=False) for one in library.segments(id)]
+                segments += [
+                    json.dumps({"videoId": id, **_segment(one)}, ensure_ascii=False) for one in library.segments(id)
+                ]
     archive.writestr("library/videos.jsonl", "".join(f"{line}\n" for line in lines))
     if videos is not None:
         archive.writestr("library/segments.jsonl", "".join(f"{line}\n" for line in segments))
@@ -102,11 +101,6 @@ def _segment(segment: Segment) -> dict[str, Any]:
         "channels": list(segment.channels),
         "texts": dict(segment.texts),
     }
-
-
-def is_of(inside: Path, id: str) -> bool:
-    """Whether a file, by its path inside an organization's directory, is of the video `id`."""
-    return any(part == id or part.startswith(f"{id}.") for part in inside.parts)
 
 
 def _plain(value: Any) -> Any:

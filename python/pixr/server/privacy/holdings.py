@@ -11,7 +11,9 @@ from pixr.server.database import Base
 __all__ = ["SECRET_COLUMNS", "of_organization", "of_user"]
 
 # Never given out, not even to whom they belong.
-SECRET_COLUMNS = frozenset({"secret", "secret_hash", "previous_hash", "previous_secret", "value", "token_hash", "code_hash"})
+SECRET_COLUMNS = frozenset(
+    {"secret", "secret_hash", "previous_hash", "previous_secret", "value", "token_hash", "code_hash"}
+)
 # Receipts are proofs; they outlive what they are about. Organizations are emptied, not removed.
 _KEPT = frozenset({"privacy_receipts"})
 
@@ -25,9 +27,7 @@ def of_organization(organization: str) -> Iterator[tuple[Table, ColumnElement[bo
             yield table, table.columns["organization_id"] == organization
 
 
-def of_user(
-    organization: str, user: str, videos: Sequence[str]
-) -> Iterator[tuple[Table, ColumnElement[bool]]]:
+def of_user(organization: str, user: str, videos: Sequence[str]) -> Iterator[tuple[Table, ColumnElement[bool]]]:
     """Each table with the condition for its rows about the user or about one of `videos`, which are the user's."""
     for table, owned in of_organization(organization):
         columns = table.columns
