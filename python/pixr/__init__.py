@@ -16,7 +16,8 @@ from pixr.errors import PixrError
 from pixr.library import Library, open
 from pixr.progress import Outcome, Progress, Source
 from pixr.questions import Ask, Blend, Question, Then, While, Without, ask, blend, parse, then, while_, without
-from pixr.types import Channel, Creator, Facets, Hit, Hits, Match, Mode, Moment, Segment, Timing, Video
+from pixr.types import Channel, Creator, Facets, Hit, Hits, Limits, Match, Mode, Moment, Segment, Sync, Timing, Video
+from pixr.upkeep import repair, restore
 
 __version__ = "0.1.0"
 
@@ -30,6 +31,7 @@ __all__ = [
     "Hit",
     "Hits",
     "Library",
+    "Limits",
     "Match",
     "Mode",
     "Moment",
@@ -40,6 +42,7 @@ __all__ = [
     "Segment",
     "Source",
     "Space",
+    "Sync",
     "Then",
     "Timing",
     "Video",
@@ -51,6 +54,8 @@ __all__ = [
     "errors",
     "open",
     "parse",
+    "repair",
+    "restore",
     "then",
     "webhooks",
     "while_",

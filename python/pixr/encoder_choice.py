@@ -72,3 +72,15 @@ def remember(library: Path, choice: Choice) -> None:
         os.fsync(file.fileno())
     os.chmod(scratch, 0o644)
     os.replace(scratch, library / FILE_NAME)
+
+
+def carry(source: Path, target: Path) -> None:
+    """Write down for `target`, a copy of the library `source`, what `source` was indexed with.
+
+    Raises:
+        ModelError: the file of `source` is damaged.
+        OSError: that of `target` can't be written.
+    """
+    choice = recall(source)
+    if choice is not None:
+        remember(target, choice)

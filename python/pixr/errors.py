@@ -4,6 +4,10 @@ PixrError
 ├── LibraryError                      the library as a whole
 │   ├── LibraryNotFound               (FileNotFoundError)   library_not_found
 │   ├── NotALibrary                   (ValueError)          not_a_library
+│   ├── LibraryExists                 (FileExistsError)     library_exists
+│   ├── BackupMismatch                (ValueError)          backup_mismatch
+│   ├── SnapshotNotFound              (LookupError)         snapshot_not_found
+│   ├── SnapshotExists                (ValueError)          snapshot_exists
 │   ├── LibraryLocked                 (BlockingIOError)     library_locked
 │   ├── LibraryClosed                 (ValueError)          closed
 │   ├── ReadOnly                      (PermissionError)     read_only
@@ -19,6 +23,7 @@ PixrError
 │   ├── InvalidQuery                                        invalid_query
 │   ├── InvalidFilter                                       invalid_filter
 │   ├── InvalidBatch                                        invalid_batch
+│   ├── InvalidName                                         invalid_name
 │   ├── InvalidCursor                                       invalid_cursor
 │   ├── InvalidSignature                                    invalid_signature
 │   ├── InvalidCaptions                                     invalid_captions
@@ -39,6 +44,7 @@ import os
 from typing import Final
 
 __all__ = [
+    "BackupMismatch",
     "CursorExpired",
     "Damaged",
     "DimensionMismatch",
@@ -49,6 +55,7 @@ __all__ = [
     "InvalidCursor",
     "InvalidFilter",
     "InvalidInput",
+    "InvalidName",
     "InvalidQuery",
     "InvalidSignature",
     "InvalidSpan",
@@ -56,6 +63,7 @@ __all__ = [
     "InvalidVideo",
     "LibraryClosed",
     "LibraryError",
+    "LibraryExists",
     "LibraryLocked",
     "LibraryNotFound",
     "MissingExtra",
@@ -65,6 +73,8 @@ __all__ = [
     "NotALibrary",
     "PixrError",
     "ReadOnly",
+    "SnapshotExists",
+    "SnapshotNotFound",
     "SpaceMismatch",
     "SpeechUnavailable",
     "StorageError",
@@ -95,10 +105,35 @@ class NotALibrary(LibraryError, ValueError):
     code = "not_a_library"
 
 
+class LibraryExists(LibraryError, FileExistsError):
+    """A library is there already, where a new one was to be made."""
+
+    code = "library_exists"
+
+
+class BackupMismatch(LibraryError, ValueError):
+    """The directory holds a backup of another library, or of another history of this one."""
+
+    code = "backup_mismatch"
+
+
+class SnapshotNotFound(LibraryError, LookupError):
+    """The library has no snapshot of this name."""
+
+    code = "snapshot_not_found"
+
+
+class SnapshotExists(LibraryError, ValueError):
+    """The library has a snapshot of this name already."""
+
+    code = "snapshot_exists"
+
+
 class LibraryLocked(LibraryError, BlockingIOError):
-    """Another writer holds the library; the message names its process."""
+    """Another writer holds the library. `holder` is its process id where known; the message has it too."""
 
     code = "library_locked"
+    holder: int | None = None
 
 
 class LibraryClosed(LibraryError, ValueError):
@@ -193,6 +228,12 @@ class InvalidCaptions(InvalidInput):
     """A file of captions can't be read."""
 
     code = "invalid_captions"
+
+
+class InvalidName(InvalidInput):
+    """A snapshot can't have this name."""
+
+    code = "invalid_name"
 
 
 class UnreadableVideo(InvalidInput):

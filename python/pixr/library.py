@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,8 @@ from pixr.encoder_choice import Choice, Given, chosen, recall, remember
 from pixr.errors import InvalidBatch, InvalidQuery
 from pixr.progress import Outcome, Progress, Source
 from pixr.questions import Ask, Question, asks
-from pixr.types import Channel, Creator, Fusion, Hits, Mode, Segment, Timing, Video
+from pixr.types import Channel, Creator, Fusion, Hits, Limits, Mode, Segment, Sync, Timing, Video
+from pixr.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -44,6 +45,10 @@ def open(
     *,
     create: bool = True,
     read_only: bool = False,
+    snapshot: str | None = None,
+    lock_timeout: float = 0.0,
+    sync: Sync = "always",
+    limits: Limits | None = None,
     encoder: Given | None = None,
     encoder_options: EncoderOptions | None = None,
 ) -> Library:
@@ -54,20 +59,32 @@ def open(
     Args:
         path: the library's directory.
         create: make the library if nothing is there.
-        read_only: open for searching only.
+        read_only: open for searching only; works on a read-only file system too.
+        snapshot: open the snapshot of this name (`take_snapshot`) instead of the library as it is; read only.
+        lock_timeout: seconds to wait for another writer to close before LibraryLocked.
+        sync: when a write is acknowledged, and so what a power cut can lose. "always": when it is on disk; nothing.
+            "group": when the system has it, synced every 20 ms; the last half second at most. "none": when the system
+            has it; what came after the last commit. Killing the process loses nothing under any of them.
+        limits: bounds on memory, log, parts and what cursors hold.
         encoder: name or folder of a model, or several; each fills the channels it can (pictures `frame`, sentences
             `speech` and `metadata`, sound `sound`) and the embedded models the rest. By default those that the library
             was indexed with.
         encoder_options: threads, providers, batch size, precision.
 
     Raises:
-        LibraryNotFound, NotALibrary, LibraryLocked, FormatUnsupported, Damaged, StorageError.
+        LibraryNotFound, NotALibrary, LibraryLocked, FormatUnsupported, SnapshotNotFound, Damaged, StorageError.
     """
-    access = "read" if read_only else "create" if create else "write"
-    return Library(_engine.Library.open(path, access), Path(path), encoder, encoder_options)
+    options = {
+        "access": "read" if read_only or snapshot is not None else "create" if create else "write",
+        "lock_timeout": lock_timeout,
+        "sync": sync,
+        "snapshot": snapshot,
+        "limits": asdict(limits) if limits is not None else {},
+    }
+    return Library(_engine.Library.open(path, json.dumps(options)), Path(path), encoder, encoder_options)
 
 
-class Library:
+class Library(Upkeep):
     """One directory on disk: everything Pixr knows about a set of videos. Made by `pixr.open`.
 
     Safe to use from several threads. A context manager: leaving it commits and closes.
@@ -80,8 +97,7 @@ class Library:
         encoder: Given | None,
         encoder_options: EncoderOptions | None,
     ) -> None:
-        self._engine = engine
-        self._path = path
+        super().__init__(engine, path)
         self._encoder = encoder
         self._encoder_options = encoder_options
         self._encoders: Encoders | None = None
@@ -404,43 +420,7 @@ class Library:
         """Counts, sizes, spaces."""
         return dict(json.loads(self._engine.info()))
 
-    # -- upkeep -------------------------------------------------------------------------------------------------------
-
-    def commit(self) -> None:
-        """Write what is only in the log into parts. Nothing is lost without it; the next opening is quicker with it."""
-        self._engine.commit()
-
-    def compact(self) -> dict[str, Any]:
-        """Rewrite the files without what was deleted; the receipt says what went."""
-        return dict(json.loads(self._engine.compact()))
-
-    def check(self) -> dict[str, Any]:
-        """Verify every byte of every file: `{"files", "byte_len", "damaged": [one line each], "unfinished": [logs]}`.
-
-        A log is unfinished if it ends in bytes of no whole record: of a write that a crash cut short, or damaged ones.
-        """
-        return dict(json.loads(self._engine.check()))
-
-    def export(self, path: str | PathLike[str]) -> int:
-        """Write all videos and segments to a Parquet file that `load` reads back into an equal library.
-
-        Returns:
-            How many videos were written.
-        """
-        from pixr.parquet import export
-
-        return export(self._engine, Path(path))
-
-    def load(self, path: str | PathLike[str]) -> int:
-        """Add everything that `export` wrote. Returns how many videos were read.
-
-        Raises:
-            InvalidBatch: the file is not such a Parquet file.
-            SpaceMismatch: this library's vectors are of another space.
-        """
-        from pixr.parquet import load
-
-        return load(self._engine, Path(path))
+    # -- closing ------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Commit and give up the lock. Closing twice is allowed."""

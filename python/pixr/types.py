@@ -16,10 +16,12 @@ __all__ = [
     "Fusion",
     "Hit",
     "Hits",
+    "Limits",
     "Match",
     "Mode",
     "Moment",
     "Segment",
+    "Sync",
     "Timing",
     "Video",
 ]
@@ -27,7 +29,32 @@ __all__ = [
 Mode = Literal["visual", "text", "audio"]
 Channel = Literal["frame", "metadata", "screen", "speech", "sound"]
 Fusion = Literal["weighted_sum", "probabilistic", "max", "rrf"]
+Sync = Literal["always", "group", "none"]
 Facets = dict[str, dict[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what a library uses, for `pixr.open`; None is the engine's own.
+
+    What is bounded by work (the first three) starts it at the limit, and makes writers wait at twice as much.
+
+    Args:
+        writer_memory: bytes of segments in memory before they become a part; 128 MiB. While it is written, they are in
+            memory three times.
+        log_bytes: bytes of log before a part is written; 64 MiB.
+        parts: parts (one open, mapped file each) past which the smallest are merged; 64.
+        cursor_snapshots: old states kept for cursors; 32.
+        cursor_seconds: how long after its last use; 600.
+        cursor_bytes: bytes on disk and in memory that only they hold; 1 GiB.
+    """
+
+    writer_memory: int | None = None
+    log_bytes: int | None = None
+    parts: int | None = None
+    cursor_snapshots: int | None = None
+    cursor_seconds: float | None = None
+    cursor_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ impl Shared {
             let mut guard = self.writer.lock();
             let writer = guard.as_mut().ok_or_else(|| self.not_writable())?;
             let frozen = Arc::clone(&self.snapshot.read());
-            let rewritten = chosen(&frozen, &scope);
+            let rewritten = chosen(&frozen, &scope, self.options.limits.parts);
             let clean = frozen.number == writer.manifest.applied_sequence;
             if clean && rewritten.is_empty() {
                 return Ok(());
@@ -97,7 +97,7 @@ impl Shared {
         manifest.generation += 1;
         manifest.applied_sequence = frozen.number;
         manifest.spaces = frozen.spaces.clone();
-        manifest.settings = Settings { calibrations: frozen.calibrations.clone() }.write()?;
+        manifest.settings = Settings { calibrations: frozen.calibrations.clone(), taken: None }.write()?;
         manifest.first_log = first_log;
         let mut entries = Vec::new();
         for (index, part) in frozen.parts.iter().enumerate() {
@@ -171,13 +171,13 @@ fn is_one_of(part: &LivePart, others: &[LivePart]) -> bool {
 }
 
 /// The parts that a checkpoint of this scope rewrites: always those in memory.
-fn chosen(snapshot: &Snapshot, scope: &Scope) -> BTreeSet<usize> {
+fn chosen(snapshot: &Snapshot, scope: &Scope, most_parts: usize) -> BTreeSet<usize> {
     let parts = || snapshot.parts.iter().enumerate();
     let mut chosen: BTreeSet<usize> =
         parts().filter(|(_, part)| part.home == Home::Memory).map(|(index, _)| index).collect();
     match scope {
         Scope::Memory => {}
-        Scope::Merge => chosen.extend(worth_merging(snapshot)),
+        Scope::Merge => chosen.extend(worth_merging(snapshot, most_parts)),
         Scope::Everything => {
             let files: Vec<usize> = parts().map(|(index, _)| index).collect();
             let dead = parts().any(|(_, part)| part.videos.count() < part.part.table().video_count());
@@ -189,8 +189,9 @@ fn chosen(snapshot: &Snapshot, scope: &Scope) -> BTreeSet<usize> {
     chosen
 }
 
-/// Tiered merging: parts with many deleted videos, and `MERGE_FAN_IN` parts of one size class.
-pub(crate) fn worth_merging(snapshot: &Snapshot) -> BTreeSet<usize> {
+/// Tiered merging: parts with many deleted videos, and `MERGE_FAN_IN` parts of one size class. Where there are more than
+/// `most_parts` all the same, the smallest of them.
+pub(crate) fn worth_merging(snapshot: &Snapshot, most_parts: usize) -> BTreeSet<usize> {
     let mut chosen = BTreeSet::new();
     let mut classes: std::collections::BTreeMap<u32, Vec<usize>> = std::collections::BTreeMap::new();
     for (index, part) in snapshot.parts.iter().enumerate().filter(|(_, part)| part.home != Home::Memory) {
@@ -204,6 +205,14 @@ pub(crate) fn worth_merging(snapshot: &Snapshot) -> BTreeSet<usize> {
     }
     for members in classes.into_values().filter(|members| members.len() >= MERGE_FAN_IN) {
         chosen.extend(members);
+    }
+    let on_disk = snapshot.parts.iter().enumerate().filter(|(_, part)| part.home != Home::Memory);
+    let mut files: Vec<(u32, usize)> = on_disk.map(|(index, part)| (part.rows.count(), index)).collect();
+    let most_parts = most_parts.max(1);
+    if files.len() > most_parts && chosen.len() < 2 {
+        files.sort_unstable();
+        let surplus = (files.len() - most_parts).max(MERGE_FAN_IN - 1);
+        chosen.extend(files.into_iter().take(surplus + 1).map(|(_, index)| index));
     }
     chosen
 }

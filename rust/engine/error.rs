@@ -150,6 +150,40 @@ pub enum Error {
         /// The snapshot that the cursor names.
         snapshot: u64,
     },
+    /// Something is at the path where a library was to be made.
+    #[error("{} is a library already", path.display())]
+    LibraryExists {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A backup was asked for into a directory that holds something else.
+    #[error("{} can't take this backup: {detail}", path.display())]
+    BackupMismatch {
+        /// The directory or file.
+        path: PathBuf,
+        /// What it holds.
+        detail: String,
+    },
+    /// The library has no snapshot of this name.
+    #[error("no snapshot {name:?}")]
+    SnapshotNotFound {
+        /// The name.
+        name: String,
+    },
+    /// The library has a snapshot of this name already.
+    #[error("there is a snapshot {name:?} already")]
+    SnapshotExists {
+        /// The name.
+        name: String,
+    },
+    /// A snapshot can't have this name.
+    #[error("{name:?} can't name a snapshot: {detail}")]
+    InvalidName {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        detail: String,
+    },
     /// No video has this id.
     #[error("no video {video:?}")]
     VideoNotFound {
@@ -187,6 +221,11 @@ impl Error {
             Self::InvalidBatch { .. } => "invalid_batch",
             Self::InvalidCursor { .. } => "invalid_cursor",
             Self::CursorExpired { .. } => "cursor_expired",
+            Self::LibraryExists { .. } => "library_exists",
+            Self::BackupMismatch { .. } => "backup_mismatch",
+            Self::SnapshotNotFound { .. } => "snapshot_not_found",
+            Self::SnapshotExists { .. } => "snapshot_exists",
+            Self::InvalidName { .. } => "invalid_name",
             Self::VideoNotFound { .. } => "video_not_found",
             Self::Internal { .. } => "internal",
         }

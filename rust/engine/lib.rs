@@ -13,27 +13,32 @@
 //! The engine knows bytes, vectors, words, time spans and scores. It has never heard of a video file, a model, Python or
 //! HTTP.
 
+mod backup;
 pub mod batch;
 pub mod catalog;
 mod checkpoint;
 pub mod error;
 pub mod library;
 mod maintenance;
+mod named;
 pub mod operation;
+mod options;
 pub mod part;
 mod recovery;
+mod repair;
 mod report;
 mod retention;
 pub mod search;
 mod settings;
 pub mod snapshot;
 pub mod storage;
+mod syncer;
 pub mod text;
 pub mod vector;
 mod writer;
 
 pub use error::{Error, Result};
-pub use library::{Access, Library};
+pub use library::{Access, Library, Options};
 
 // Libraries for property tests, shared with those in `tests/engine`, which know the crate by its name.
 #[cfg(test)]

@@ -12,13 +12,16 @@ use std::time::{Duration, Instant};
 use arrow_array::RecordBatch;
 use parking_lot::{Mutex, RwLock};
 
+use crate::backup::{Held, Target};
 use crate::batch;
 use crate::catalog::channel::Channel;
 use crate::catalog::video::{Segment, Space, Video, VideoId};
+use crate::checkpoint::Scope;
 use crate::error::{Error, Result};
 use crate::maintenance::Maintenance;
+use crate::named;
 use crate::operation::{Content, Operation};
-use crate::recovery::{self, Opened};
+use crate::recovery::{self, Opened, Position};
 use crate::retention::Retention;
 use crate::search::calibrate::Calibration;
 use crate::search::execute;
@@ -28,20 +31,14 @@ use crate::snapshot::Snapshot;
 use crate::storage::disk::DiskStorage;
 use crate::storage::memory::MemoryStorage;
 use crate::storage::seam::Storage;
+use crate::syncer::Syncer;
 use crate::writer::{Writer, validated};
 
+pub use crate::backup::BackupReceipt;
+pub use crate::named::NamedSnapshot;
+pub use crate::options::{Access, Durability, Limits, Options};
+pub use crate::repair::RepairReport;
 pub use crate::report::{CheckReport, CompactReceipt, Info};
-
-/// How to open a library.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Write; make the library if nothing is there.
-    Create,
-    /// Write; the library must be there.
-    Write,
-    /// Read only; takes no lock.
-    Read,
-}
 
 /// A reader looks for new commits of another process at most this often.
 const REFRESH: Duration = Duration::from_millis(50);
@@ -50,6 +47,8 @@ const REFRESH: Duration = Duration::from_millis(50);
 pub struct Library {
     shared: Arc<Shared>,
     maintenance: Option<Maintenance>,
+    /// For `Durability::Group`.
+    syncer: Option<Syncer>,
 }
 
 /// What the handle and its background work share.
@@ -62,8 +61,9 @@ pub(crate) struct Shared {
     /// Held while parts are written, so that one checkpoint runs at a time.
     pub(crate) checkpoint: Mutex<()>,
     pub(crate) retention: Retention,
-    access: Access,
-    refreshed: Mutex<(Instant, recovery::Stamp)>,
+    pub(crate) options: Options,
+    /// When a reader last looked for what another process wrote, and how far it has read.
+    refreshed: Mutex<(Instant, Position)>,
 }
 
 impl fmt::Debug for Library {
@@ -73,17 +73,18 @@ impl fmt::Debug for Library {
 }
 
 impl Library {
-    /// Opens the library in directory `path`.
+    /// Opens the library in directory `path`; `options` may be an [`Access`] alone.
     ///
     /// # Errors
-    /// `library_not_found`, `not_a_library`, `library_locked`, `format_unsupported`, `damaged`, `io`.
-    pub fn open(path: impl AsRef<Path>, access: Access) -> Result<Self> {
-        let path = path.as_ref();
-        let storage: Arc<dyn Storage> = match access {
+    /// `library_not_found`, `not_a_library`, `library_locked`, `format_unsupported`, `snapshot_not_found`, `read_only` (a
+    /// snapshot was to be written), `damaged`, `io`.
+    pub fn open(path: impl AsRef<Path>, options: impl Into<Options>) -> Result<Self> {
+        let (path, options) = (path.as_ref(), options.into());
+        let storage: Arc<dyn Storage> = match options.access {
             Access::Create => Arc::new(DiskStorage::create(path)?),
             Access::Write | Access::Read => Arc::new(DiskStorage::open(path)?),
         };
-        Self::open_in(storage, access)
+        Self::open_in(storage, options)
     }
 
     /// A library in memory, gone with the handle.
@@ -95,20 +96,28 @@ impl Library {
     ///
     /// # Errors
     /// As `open`.
-    pub fn open_in(storage: Arc<dyn Storage>, access: Access) -> Result<Self> {
-        let Opened { snapshot, secret, writer, stamp } = recovery::open(&storage, access)?;
+    pub fn open_in(storage: Arc<dyn Storage>, options: impl Into<Options>) -> Result<Self> {
+        let options = options.into();
+        let storage = match &options.snapshot {
+            None => storage,
+            Some(name) if options.access == Access::Read => named::storage_of(&storage, name)?,
+            Some(_) => return Err(Error::ReadOnly { path: storage.root().to_owned() }),
+        };
+        let Opened { snapshot, secret, writer, position } = recovery::open(&storage, &options)?;
+        let writes = writer.is_some();
+        let syncer = (writes && options.durability == Durability::Group).then(Syncer::start).transpose()?;
         let shared = Arc::new(Shared {
             storage,
             secret,
             snapshot: RwLock::new(Arc::new(snapshot)),
             writer: Mutex::new(writer),
             checkpoint: Mutex::new(()),
-            retention: Retention::default(),
-            access,
-            refreshed: Mutex::new((Instant::now(), stamp)),
+            retention: Retention::new(options.limits),
+            options,
+            refreshed: Mutex::new((Instant::now(), position)),
         });
-        let maintenance = (access != Access::Read).then(|| Maintenance::start(&shared)).transpose()?;
-        Ok(Self { shared, maintenance })
+        let maintenance = writes.then(|| Maintenance::start(&shared)).transpose()?;
+        Ok(Self { shared, maintenance, syncer })
     }
 
     /// The directory.
@@ -222,7 +231,10 @@ impl Library {
     /// # Errors
     /// `io`; then the log still has everything that was acknowledged.
     pub fn commit(&self) -> Result<u64> {
-        self.shared.checkpoint(crate::checkpoint::Scope::Memory)?;
+        self.shared.checkpoint(Scope::Memory)?;
+        if let Some(maintenance) = &self.maintenance {
+            maintenance.wake_to_merge(&self.shared)?;
+        }
         Ok(self.snapshot().number)
     }
 
@@ -240,6 +252,78 @@ impl Library {
     /// `io` if the directory can't be read at all.
     pub fn check(&self) -> Result<CheckReport> {
         self.shared.check()
+    }
+
+    /// Copies the library as it is now into directory `target`, while writers and readers go on. The copy is a library.
+    /// Into a directory that holds an earlier backup of this library only what is new is copied.
+    ///
+    /// # Errors
+    /// `backup_mismatch` if `target` holds another library or has gone another way, `library_locked` if someone writes
+    /// there, `not_a_library` if it holds something else, `damaged` if what is to be copied is, `io`.
+    pub fn backup(&self, target: impl AsRef<Path>) -> Result<BackupReceipt> {
+        let log = match self.shared.writer.lock().as_mut() {
+            Some(writer) => {
+                writer.mend(&*self.shared.storage)?;
+                Some(writer.log())
+            }
+            None => None,
+        };
+        if let Some(log) = log {
+            // What a crash could still take back must not be in a copy.
+            log.sync()?;
+        }
+        let (source, target) = (&*self.shared.storage, target.as_ref());
+        if let (Ok(one), Ok(other)) = (source.root().canonicalize(), target.canonicalize())
+            && one == other
+        {
+            let detail = "it is the library itself".to_owned();
+            return Err(Error::BackupMismatch { path: target.to_owned(), detail });
+        }
+        Held::new(source)?.store(source, &DiskStorage::create(target)?, Target::Update)
+    }
+
+    /// Makes a new library at `target` of a backup, after verifying every byte of it.
+    ///
+    /// # Errors
+    /// `library_exists` if `target` holds a library, `not_a_library` if it holds something else, `library_not_found` if
+    /// there is no backup, `damaged` if the backup is, `io`.
+    pub fn restore(backup: impl AsRef<Path>, target: impl AsRef<Path>) -> Result<BackupReceipt> {
+        let source = DiskStorage::open(backup.as_ref())?;
+        Held::new(&source)?.store(&source, &DiskStorage::create(target.as_ref())?, Target::New)
+    }
+
+    /// Saves what can be read of the damaged library at `source` into a new one at `target`, and says what can't. Nothing
+    /// is changed at `source`.
+    ///
+    /// # Errors
+    /// `library_not_found`, `library_locked`, `not_a_library`, `format_unsupported`; `library_exists` if something is at
+    /// `target`; `io`.
+    pub fn repair(source: impl AsRef<Path>, target: impl AsRef<Path>) -> Result<RepairReport> {
+        crate::repair::repair(source.as_ref(), target.as_ref())
+    }
+
+    /// Takes a snapshot of the library as it is now, to open (`Options::snapshot`) until it is deleted.
+    ///
+    /// # Errors
+    /// `invalid_name`, `snapshot_exists`, `read_only`, `io`.
+    pub fn take_snapshot(&self, name: &str) -> Result<NamedSnapshot> {
+        self.shared.take_snapshot(name)
+    }
+
+    /// The snapshots that have a name, by name.
+    ///
+    /// # Errors
+    /// `damaged`, `io`.
+    pub fn named_snapshots(&self) -> Result<Vec<NamedSnapshot>> {
+        self.shared.snapshots()
+    }
+
+    /// Deletes a named snapshot, and with it what only it holds.
+    ///
+    /// # Errors
+    /// `snapshot_not_found`, `invalid_name`, `read_only`, `io`.
+    pub fn delete_snapshot(&self, name: &str) -> Result<()> {
+        self.shared.delete_snapshot(name)
     }
 
     /// Counts and sizes.
@@ -310,7 +394,7 @@ impl Library {
         };
         let result = execute::search(&snapshot, query, &self.shared.secret)?;
         if result.next_cursor.is_some() {
-            self.shared.retention.keep(&snapshot);
+            self.shared.retention.keep(&snapshot, &self.snapshot());
         }
         Ok(result)
     }
@@ -324,7 +408,8 @@ impl Library {
         if self.shared.writer.lock().is_none() {
             return Ok(());
         }
-        let committed = self.shared.checkpoint(crate::checkpoint::Scope::Memory);
+        let committed = self.shared.checkpoint(Scope::Memory);
+        drop(self.syncer.take());
         *self.shared.writer.lock() = None;
         committed
     }
@@ -345,7 +430,11 @@ impl Library {
             *shared.snapshot.write() = Arc::new(next);
             (sequence, log)
         };
-        log.sync_up_to(sequence)?;
+        match (shared.options.durability, &self.syncer) {
+            (Durability::Always, _) => log.sync_up_to(sequence)?,
+            (Durability::Group, Some(syncer)) => syncer.note(&log, sequence)?,
+            (Durability::Group | Durability::None, _) => {}
+        }
         if let Some(maintenance) = &self.maintenance {
             maintenance.wake(shared)?;
         }
@@ -354,20 +443,23 @@ impl Library {
 
     /// Looks whether another process has written since, when this handle only reads.
     fn refresh(&self) -> Result<()> {
-        if self.shared.access != Access::Read {
+        if self.shared.options.access != Access::Read || self.shared.options.snapshot.is_some() {
+            // A writer made what there is, and a named snapshot never changes.
             return Ok(());
         }
-        let mut refreshed = self.shared.refreshed.lock();
+        // While another thread looks, the snapshot that is here will do: readers never wait.
+        let Some(mut refreshed) = self.shared.refreshed.try_lock() else { return Ok(()) };
         if refreshed.0.elapsed() < REFRESH {
             return Ok(());
         }
-        let stamp = recovery::stamp(&*self.shared.storage)?;
-        if stamp != refreshed.1 {
-            let opened = recovery::open(&self.shared.storage, Access::Read)?;
-            *self.shared.snapshot.write() = Arc::new(opened.snapshot);
-            refreshed.1 = opened.stamp;
+        let looked = Instant::now();
+        let before = self.snapshot();
+        if let Some((snapshot, position)) = recovery::refresh(&*self.shared.storage, &before, refreshed.1)? {
+            *self.shared.snapshot.write() = Arc::new(snapshot);
+            refreshed.1 = position;
         }
-        refreshed.0 = Instant::now();
+        self.shared.retention.sweep(&self.snapshot());
+        refreshed.0 = looked;
         Ok(())
     }
 }
@@ -381,7 +473,7 @@ impl Drop for Library {
 
 impl Shared {
     pub(crate) fn not_writable(&self) -> Error {
-        match self.access {
+        match self.options.access {
             Access::Read => Error::ReadOnly { path: self.storage.root().to_owned() },
             Access::Create | Access::Write => Error::Closed,
         }

@@ -1,10 +1,12 @@
-//! One background thread a library: writes memory into parts when there is enough of it, and merges small parts.
+//! One background thread a library: writes memory into parts when there is enough of it, merges small parts, and lets go
+//! of snapshots that no cursor has asked for in a while.
 //!
 //! A failure in the background loses nothing, for the log has everything; it is kept and told to the next writer.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -13,12 +15,10 @@ use crate::error::{Error, Result};
 use crate::library::Shared;
 use crate::part::Home;
 
-/// Rows in memory that start a checkpoint.
-const MEMORY_ROWS: u64 = 100_000;
-/// Bytes of log that start a checkpoint.
-const LOG_BYTES: u64 = 128 << 20;
-/// A writer waits for the background when memory has grown to so many times the limits.
-const BACKPRESSURE: u64 = 4;
+/// A writer waits for the background where memory, log or parts have grown to so many times their limits.
+const BACKPRESSURE: f64 = 2.0;
+/// How often kept snapshots are looked at.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
 pub(crate) struct Maintenance {
     wake: Option<SyncSender<()>>,
@@ -39,15 +39,28 @@ impl Maintenance {
     }
 
     /// Called after each write: starts work that is due, waits where far too much is, and reports what failed before.
+    /// Merging by itself is not due before memory or log are full: a small library would be rewritten by every write.
     pub(crate) fn wake(&self, shared: &Shared) -> Result<()> {
+        self.wake_if(shared, false)
+    }
+
+    /// Called after a commit, which may have made the part that completes a merge.
+    pub(crate) fn wake_to_merge(&self, shared: &Shared) -> Result<()> {
+        self.wake_if(shared, true)
+    }
+
+    fn wake_if(&self, shared: &Shared, merge: bool) -> Result<()> {
         if let Some(error) = self.failure.lock().take() {
             return Err(error);
         }
         let load = load(shared);
-        if load >= BACKPRESSURE as f64 {
+        if load.log_and_memory >= BACKPRESSURE {
             return shared.checkpoint(Scope::Memory);
         }
-        if load >= 1.0
+        if load.parts >= BACKPRESSURE {
+            return shared.checkpoint(Scope::Merge);
+        }
+        if (load.log_and_memory >= 1.0 || load.parts > 1.0 || merge && load.merge_is_due)
             && let Some(wake) = &self.wake
         {
             // A full channel means that the thread is already due to look.
@@ -67,32 +80,52 @@ impl Drop for Maintenance {
 }
 
 fn run(woken: &Receiver<()>, shared: &Weak<Shared>, failure: &Mutex<Option<Error>>) {
-    while woken.recv().is_ok() {
+    loop {
+        let timed_out = match woken.recv_timeout(SWEEP_INTERVAL) {
+            Ok(()) => false,
+            Err(RecvTimeoutError::Timeout) => true,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
         let Some(shared) = shared.upgrade() else { return };
-        let mut outcome = if load(&shared) >= 1.0 { shared.checkpoint(Scope::Memory) } else { Ok(()) };
-        while outcome.is_ok() {
-            let due = !worth_merging(&Arc::clone(&shared.snapshot.read())).is_empty();
-            if !due {
-                break;
-            }
-            outcome = shared.checkpoint(Scope::Merge);
+        if timed_out {
+            let current = Arc::clone(&shared.snapshot.read());
+            shared.retention.sweep(&current);
+            continue;
         }
-        if let Err(error) = outcome {
+        if let Err(error) = work_off(&shared) {
             *failure.lock() = Some(error);
         }
     }
 }
 
-/// How full memory and log are: 1 is the limit.
-fn load(shared: &Shared) -> f64 {
-    let rows: u64 = shared
-        .snapshot
-        .read()
-        .parts
-        .iter()
-        .filter(|part| part.home == Home::Memory)
-        .map(|part| u64::from(part.part.table().row_count()))
-        .sum();
+/// Does what is due, until nothing is.
+fn work_off(shared: &Shared) -> Result<()> {
+    if load(shared).log_and_memory >= 1.0 {
+        shared.checkpoint(Scope::Memory)?;
+    }
+    while load(shared).merge_is_due {
+        shared.checkpoint(Scope::Merge)?;
+    }
+    Ok(())
+}
+
+/// How full the library is; 1 is a limit.
+struct Load {
+    log_and_memory: f64,
+    parts: f64,
+    merge_is_due: bool,
+}
+
+fn load(shared: &Shared) -> Load {
+    let snapshot = Arc::clone(&shared.snapshot.read());
+    let limits = &shared.options.limits;
+    let in_memory = snapshot.parts.iter().filter(|part| part.home == Home::Memory);
+    let memory: u64 = in_memory.map(|part| part.part.byte_len()).sum();
     let log_bytes = shared.writer.lock().as_ref().map_or(0, crate::writer::Writer::log_bytes);
-    (rows as f64 / MEMORY_ROWS as f64).max(log_bytes as f64 / LOG_BYTES as f64)
+    let share = |used: u64, limit: u64| used as f64 / limit.max(1) as f64;
+    Load {
+        log_and_memory: share(memory, limits.writer_memory).max(share(log_bytes, limits.log_bytes)),
+        parts: share(snapshot.parts.len() as u64, limits.parts as u64),
+        merge_is_due: !worth_merging(&snapshot, limits.parts).is_empty(),
+    }
 }

@@ -224,11 +224,11 @@ impl Part {
         self.sections.iter().map(|(name, section)| (name.as_str(), section.len() as u64))
     }
 
-    fn stored_text(&self, row: u32, channel: Channel) -> Result<Option<String>> {
+    pub(crate) fn stored_text(&self, row: u32, channel: Channel) -> Result<Option<String>> {
         self.text.as_ref().map_or(Ok(None), |text| text.text(row, channel))
     }
 
-    fn description(&self, row: u32, channel: Channel) -> Result<Option<String>> {
+    pub(crate) fn description(&self, row: u32, channel: Channel) -> Result<Option<String>> {
         match self.descriptions.get(channel.index()).and_then(Option::as_ref) {
             Some(column) => Ok(column.get(row)?.map(str::to_owned)),
             None => Ok(None),

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::catalog::row_set::RowSet;
 use crate::error::{Error, Result};
-use crate::library::Access;
+use crate::named;
 use crate::operation::Operation;
+use crate::options::{Access, Options};
 use crate::part::{Home, LivePart, Part};
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
@@ -15,8 +17,8 @@ use crate::storage::log::Log;
 use crate::storage::manifest::{Manifest, PartEntry};
 use crate::storage::names::{self, FileName};
 use crate::storage::part_file;
-use crate::storage::replay::{LogEnd, recover};
-use crate::storage::seam::Storage;
+use crate::storage::replay::{LogEnd, follow, recover};
+use crate::storage::seam::{Lock, Storage};
 use crate::writer::Writer;
 
 /// What opening gives.
@@ -24,50 +26,119 @@ pub(crate) struct Opened {
     pub(crate) snapshot: Snapshot,
     pub(crate) secret: [u8; 32],
     pub(crate) writer: Option<Writer>,
-    pub(crate) stamp: Stamp,
+    pub(crate) position: Position,
 }
 
-/// What changes when another process has written: the manifest's generation, and the logs' names and lengths.
-pub(crate) type Stamp = (u64, BTreeMap<String, u64>);
+/// How far a handle has read what is on disk; where a reader goes on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Position {
+    library_id: [u8; 16],
+    generation: u64,
+    end: LogEnd,
+}
 
 /// Opening races with a writer that removes files which its newest manifest no longer names; each try reads it anew.
 const READER_TRIES: usize = 20;
+/// How often a lock that another holds is tried.
+const LOCK_INTERVAL: Duration = Duration::from_millis(20);
 
-pub(crate) fn open(storage: &Arc<dyn Storage>, access: Access) -> Result<Opened> {
+pub(crate) fn open(storage: &Arc<dyn Storage>, options: &Options) -> Result<Opened> {
+    let access = options.access;
     if access == Access::Read {
-        let mut last = None;
-        for _ in 0..READER_TRIES {
-            let seen = stamp(&**storage)?;
-            match load(&**storage) {
-                Ok((manifest, snapshot, _)) => {
-                    return Ok(Opened { snapshot, secret: manifest.secret, writer: None, stamp: seen });
-                }
-                Err(error @ (Error::Io { .. } | Error::Damaged { .. })) if stamp(&**storage)? != seen => {
-                    last = Some(error);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        return Err(last.unwrap_or_else(|| Error::Internal { detail: "a reader did not get to open".to_owned() }));
+        return open_to_read(&**storage);
     }
     let is_new = match Manifest::load(&**storage) {
         Ok(_) => false,
         Err(Error::LibraryNotFound { .. }) if access == Access::Create => true,
         Err(error) => return Err(error),
     };
-    let lock = storage.lock(&FileName::Lock.to_string())?;
+    let lock = take_lock(&**storage, options.lock_timeout)?;
     if is_new {
         create(&**storage)?;
     }
-    let (manifest, snapshot, end) = load(&**storage)?;
+    let manifest = Manifest::load(&**storage)?;
+    let (snapshot, end) = load(&**storage, &manifest, &[])?;
     for leftover in names::unreferenced(&**storage, &manifest)? {
         storage.remove(&leftover)?;
     }
+    named::remove_unfinished(storage)?;
     let log = Log::open_append(&**storage, &end)?;
-    let stamp = stamp(&**storage)?;
+    let position = Position::new(&manifest, end);
     let secret = manifest.secret;
     let writer = Writer::new(manifest, log, lock);
-    Ok(Opened { snapshot, secret, writer: Some(writer), stamp })
+    Ok(Opened { snapshot, secret, writer: Some(writer), position })
+}
+
+/// Takes the writer's lock, and waits so long for another to give it up.
+pub(crate) fn take_lock(storage: &dyn Storage, timeout: Duration) -> Result<Box<dyn Lock>> {
+    let begun = Instant::now();
+    loop {
+        match storage.lock(&FileName::Lock.to_string()) {
+            Err(Error::LibraryLocked { .. }) if begun.elapsed() < timeout => {
+                std::thread::sleep(LOCK_INTERVAL.min(timeout.saturating_sub(begun.elapsed())));
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn open_to_read(storage: &dyn Storage) -> Result<Opened> {
+    let mut last = None;
+    for _ in 0..READER_TRIES {
+        let seen = stamp(storage)?;
+        let manifest = Manifest::load(storage)?;
+        match load(storage, &manifest, &[]) {
+            Ok((snapshot, end)) => {
+                let position = Position::new(&manifest, end);
+                return Ok(Opened { snapshot, secret: manifest.secret, writer: None, position });
+            }
+            Err(error @ (Error::Io { .. } | Error::Damaged { .. })) if stamp(storage)? != seen => last = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| Error::Internal { detail: "a reader did not get to open".to_owned() }))
+}
+
+/// What a reader that holds `before` sees now; none if nothing changed. Reads only what was written since: the end of
+/// the log, and after a commit the parts that are new.
+pub(crate) fn refresh(
+    storage: &dyn Storage,
+    before: &Snapshot,
+    position: Position,
+) -> Result<Option<(Snapshot, Position)>> {
+    match advance(storage, before, position) {
+        // The writer may have committed while it was read: opening anew tells that from damage.
+        Err(Error::Io { .. } | Error::Damaged { .. }) => {
+            open_to_read(storage).map(|opened| Some((opened.snapshot, opened.position)))
+        }
+        outcome => outcome,
+    }
+}
+
+fn advance(storage: &dyn Storage, before: &Snapshot, position: Position) -> Result<Option<(Snapshot, Position)>> {
+    let manifest = Manifest::load(storage)?;
+    if manifest.library_id != position.library_id || manifest.generation < position.generation {
+        // Another library, or an earlier state of this one, was put in its place.
+        return open_to_read(storage).map(|opened| Some((opened.snapshot, opened.position)));
+    }
+    if manifest.generation > position.generation {
+        let (snapshot, end) = load(storage, &manifest, &before.parts)?;
+        return Ok(Some((snapshot, Position::new(&manifest, end))));
+    }
+    let mut operations = Vec::new();
+    let end = follow(storage, position.end, &mut collect(storage, &mut operations))?;
+    if (end.number, end.valid_len) == (position.end.number, position.end.valid_len) {
+        return Ok(None);
+    }
+    let mut snapshot = before.apply(operations, end.last_sequence)?;
+    snapshot.merge_small_memory_parts()?;
+    Ok(Some((snapshot, Position { end, ..position })))
+}
+
+impl Position {
+    fn new(manifest: &Manifest, end: LogEnd) -> Self {
+        Self { library_id: manifest.library_id, generation: manifest.generation, end }
+    }
 }
 
 /// Makes an empty library. The manifest comes last: without it, there is none.
@@ -83,8 +154,8 @@ fn create(storage: &dyn Storage) -> Result<()> {
     manifest.store(storage)
 }
 
-/// What is on disk now, cheaply.
-pub(crate) fn stamp(storage: &dyn Storage) -> Result<Stamp> {
+/// What changes when another process has written: the manifest's generation, and the logs' names and lengths.
+fn stamp(storage: &dyn Storage) -> Result<(u64, BTreeMap<String, u64>)> {
     let manifest = Manifest::load(storage)?;
     let mut logs = BTreeMap::new();
     for file in storage.list(names::LOGS)? {
@@ -96,11 +167,10 @@ pub(crate) fn stamp(storage: &dyn Storage) -> Result<Stamp> {
     Ok((manifest.generation, logs))
 }
 
-/// Reads the manifest, opens its parts, replays the logs.
-fn load(storage: &dyn Storage) -> Result<(Manifest, Snapshot, LogEnd)> {
-    let manifest = Manifest::load(storage)?;
+/// Opens the manifest's parts, but for those that are among `known`, and replays the logs.
+fn load(storage: &dyn Storage, manifest: &Manifest, known: &[LivePart]) -> Result<(Snapshot, LogEnd)> {
     let settings = Settings::read(&manifest.settings, storage.root())?;
-    let parts = manifest.parts.iter().map(|entry| open_part(storage, entry)).collect::<Result<_>>()?;
+    let parts = manifest.parts.iter().map(|entry| open_part(storage, entry, known)).collect::<Result<_>>()?;
     let base = Snapshot {
         number: manifest.applied_sequence,
         parts,
@@ -108,19 +178,31 @@ fn load(storage: &dyn Storage) -> Result<(Manifest, Snapshot, LogEnd)> {
         calibrations: settings.calibrations,
     };
     let mut operations = Vec::new();
-    let end = recover(storage, manifest.first_log, manifest.applied_sequence, &mut |sequence, payload| {
+    let mut visit = collect(storage, &mut operations);
+    let end = recover(storage, manifest.first_log, manifest.applied_sequence, &mut visit)?;
+    drop(visit);
+    let snapshot = if operations.is_empty() { base } else { base.apply(operations, end.last_sequence)? };
+    Ok((snapshot, end))
+}
+
+/// A visitor of log records that decodes them.
+fn collect<'a>(
+    storage: &'a dyn Storage,
+    operations: &'a mut Vec<Operation>,
+) -> impl FnMut(u64, &[u8]) -> Result<()> + 'a {
+    move |sequence, payload| {
         let operation = Operation::decode(payload)
             .map_err(|detail| Error::damaged(storage.path(names::LOGS), format!("record {sequence}: {detail}")))?;
         operations.push(operation);
         Ok(())
-    })?;
-    let snapshot = if operations.is_empty() { base } else { base.apply(operations, end.last_sequence)? };
-    Ok((manifest, snapshot, end))
+    }
 }
 
-fn open_part(storage: &dyn Storage, entry: &PartEntry) -> Result<LivePart> {
-    let sections = part_file::open_part(storage, entry.number, entry.byte_len)?;
-    let part = Part::open(sections)?;
+fn open_part(storage: &dyn Storage, entry: &PartEntry, known: &[LivePart]) -> Result<LivePart> {
+    let part = match known.iter().find(|part| part.home == Home::File(entry.number)) {
+        Some(known) => Arc::clone(&known.part),
+        None => Arc::new(Part::open(part_file::open_part(storage, entry.number, entry.byte_len)?)?),
+    };
     let damaged = |detail: String| Error::damaged(storage.path(&FileName::Part(entry.number).to_string()), detail);
     if (part.table().video_count(), part.table().row_count()) != (entry.video_count, entry.row_count) {
         return Err(damaged(format!(
@@ -131,7 +213,7 @@ fn open_part(storage: &dyn Storage, entry: &PartEntry) -> Result<LivePart> {
             entry.row_count
         )));
     }
-    let live = LivePart::new(Arc::new(part), Home::File(entry.number));
+    let live = LivePart::new(part, Home::File(entry.number));
     match entry.deletes {
         None => Ok(live),
         Some(number) => {

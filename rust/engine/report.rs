@@ -9,6 +9,7 @@ use crate::catalog::video::Space;
 use crate::checkpoint::Scope;
 use crate::error::{Error, Result};
 use crate::library::Shared;
+use crate::named::storage_of;
 use crate::operation::Operation;
 use crate::part::{Home, Part};
 use crate::storage::deletes::read_deletes;
@@ -16,6 +17,7 @@ use crate::storage::manifest::Manifest;
 use crate::storage::names::{self, FileName};
 use crate::storage::part_file;
 use crate::storage::replay::replay;
+use crate::storage::seam::Storage;
 
 /// Counts and sizes of a library.
 #[derive(Debug, Clone, Serialize)]
@@ -42,6 +44,14 @@ pub struct Info {
     pub byte_len: u64,
     /// Bytes of the logs.
     pub log_byte_len: u64,
+    /// Bytes of the parts that are only in memory.
+    pub memory_byte_len: u64,
+    /// Old snapshots that this handle keeps for cursors, and the bytes that only they hold.
+    pub cursor_snapshots: usize,
+    /// See `cursor_snapshots`.
+    pub cursor_byte_len: u64,
+    /// Snapshots with a name.
+    pub named_snapshots: usize,
     /// Spaces by channel.
     pub spaces: BTreeMap<Channel, Space>,
     /// Segments by channel, counting vectors and words.
@@ -78,8 +88,12 @@ pub struct CheckReport {
 pub struct CompactReceipt {
     /// Videos, deleted or replaced, whose bytes are gone.
     pub removed_videos: u64,
-    /// Files that are gone.
+    /// Files that are gone from the library.
     pub removed_files: Vec<String>,
+    /// Their bytes.
+    pub removed_byte_len: u64,
+    /// Named snapshots. Those taken before hold what was removed until they are deleted.
+    pub named_snapshots: Vec<String>,
     /// Bytes of all files before.
     pub byte_len_before: u64,
     /// Bytes of all files after.
@@ -93,7 +107,7 @@ impl Shared {
         let snapshot = self.snapshot.read().clone();
         let mut channels: BTreeMap<Channel, ChannelCounts> = BTreeMap::new();
         let mut sections: BTreeMap<String, u64> = BTreeMap::new();
-        let (mut duration, mut deleted, mut in_memory) = (0.0, 0, 0);
+        let (mut duration, mut deleted, mut in_memory, mut memory_byte_len) = (0.0, 0, 0, 0);
         for live in &snapshot.parts {
             let part: &Part = &live.part;
             for channel in Channel::ALL {
@@ -113,9 +127,13 @@ impl Shared {
                 duration += part.table().duration(video)?;
             }
             deleted += u64::from(part.table().video_count() - live.videos.count());
-            in_memory += usize::from(live.home == Home::Memory);
+            if live.home == Home::Memory {
+                in_memory += 1;
+                memory_byte_len += part.byte_len();
+            }
         }
-        let files = self.files()?;
+        let files = files(&*self.storage)?;
+        let (cursor_snapshots, cursor_byte_len) = self.retention.usage(&snapshot);
         Ok(Info {
             path: self.storage.root().display().to_string(),
             format: crate::storage::FORMAT,
@@ -128,6 +146,10 @@ impl Shared {
             deleted_videos: deleted,
             byte_len: files.values().sum(),
             log_byte_len: files.iter().filter(|(name, _)| name.starts_with("wal/")).map(|(_, len)| len).sum(),
+            memory_byte_len,
+            cursor_snapshots,
+            cursor_byte_len,
+            named_snapshots: self.snapshots()?.len(),
             spaces: snapshot.spaces.clone(),
             channels,
             section_byte_len: sections,
@@ -138,74 +160,90 @@ impl Shared {
         // Files must not go while they are read.
         let _one_at_a_time = self.checkpoint.lock();
         let mut report = CheckReport { files: 0, byte_len: 0, damaged: Vec::new(), unfinished: Vec::new() };
-        let manifest = Manifest::load(&*self.storage);
-        let entries = manifest.as_ref().map_or(&[][..], |manifest| &manifest.parts);
-        for (name, byte_len) in self.files()? {
-            let outcome = match FileName::parse(&name) {
-                Some(FileName::Manifest) => Manifest::load(&*self.storage).map(|_| ()),
-                Some(FileName::Part(number)) => match entries.iter().find(|entry| entry.number == number) {
-                    Some(entry) => part_file::verify_part(&*self.storage, number, entry.byte_len),
-                    None => continue,
-                },
-                Some(FileName::Log(number)) => replay(&*self.storage, number, &mut |sequence, payload| {
-                    let damaged =
-                        |detail| Error::damaged(self.storage.path(&name), format!("record {sequence}: {detail}"));
-                    Operation::decode(payload).map(|_| ()).map_err(damaged)
-                })
-                .map(|end| {
-                    if end.torn_bytes > 0 {
-                        report.unfinished.push(name.clone());
-                    }
-                }),
-                Some(FileName::Deletes { part, number }) => {
-                    match entries.iter().find(|entry| entry.number == part && entry.deletes == Some(number)) {
-                        Some(entry) => {
-                            let (videos, deleted) = (entry.video_count, entry.deleted_count);
-                            read_deletes(&*self.storage, part, number, videos, deleted).map(|_| ())
-                        }
-                        None => continue,
-                    }
-                }
-                Some(FileName::Lock) | None => continue,
-            };
-            report.files += 1;
-            report.byte_len += byte_len;
-            if let Err(error) = outcome {
-                report.damaged.push(error.to_string());
+        check_files(&*self.storage, &mut report)?;
+        for name in self.storage.list(names::SNAPSHOTS)? {
+            // One that is not whole has no manifest, and is none.
+            match storage_of(&self.storage, &name) {
+                Ok(snapshot) => check_files(&*snapshot, &mut report)?,
+                Err(Error::SnapshotNotFound { .. } | Error::InvalidName { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(report)
     }
 
     pub(crate) fn compact(&self) -> Result<CompactReceipt> {
-        let before = self.files()?;
+        let before = files(&*self.storage)?;
         let removed_videos = {
             let snapshot = self.snapshot.read().clone();
             snapshot.parts.iter().map(|part| u64::from(part.part.table().video_count() - part.videos.count())).sum()
         };
         self.checkpoint(Scope::Everything)?;
-        let after = self.files()?;
+        let after = files(&*self.storage)?;
+        let gone = || before.iter().filter(|(name, _)| !after.contains_key(*name));
         Ok(CompactReceipt {
             removed_videos,
-            removed_files: before.keys().filter(|name| !after.contains_key(*name)).cloned().collect(),
+            removed_files: gone().map(|(name, _)| name.clone()).collect(),
+            removed_byte_len: gone().map(|(_, byte_len)| byte_len).sum(),
+            named_snapshots: self.snapshots()?.into_iter().map(|snapshot| snapshot.name).collect(),
             byte_len_before: before.values().sum(),
             byte_len_after: after.values().sum(),
             snapshot: self.snapshot.read().number,
         })
     }
+}
 
-    /// Every file of the library with its length.
-    fn files(&self) -> Result<BTreeMap<String, u64>> {
-        let mut files = BTreeMap::new();
-        for dir in std::iter::once("").chain(names::DIRECTORIES) {
-            for entry in self.storage.list(dir)? {
-                let name = if dir.is_empty() { entry } else { format!("{dir}/{entry}") };
-                // A log may go between the two calls.
-                if let (Some(_), Ok(byte_len)) = (FileName::parse(&name), self.storage.len(&name)) {
-                    files.insert(name, byte_len);
+/// Verifies every file of the library or snapshot in `storage`.
+fn check_files(storage: &dyn Storage, report: &mut CheckReport) -> Result<()> {
+    let manifest = Manifest::load(storage);
+    let entries = manifest.as_ref().map_or(&[][..], |manifest| &manifest.parts);
+    for (name, byte_len) in files(storage)? {
+        let outcome = match FileName::parse(&name) {
+            Some(FileName::Manifest) => Manifest::load(storage).map(|_| ()),
+            Some(FileName::Part(number)) => match entries.iter().find(|entry| entry.number == number) {
+                Some(entry) => part_file::verify_part(storage, number, entry.byte_len),
+                None => continue,
+            },
+            Some(FileName::Log(number)) => replay(storage, number, &mut |sequence, payload| {
+                let damaged = |detail| Error::damaged(storage.path(&name), format!("record {sequence}: {detail}"));
+                Operation::decode(payload).map(|_| ()).map_err(damaged)
+            })
+            .map(|end| {
+                if end.torn_bytes > 0 {
+                    report.unfinished.push(name.clone());
+                }
+            }),
+            Some(FileName::Deletes { part, number }) => {
+                match entries.iter().find(|entry| entry.number == part && entry.deletes == Some(number)) {
+                    Some(entry) => {
+                        let (videos, deleted) = (entry.video_count, entry.deleted_count);
+                        read_deletes(storage, part, number, videos, deleted).map(|_| ())
+                    }
+                    None => continue,
                 }
             }
+            Some(FileName::Lock) | None => continue,
+        };
+        report.files += 1;
+        report.byte_len += byte_len;
+        if let Err(error) = outcome {
+            report.damaged.push(error.to_string());
         }
-        Ok(files)
     }
+    Ok(())
+}
+
+/// Every file of the library with its length.
+fn files(storage: &dyn Storage) -> Result<BTreeMap<String, u64>> {
+    let mut files = BTreeMap::new();
+    for dir in std::iter::once("").chain(names::DIRECTORIES) {
+        for entry in storage.list(dir)? {
+            let name = if dir.is_empty() { entry } else { format!("{dir}/{entry}") };
+            // A log may go between the two calls.
+            if let (Some(_), Ok(byte_len)) = (FileName::parse(&name), storage.len(&name)) {
+                files.insert(name, byte_len);
+            }
+        }
+    }
+    Ok(files)
 }

@@ -1,4 +1,4 @@
-//! What the manifest keeps beside files: calibrations.
+//! What the manifest keeps beside files: calibrations, and of a named snapshot when it was taken.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,6 +14,9 @@ use crate::search::calibrate::Calibration;
 pub(crate) struct Settings {
     #[serde(default)]
     pub(crate) calibrations: BTreeMap<Channel, Calibration>,
+    /// Of a named snapshot: seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) taken: Option<u64>,
 }
 
 impl Settings {

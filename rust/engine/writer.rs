@@ -37,6 +37,11 @@ impl Writer {
         Ok((self.log.append(payload)?, Arc::clone(&self.log)))
     }
 
+    /// The log that takes the next record.
+    pub(crate) fn log(&self) -> Arc<Log> {
+        Arc::clone(&self.log)
+    }
+
     /// Ends the current log, all of it on disk; later records go to a new one, whose number is returned.
     pub(crate) fn rotate(&mut self, storage: &dyn Storage) -> Result<u64> {
         self.mend(storage)?;

@@ -2,8 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod compound;
+mod concurrency;
 mod faults;
 mod films;
+mod golden;
 mod kill;
 mod library;
+mod operations;
 mod promises;
+mod stress;

@@ -10,6 +10,7 @@ import typer
 
 from pixr.cli import (
     admin,
+    backup,
     chapters,
     check,
     compact,
@@ -20,8 +21,11 @@ from pixr.cli import (
     info,
     load,
     models,
+    repair,
+    restore,
     search,
     serve,
+    snapshot,
     transcript,
 )
 from pixr.cli.console import fail
@@ -67,8 +71,11 @@ def _options(
     """Options before the command. `--debug` is read in `run`, so that it works behind the command as well."""
 
 
-for _command in (index, search, transcript, chapters, info, check, compact, export, load, delete, evaluate, serve):
+for _command in (index, search, transcript, chapters, info, check, compact, backup, restore, repair):
     _command.register(app)
+for _command in (export, load, delete, evaluate, serve):
+    _command.register(app)
+app.add_typer(snapshot.app, name="snapshot")
 app.add_typer(models.app, name="models")
 app.add_typer(admin.app, name="admin")
 

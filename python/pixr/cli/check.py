@@ -29,7 +29,7 @@ def check(
 ) -> None:
     import pixr
 
-    with pixr.open(library, create=False, read_only=True) as opened:
+    with pixr.open(library, read_only=True) as opened:
         report = opened.check()
     if as_json:
         print_json(report_to_dict(report))

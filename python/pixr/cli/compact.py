@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from pixr.cli.console import print_fields, print_json
+from pixr.cli.locking import LockTimeout
 from pixr.wire import report_to_dict
 
 __all__ = ["register"]
 
 HELP = """Rewrite a library without what was deleted or replaced. Afterwards those bytes are gone from disk.
 
-Prints a receipt: what was removed, and how much smaller the library is.
+Prints a receipt: what was removed, how much smaller the library is, and the snapshots that still hold what they held.
 """
 
 
@@ -25,10 +26,11 @@ def register(app: typer.Typer) -> None:
 
 def compact(
     library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")],
+    lock_timeout: LockTimeout = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     import pixr
 
-    with pixr.open(library, create=False) as opened:
+    with pixr.open(library, create=False, lock_timeout=lock_timeout) as opened:
         receipt = opened.compact()
     print_json(report_to_dict(receipt)) if as_json else print_fields(receipt)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from pixr.cli.console import complain, is_terminal, print_json
+from pixr.cli.locking import LockTimeout
 from pixr.errors import VideoNotFound
 from pixr.wire import error_to_dict
 
@@ -31,12 +32,13 @@ def register(app: typer.Typer) -> None:
 def delete(
     library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")],
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of videos.")],
+    lock_timeout: LockTimeout = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     import pixr
 
     rows: list[dict[str, Any]] = []
-    with pixr.open(library, create=False) as opened:
+    with pixr.open(library, create=False, lock_timeout=lock_timeout) as opened:
         for video_id in dict.fromkeys(ids):
             try:
                 opened.delete(video_id)

@@ -29,11 +29,12 @@ def register(app: typer.Typer) -> None:
 def export(
     library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")],
     out: Annotated[Path, typer.Argument(metavar="OUT.parquet", help="The file to write.")],
+    snapshot: Annotated[str | None, typer.Option(metavar="NAME", help="Of this snapshot instead.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     import pixr
 
-    with pixr.open(library, create=False, read_only=True) as opened:
+    with pixr.open(library, read_only=True, snapshot=snapshot) as opened:
         opened.export(out)
         videos = sum(1 for _ in opened.videos())
     size = out.stat().st_size

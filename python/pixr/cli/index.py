@@ -15,9 +15,11 @@ import typer
 from pixr.cli.console import is_terminal, print_json, print_table
 from pixr.cli.download import DownloadError, download
 from pixr.cli.filters import parse_metadata
+from pixr.cli.locking import LockTimeout
 from pixr.cli.progress import IndexProgress
 from pixr.cli.sources import expand, is_url
 from pixr.show.clock import clock
+from pixr.types import Sync
 from pixr.wire import error_to_dict, video_to_dict
 
 if TYPE_CHECKING:
@@ -72,6 +74,8 @@ def index(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Videos at work at the same time; half of the cores if not given.")
     ] = None,
+    lock_timeout: LockTimeout = 0.0,
+    sync: Annotated[Sync, typer.Option(help="What a write waits for: the disk, or not.")] = "always",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     try:
@@ -94,7 +98,12 @@ def index(
     stages = ("decode", "visual", *(("speech",) if speech else ()), *(("screen",) if screen else ()))
     run = _Run(targets)
     with IndexProgress(len(targets), stages) as progress:
-        opening = {"encoder": encoder or None, "encoder_options": encoder_options(precision, provider)}
+        opening = {
+            "encoder": encoder or None,
+            "encoder_options": encoder_options(precision, provider),
+            "lock_timeout": lock_timeout,
+            "sync": sync,
+        }
         _index(library, opening, told, {"speech": speech, "screen": screen, "jobs": jobs}, run, progress, captions)
     run.report(as_json)
     if run.interrupted:

@@ -32,11 +32,12 @@ def info(
     library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")],
     videos: Annotated[bool, typer.Option("--videos", help="List the videos.")] = False,
     video: Annotated[str | None, typer.Option(metavar="ID", help="Show one video and its segments.")] = None,
+    snapshot: Annotated[str | None, typer.Option(metavar="NAME", help="Of this snapshot instead.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     import pixr
 
-    with pixr.open(library, create=False, read_only=True) as opened:
+    with pixr.open(library, read_only=True, snapshot=snapshot) as opened:
         if video is not None:
             one = video_to_dict(opened.video(video))
             segments: list[dict[str, Any]] = [

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pixr.cli.console import is_terminal, print_json
+from pixr.cli.locking import LockTimeout
 
 __all__ = ["register"]
 
@@ -27,11 +28,12 @@ def register(app: typer.Typer) -> None:
 def load(
     library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")],
     file: Annotated[Path, typer.Argument(metavar="IN.parquet", help="The file to read.")],
+    lock_timeout: LockTimeout = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     import pixr
 
-    with pixr.open(library) as opened:
+    with pixr.open(library, lock_timeout=lock_timeout) as opened:
         opened.load(file)
         videos = sum(1 for _ in opened.videos())
     if as_json:

@@ -78,6 +78,7 @@ def search(
     effort: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Answer approximately from so many rows a channel.")
     ] = None,
+    snapshot: Annotated[str | None, typer.Option(metavar="NAME", help="Search a snapshot (`pixr snapshot`).")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show each match: raw score, weight, part.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the response of the HTTP API.")] = False,
     sheet: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Write a contact sheet.")] = None,
@@ -100,7 +101,7 @@ def search(
             raise typer.BadParameter("--queries and --out go together", param_hint="--queries")
         if query or examples or minus or cursor or sheet or html or clip:
             raise typer.BadParameter("a batch takes its queries from the file alone", param_hint="--queries")
-        _batch(library, queries, out, options | {"modes": wanted, "filters": parsed or None}, as_json)
+        _batch(library, snapshot, queries, out, options | {"modes": wanted, "filters": parsed or None}, as_json)
         return
     if not query and not examples:
         raise typer.BadParameter("give a QUERY, a file, a moment or --queries", param_hint="QUERY")
@@ -108,7 +109,7 @@ def search(
         question = _question(query, examples, minus or ())
     except InvalidQuery as error:
         raise typer.BadParameter(str(error), param_hint="QUERY") from None
-    with _open(library) as opened:
+    with _open(library, snapshot) as opened:
         hits = opened.search(question, modes=wanted, filters=parsed or None, cursor=cursor, **options)
     for warning in hits.warnings:
         complain(warning)
@@ -133,10 +134,10 @@ def search(
             complain(f"more with --cursor {hits.next_cursor}")
 
 
-def _open(library: Path) -> Library:
+def _open(library: Path, snapshot: str | None) -> Library:
     import pixr
 
-    return pixr.open(library, create=False, read_only=True)
+    return pixr.open(library, read_only=True, snapshot=snapshot)
 
 
 def _modes(text: str | None) -> list[Mode] | None:
@@ -181,10 +182,12 @@ def _seconds(text: str | None) -> tuple[float, float] | None:
         raise typer.BadParameter(f"{text!r} is not A..B, in seconds", param_hint="--between") from None
 
 
-def _batch(library: Path, queries: Path, out: Path, defaults: dict[str, Any], as_json: bool) -> None:
+def _batch(
+    library: Path, snapshot: str | None, queries: Path, out: Path, defaults: dict[str, Any], as_json: bool
+) -> None:
     from pixr.cli.batch import run_batch
 
-    with _open(library) as opened:
+    with _open(library, snapshot) as opened:
         report = run_batch(opened, queries, out, defaults)
     if as_json:
         print_json(report)

@@ -25,6 +25,11 @@ fn class_name(error: &Error) -> &'static str {
         Error::InvalidBatch { .. } => "InvalidBatch",
         Error::InvalidCursor { .. } => "InvalidCursor",
         Error::CursorExpired { .. } => "CursorExpired",
+        Error::LibraryExists { .. } => "LibraryExists",
+        Error::BackupMismatch { .. } => "BackupMismatch",
+        Error::SnapshotNotFound { .. } => "SnapshotNotFound",
+        Error::SnapshotExists { .. } => "SnapshotExists",
+        Error::InvalidName { .. } => "InvalidName",
         Error::VideoNotFound { .. } => "VideoNotFound",
         Error::Internal { .. } => "InternalError",
     }
@@ -37,8 +42,16 @@ pub(crate) fn to_python(error: &Error) -> PyErr {
             .import("pixr.errors")
             .and_then(|module| module.getattr(class_name(error)))
             .and_then(|class| class.cast_into::<PyType>().map_err(PyErr::from));
+        let holder = if let Error::LibraryLocked { holder, .. } = error { *holder } else { None };
         match class {
-            Ok(class) => PyErr::from_type(class, error.to_string()),
+            Ok(class) => {
+                let raised = PyErr::from_type(class, error.to_string());
+                if let Some(holder) = holder {
+                    // The message has it as well.
+                    let _ = raised.value(py).setattr("holder", holder);
+                }
+                raised
+            }
             Err(failure) => failure,
         }
     })

@@ -1,10 +1,11 @@
 //! `pixr._engine.Library`: the engine's library with JSON, bytes and Arrow at its border.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use pixr::catalog::channel::Channel;
 use pixr::catalog::video::{Space, Video, VideoId};
-use pixr::library::Access;
+use pixr::library::{Access, Durability, Limits, Options};
 use pixr::search::calibrate::Calibration;
 use pixr::search::query::{Clause, Query};
 use pixr::{Error, batch};
@@ -17,6 +18,9 @@ use crate::errors::to_python;
 
 /// Little-endian float32 bytes by channel.
 type ByChannel<'py> = std::collections::BTreeMap<String, Bound<'py, PyBytes>>;
+
+/// Who waits for a lock can be interrupted so often.
+const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// One library directory. Every method lets go of the GIL while the engine works.
 #[pyclass(frozen, module = "pixr._engine")]
@@ -41,6 +45,68 @@ impl Library {
 
 fn to_json<T: serde::Serialize>(value: &T) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|error| Error::Internal { detail: error.to_string() })
+}
+
+/// What `Library.open` takes.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OpenOptions {
+    access: String,
+    #[serde(default)]
+    lock_timeout: f64,
+    #[serde(default)]
+    sync: Option<String>,
+    #[serde(default)]
+    snapshot: Option<String>,
+    #[serde(default)]
+    limits: OpenLimits,
+}
+
+/// Those of `pixr.Limits`, each the engine's own where it is null.
+#[derive(Default, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct OpenLimits {
+    writer_memory: Option<u64>,
+    log_bytes: Option<u64>,
+    parts: Option<usize>,
+    cursor_snapshots: Option<usize>,
+    cursor_seconds: Option<f64>,
+    cursor_bytes: Option<u64>,
+}
+
+fn parse_options(json: &str) -> Result<Options, Error> {
+    let invalid = |detail: String| Error::InvalidQuery { detail };
+    let given: OpenOptions = serde_json::from_str(json).map_err(|error| invalid(error.to_string()))?;
+    let access = match given.access.as_str() {
+        "create" => Access::Create,
+        "write" => Access::Write,
+        "read" => Access::Read,
+        other => return Err(invalid(format!("access is {other:?}, expected create, write or read"))),
+    };
+    let durability = match given.sync.as_deref() {
+        None | Some("always") => Durability::Always,
+        Some("group") => Durability::Group,
+        Some("none") => Durability::None,
+        Some(other) => return Err(invalid(format!("sync is {other:?}, expected always, group or none"))),
+    };
+    let seconds = |name: &str, value: f64| {
+        Duration::try_from_secs_f64(value).map_err(|error| invalid(format!("{name} is {value}: {error}")))
+    };
+    let (limits, own) = (given.limits, Limits::default());
+    Ok(Options {
+        access,
+        lock_timeout: seconds("lock_timeout", given.lock_timeout)?,
+        durability,
+        limits: Limits {
+            writer_memory: limits.writer_memory.unwrap_or(own.writer_memory),
+            log_bytes: limits.log_bytes.unwrap_or(own.log_bytes),
+            parts: limits.parts.unwrap_or(own.parts),
+            cursor_snapshots: limits.cursor_snapshots.unwrap_or(own.cursor_snapshots),
+            cursor_age: limits.cursor_seconds.map_or(Ok(own.cursor_age), |given| seconds("cursor_seconds", given))?,
+            cursor_bytes: limits.cursor_bytes.unwrap_or(own.cursor_bytes),
+        },
+        snapshot: given.snapshot,
+    })
 }
 
 fn parse_video(json: &str) -> Result<Video, Error> {
@@ -88,20 +154,23 @@ impl Vectors {
 
 #[pymethods]
 impl Library {
-    /// Opens the library at `path`; `access` is "create", "write" or "read".
+    /// Opens the library at `path`; `options` is a JSON object with `access` ("create", "write", "read"),
+    /// `lock_timeout` (seconds), `sync` ("always", "group", "none"), `snapshot` (a name) and `limits`.
     #[staticmethod]
-    fn open(py: Python<'_>, path: PathBuf, access: &str) -> PyResult<Self> {
-        let access = match access {
-            "create" => Access::Create,
-            "write" => Access::Write,
-            "read" => Access::Read,
-            other => {
-                let detail = format!("access is {other:?}, expected create, write or read");
-                return Err(to_python(&Error::InvalidQuery { detail }));
+    fn open(py: Python<'_>, path: PathBuf, options: &str) -> PyResult<Self> {
+        let mut options = parse_options(options).map_err(|error| to_python(&error))?;
+        let (begun, patience) = (Instant::now(), options.lock_timeout);
+        loop {
+            let left = patience.saturating_sub(begun.elapsed());
+            options.lock_timeout = left.min(SIGNAL_INTERVAL);
+            match py.detach(|| pixr::library::Library::open(&path, options.clone())) {
+                Err(Error::LibraryLocked { .. }) if left > SIGNAL_INTERVAL => py.check_signals()?,
+                outcome => {
+                    let library = outcome.map_err(|error| to_python(&error))?;
+                    return Ok(Self { inner: std::sync::RwLock::new(library) });
+                }
             }
-        };
-        let library = py.detach(|| pixr::library::Library::open(path, access)).map_err(|error| to_python(&error))?;
-        Ok(Self { inner: std::sync::RwLock::new(library) })
+        }
     }
 
     /// A library in memory.
@@ -216,6 +285,38 @@ impl Library {
     /// Verifies every byte; the report as JSON.
     fn check(&self, py: Python<'_>) -> PyResult<String> {
         self.run(py, |library| to_json(&library.check()?))
+    }
+
+    /// Copies the library into the directory `target`; the receipt as JSON.
+    fn backup(&self, py: Python<'_>, target: PathBuf) -> PyResult<String> {
+        self.run(py, |library| to_json(&library.backup(target)?))
+    }
+
+    /// Makes a new library at `target` of the backup at `source`; the receipt as JSON.
+    #[staticmethod]
+    fn restore(py: Python<'_>, source: PathBuf, target: PathBuf) -> PyResult<String> {
+        py.detach(|| to_json(&pixr::library::Library::restore(source, target)?)).map_err(|error| to_python(&error))
+    }
+
+    /// Saves what can be read of the library at `source` into a new one at `target`; the report as JSON.
+    #[staticmethod]
+    fn repair(py: Python<'_>, source: PathBuf, target: PathBuf) -> PyResult<String> {
+        py.detach(|| to_json(&pixr::library::Library::repair(source, target)?)).map_err(|error| to_python(&error))
+    }
+
+    /// Takes a snapshot with a name; what it is as JSON.
+    fn take_snapshot(&self, py: Python<'_>, name: &str) -> PyResult<String> {
+        self.run(py, |library| to_json(&library.take_snapshot(name)?))
+    }
+
+    /// The snapshots with a name, as JSON.
+    fn snapshots(&self, py: Python<'_>) -> PyResult<String> {
+        self.run(py, |library| to_json(&library.named_snapshots()?))
+    }
+
+    /// Deletes a named snapshot.
+    fn delete_snapshot(&self, py: Python<'_>, name: &str) -> PyResult<()> {
+        self.run(py, |library| library.delete_snapshot(name))
     }
 
     /// Writes what is only in the log into parts; returns the snapshot's number.

@@ -3,6 +3,7 @@
 use super::disk::DiskStorage;
 use super::memory::MemoryStorage;
 use super::seam::{Storage, is_absent};
+use super::subdirectory::Subdirectory;
 use crate::error::{Error, Result};
 
 /// Runs `behaviour` on a fresh directory of each kind.
@@ -92,6 +93,50 @@ fn directories_list_their_names_in_order() -> Result<()> {
         assert_eq!(storage.list("")?, ["media", "top", "wal"]);
         assert_eq!(storage.list("media")?, ["small"]);
         assert!(storage.exists("wal")? && storage.exists("wal/a")? && storage.exists("")?);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_file_is_read_from_where_it_is_asked() -> Result<()> {
+    on_each(|storage| {
+        write(storage, "file", b"abcdef")?;
+        assert_eq!(storage.load_from("file", 4)?, b"ef");
+        assert_eq!(storage.load_from("file", 9)?, b"");
+        assert!(storage.load_from("none", 0).is_err_and(|error| is_absent(&error)));
+        Ok(())
+    })
+}
+
+#[test]
+fn a_second_name_outlives_the_first() -> Result<()> {
+    on_each(|storage| {
+        storage.create_dir("snapshots/one")?;
+        write(storage, "file", b"abc")?;
+        storage.link("file", "snapshots/one/file")?;
+        storage.remove("file")?;
+        assert_eq!(storage.load("snapshots/one/file")?, b"abc");
+        assert!(matches!(storage.remove_dir("snapshots/one"), Err(Error::Io { .. })));
+        storage.remove("snapshots/one/file")?;
+        storage.remove_dir("snapshots/one")?;
+        storage.remove_dir("snapshots/one")?;
+        assert!(!storage.exists("snapshots/one")?);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_subdirectory_is_a_storage_like_others() -> Result<()> {
+    on_each(|storage| {
+        storage.create_dir("inner/wal")?;
+        write(storage, "inner/wal/file", b"abc")?;
+        let inner = Subdirectory::new(storage, "inner");
+        assert_eq!(inner.load("wal/file")?, b"abc");
+        assert_eq!(inner.list("")?, ["wal"]);
+        assert_eq!(inner.root(), storage.path("inner"));
+        inner.rename("wal/file", "wal/other")?;
+        assert_eq!(storage.list("inner/wal")?, ["other"]);
+        assert_eq!(inner.create("../file").map(|_| ()).map_err(|error| error.code()), Err("internal"));
         Ok(())
     })
 }

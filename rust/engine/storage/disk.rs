@@ -71,6 +71,18 @@ impl Storage for DiskStorage {
         fs::read(&path).map_err(|source| Error::io(&path, "read", source))
     }
 
+    fn load_from(&self, name: &str, at: u64) -> Result<Vec<u8>> {
+        let path = self.place(name)?;
+        let read = || {
+            let mut file = File::open(&path)?;
+            file.seek(SeekFrom::Start(at))?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        read().map_err(|source| Error::io(&path, "read", source))
+    }
+
     fn len(&self, name: &str) -> Result<u64> {
         let path = self.place(name)?;
         Ok(fs::metadata(&path).map_err(|source| Error::io(&path, "read", source))?.len())
@@ -128,6 +140,27 @@ impl Storage for DiskStorage {
     fn remove(&self, name: &str) -> Result<()> {
         let path = self.place(name)?;
         match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::io(&path, "remove", source)),
+            _ => Ok(()),
+        }
+    }
+
+    fn link(&self, from: &str, to: &str) -> Result<()> {
+        let (from, to) = (self.place(from)?, self.place(to)?);
+        if fs::hard_link(&from, &to).is_ok() {
+            return Ok(());
+        }
+        // Some file systems have no links.
+        let copy = || {
+            fs::copy(&from, &to)?;
+            File::open(&to)?.sync_all()
+        };
+        copy().map_err(|source| Error::io(&to, "copy", source))
+    }
+
+    fn remove_dir(&self, dir: &str) -> Result<()> {
+        let path = self.place(dir)?;
+        match fs::remove_dir(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::io(&path, "remove", source)),
             _ => Ok(()),
         }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 
 const MAGIC: &[u8; 8] = b"PIXRWLOG";
 /// Magic, format, reserved, number, first sequence, salt, reserved, checksum.
-pub(super) const LOG_HEADER_BYTES: usize = 48;
+pub(crate) const LOG_HEADER_BYTES: usize = 48;
 
 /// Length, payload checksum, sequence, durable sequence, header checksum.
 pub(super) const RECORD_HEADER_BYTES: usize = 28;
@@ -78,7 +78,7 @@ pub(super) fn encode_header(number: u64, first_sequence: u64, salt: u64) -> Vec<
 }
 
 /// First sequence and salt. The header is published whole, so unlike records it is never torn.
-pub(super) fn read_header(path: &Path, bytes: &[u8], number: u64) -> Result<(u64, u64)> {
+pub(crate) fn read_header(path: &Path, bytes: &[u8], number: u64) -> Result<(u64, u64)> {
     let mut fields = Fields::new(bytes);
     let parsed = (|| {
         let (magic, format, _) = (fields.bytes(8)?, fields.u32()?, fields.u32()?);
@@ -109,7 +109,7 @@ pub(super) fn read_header(path: &Path, bytes: &[u8], number: u64) -> Result<(u64
 }
 
 /// The payload of the record at `at` and the offset after it; `None` if no whole record `sequence` is there.
-pub(super) fn read_record(bytes: &[u8], at: usize, sequence: u64, salt: u64) -> Option<(&[u8], usize)> {
+pub(crate) fn read_record(bytes: &[u8], at: usize, sequence: u64, salt: u64) -> Option<(&[u8], usize)> {
     let header = RecordHeader::read(bytes.get(at..)?, salt).filter(|header| header.sequence == sequence)?;
     let start = at + RECORD_HEADER_BYTES;
     let end = start.checked_add(header.len)?;
@@ -127,6 +127,15 @@ pub(super) fn find_witness(bytes: &[u8], missing: u64, salt: u64) -> Option<usiz
         let sequence = window.get(8..16).and_then(|field| field.try_into().ok()).map(u64::from_le_bytes);
         sequence.is_some_and(|sequence| sequence > missing && sequence <= most)
             && RecordHeader::read(window, salt).is_some_and(|header| header.durable >= missing)
+    })
+}
+
+/// Looks in `bytes` for the next record after `sequence` that is whole; returns its offset and sequence.
+pub(crate) fn find_record(bytes: &[u8], sequence: u64, salt: u64) -> Option<(usize, u64)> {
+    bytes.windows(RECORD_HEADER_BYTES).enumerate().find_map(|(at, window)| {
+        let later = window.get(8..16).and_then(|field| field.try_into().ok()).map(u64::from_le_bytes)?;
+        let plausible = later > sequence && later - sequence <= (bytes.len() / RECORD_HEADER_BYTES) as u64 + 1;
+        (plausible && read_record(bytes, at, later, salt).is_some()).then_some((at, later))
     })
 }
 

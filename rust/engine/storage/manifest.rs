@@ -215,7 +215,10 @@ fn without_manifest(storage: &dyn Storage) -> Result<Error> {
     let path = storage.root().to_owned();
     let working = temporary(FileName::Manifest);
     let ours = |name: &String| {
-        FileName::parse(name).is_some() || *name == working || super::names::DIRECTORIES.contains(&name.as_str())
+        FileName::parse(name).is_some()
+            || *name == working
+            || *name == super::names::SNAPSHOTS
+            || super::names::DIRECTORIES.contains(&name.as_str())
     };
     let fresh = storage.list("")?.iter().all(ours);
     // Parts without a manifest are someone's data, not the beginning of a library.

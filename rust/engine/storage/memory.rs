@@ -130,6 +130,16 @@ impl Storage for MemoryStorage {
         Ok(())
     }
 
+    fn remove_dir(&self, dir: &str) -> Result<()> {
+        let mut tree = self.tree.lock();
+        let below = format!("{dir}/");
+        if tree.files.keys().chain(&tree.directories).any(|name| name.starts_with(&below)) {
+            return Err(Error::io(self.path(dir), "remove", io::ErrorKind::DirectoryNotEmpty.into()));
+        }
+        tree.directories.remove(dir);
+        Ok(())
+    }
+
     fn create_dir(&self, dir: &str) -> Result<()> {
         check_name(dir)?;
         let mut tree = self.tree.lock();

@@ -19,16 +19,17 @@ pub mod disk;
 mod fields;
 mod hex;
 pub mod log;
-mod log_format;
+pub(crate) mod log_format;
 pub mod manifest;
 pub mod memory;
 pub mod names;
 pub mod part_file;
-mod publish;
+pub(crate) mod publish;
 pub mod random;
 pub mod replay;
 pub mod seam;
 pub mod section;
+pub mod subdirectory;
 
 /// The number of the file format that this version writes. The only one that it reads, so far.
 pub const FORMAT: u32 = 1;

@@ -14,6 +14,10 @@ pub const PARTS: &str = "parts";
 pub const DELETES: &str = "deletes";
 /// The directories of a library.
 pub const DIRECTORIES: [&str; 3] = [LOGS, PARTS, DELETES];
+/// Directory of the named snapshots, each a library of its own.
+pub const SNAPSHOTS: &str = "snapshots";
+/// A file that stands in a copy of a library until it is whole.
+pub const UNFINISHED: &str = "UNFINISHED";
 /// What the name of a file that is not finished ends with.
 pub const TEMPORARY_SUFFIX: &str = ".tmp";
 /// The largest number that a file name holds: sixteen digits.
@@ -97,6 +101,15 @@ pub fn create_directories(storage: &dyn Storage) -> Result<()> {
     storage.sync_dir("")
 }
 
+/// The numbers of the logs that are there, ascending.
+pub fn logs(storage: &dyn Storage) -> Result<Vec<u64>> {
+    let number = |file: String| match FileName::parse(&format!("{LOGS}/{file}")) {
+        Some(FileName::Log(number)) => Some(number),
+        _ => None,
+    };
+    Ok(storage.list(LOGS)?.into_iter().filter_map(number).collect())
+}
+
 /// Files with names of ours that `manifest` does not name: what a crash left, or what a later manifest stopped naming.
 ///
 /// Only the writer may ask, under the lock: to anyone else, a file that is being written looks the same. Files with
@@ -116,7 +129,8 @@ pub fn unreferenced(storage: &dyn Storage, manifest: &Manifest) -> Result<Vec<St
     Ok(found)
 }
 
-fn is_named(file: FileName, manifest: &Manifest) -> bool {
+/// Whether `manifest` needs the file.
+pub(crate) fn is_named(file: FileName, manifest: &Manifest) -> bool {
     match file {
         FileName::Manifest | FileName::Lock => true,
         FileName::Log(number) => number >= manifest.first_log,

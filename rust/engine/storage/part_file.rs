@@ -86,7 +86,13 @@ pub fn open_part(storage: &dyn Storage, number: u64, byte_len: u64) -> Result<BT
 /// # Errors
 /// `damaged`, naming what differs first; otherwise as [`open_part`].
 pub fn verify_part(storage: &dyn Storage, number: u64, byte_len: u64) -> Result<()> {
-    let (path, owner) = map_part(storage, number)?;
+    let (_, owner) = map_part(storage, number)?;
+    verify_bytes(storage, number, byte_len, owner)
+}
+
+/// As [`verify_part`], for a part whose bytes are at hand, though its name may be gone.
+pub(crate) fn verify_bytes(storage: &dyn Storage, number: u64, byte_len: u64, owner: Arc<dyn ByteOwner>) -> Result<()> {
+    let path = storage.path(&FileName::Part(number).to_string());
     for entry in read_directory(&path, &owner, number, byte_len)? {
         let end = entry.range.end;
         let padding = owner.get(end..end.next_multiple_of(ALIGNMENT)).unwrap_or_default();
@@ -96,6 +102,18 @@ pub fn verify_part(storage: &dyn Storage, number: u64, byte_len: u64) -> Result<
         Section::checked(Arc::clone(&owner), entry.range, entry.checks, &path, &entry.name)?.verify()?;
     }
     Ok(())
+}
+
+/// Whether two files are the same part: their headers and directories agree, and so the checksums of all their blocks.
+pub(crate) fn is_same_part(one: &[u8], other: &[u8]) -> bool {
+    let directory = |bytes: &[u8]| -> Option<Range<usize>> {
+        let at = u64::from_le_bytes(bytes.get(32..40)?.try_into().ok()?);
+        Some(usize::try_from(at).ok()?..bytes.len())
+    };
+    let (Some(ours), Some(theirs)) = (directory(one), directory(other)) else { return false };
+    one.len() == other.len()
+        && one.get(..HEADER_BYTES) == other.get(..HEADER_BYTES)
+        && one.get(ours).is_some_and(|ours| Some(ours) == other.get(theirs))
 }
 
 /// The sections of a part that is in memory only. Each starts at a multiple of 64, as in a file.

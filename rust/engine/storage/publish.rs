@@ -8,7 +8,7 @@ use crate::error::Result;
 ///
 /// After an error before the rename `name` is what it was. After an error of the last step the new file has the name,
 /// but a crash may take it back: whoever publishes something that others build on must not go on as if nothing was.
-pub(super) fn publish<'a>(
+pub(crate) fn publish<'a>(
     storage: &dyn Storage,
     name: FileName,
     pieces: impl IntoIterator<Item = &'a [u8]>,

@@ -1,7 +1,9 @@
 //! Reading logs back: after a crash, and at every opening.
 
+use std::path::Path;
+
 use super::log_format::{LOG_HEADER_BYTES, find_witness, read_header, read_record};
-use super::names::{FileName, LOGS};
+use super::names::{self, FileName};
 use super::seam::Storage;
 use crate::error::{Error, Result};
 
@@ -18,6 +20,8 @@ pub struct LogEnd {
     pub valid_len: u64,
     /// Bytes after that: a write that a crash cut short.
     pub torn_bytes: u64,
+    /// The log's salt.
+    pub salt: u64,
 }
 
 /// Gives each record of log `number` to `visit`, in order, and returns where the log ends.
@@ -36,43 +40,94 @@ fn replay_from(
     previous: Option<LogEnd>,
     visit: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
 ) -> Result<LogEnd> {
-    let path_of = |number| storage.path(&FileName::Log(number).to_string());
-    let path = path_of(number);
+    let path = storage.path(&FileName::Log(number).to_string());
     let bytes = storage.load(&FileName::Log(number).to_string())?;
     let (first_sequence, salt) = read_header(&path, &bytes, number)?;
     if let Some(previous) = previous.filter(|previous| previous.last_sequence + 1 != first_sequence) {
-        return Err(Error::damaged(
-            path_of(previous.number),
-            format!(
-                "it ends at byte {} with record {}, log {number} goes on with {first_sequence}",
-                previous.valid_len, previous.last_sequence
-            ),
-        ));
+        return Err(ends_early(storage, previous, first_sequence));
     }
-    let mut at = LOG_HEADER_BYTES;
-    let mut next_sequence = first_sequence;
-    while let Some((payload, end)) = read_record(&bytes, at, next_sequence, salt) {
+    let begin = LogEnd {
+        number,
+        first_sequence,
+        last_sequence: first_sequence - 1,
+        valid_len: LOG_HEADER_BYTES as u64,
+        torn_bytes: 0,
+        salt,
+    };
+    walk(&path, bytes.get(LOG_HEADER_BYTES..).unwrap_or_default(), begin, visit)
+}
+
+/// Visits the records in `bytes`, which lie in the log after `end`; returns where they end.
+fn walk(path: &Path, bytes: &[u8], end: LogEnd, visit: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<LogEnd> {
+    let mut at = 0;
+    let mut next_sequence = end.last_sequence + 1;
+    while let Some((payload, after)) = read_record(bytes, at, next_sequence, end.salt) {
         visit(next_sequence, payload)?;
         next_sequence += 1;
-        at = end;
+        at = after;
     }
     let rest = bytes.get(at..).unwrap_or_default();
-    if let Some(offset) = rest.get(1..).and_then(|after| find_witness(after, next_sequence, salt)) {
+    let offset = end.valid_len + at as u64;
+    if let Some(witness) = rest.get(1..).and_then(|after| find_witness(after, next_sequence, end.salt)) {
         return Err(Error::damaged(
             path,
             format!(
-                "record {next_sequence} at byte {at} is not whole, yet the record at byte {} says that it was",
-                at + 1 + offset
+                "record {next_sequence} at byte {offset} is not whole, yet the record at byte {} says that it was",
+                offset + 1 + witness as u64
             ),
         ));
     }
-    Ok(LogEnd {
-        number,
-        first_sequence,
-        last_sequence: next_sequence - 1,
-        valid_len: at as u64,
-        torn_bytes: rest.len() as u64,
-    })
+    Ok(LogEnd { last_sequence: next_sequence - 1, valid_len: offset, torn_bytes: rest.len() as u64, ..end })
+}
+
+/// Goes on from `end`, where an earlier replay or this function left off, through what was written since; for readers
+/// that follow a writer.
+///
+/// # Errors
+/// As [`recover`]; `io` with `NotFound` if the log was removed since, after which only the manifest says where to go on.
+pub fn follow(storage: &dyn Storage, end: LogEnd, visit: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<LogEnd> {
+    let mut end = end;
+    let mut tries = 0;
+    loop {
+        let path = storage.path(&FileName::Log(end.number).to_string());
+        let bytes = storage.load_from(&FileName::Log(end.number).to_string(), end.valid_len)?;
+        end = walk(&path, &bytes, end, visit)?;
+        let next = FileName::Log(end.number + 1).to_string();
+        if !storage.exists(&next)? {
+            return Ok(end);
+        }
+        let header = storage.load(&next)?;
+        let (first_sequence, salt) = read_header(&storage.path(&next), &header, end.number + 1)?;
+        if first_sequence == end.last_sequence + 1 {
+            end = LogEnd {
+                number: end.number + 1,
+                first_sequence,
+                valid_len: LOG_HEADER_BYTES as u64,
+                torn_bytes: 0,
+                salt,
+                ..end
+            };
+            tries = 0;
+        } else if tries < 3 {
+            // Its last records came between the look at it and the look at the next.
+            tries += 1;
+        } else {
+            return Err(ends_early(storage, end, first_sequence));
+        }
+    }
+}
+
+/// The error for a log whose last records, which the next one builds on, are gone.
+fn ends_early(storage: &dyn Storage, end: LogEnd, next_sequence: u64) -> Error {
+    Error::damaged(
+        storage.path(&FileName::Log(end.number).to_string()),
+        format!(
+            "it ends at byte {} with record {}, log {} goes on with {next_sequence}",
+            end.valid_len,
+            end.last_sequence,
+            end.number + 1
+        ),
+    )
 }
 
 /// Replays every log from `first_log` on, and gives `visit` the records after `applied_sequence`. Returns the end of
@@ -86,11 +141,7 @@ pub fn recover(
     applied_sequence: u64,
     visit: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
 ) -> Result<LogEnd> {
-    let listed = storage.list(LOGS)?;
-    let numbers = listed.iter().filter_map(|file| match FileName::parse(&format!("{LOGS}/{file}")) {
-        Some(FileName::Log(number)) if number > first_log => Some(number),
-        _ => None,
-    });
+    let numbers = names::logs(storage)?.into_iter().filter(|&number| number > first_log);
     let mut visit_new =
         |sequence, payload: &[u8]| if sequence > applied_sequence { visit(sequence, payload) } else { Ok(()) };
     let mut end = replay(storage, first_log, &mut visit_new)?;
@@ -121,7 +172,7 @@ mod tests {
     use super::super::log::Log;
     use super::super::log_format::{encode_header, encode_record};
     use super::super::memory::MemoryStorage;
-    use super::super::names::create_directories;
+    use super::super::names::{LOGS, create_directories};
     use super::super::seam::is_absent;
     use super::*;
 
@@ -160,9 +211,8 @@ mod tests {
         assert_eq!((log.durable_sequence(), log.sync()?, log.durable_sequence()), (4, 7, 7));
         let (found, end) = records(&storage, 1)?;
         assert_eq!(found, [(5, b"a".to_vec()), (6, Vec::new()), (7, b"ccc".to_vec())]);
-        let expected =
-            LogEnd { number: 1, first_sequence: 5, last_sequence: 7, valid_len: log.byte_len(), torn_bytes: 0 };
-        assert_eq!(end, expected);
+        assert_eq!((end.number, end.first_sequence, end.last_sequence), (1, 5, 7));
+        assert_eq!((end.valid_len, end.torn_bytes), (log.byte_len(), 0));
         Ok(())
     }
 
@@ -264,6 +314,31 @@ mod tests {
         let end = recover(&storage, 3, 1, &mut visit)?;
         assert_eq!((end.number, end.first_sequence, end.last_sequence), (6, 4, 3));
         assert_eq!(seen, [2, 3]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_reader_follows_from_log_to_log_and_sees_each_record_once() -> Result<()> {
+        let storage = empty_storage()?;
+        let mut log = Log::create(&storage, 1, 1)?;
+        let mut seen = Vec::new();
+        let mut end = replay(&storage, 1, &mut |_, _| Ok(()))?;
+        for rotations in [0, 1, 2] {
+            for _ in 0..rotations {
+                log.append(b"before")?;
+                log = log.next(&storage)?;
+            }
+            log.append(b"after")?;
+            end = follow(&storage, end, &mut |sequence, _| {
+                seen.push(sequence);
+                Ok(())
+            })?;
+            let (number, last) = (log.number(), log.next_sequence() - 1);
+            assert_eq!((end.number, end.last_sequence, end.valid_len), (number, last, log.byte_len()));
+        }
+        assert_eq!(seen, (1..=6).collect::<Vec<u64>>());
+        storage.remove(&FileName::Log(end.number).to_string())?;
+        assert!(follow(&storage, end, &mut |_, _| Ok(())).is_err_and(|error| is_absent(&error)));
         Ok(())
     }
 

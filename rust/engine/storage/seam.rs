@@ -30,6 +30,13 @@ pub trait Storage: Send + Sync + Debug {
     /// A copy of a file's bytes as they are now; for files that are small, replaced or still growing.
     fn load(&self, name: &str) -> Result<Vec<u8>>;
 
+    /// A copy of a file's bytes from offset `at` on, as they are now; empty where the file ends before.
+    fn load_from(&self, name: &str, at: u64) -> Result<Vec<u8>> {
+        let mut bytes = self.load(name)?;
+        let at = usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+        Ok(bytes.split_off(at))
+    }
+
     /// A file's length in bytes.
     fn len(&self, name: &str) -> Result<u64>;
 
@@ -53,6 +60,20 @@ pub trait Storage: Send + Sync + Debug {
 
     /// Removes a file; nothing happens if there is none.
     fn remove(&self, name: &str) -> Result<()>;
+
+    /// Gives an immutable file a second name, or a copy where that can't be. Lasting after [`Storage::sync_dir`].
+    fn link(&self, from: &str, to: &str) -> Result<()> {
+        let bytes = self.load(from)?;
+        let file = self.create(to)?;
+        file.write_all(&bytes)?;
+        file.sync()
+    }
+
+    /// Removes an empty directory; nothing happens if there is none. One that stays means nothing.
+    fn remove_dir(&self, dir: &str) -> Result<()> {
+        let _ = dir;
+        Ok(())
+    }
 
     /// Makes a directory and those above it; nothing happens if it is there.
     fn create_dir(&self, dir: &str) -> Result<()>;

@@ -10,7 +10,21 @@ import pytest
 
 from tests.python.cli.process import Run
 
-COMMANDS = ("index", "search", "info", "check", "compact", "export", "import", "delete", "models")
+COMMANDS = (
+    "index",
+    "search",
+    "info",
+    "check",
+    "compact",
+    "backup",
+    "restore",
+    "repair",
+    "export",
+    "import",
+    "delete",
+    "snapshot",
+    "models",
+)
 
 
 def test_info_counts_and_lists(run: Run, library: Path) -> None:
@@ -92,7 +106,7 @@ def test_every_command_explains_itself(run: Run, command: str) -> None:
     done = run(command, "--help")
     assert done.returncode == 0
     assert "Usage: " in done.stdout
-    assert command == "models" or "--json" in done.stdout
+    assert command in {"models", "snapshot"} or "--json" in done.stdout
 
 
 def test_help_keeps_its_examples_in_lines(run: Run) -> None:

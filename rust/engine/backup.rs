@@ -1,0 +1,250 @@
+//! Copies a library as it is at one moment into another directory, while writers and readers go on.
+//!
+//! What is copied is what a crash would leave: the manifest, the parts and bitmaps that it names, and the log up to its
+//! last whole record. Every file is opened before the first is copied, so none that a writer removes meanwhile is
+//! missed. The copy is a library like any other: it can be opened, checked, searched.
+//!
+//! Copying into the same directory again takes only what is new there: parts never change. The manifest comes last, so a
+//! copy that is cut short leaves what was there before.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::storage::log_format::LOG_HEADER_BYTES;
+use crate::storage::manifest::{Manifest, PartEntry};
+use crate::storage::names::{self, FileName};
+use crate::storage::part_file;
+use crate::storage::publish::publish;
+use crate::storage::replay::recover;
+use crate::storage::seam::{Storage, is_absent};
+use crate::storage::section::ByteOwner;
+
+/// What `backup` or `restore` did.
+#[derive(Debug, Clone, Serialize)]
+pub struct BackupReceipt {
+    /// The directory that was written.
+    pub path: String,
+    /// The snapshot that it holds.
+    pub snapshot: u64,
+    /// Files that were copied.
+    pub copied_files: u64,
+    /// Their bytes.
+    pub copied_byte_len: u64,
+    /// Files that were there already.
+    pub kept_files: u64,
+    /// Their bytes.
+    pub kept_byte_len: u64,
+    /// Files of an earlier backup that this one does not need; they are gone.
+    pub removed_files: u64,
+}
+
+/// What may be at the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// Nothing, or an earlier copy of the same library.
+    Update,
+    /// Nothing.
+    New,
+}
+
+/// A state of a library with all its files open.
+pub(crate) struct Held {
+    pub(crate) manifest: Manifest,
+    parts: Vec<(PartEntry, Arc<dyn ByteOwner>)>,
+    deletes: Vec<(FileName, Vec<u8>)>,
+    logs: Vec<(FileName, Vec<u8>)>,
+    last_sequence: u64,
+}
+
+/// How often a state is tried to be held; a writer may commit in between.
+const TRIES: usize = 20;
+
+impl Held {
+    /// Opens everything that the library in `source` is made of now.
+    pub(crate) fn new(source: &dyn Storage) -> Result<Self> {
+        let mut tries = 0;
+        loop {
+            let manifest = Manifest::load(source)?;
+            let generation = manifest.generation;
+            match Self::open(source, manifest) {
+                Err(error) if is_absent(&error) && tries < TRIES => {
+                    if Manifest::load(source)?.generation == generation {
+                        return Err(error);
+                    }
+                    tries += 1;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn open(source: &dyn Storage, manifest: Manifest) -> Result<Self> {
+        let mut parts = Vec::new();
+        let mut deletes = Vec::new();
+        for entry in &manifest.parts {
+            parts.push((entry.clone(), source.read(&FileName::Part(entry.number).to_string())?));
+            if let Some(number) = entry.deletes {
+                let name = FileName::Deletes { part: entry.number, number };
+                deletes.push((name, source.load(&name.to_string())?));
+            }
+        }
+        let end = recover(source, manifest.first_log, manifest.applied_sequence, &mut |_, _| Ok(()))?;
+        let mut logs = Vec::new();
+        for number in manifest.first_log..=end.number {
+            let name = FileName::Log(number);
+            let mut bytes = source.load(&name.to_string())?;
+            if number == end.number {
+                bytes.truncate(usize::try_from(end.valid_len).unwrap_or(usize::MAX));
+            }
+            logs.push((name, bytes));
+        }
+        Ok(Self { manifest, parts, deletes, logs, last_sequence: end.last_sequence })
+    }
+
+    /// Leaves out what is only in the log: the state is the one that the last checkpoint froze.
+    pub(crate) fn without_log(mut self) -> Self {
+        // The first log begins where that checkpoint ended.
+        self.logs.truncate(1);
+        for (_, bytes) in &mut self.logs {
+            bytes.truncate(LOG_HEADER_BYTES);
+        }
+        self.last_sequence = self.manifest.applied_sequence;
+        self
+    }
+
+    /// Writes the state into `target`.
+    ///
+    /// # Errors
+    /// `library_exists` if `target` holds a library and should hold none; `backup_mismatch` if it holds another, or one
+    /// that has gone another way; `library_locked` if someone writes there; `damaged` if what is copied is.
+    pub(crate) fn store(&self, source: &dyn Storage, target: &dyn Storage, expected: Target) -> Result<BackupReceipt> {
+        let before = self.check_target(target, expected)?;
+        if before.is_none() {
+            target.create_dir("")?;
+            target.create(names::UNFINISHED)?.sync()?;
+        }
+        names::create_directories(target)?;
+        let _lock = target.lock(&FileName::Lock.to_string())?;
+        let mut receipt = BackupReceipt {
+            path: target.root().display().to_string(),
+            snapshot: self.last_sequence,
+            copied_files: 0,
+            copied_byte_len: 0,
+            kept_files: 0,
+            kept_byte_len: 0,
+            removed_files: 0,
+        };
+        for (entry, bytes) in &self.parts {
+            let name = FileName::Part(entry.number);
+            let kept = match target.read(&name.to_string()) {
+                Ok(there) => part_file::is_same_part(bytes, &there),
+                Err(error) if is_absent(&error) => false,
+                Err(error) => return Err(error),
+            };
+            if !kept {
+                refuse_if_named(target, before.as_ref(), name)?;
+                part_file::verify_bytes(source, entry.number, entry.byte_len, Arc::clone(bytes))?;
+                publish(target, name, bytes.chunks(COPY_BYTES))?;
+            }
+            receipt.count(kept, bytes.len());
+        }
+        for (name, bytes) in &self.deletes {
+            let kept = load_if_there(target, *name)?.is_some_and(|there| there == *bytes);
+            if !kept {
+                refuse_if_named(target, before.as_ref(), *name)?;
+                publish(target, *name, [bytes.as_slice()])?;
+            }
+            receipt.count(kept, bytes.len());
+        }
+        for (name, bytes) in &self.logs {
+            let there = load_if_there(target, *name)?;
+            let kept = there.as_ref().is_some_and(|there| there == bytes);
+            if !kept {
+                if there.is_some_and(|there| !bytes.starts_with(&there)) {
+                    refuse_if_named(target, before.as_ref(), *name)?;
+                }
+                publish(target, *name, [bytes.as_slice()])?;
+            }
+            receipt.count(kept, bytes.len());
+        }
+        self.manifest.store(target)?;
+        receipt.count(false, usize::try_from(target.len(&FileName::Manifest.to_string())?).unwrap_or(usize::MAX));
+        for name in names::unreferenced(target, &self.manifest)? {
+            target.remove(&name)?;
+            receipt.removed_files += 1;
+        }
+        target.remove(names::UNFINISHED)?;
+        target.sync_dir("")?;
+        Ok(receipt)
+    }
+
+    /// The manifest that is at the target, if there is one and it may be replaced.
+    fn check_target(&self, target: &dyn Storage, expected: Target) -> Result<Option<Manifest>> {
+        let before = match Manifest::load(target) {
+            Ok(before) => before,
+            Err(Error::LibraryNotFound { .. }) => return Ok(None),
+            // A copy that was cut short goes on; what it has is compared like everything else.
+            Err(_) if !target.exists(&FileName::Manifest.to_string())? && target.exists(names::UNFINISHED)? => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let path = target.root().to_owned();
+        if expected == Target::New {
+            return Err(Error::LibraryExists { path });
+        }
+        let mismatch = |detail: &str| Err(Error::BackupMismatch { path: path.clone(), detail: detail.to_owned() });
+        if before.library_id != self.manifest.library_id {
+            return mismatch("it is of another library");
+        }
+        let newest = names::logs(target)?.last().copied().unwrap_or_default();
+        let last = self.logs.last().map_or(0, |(name, _)| match name {
+            FileName::Log(number) => *number,
+            _ => 0,
+        });
+        if before.generation > self.manifest.generation || newest > last {
+            return mismatch("it is of a later state of the library, or was written to");
+        }
+        Ok(Some(before))
+    }
+}
+
+impl BackupReceipt {
+    fn count(&mut self, kept: bool, byte_len: usize) {
+        let (files, bytes) = if kept {
+            (&mut self.kept_files, &mut self.kept_byte_len)
+        } else {
+            (&mut self.copied_files, &mut self.copied_byte_len)
+        };
+        *files += 1;
+        *bytes += byte_len as u64;
+    }
+}
+
+/// So many bytes of a part are written at a time.
+const COPY_BYTES: usize = 8 << 20;
+
+fn load_if_there(storage: &dyn Storage, name: FileName) -> Result<Option<Vec<u8>>> {
+    match storage.load(&name.to_string()) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A file that the target's manifest names and that differs from the source's is of another history of the library.
+fn refuse_if_named(target: &dyn Storage, before: Option<&Manifest>, name: FileName) -> Result<()> {
+    match before {
+        Some(before) if names::is_named(name, before) && target.exists(&name.to_string())? => {
+            Err(Error::BackupMismatch {
+                path: target.path(&name.to_string()),
+                detail: "the library has another file of this name: one of the two was written to after a restore, or \
+                         the backup is damaged; choose an empty directory"
+                    .to_owned(),
+            })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,162 @@
+//! Snapshots with a name: states of a library that stay as they were until they are deleted.
+//!
+//! `snapshots/<name>/` is a library of its own, opened for reading only. Its parts and bitmaps are second names (hard
+//! links) of the library's files, or copies where the file system has no links: taking a snapshot copies nothing, and
+//! what is deleted later stays on disk until every snapshot that holds it is deleted.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use crate::backup::{Held, Target};
+use crate::checkpoint::Scope;
+use crate::error::{Error, Result};
+use crate::library::Shared;
+use crate::settings::Settings;
+use crate::storage::manifest::Manifest;
+use crate::storage::names::{self, FileName, SNAPSHOTS};
+use crate::storage::seam::Storage;
+use crate::storage::subdirectory::Subdirectory;
+
+/// A snapshot with a name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NamedSnapshot {
+    /// Its name.
+    pub name: String,
+    /// Its number: the log sequence of its last operation.
+    pub snapshot: u64,
+    /// When it was taken, in seconds since 1970.
+    pub taken: u64,
+    /// Its videos.
+    pub videos: u64,
+    /// Bytes of its parts. Those that the library still has are on disk once.
+    pub byte_len: u64,
+}
+
+/// The longest name.
+const MAX_NAME_BYTES: usize = 64;
+
+impl Shared {
+    /// Takes a snapshot of the library as it is now.
+    pub(crate) fn take_snapshot(&self, name: &str) -> Result<NamedSnapshot> {
+        check_name(name)?;
+        if self.writer.lock().is_none() {
+            return Err(self.not_writable());
+        }
+        let dir = format!("{SNAPSHOTS}/{name}");
+        if self.storage.exists(&format!("{dir}/{}", FileName::Manifest))? {
+            return Err(Error::SnapshotExists { name: name.to_owned() });
+        }
+        self.checkpoint(Scope::Memory)?;
+        // From here no file goes until the snapshot has it too.
+        let _one_at_a_time = self.checkpoint.lock();
+        remove(&self.storage, name)?;
+        let mut held = Held::new(&*self.storage)?.without_log();
+        let taken = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let settings = Settings::read(&held.manifest.settings, self.storage.root())?;
+        held.manifest.settings = Settings { taken: Some(taken), ..settings }.write()?;
+        let target = Subdirectory::new(Arc::clone(&self.storage), &dir);
+        target.create_dir("")?;
+        target.create(names::UNFINISHED)?.sync()?;
+        names::create_directories(&target)?;
+        for entry in &held.manifest.parts {
+            let deletes = entry.deletes.map(|number| FileName::Deletes { part: entry.number, number });
+            for file in std::iter::once(FileName::Part(entry.number)).chain(deletes) {
+                self.storage.link(&file.to_string(), &format!("{dir}/{file}"))?;
+            }
+        }
+        target.sync_dir(names::PARTS)?;
+        target.sync_dir(names::DELETES)?;
+        held.store(&*self.storage, &target, Target::New)?;
+        self.storage.sync_dir(SNAPSHOTS)?;
+        describe(&target, name)
+    }
+
+    /// All snapshots, by name.
+    pub(crate) fn snapshots(&self) -> Result<Vec<NamedSnapshot>> {
+        let mut found = Vec::new();
+        for name in self.storage.list(SNAPSHOTS)? {
+            if check_name(&name).is_ok()
+                && self.storage.exists(&format!("{SNAPSHOTS}/{name}/{}", FileName::Manifest))?
+            {
+                found.push(describe(&*storage_of(&self.storage, &name)?, &name)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Deletes a snapshot. Who has it open keeps reading it.
+    pub(crate) fn delete_snapshot(&self, name: &str) -> Result<()> {
+        if self.writer.lock().is_none() {
+            return Err(self.not_writable());
+        }
+        storage_of(&self.storage, name)?;
+        let _one_at_a_time = self.checkpoint.lock();
+        remove(&self.storage, name)
+    }
+}
+
+/// The storage of a snapshot.
+///
+/// # Errors
+/// `invalid_name`, `snapshot_not_found`.
+pub(crate) fn storage_of(storage: &Arc<dyn Storage>, name: &str) -> Result<Arc<dyn Storage>> {
+    check_name(name)?;
+    let target = Subdirectory::new(Arc::clone(storage), &format!("{SNAPSHOTS}/{name}"));
+    if target.exists(&FileName::Manifest.to_string())? {
+        Ok(Arc::new(target))
+    } else {
+        Err(Error::SnapshotNotFound { name: name.to_owned() })
+    }
+}
+
+/// Removes what a crash left of snapshots that were being taken or deleted. Only the writer may ask.
+pub(crate) fn remove_unfinished(storage: &Arc<dyn Storage>) -> Result<()> {
+    for name in storage.list(SNAPSHOTS)? {
+        if check_name(&name).is_ok() && !storage.exists(&format!("{SNAPSHOTS}/{name}/{}", FileName::Manifest))? {
+            remove(storage, &name)?;
+        }
+    }
+    Ok(())
+}
+
+fn describe(storage: &dyn Storage, name: &str) -> Result<NamedSnapshot> {
+    let manifest = Manifest::load(storage)?;
+    let settings = Settings::read(&manifest.settings, storage.root())?;
+    Ok(NamedSnapshot {
+        name: name.to_owned(),
+        snapshot: manifest.applied_sequence,
+        taken: settings.taken.unwrap_or_default(),
+        videos: manifest.parts.iter().map(|part| u64::from(part.video_count - part.deleted_count)).sum(),
+        byte_len: manifest.parts.iter().map(|part| part.byte_len).sum(),
+    })
+}
+
+/// Removes the files of a snapshot, the manifest first: without it, there is none.
+fn remove(storage: &Arc<dyn Storage>, name: &str) -> Result<()> {
+    let dir = format!("{SNAPSHOTS}/{name}");
+    storage.remove(&format!("{dir}/{}", FileName::Manifest))?;
+    if storage.exists(&dir)? {
+        storage.sync_dir(&dir)?;
+    }
+    for inner in names::DIRECTORIES.map(|inner| format!("{dir}/{inner}")).iter().chain([&dir]) {
+        for file in storage.list(inner)? {
+            storage.remove(&format!("{inner}/{file}"))?;
+        }
+        storage.remove_dir(inner)?;
+    }
+    Ok(())
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let detail = if name.is_empty() || name.len() > MAX_NAME_BYTES {
+        format!("it has {} bytes, 1 to {MAX_NAME_BYTES} are allowed", name.len())
+    } else if name.starts_with('.') || !name.bytes().all(allowed) {
+        "letters, digits, '-', '_' and '.' are allowed, and no '.' in front".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Error::InvalidName { name: name.to_owned(), detail })
+}

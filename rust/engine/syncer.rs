@@ -1,0 +1,101 @@
+//! Syncs the log in the background for `Durability::Group`.
+//!
+//! A sync that fails marks the log, so that the next write says so; nothing else has to be told.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::error::{Error, Result};
+use crate::options::{GROUP_INTERVAL, GROUP_LAG};
+use crate::storage::log::Log;
+
+pub(crate) struct Syncer {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// What is to be synced, and since when its first record has waited.
+    pending: Option<(Arc<Log>, u64, Instant)>,
+    /// Since when the first record of a running sync has waited.
+    running: Option<Instant>,
+    stopping: bool,
+}
+
+impl Syncer {
+    pub(crate) fn start() -> Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let seen = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("pixr-sync".to_owned())
+            .spawn(move || run(&seen))
+            .map_err(|error| Error::io("pixr-sync", "start a thread for", error))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Says that the log has records up to `sequence` that are not synced. Waits only where the disk has fallen behind.
+    pub(crate) fn note(&self, log: &Arc<Log>, sequence: u64) -> Result<()> {
+        let now = Instant::now();
+        let waiting_since = {
+            let mut state = self.shared.state.lock();
+            // A later log starts only when the one before is synced, so what waited there is done.
+            let since = match &state.pending {
+                Some((pending, _, since)) if pending.number() == log.number() => *since,
+                _ => now,
+            };
+            state.pending = Some((Arc::clone(log), sequence, since));
+            state.running.unwrap_or(since).min(since)
+        };
+        self.shared.changed.notify_one();
+        if now.duration_since(waiting_since) > GROUP_LAG {
+            return log.sync_up_to(sequence);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Syncer {
+    fn drop(&mut self) {
+        self.shared.state.lock().stopping = true;
+        self.shared.changed.notify_one();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(shared: &Shared) {
+    let mut state = shared.state.lock();
+    loop {
+        while state.pending.is_none() && !state.stopping {
+            shared.changed.wait(&mut state);
+        }
+        if !state.stopping {
+            // Others gather meanwhile; stopping cuts it short.
+            let deadline = Instant::now() + GROUP_INTERVAL;
+            while !state.stopping && !shared.changed.wait_until(&mut state, deadline).timed_out() {}
+        }
+        match state.pending.take() {
+            Some((log, sequence, since)) => {
+                state.running = Some(since);
+                parking_lot::MutexGuard::unlocked(&mut state, || {
+                    // The log remembers a failure.
+                    let _ = log.sync_up_to(sequence);
+                });
+                state.running = None;
+            }
+            None if state.stopping => return,
+            None => {}
+        }
+    }
+}

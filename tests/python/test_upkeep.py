@@ -1,0 +1,163 @@
+"""What a library does as a whole, from Python; the engine's own tests go deeper."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import pixr
+from pixr.encoder_choice import Choice, recall
+from pixr.errors import (
+    BackupMismatch,
+    CursorExpired,
+    InvalidName,
+    InvalidQuery,
+    LibraryExists,
+    LibraryLocked,
+    ReadOnly,
+    SnapshotExists,
+    SnapshotNotFound,
+)
+
+
+def rows(*ids: str) -> pa.RecordBatch:
+    count = len(ids)
+    return pa.record_batch(
+        {"video_id": list(ids), "start": [0.0] * count, "end": [5.0] * count, "speech": ["solar panels"] * count}
+    )
+
+
+def ids(library: pixr.Library) -> list[str]:
+    return [video.id for video in library.videos()]
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> pixr.Library:
+    opened = pixr.open(tmp_path / "films.pixr")
+    opened.add_segments(rows("a", "b", "c"))
+    return opened
+
+
+def test_the_holder_of_the_lock_is_named_at_once_or_after_the_time_given(library: pixr.Library) -> None:
+    with pytest.raises(LibraryLocked) as refused:
+        pixr.open(library.path)
+    assert refused.value.holder == os.getpid()
+    begun = time.monotonic()
+    with pytest.raises(LibraryLocked):
+        pixr.open(library.path, lock_timeout=0.2)
+    assert time.monotonic() - begun >= 0.2
+    closing = threading.Timer(0.2, library.close)
+    closing.start()
+    pixr.open(library.path, lock_timeout=30).close()
+    closing.join()
+
+
+def test_a_backup_is_restored_and_guards_itself(library: pixr.Library, tmp_path: Path) -> None:
+    (library.path / "encoders.json").write_text('{"encoders": ["some"], "precision": "int8"}')
+    receipt = library.backup(tmp_path / "backup")
+    assert receipt["copied_files"] > 0
+    library.delete("a")
+    pixr.restore(tmp_path / "backup", tmp_path / "restored")
+    assert recall(tmp_path / "restored") == Choice(("some",), "int8")
+    with pixr.open(tmp_path / "restored") as restored:
+        assert ids(restored) == ["a", "b", "c"]
+    with pytest.raises(LibraryExists):
+        pixr.restore(tmp_path / "backup", tmp_path / "restored")
+    with pixr.open(tmp_path / "other.pixr") as other, pytest.raises(BackupMismatch):
+        other.backup(tmp_path / "backup")
+
+
+def test_a_snapshot_stays_as_it_was(library: pixr.Library) -> None:
+    library.take_snapshot("monday")
+    library.delete("a")
+    library.compact()
+    with pixr.open(library.path, snapshot="monday") as monday:
+        assert ids(monday) == ["a", "b", "c"]
+        assert monday.search("solar").total == 3
+        with pytest.raises(ReadOnly):
+            monday.delete("a")
+    assert library.search("solar").total == 2
+    assert [one["name"] for one in library.snapshots()] == ["monday"]
+    with pytest.raises(SnapshotExists):
+        library.take_snapshot("monday")
+    with pytest.raises(InvalidName):
+        library.take_snapshot("a/b")
+    library.delete_snapshot("monday")
+    with pytest.raises(SnapshotNotFound):
+        pixr.open(library.path, snapshot="monday")
+
+
+def test_repair_makes_a_library_of_what_is_left(library: pixr.Library, tmp_path: Path) -> None:
+    library.close()
+    for part in (library.path / "parts").iterdir():
+        part.unlink()
+    report = pixr.repair(library.path, tmp_path / "saved")
+    assert (report["videos"], report["lost_video_count"]) == (0, 3)
+    assert len(report["damaged"]) == 1
+    assert ids(pixr.open(tmp_path / "saved")) == []
+
+
+@pytest.mark.parametrize("sync", ["always", "group", "none"])
+def test_what_was_written_under_any_level_is_there_for_a_reader_at_once(tmp_path: Path, sync: pixr.Sync) -> None:
+    with pixr.open(tmp_path / "films.pixr", sync=sync) as library:
+        library.add_segments(rows("a"))
+        with pixr.open(library.path, read_only=True) as reader:
+            assert ids(reader) == ["a"]
+
+
+def test_another_process_sees_what_is_written_without_opening_again(library: pixr.Library) -> None:
+    code = """
+import sys, time, pixr
+reader = pixr.open(sys.argv[1], read_only=True)
+print("open", flush=True)
+until = time.monotonic() + 60
+while "f" not in [video.id for video in reader.videos()] and time.monotonic() < until:
+    time.sleep(0.02)
+print(sorted(hit.video.id for hit in reader.search("solar")))
+"""
+    command = [sys.executable, "-c", code, str(library.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "open\n"
+        library.add_segments(rows("d", "e"))
+        library.delete("a")
+        library.compact()
+        library.add_segments(rows("f"))
+        assert reader.stdout.readline() == "['b', 'c', 'd', 'e', 'f']\n"
+
+
+def test_threads_write_and_search_one_library(library: pixr.Library) -> None:
+    def write(number: int) -> None:
+        for at in range(20):
+            library.add_segments(rows(f"{number}-{at}"))
+            assert library.search("solar").total > at
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    assert library.search("solar").total == 83
+
+
+def test_cursors_expire_at_their_limit(tmp_path: Path) -> None:
+    limits = pixr.Limits(cursor_seconds=0.05)
+    with pixr.open(tmp_path / "films.pixr", limits=limits) as library:
+        library.add_segments(rows("a", "b"))
+        cursor = library.search("solar", limit=1).next_cursor
+        library.delete("a")
+        time.sleep(0.06)
+        with pytest.raises(CursorExpired):
+            library.search("solar", limit=1, cursor=cursor)
+
+
+def test_options_that_mean_nothing_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidQuery, match="sync"):
+        pixr.open(tmp_path / "x", sync="often")  # type: ignore[arg-type]
+    with pytest.raises(InvalidQuery, match="lock_timeout"):
+        pixr.open(tmp_path / "x", lock_timeout=-1)
