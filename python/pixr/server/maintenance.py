@@ -14,6 +14,7 @@ from sqlalchemy import delete
 from pixr.server import idempotency
 from pixr.server.database import now
 from pixr.server.models import OAuthCode, OAuthToken
+from pixr.server.webhooks.appearances import tell_appearances
 
 if TYPE_CHECKING:
     from pixr.server.state import ServerState
@@ -47,6 +48,7 @@ class Maintenance:
         server.uploads.sweep()
         server.search_log.sweep()
         with server.database.write() as session:
+            tell_appearances(session)
             idempotency.sweep(session)
             session.execute(delete(OAuthCode).where(OAuthCode.expires < now()))
             over = OAuthToken.refresh_expires.is_(None) | (OAuthToken.refresh_expires < now())

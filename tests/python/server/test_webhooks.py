@@ -17,6 +17,7 @@ from pixr.server.database import now
 from pixr.server.events import record
 from pixr.server.models import Delivery, DeliveryAttempt, Event, WebhookEndpoint
 from pixr.server.state import ServerState
+from pixr.server.webhooks.appearances import tell_appearances
 from pixr.server.webhooks.body import EXAMPLES
 from pixr.server.webhooks.queue import LEASE, ORDERED_ATTEMPTS, SCHEDULE_SECONDS, claim, purge, settle
 from pixr.webhooks import sign_body
@@ -320,6 +321,29 @@ def test_deliveries_are_kept_thirty_days(acme: Partner, receiver: Receiver, serv
 def test_what_is_no_address_is_refused(acme: Partner, url: str) -> None:
     refused = acme.post("/v1/webhooks/endpoints", json={"url": url})
     assert (refused.status_code, code_of(refused)) == (422, "INVALID_REQUEST")
+
+
+def test_many_searches_are_told_in_one_event_and_each_appearance_once(
+    acme: Partner, receiver: Receiver, server: ServerState
+) -> None:
+    subscribe(acme, receiver.url, eventTypes=["video.search_appearance"])
+    for _ in range(30):
+        assert acme.post("/v1/search", json={"query": "solar panels", "minScore": 0.0}).status_code == 200
+    server.search_log.flush()
+    with server.database.write() as session:
+        assert tell_appearances(session, now()) == 1
+        assert tell_appearances(session, now()) == 0
+    server.courier.wake()
+    (came,) = receiver.wait_for(1)
+    (roof,) = [one for one in json.loads(came.body)["data"]["videos"] if one["videoId"] == "roof"]
+    assert roof == {"videoId": "roof", "appearances": 30, "bestRank": 1, "clicks": 0}
+    acme.post("/v1/search", json={"query": "solar panels"})
+    server.search_log.flush()
+    with server.database.write() as session:
+        tell_appearances(session, now())
+    server.courier.wake()
+    second = receiver.wait_for(2)[1]
+    assert [one["appearances"] for one in json.loads(second.body)["data"]["videos"]] == [1]
 
 
 def test_every_type_of_event_has_an_example_in_the_specification(client: TestClient) -> None:

@@ -1,0 +1,77 @@
+"""`video.search_appearance`: which videos searches showed, one event a minute and organization, however many searches.
+
+Only organizations with an endpoint that wants it are told. An event begins where the one before ended, so that each
+appearance is told once.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from pixr.server.database import now
+from pixr.server.events import record
+from pixr.server.models import Event, Organization, SearchAppearance, WebhookEndpoint
+from pixr.server.videos import rfc3339
+
+__all__ = ["tell_appearances"]
+
+TYPE = "video.search_appearance"
+MOST_VIDEOS = 500
+# Searches are written down in batches, half a second late.
+_SETTLED = timedelta(seconds=2)
+
+
+def tell_appearances(session: Session, until: datetime | None = None) -> int:
+    """Record what was shown up to `until`, two seconds ago by default. Returns how many organizations were told.
+
+    An event names the 500 videos that appeared most.
+    """
+    until = until or now() - _SETTLED
+    wanting: dict[str, datetime] = {}
+    for endpoint in session.scalars(select(WebhookEndpoint).where(WebhookEndpoint.disabled.is_(None))):
+        if not endpoint.event_types or TYPE in endpoint.event_types:
+            known = wanting.get(endpoint.organization_id, endpoint.created)
+            wanting[endpoint.organization_id] = min(known, endpoint.created)
+    return sum(_tell(session, organization, since, until) for organization, since in sorted(wanting.items()))
+
+
+def _tell(session: Session, organization: str, since: datetime, until: datetime) -> bool:
+    # Of several processes one tells; the others find that it was done.
+    session.scalar(select(Organization.id).where(Organization.id == organization).with_for_update())
+    last = session.scalar(
+        select(Event)
+        .where(Event.organization_id == organization, Event.type == TYPE)
+        .order_by(Event.sequence.desc())
+        .limit(1)
+    )
+    if last is not None and not last.data.get("test"):
+        since = max(since, datetime.fromisoformat(str(last.data["to"]).replace("Z", "+00:00")))
+    shown = session.execute(
+        select(
+            SearchAppearance.video_id,
+            func.count(),
+            func.min(SearchAppearance.position),
+            func.sum(SearchAppearance.clicks),
+        )
+        .where(
+            SearchAppearance.organization_id == organization,
+            SearchAppearance.created > since,
+            SearchAppearance.created <= until,
+        )
+        .group_by(SearchAppearance.video_id)
+        .order_by(func.count().desc(), SearchAppearance.video_id)
+        .limit(MOST_VIDEOS)
+    ).all()
+    if not shown:
+        return False
+    videos = [
+        {"videoId": video, "appearances": count, "bestRank": rank, "clicks": int(clicks)}
+        for video, count, rank, clicks in shown
+    ]
+    # To the microsecond: the next event begins here.
+    ends = until.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    record(session, organization, TYPE, {"from": rfc3339(since), "to": ends, "videos": videos})
+    return True
