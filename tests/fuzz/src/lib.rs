@@ -29,7 +29,10 @@ use pixr::storage::section::SectionBytes;
 use pixr::text::query::TextQuery;
 use pixr::vector::Index;
 
+/// Of the libraries that are asked; below what gets codes.
 const DIMENSION: usize = 6;
+/// Of the part that has codes and a graph.
+const CODED_DIMENSION: usize = 64;
 const WORDS: [&str; 8] = ["roof", "solar", "panel", "ladder", "dog", "the", "waltz", "garden"];
 
 /// A panic inside tantivy is caught and becomes `damaged` (`text::index`); any other ends the process.
@@ -43,24 +46,25 @@ pub fn let_guarded_panics_pass() {
     }));
 }
 
-fn space() -> Space {
-    Space { name: "fuzz".to_owned(), version: "1".to_owned(), dimension: DIMENSION as u32 }
+fn space(dimension: usize) -> Space {
+    Space { name: "fuzz".to_owned(), version: "1".to_owned(), dimension: dimension as u32 }
 }
 
-fn vector(seed: usize) -> Vec<f16> {
-    let values: Vec<f32> = (0..DIMENSION).map(|at| ((seed * 31 + at * 17 + 3) % 23) as f32 - 11.5).collect();
+fn vector(seed: usize, dimension: usize) -> Vec<f16> {
+    let value = |at: usize| ((seed * dimension + at).wrapping_mul(2_654_435_761) >> 7) % 1009;
+    let values: Vec<f32> = (0..dimension).map(|at| value(at) as f32 - 504.5).collect();
     let length = values.iter().map(|value| value * value).sum::<f32>().sqrt();
     values.iter().map(|value| f16::from_f32(value / length)).collect()
 }
 
-fn content(number: usize, segments: usize) -> Content {
+fn content(number: usize, segments: usize, dimension: usize) -> Content {
     let word = |at: usize| WORDS[(number * 7 + at * 3) % WORDS.len()];
     let segment = |at: usize| Segment {
         span: Span { start: at as f64, end: at as f64 + 1.5 },
         evidence: vec![
             Evidence {
                 channel: Channel::Frame,
-                vector: Some(vector(number * 1000 + at)),
+                vector: Some(vector(number * 1000 + at, dimension)),
                 text: None,
                 description: Some(format!("closest concepts: {}", word(at))),
             },
@@ -77,32 +81,44 @@ fn content(number: usize, segments: usize) -> Content {
         tags: vec![word(1).to_owned()],
         duration: 30.0 + number as f64,
         quality: Some("hd".to_owned()),
-        metadata: serde_json::json!({"rating": number, "place": {"name": word(3)}}).as_object().cloned().unwrap_or_default(),
+        metadata: serde_json::json!({"rating": number, "place": {"name": word(3)}})
+            .as_object()
+            .cloned()
+            .unwrap_or_default(),
         ..Video::named(VideoId::new(&format!("video-{number}")).expect("an id"))
     };
     Content::checked(video, (0..segments).map(segment).collect()).expect("content")
 }
 
-fn queries() -> Vec<Query> {
+fn queries(dimension: usize) -> Vec<Query> {
     let whole = Query {
-        text: [(Channel::Metadata, "solar \"roof panel\"".to_owned()), (Channel::Speech, "dog ladd* -waltz".to_owned())].into(),
-        vectors: [(Channel::Frame, vec![1.0; DIMENSION])].into(),
+        text: [
+            (Channel::Metadata, "solar \"roof panel\"".to_owned()),
+            (Channel::Speech, "dog ladd* -waltz".to_owned()),
+        ]
+        .into(),
+        vectors: [(Channel::Frame, vec![1.0; dimension])].into(),
         filter: serde_json::json!({"duration": {"min": 5}, "metadata": {"rating": {"max": 3}}}),
         facets: Facets::All,
         ..Query::default()
     };
-    let near = Query { vectors: [(Channel::Frame, vec![0.3; DIMENSION])].into(), effort: Some(50), limit: 5, ..Query::default() };
+    let near = Query {
+        vectors: [(Channel::Frame, vec![0.3; dimension])].into(),
+        effort: Some(50),
+        limit: 5,
+        ..Query::default()
+    };
     vec![whole, near]
 }
 
 /// Asks everything of a library; errors are answers too.
-fn ask(library: &Library) {
+fn ask(library: &Library, dimension: usize) {
     let _ = library.check();
     let _ = library.info();
     for id in library.video_ids().unwrap_or_default().iter().take(8) {
         let _ = library.content(id);
     }
-    for query in queries() {
+    for query in queries(dimension) {
         let _ = library.search(&query);
     }
 }
@@ -128,7 +144,7 @@ pub fn log(bytes: &[u8]) {
         return;
     }
     let log = Log::create(&storage, 1, 1).expect("a log in memory");
-    let set_space = Operation::SetSpace(Channel::Frame, space()).encode().expect("an operation");
+    let set_space = Operation::SetSpace(Channel::Frame, space(DIMENSION)).encode().expect("an operation");
     log.append(&set_space).expect("a record");
     let mut rest = rest;
     while let Some((len, after)) = rest.split_first_chunk::<2>() {
@@ -139,7 +155,7 @@ pub fn log(bytes: &[u8]) {
     log.sync().expect("a sync in memory");
     Manifest::new().and_then(|manifest| manifest.store(&storage)).expect("a manifest in memory");
     if let Ok(library) = Library::open_in(Arc::new(storage), Access::Read) {
-        ask(&library);
+        ask(&library, DIMENSION);
     }
 }
 
@@ -160,7 +176,7 @@ pub fn manifest(bytes: &[u8]) {
         put(&storage, "MANIFEST", &whole);
     }
     if let Ok(library) = Library::open_in(Arc::new(storage), Access::Read) {
-        ask(&library);
+        ask(&library, DIMENSION);
     }
 }
 
@@ -190,14 +206,16 @@ struct Sample {
     sections: SectionBytes,
     rows: u32,
     videos: u32,
+    dimension: usize,
 }
 
 impl Sample {
-    fn new(contents: &[Content]) -> Self {
-        let spaces = BTreeMap::from([(Channel::Frame, space())]);
-        let sections = Part::build(contents, &spaces, Index::Graph).expect("a part");
+    fn new(videos: usize, segments: usize, dimension: usize) -> Self {
+        let contents: Vec<Content> = (0..videos).map(|number| content(number, segments, dimension)).collect();
+        let spaces = BTreeMap::from([(Channel::Frame, space(dimension))]);
+        let sections = Part::build(&contents, &spaces, Index::Graph).expect("a part");
         let rows = contents.iter().map(|content| content.segments.len() + 1).sum::<usize>();
-        Self { sections, rows: rows as u32, videos: contents.len() as u32 }
+        Self { sections, rows: rows as u32, videos: videos as u32, dimension }
     }
 
     /// Changes sections as `bytes` say, seven for each change, and asks everything of a library of that part.
@@ -216,7 +234,8 @@ impl Sample {
                 3 if len > 0 => section[at % len] ^= value[0],
                 4 if len >= 4 => {
                     // Numbers that are hard on arithmetic.
-                    let number = [0, 1, u32::MAX, u32::MAX / 2 + 1, u32::from(value[1]), len as u32][usize::from(value[0]) % 6];
+                    let number =
+                        [0, 1, u32::MAX, u32::MAX / 2 + 1, u32::from(value[1]), len as u32][usize::from(value[0]) % 6];
                     let at = at % (len - 3);
                     section[at..at + 4].copy_from_slice(&number.to_le_bytes());
                 }
@@ -226,14 +245,20 @@ impl Sample {
         let storage = storage();
         Log::create(&storage, 1, 1).expect("a log in memory");
         let byte_len = write_part(&storage, 1, &sections).expect("a part in memory");
-        let part =
-            PartEntry { number: 1, byte_len, row_count: self.rows, video_count: self.videos, deletes: None, deleted_count: 0 };
-        let spaces = BTreeMap::from([(Channel::Frame, space())]);
+        let part = PartEntry {
+            number: 1,
+            byte_len,
+            row_count: self.rows,
+            video_count: self.videos,
+            deletes: None,
+            deleted_count: 0,
+        };
+        let spaces = BTreeMap::from([(Channel::Frame, space(self.dimension))]);
         Manifest::new()
             .and_then(|manifest| Manifest { next_file: 2, parts: vec![part], spaces, ..manifest }.store(&storage))
             .expect("a manifest in memory");
         if let Ok(library) = Library::open_in(Arc::new(storage), Access::Read) {
-            ask(&library);
+            ask(&library, self.dimension);
         }
     }
 }
@@ -241,7 +266,7 @@ impl Sample {
 /// Changes any section of a small part.
 pub fn part(bytes: &[u8]) {
     static SAMPLE: OnceLock<Sample> = OnceLock::new();
-    let sample = SAMPLE.get_or_init(|| Sample::new(&(0..5).map(|number| content(number, 3)).collect::<Vec<_>>()));
+    let sample = SAMPLE.get_or_init(|| Sample::new(5, 3, DIMENSION));
     sample.ask_changed(bytes, |_| true);
 }
 
@@ -249,7 +274,7 @@ pub fn part(bytes: &[u8]) {
 pub fn graph(bytes: &[u8]) {
     static SAMPLE: OnceLock<Sample> = OnceLock::new();
     let sample = SAMPLE.get_or_init(|| {
-        let sample = Sample::new(&(0..34).map(|number| content(number, 1000)).collect::<Vec<_>>());
+        let sample = Sample::new(34, 1000, CODED_DIMENSION);
         assert!(sample.sections.iter().any(|(name, _)| name.contains("graph")), "the part has no graph");
         sample
     });
@@ -262,8 +287,8 @@ fn with_library(ask: impl FnOnce(&Library)) {
     LIBRARY.with_borrow_mut(|library| {
         ask(library.get_or_insert_with(|| {
             let library = Library::in_memory().expect("a library in memory");
-            library.set_space(Channel::Frame, space()).expect("a space");
-            let contents = (0..12).map(|number| content(number, 4));
+            library.set_space(Channel::Frame, space(DIMENSION)).expect("a space");
+            let contents = (0..12).map(|number| content(number, 4, DIMENSION));
             library.put(contents.map(|content| (content.video, content.segments)).collect()).expect("videos");
             library
         }));
@@ -278,7 +303,7 @@ pub fn cursor(bytes: &[u8]) {
         assert_eq!(Cursor::decode(&cursor.encode(&secret), &secret, &[9; 32]).ok(), Some(cursor));
     }
     with_library(|library| {
-        let query = Query { cursor: Some(text.to_owned()), ..queries().remove(1) };
+        let query = Query { cursor: Some(text.to_owned()), ..queries(DIMENSION).remove(1) };
         assert!(library.search(&query).is_err(), "a cursor that the library did not sign");
     });
 }
@@ -288,7 +313,7 @@ pub fn filter(bytes: &[u8]) {
     let Ok(value) = serde_json::from_slice::<serde_json::Value>(bytes) else { return };
     let _ = Filter::parse(&value);
     with_library(|library| {
-        let _ = library.search(&Query { filter: value, ..queries().remove(1) });
+        let _ = library.search(&Query { filter: value, ..queries(DIMENSION).remove(1) });
     });
 }
 
