@@ -34,7 +34,8 @@ fn nibble_dot_wide(levels: &[i8], code: &[u8]) -> i32 {
     let (nibble, ones) = (_mm256_set1_epi8(15), _mm256_set1_epi16(1));
     let mut sum = _mm256_setzero_si256();
     for (levels, bytes) in levels.chunks_exact(RUN_COMPONENTS).zip(code.chunks_exact(RUN_BYTES)) {
-        let halves = [0, 1].map(|half| {
+        let mut four = _mm256_setzero_si256();
+        for half in 0..2 {
             // SAFETY: `levels` has 128 bytes and `bytes` 64, of which 32 are read at 0 or 32 (and 64 further on); the
             // loads need no alignment.
             let (bytes, low, high) = unsafe {
@@ -46,10 +47,9 @@ fn nibble_dot_wide(levels: &[i8], code: &[u8]) -> i32 {
             };
             let low = _mm256_maddubs_epi16(_mm256_and_si256(bytes, nibble), low);
             let high = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16::<4>(bytes), nibble), high);
-            _mm256_add_epi16(low, high)
-        });
-        // A pair of products is at most 2 x 15 x 128; four pairs fit i16.
-        let four = _mm256_add_epi16(halves[0], halves[1]);
+            // A pair of products is at most 2 x 15 x 128; four pairs fit i16.
+            four = _mm256_add_epi16(four, _mm256_add_epi16(low, high));
+        }
         sum = _mm256_add_epi32(sum, _mm256_madd_epi16(four, ones));
     }
     let four = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
@@ -118,20 +118,24 @@ fn scan_wide(query: &CodeQuery, blocks: &[u8], floor: f32, first: u32, out: &mut
     let low_bytes = _mm256_set1_epi16(0xff);
     for (index, block) in blocks.chunks_exact(block_byte_len(words)).enumerate() {
         let (codes, factors) = block.split_at(words * WORD_BYTES);
+        let (codes, _) = codes.as_chunks::<WORD_BYTES>();
         let (mut even, mut odd) = (_mm256_setzero_si256(), _mm256_setzero_si256());
-        for (word, tables) in codes.as_chunks::<WORD_BYTES>().0.iter().zip(tables) {
-            let bytes = transposed(word);
-            let (tables, _) = tables.as_chunks::<4>();
-            for (bytes, tables) in bytes.as_chunks::<2>().0.iter().zip(tables) {
-                let [low, high, next_low, next_high] = tables;
+        for word in 0..words {
+            let (Some(bytes), Some(tables)) = (codes.get(word), tables.get(word)) else { break };
+            let bytes = transposed(bytes);
+            for pair in 0..4 {
                 // Each nibble counts at most 60, four of them fit a byte.
-                let counts = _mm256_add_epi8(counts(bytes[0], low, high), counts(bytes[1], next_low, next_high));
+                let counts = _mm256_add_epi8(
+                    counts(bytes[2 * pair], &tables[4 * pair], &tables[4 * pair + 1]),
+                    counts(bytes[2 * pair + 1], &tables[4 * pair + 2], &tables[4 * pair + 3]),
+                );
                 even = _mm256_add_epi16(even, _mm256_and_si256(counts, low_bytes));
                 odd = _mm256_add_epi16(odd, _mm256_srli_epi16::<8>(counts));
             }
         }
         let first = first + (index * BLOCK_ROWS) as u32;
-        for (eight, sums) in in_order(even, odd).into_iter().enumerate() {
+        let sums = in_order(even, odd);
+        for (eight, &sums) in sums.iter().enumerate() {
             let factors = factors.as_ptr();
             // SAFETY: the factors are 128 bytes, of which 16 are read at a multiple of 16 below 64, and 64 further on.
             let (a, b) = unsafe {
@@ -154,10 +158,12 @@ fn scan_wide(query: &CodeQuery, blocks: &[u8], floor: f32, first: u32, out: &mut
 fn counts(bytes: __m256i, low: &[u8; 16], high: &[u8; 16]) -> __m256i {
     let nibble = _mm256_set1_epi8(15);
     // SAFETY: sixteen bytes are read from arrays of sixteen.
-    let [low, high] =
-        [low, high].map(|table| _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(table.as_ptr().cast()) }));
+    let (low, high) = unsafe { (_mm_loadu_si128(low.as_ptr().cast()), _mm_loadu_si128(high.as_ptr().cast())) };
     let upper = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), nibble);
-    _mm256_add_epi8(_mm256_shuffle_epi8(low, _mm256_and_si256(bytes, nibble)), _mm256_shuffle_epi8(high, upper))
+    _mm256_add_epi8(
+        _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(low), _mm256_and_si256(bytes, nibble)),
+        _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(high), upper),
+    )
 }
 
 /// Register `b` holds byte `b` of the word of each row: in its lower half of rows 0, 4, …, 28, 1, 5, …, 29, in the upper
@@ -165,20 +171,44 @@ fn counts(bytes: __m256i, low: &[u8; 16], high: &[u8; 16]) -> __m256i {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn transposed(word: &[u8; WORD_BYTES]) -> [__m256i; 8] {
-    // SAFETY: `i` is below eight; the loads need no alignment.
-    let r: [__m256i; 8] = std::array::from_fn(|i| unsafe { _mm256_loadu_si256(word.as_ptr().add(32 * i).cast()) });
-    // Rows that differ in one more bit of their number come together with each step; then even and odd rows.
-    let [a0, a2, a4, a6] = [0, 2, 4, 6].map(|i| _mm256_unpacklo_epi8(r[i], r[i + 1]));
-    let [b0, b2, b4, b6] = [0, 2, 4, 6].map(|i| _mm256_unpackhi_epi8(r[i], r[i + 1]));
-    let four = |low, high| [_mm256_unpacklo_epi16(low, high), _mm256_unpackhi_epi16(low, high)];
-    let ([c0, c1], [c2, c3]) = (four(a0, a2), four(a4, a6));
-    let ([d0, d1], [d2, d3]) = (four(b0, b2), four(b4, b6));
-    let eight = |low, high| [_mm256_unpacklo_epi32(low, high), _mm256_unpackhi_epi32(low, high)];
-    let ([e0, e1], [e2, e3]) = (eight(c0, c2), eight(c1, c3));
-    let ([f0, f1], [f2, f3]) = (eight(d0, d2), eight(d1, d3));
-    let sixteen = |even, odd| [_mm256_unpacklo_epi64(even, odd), _mm256_unpackhi_epi64(even, odd)];
-    let [[x0, x1], [x2, x3], [x4, x5], [x6, x7]] = [sixteen(e0, f0), sixteen(e1, f1), sixteen(e2, f2), sixteen(e3, f3)];
-    [x0, x1, x2, x3, x4, x5, x6, x7]
+    let at = word.as_ptr();
+    // SAFETY: eight times 32 bytes are read of 256; the loads need no alignment.
+    let (r0, r1, r2, r3, r4, r5, r6, r7) = unsafe {
+        (
+            _mm256_loadu_si256(at.cast()),
+            _mm256_loadu_si256(at.add(32).cast()),
+            _mm256_loadu_si256(at.add(64).cast()),
+            _mm256_loadu_si256(at.add(96).cast()),
+            _mm256_loadu_si256(at.add(128).cast()),
+            _mm256_loadu_si256(at.add(160).cast()),
+            _mm256_loadu_si256(at.add(192).cast()),
+            _mm256_loadu_si256(at.add(224).cast()),
+        )
+    };
+    // Rows that differ in one more bit of their number come together with each step; then even and odd rows. No closures
+    // and no iterators: those of arrays are compiled without the feature, and then called for each register.
+    let (a0, b0) = (_mm256_unpacklo_epi8(r0, r1), _mm256_unpackhi_epi8(r0, r1));
+    let (a2, b2) = (_mm256_unpacklo_epi8(r2, r3), _mm256_unpackhi_epi8(r2, r3));
+    let (a4, b4) = (_mm256_unpacklo_epi8(r4, r5), _mm256_unpackhi_epi8(r4, r5));
+    let (a6, b6) = (_mm256_unpacklo_epi8(r6, r7), _mm256_unpackhi_epi8(r6, r7));
+    let (c0, c1) = (_mm256_unpacklo_epi16(a0, a2), _mm256_unpackhi_epi16(a0, a2));
+    let (c2, c3) = (_mm256_unpacklo_epi16(a4, a6), _mm256_unpackhi_epi16(a4, a6));
+    let (d0, d1) = (_mm256_unpacklo_epi16(b0, b2), _mm256_unpackhi_epi16(b0, b2));
+    let (d2, d3) = (_mm256_unpacklo_epi16(b4, b6), _mm256_unpackhi_epi16(b4, b6));
+    let (e0, e1) = (_mm256_unpacklo_epi32(c0, c2), _mm256_unpackhi_epi32(c0, c2));
+    let (e2, e3) = (_mm256_unpacklo_epi32(c1, c3), _mm256_unpackhi_epi32(c1, c3));
+    let (f0, f1) = (_mm256_unpacklo_epi32(d0, d2), _mm256_unpackhi_epi32(d0, d2));
+    let (f2, f3) = (_mm256_unpacklo_epi32(d1, d3), _mm256_unpackhi_epi32(d1, d3));
+    [
+        _mm256_unpacklo_epi64(e0, f0),
+        _mm256_unpackhi_epi64(e0, f0),
+        _mm256_unpacklo_epi64(e1, f1),
+        _mm256_unpackhi_epi64(e1, f1),
+        _mm256_unpacklo_epi64(e2, f2),
+        _mm256_unpackhi_epi64(e2, f2),
+        _mm256_unpacklo_epi64(e3, f3),
+        _mm256_unpackhi_epi64(e3, f3),
+    ]
 }
 
 /// The counts of `transposed` rows, eight rows a register, in the order of rows.
@@ -186,12 +216,15 @@ fn transposed(word: &[u8; WORD_BYTES]) -> [__m256i; 8] {
 #[target_feature(enable = "avx2")]
 fn in_order(even: __m256i, odd: __m256i) -> [__m128i; 4] {
     let (low, high) = (_mm256_unpacklo_epi16(even, odd), _mm256_unpackhi_epi16(even, odd));
-    let halves = [_mm256_unpacklo_epi16(low, high), _mm256_unpackhi_epi16(low, high)];
-    let [[a, b], [c, d]] = halves.map(|half| {
-        let (low, high) = (_mm256_castsi256_si128(half), _mm256_extracti128_si256::<1>(half));
-        [_mm_unpacklo_epi32(low, high), _mm_unpackhi_epi32(low, high)]
-    });
-    [a, b, c, d]
+    let (first, last) = (_mm256_unpacklo_epi16(low, high), _mm256_unpackhi_epi16(low, high));
+    let (first, first_upper) = (_mm256_castsi256_si128(first), _mm256_extracti128_si256::<1>(first));
+    let (last, last_upper) = (_mm256_castsi256_si128(last), _mm256_extracti128_si256::<1>(last));
+    [
+        _mm_unpacklo_epi32(first, first_upper),
+        _mm_unpackhi_epi32(first, first_upper),
+        _mm_unpacklo_epi32(last, last_upper),
+        _mm_unpackhi_epi32(last, last_upper),
+    ]
 }
 
 #[cold]
