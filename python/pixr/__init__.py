@@ -13,6 +13,7 @@ Importing loads no media or model library; each is loaded by the first call that
 from pixr import errors, webhooks
 from pixr.encoders.protocol import EncoderOptions, Space
 from pixr.errors import PixrError
+from pixr.ingest_options import SpeechOptions
 from pixr.library import Library, open
 from pixr.progress import Outcome, Progress, Source
 from pixr.questions import Ask, Blend, Question, Then, While, Without, ask, blend, parse, then, while_, without
@@ -42,6 +43,7 @@ __all__ = [
     "Segment",
     "Source",
     "Space",
+    "SpeechOptions",
     "Sync",
     "Then",
     "Timing",

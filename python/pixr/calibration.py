@@ -25,13 +25,18 @@ def prepare(engine: _engine.Library, encoders: Encoders) -> None:
     Raises:
         SpaceMismatch: the library holds vectors of another encoder; the message names both.
     """
-    spaces = {channel: encoder.space for channel, encoder in encoders.by_channel.items()}
-    for channel, space in spaces.items():
-        engine.set_space(channel, space.name, space.version, space.dimension)
+    for channel, encoder in encoders.by_channel.items():
+        engine.set_space(channel, encoder.space.name, encoder.space.version, encoder.space.dimension)
     known = json.loads(engine.settings())["calibrations"]
-    for channel, calibration in (fitted(spaces) | _priors(spaces, encoders)).items():
+    for channel, calibration in for_encoders(encoders).items():
         if channel not in known:
             engine.set_calibration(channel, json.dumps(calibration))
+
+
+def for_encoders(encoders: Encoders) -> dict[Channel, dict[str, Any]]:
+    """The calibration of each channel: fitted where it was fitted on these spaces, else what stands in for it."""
+    spaces = {channel: encoder.space for channel, encoder in encoders.by_channel.items()}
+    return fitted(spaces) | _priors(spaces, encoders)
 
 
 def _priors(spaces: dict[Channel, Space], encoders: Encoders) -> dict[Channel, dict[str, Any]]:

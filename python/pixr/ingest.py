@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixr.errors import MissingExtra, PixrError, SpeechUnavailable, UnreadableVideo
+from pixr.ingest_options import SpeechOptions
 from pixr.progress import Outcome, Progress, Source, Stage
 from pixr.rows import Rows
 from pixr.types import Video
@@ -78,7 +79,7 @@ def ingest(
     library: Library,
     sources: Iterable[Source],
     *,
-    speech: bool,
+    speech: bool | SpeechOptions,
     screen: bool,
     jobs: int | None,
     skip_known: bool,
@@ -126,7 +127,7 @@ class Toolbox:
     Speech or screen text that can't be had is left out, with a warning.
     """
 
-    def __init__(self, library: Library, *, speech: bool, screen: bool) -> None:
+    def __init__(self, library: Library, *, speech: bool | SpeechOptions, screen: bool) -> None:
         self._library = library
         self._speech = speech
         self._screen = screen
@@ -152,8 +153,11 @@ class Toolbox:
 
     def _load(self) -> Tools:
         from pixr.calibration import prepare
+        from pixr.encoders.sound_labels import SoundLabelEncoder, may_hold_words
 
         encoders = self._library.indexing_encoders()
+        if isinstance(encoders.sound, SoundLabelEncoder) and not encoders.sound.can_hear():
+            encoders = replace(encoders, sound=None)
         prepare(self._library.engine, encoders)
         self._library.remember_encoders()
         warnings: list[str] = []
@@ -162,7 +166,9 @@ class Toolbox:
             try:
                 from pixr.media.speech import SpeechRecogniser
 
-                recogniser = SpeechRecogniser()
+                said = self._speech if isinstance(self._speech, SpeechOptions) else SpeechOptions()
+                gate = may_hold_words if said.gate and SoundLabelEncoder.can_hear() else None
+                recogniser = SpeechRecogniser(said.model, language=said.language, gate=gate)
             except (SpeechUnavailable, MissingExtra) as error:
                 warnings.append(f"indexed without speech: {error}")
         try:

@@ -22,6 +22,7 @@ from pixr.asking import Asker, spaces_of
 from pixr.convert import MODE_OF, hits_from_json, segments_from_rows, video_from_json, video_to_json
 from pixr.encoder_choice import Choice, Given, chosen, recall, remember
 from pixr.errors import InvalidBatch, InvalidQuery
+from pixr.ingest_options import SpeechOptions
 from pixr.progress import Outcome, Progress, Source
 from pixr.questions import Ask, Question, asks
 from pixr.types import Channel, Creator, Fusion, Hits, Limits, Mode, Segment, Sync, Timing, Video
@@ -170,12 +171,13 @@ class Library(Upkeep):
         creator: Creator | None = None,
         metadata: Mapping[str, Any] | None = None,
         captions: str | PathLike[str] | None = None,
-        speech: bool = True,
+        speech: bool | SpeechOptions = True,
         screen: bool = True,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Video:
         """Index one video file: its pictures, speech, words on screen and metadata. Searchable when this returns.
 
+        `speech` and `screen` may be left out; `SpeechOptions` choose another recogniser or language.
         A video with the same id is replaced in one step. Without `id`, the id is made from the content, so that adding
         the same file twice changes nothing but the metadata. `captions`, a file of SRT, WebVTT or JSON, says what is
         said, which is then not recognised.
@@ -200,7 +202,7 @@ class Library(Upkeep):
         self,
         sources: Iterable[Source | str | PathLike[str]],
         *,
-        speech: bool = True,
+        speech: bool | SpeechOptions = True,
         screen: bool = True,
         jobs: int | None = None,
         skip_known: bool = True,

@@ -18,6 +18,7 @@ from pixr.cli.filters import parse_metadata
 from pixr.cli.locking import LockTimeout
 from pixr.cli.progress import IndexProgress
 from pixr.cli.sources import expand, is_url
+from pixr.ingest_options import SpeechOptions
 from pixr.show.clock import clock
 from pixr.types import Sync
 from pixr.wire import error_to_dict, video_to_dict
@@ -70,6 +71,12 @@ def index(
         typer.Option(metavar="P", help="cuda, tensorrt, coreml, openvino, directml or cpu, the most wanted first."),
     ] = None,
     speech: Annotated[bool, typer.Option("--speech/--no-speech", help="Recognise what is said.")] = True,
+    speech_model: Annotated[
+        str | None, typer.Option(metavar="NAME|DIR", help="A Whisper model that was pulled, or its folder.")
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option(metavar="CODE", help="What is spoken, such as de; detected if not given.")
+    ] = None,
     screen: Annotated[bool, typer.Option("--screen/--no-screen", help="Read words on the screen.")] = True,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Videos at work at the same time; half of the cores if not given.")
@@ -104,7 +111,8 @@ def index(
             "lock_timeout": lock_timeout,
             "sync": sync,
         }
-        _index(library, opening, told, {"speech": speech, "screen": screen, "jobs": jobs}, run, progress, captions)
+        recognised = speech and SpeechOptions(speech_model, language)
+        _index(library, opening, told, {"speech": recognised, "screen": screen, "jobs": jobs}, run, progress, captions)
     run.report(as_json)
     if run.interrupted:
         raise typer.Exit(130)

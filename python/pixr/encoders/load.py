@@ -24,7 +24,7 @@ class Encoders:
     Attributes:
         visual: of channel `frame`. The embedded one encodes its words with `text`, so a query runs that network once.
         text: of `speech` and `metadata`.
-        sound: of `sound`; None where no model for it was named.
+        sound: of `sound`; None where it isn't indexed. The embedded one knows speech, singing, music and silence.
     """
 
     visual: ImageEncoder
@@ -53,9 +53,10 @@ def default_encoders(options: EncoderOptions | None = None) -> Encoders:
     """
     from pixr.encoders.concepts import ConceptEncoder
     from pixr.encoders.minilm import MiniLMEncoder
+    from pixr.encoders.sound_labels import SoundLabelEncoder
 
     text = MiniLMEncoder(EMBEDDED, options)
-    return Encoders(visual=ConceptEncoder(EMBEDDED, text, options), text=text)
+    return Encoders(ConceptEncoder(EMBEDDED, text, options), text, SoundLabelEncoder(text))
 
 
 def load_encoders(
@@ -82,17 +83,19 @@ def load_encoders(
         if os.fspath(name) in _EMBEDDED_NAMES:
             continue
         encoder = load_encoder(name, options)
-        fills = (
-            "visual" if isinstance(encoder, ImageEncoder) else "sound" if isinstance(encoder, SoundEncoder) else "text"
-        )
-        if fills in found:
-            raise ModelError(f"{found[fills].space.name} and {os.fspath(name)} fill the same channel; name one")
-        found[fills] = encoder
+        kind = _kind(encoder)
+        if kind in found:
+            raise ModelError(f"{found[kind].space.name} and {os.fspath(name)} fill the same channel; name one")
+        found[kind] = encoder
     visual, text, sound = found.get("visual"), found.get("text"), found.get("sound")
-    if visual is None or text is None:
+    if visual is None or text is None or sound is None:
         embedded = default_encoders(options)
-        visual, text = visual or embedded.visual, text or embedded.text
+        visual, text, sound = visual or embedded.visual, text or embedded.text, sound or embedded.sound
     return Encoders(visual, text, sound)
+
+
+def _kind(encoder: TextEncoder) -> str:
+    return "visual" if isinstance(encoder, ImageEncoder) else "sound" if isinstance(encoder, SoundEncoder) else "text"
 
 
 def load_encoder(

@@ -58,9 +58,11 @@ class SpeechRecogniser:
     """Holds the model.
 
     Args:
-        folder: a CTranslate2 Whisper model; None takes the pinned `tiny.en`, downloading it once.
+        folder: a CTranslate2 Whisper model, or the name of one that was pulled; None takes the pinned `tiny.en`,
+            downloading it once.
         thread_count: groups of pieces recognised at the same time; None for one a core.
         language: as Whisper's code, or None to detect it for each piece (the pinned model knows English only).
+        gate: says whether a piece of 16 kHz sound may hold words; those that don't are left out.
 
     Raises:
         SpeechUnavailable: no weights, or they can't be loaded; the message says why.
@@ -73,8 +75,9 @@ class SpeechRecogniser:
         *,
         thread_count: int | None = None,
         beam_size: int = 5,
-        language: str | None = "en",
+        language: str | None = None,
         download: bool = True,
+        gate: Callable[[NDArray[np.float32]], bool] | None = None,
     ) -> None:
         try:
             from faster_whisper import WhisperModel
@@ -94,6 +97,9 @@ class SpeechRecogniser:
         except (RuntimeError, ValueError, OSError) as error:
             raise SpeechUnavailable(f"the speech model in {path} can't be loaded: {error}") from error
         self._threads = ThreadPoolExecutor(self._thread_count, thread_name_prefix="pixr-speech-piece")
+        if language is not None and language not in (known := model.supported_languages):
+            raise SpeechUnavailable(f"the speech model in {path} knows no {language!r}; it knows {', '.join(known)}")
+        self._gate = gate
         self._reader = WindowReader(model, beam_size=beam_size, language=language)
 
     def transcribe(
@@ -107,7 +113,7 @@ class SpeechRecogniser:
         ahead: deque[tuple[list[_Piece], Future[list[list[HeardWord]]]]] = deque()
         broken: UnreadableVideo | None = None
         try:
-            groups = _group(_sounding(cut_pieces(chunks)))
+            groups = _group(_sounding(cut_pieces(chunks), self._gate))
             while True:
                 try:
                     group = next(groups, None)
@@ -127,12 +133,15 @@ class SpeechRecogniser:
                 words.cancel()
 
 
-def _sounding(pieces: Iterable[tuple[float, NDArray[np.float32]]]) -> Iterator[_Piece]:
-    """The pieces in which there is anything to hear."""
+def _sounding(
+    pieces: Iterable[tuple[float, NDArray[np.float32]]], gate: Callable[[NDArray[np.float32]], bool] | None
+) -> Iterator[_Piece]:
+    """The pieces in which there is anything to hear, and that the gate lets through."""
     for start_seconds, samples in pieces:
         quiet = quiet_stretches(samples)
         seconds = len(samples) / SAMPLE_RATE_HZ
-        if seconds - sum(end - begin for begin, end in quiet) >= _SHORTEST_SOUND_SECONDS:
+        sounds = seconds - sum(end - begin for begin, end in quiet) >= _SHORTEST_SOUND_SECONDS
+        if sounds and (gate is None or gate(samples)):
             yield _Piece(start_seconds, samples, quiet)
 
 

