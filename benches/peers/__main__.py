@@ -57,7 +57,8 @@ class Bench:
             print(f"peers: {name} on {count:,} rows", file=sys.stderr, flush=True)
             reasons = [failed[package] for package in ENGINES[name].packages if package in failed]
             results.append(Result(name, error=reasons[0]) if reasons else measure(name, made))
-        self._write("vectors", about, results, report.vectors_markdown(results, about))
+            self._write("vectors", about, results, report.vectors_markdown(results, about))
+        print((self.out / "vectors.md").read_text(encoding="utf-8"))
         if not self.installing(["matplotlib"]) and find_spec("matplotlib") is not None:
             plots.draw(results, about, self.out)
         return results
@@ -74,6 +75,7 @@ class Bench:
         )
         results, table = fused.run(settings, self.about, self.work, self.installing)
         self._write("fused", {**self.about, **asdict(settings)}, results, table)
+        print(table)
         return results
 
     def _write(
@@ -82,7 +84,6 @@ class Bench:
         found = {"about": about, "results": [asdict(result) for result in results]}
         (self.out / f"{name}.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
         (self.out / f"{name}.md").write_text(table, encoding="utf-8")
-        print(table)
 
 
 def main() -> int:

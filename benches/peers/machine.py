@@ -37,10 +37,10 @@ def describe() -> dict[str, Any]:
     }
 
 
-def commit() -> str:
-    """The commit of the sources, with a plus where the engine or the package differ from it."""
-    changed = _git("status", "--porcelain", "rust", "python", "Cargo.lock")
-    return f"{_git('rev-parse', '--short', 'HEAD') or 'unknown'}{'+' if changed else ''}"
+def commit(*paths: str) -> str:
+    """The last commit, or the last that changed `paths`; with a plus where the sources differ from it."""
+    changed = _git("status", "--porcelain", "--", *(paths or ("rust", "python", "benches", "Cargo.lock")))
+    return f"{_git('log', '-1', '--format=%h', '--', *paths) or 'unknown'}{'+' if changed else ''}"
 
 
 def resident_mb() -> dict[str, float]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from benches.peers.fused.lancedb import LanceDb
 from benches.peers.fused.milvus import MilvusLite
 from benches.peers.fused.pixr import EXACT, Pixr, PixrSearcher
 from benches.peers.fused.protocol import Question, System
-from benches.peers.measure import BUILT, LEAST_QUERIES, SECONDS_A_POINT, StageFailed, in_child, version_of
+from benches.peers.measure import BUILT, SECONDS_A_POINT, StageFailed, in_child, timed, version_of
 
 SYSTEMS: dict[str, System] = {
     system.name: system
@@ -128,19 +129,7 @@ def _ask(name: str, place: Place) -> list[Run]:
     for share in SHARES:
         questions = _questions(corpus, share)
         for effort in system.efforts:
-            took, found = [], []
-            began = time.perf_counter()
-            for question in questions[:WARM_UP]:
-                searcher.search(question, effort)
-                if time.perf_counter() - began > SECONDS_A_POINT / 4:
-                    break
-            for question in questions:
-                started = time.perf_counter()
-                videos = searcher.search(question, effort)
-                took.append(time.perf_counter() - started)
-                found.append(videos)
-                if len(took) >= LEAST_QUERIES and sum(took) > SECONDS_A_POINT:
-                    break
+            took, found = timed([partial(searcher.search, question, effort) for question in questions])
             runs.append(Run(share, effort, **percentiles(took), found=found))
     return runs
 
@@ -173,11 +162,7 @@ def _count(effort: int, place: Place) -> dict[str, float]:
     questions = _questions(corpus, 100)[:100]
     found: dict[str, float] = {}
     for asked, facets in (("page", False), ("with_facets", True)):
-        took = []
-        for question in questions:
-            started = time.perf_counter()
-            searcher.hits(question, effort, facets=facets)
-            took.append(time.perf_counter() - started)
+        took, _ = timed([partial(searcher.hits, question, effort, facets=facets) for question in questions])
         found |= {f"{asked}_{name}": value for name, value in percentiles(took).items() if name.endswith("ms")}
     near = [searcher.hits(question, effort, facets=True) for question in questions]
     true = [searcher.hits(question, EXACT, facets=True) for question in questions]
