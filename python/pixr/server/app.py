@@ -97,7 +97,7 @@ def create_app(server: ServerState) -> FastAPI:
             Middleware(
                 BodyLimit,
                 most_bytes=server.settings.max_body_bytes,
-                larger={"/v1/videos/upload/tus": server.settings.max_upload_bytes, "/v1/search/image": 21 << 20},
+                larger={"/v1/videos/upload/tus": server.settings.max_upload_bytes, "/v1/search/file": 21 << 20},
             ),
             Middleware(Authentication, server=server),
             Middleware(Limiting, server=server),

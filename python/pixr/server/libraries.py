@@ -15,10 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pixr
-from pixr import _engine
 from pixr.errors import LibraryLocked, LibraryNotFound
 from pixr.library import Library
 
@@ -33,35 +32,38 @@ LOCK_WAIT_SECONDS = 10.0
 
 
 class SharedEncoders:
-    """The models, loaded once in this process for all libraries."""
+    """The models, loaded once in this process for all libraries that are indexed with them."""
 
     def __init__(self, encoder: str | None) -> None:
         self.encoder = encoder
         self._lock = threading.Lock()
-        self._loaded: Encoders | None = None
+        self._loaded: dict[str, Encoders] = {}
 
-    def load(self) -> Encoders:
-        """The encoders; the first call loads them."""
+    def load(self, names: Any = None) -> Encoders:
+        """The encoders of these names, by default the configured ones; the first call loads them."""
+        from pixr.encoders.load import DEFAULT_MODEL
+
+        chosen = names or self.encoder or DEFAULT_MODEL
         with self._lock:
-            if self._loaded is None:
-                self._loaded = self._load()
-            return self._loaded
+            if repr(chosen) not in self._loaded:
+                self._loaded[repr(chosen)] = self._load(chosen)
+            return self._loaded[repr(chosen)]
 
-    def _load(self) -> Encoders:
-        from pixr.encoders.load import DEFAULT_MODEL, load_encoders
+    def _load(self, names: Any) -> Encoders:
+        from pixr.encoders.load import load_encoders
 
-        return load_encoders(self.encoder or DEFAULT_MODEL, None)
+        return load_encoders(names, None)
 
 
 class _Reader(Library):
     """A library opened for reading that asks with the process's encoders."""
 
     def __init__(self, path: Path, shared: SharedEncoders) -> None:
-        super().__init__(_engine.Library.open(path, "read"), path, shared.encoder, None)
+        super().__init__(pixr.open(path, read_only=True).engine, path, shared.encoder, None)
         self._shared = shared
 
     def encoders(self) -> Encoders:
-        return self._shared.load()
+        return self._shared.load(self._choice()[0].names)
 
 
 @dataclass

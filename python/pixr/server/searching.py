@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -69,7 +69,7 @@ class SearchPool:
 
 
 async def answer_search(
-    server: ServerState, who: Principal, asked: SearchRequest, *, image: bytes | None = None
+    server: ServerState, who: Principal, asked: SearchRequest, *, files: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """The answer to a search, as the library gives it, with its id and the URLs of its pictures.
 
@@ -80,7 +80,7 @@ async def answer_search(
 
     def work() -> dict[str, Any]:
         with server.libraries.reading(who.organization) as library:
-            hits = library.search(asked.query, image=image, **asked.options())
+            hits = library.search(asked.question(), **(files or {}), **asked.options())
         SEARCH_SECONDS.labels("encode").observe(hits.timing.encode / 1e3)
         SEARCH_SECONDS.labels("search").observe(hits.timing.search / 1e3)
         answer = hits_to_dict(hits, explain=asked.explain)

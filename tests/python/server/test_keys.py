@@ -121,6 +121,7 @@ def test_on_every_route_a_stranger_finds_nothing_of_another_organization(
         "createKey": {"name": "mine"},
         "createClient": {"name": "mine", "scopes": ["search"]},
         "clickResult": {"videoId": "roof"},
+        "createChapters": {},
         "createUserToken": {"subject": "me", "scopes": ["search"]},
         "rotateKey": {},
         "createWebhookEndpoint": {"url": "https://example.com/mine"},

@@ -51,6 +51,31 @@ def test_a_search_answers_with_the_bytes_of_the_python_call(
     assert "search;dur=" in response.headers["server-timing"]
 
 
+def test_questions_are_related_in_time_as_in_python(acme: Partner, server: ServerState) -> None:
+    asked = {"query": "solar panels", "then": "cables", "within": 8, "modes": ["audio"]}
+    got = acme.post("/v1/search", json=asked).json()
+    with pixr.open(server.libraries.path(acme.organization), read_only=True) as library:
+        first, second = (pixr.ask(words, modes=["audio"]) for words in ("solar panels", "cables"))
+        expected = hits_to_dict(library.search(pixr.then(first, second, within=8)))
+    assert [(one["videoId"], one["relevance"]) for one in got["results"]] == [
+        (one["videoId"], one["relevance"]) for one in expected["results"]
+    ]
+    assert [one["videoId"] for one in got["results"]] == ["roof"]
+    assert acme.post("/v1/search", json=asked | {"within": 0.001, "then": "harbour"}).json()["results"] == []
+
+
+@pytest.mark.parametrize("name", ["image", "audio", "clip"])
+def test_no_question_names_a_file_of_the_servers(acme: Partner, name: str) -> None:
+    for body in ({"query": "a", "then": {name: "/etc/passwd"}}, {"query": "a", "not": {"then": {name: "x"}}}):
+        refused = acme.post("/v1/search", json=body)
+        assert (refused.status_code, code_of(refused)) == (422, "INVALID_QUERY")
+        assert "/v1/search/file" in refused.json()["detail"]
+    deep: Any = "a"
+    for _ in range(50):
+        deep = {"then": deep}
+    assert code_of(acme.post("/v1/search", json={"query": "a", "then": deep})) == "INVALID_QUERY"
+
+
 def test_pages_follow_one_another_and_a_cursor_is_of_its_question(acme: Partner) -> None:
     asked = {"query": "solar harbour", "minScore": 0.0, "pagination": {"limit": 1}}
     first = acme.post("/v1/search", json=asked).json()

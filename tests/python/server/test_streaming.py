@@ -109,7 +109,7 @@ def test_a_picture_is_a_question(acme: Partner, server: ServerState) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (64, 64), (200, 30, 30)).save(buffer, "PNG")
     request = json.dumps({"modes": ["visual"], "pagination": {"limit": 5}})
-    answer = acme.post("/v1/search/image", files={"image": buffer.getvalue()}, data={"request": request})
+    answer = acme.post("/v1/search/file", files={"image": buffer.getvalue()}, data={"request": request})
     assert (answer.status_code, code_of(answer)) == (422, "INVALID_QUERY"), "a library without pictures says so"
     import numpy as np
     import pyarrow as pa
@@ -124,13 +124,13 @@ def test_a_picture_is_a_question(acme: Partner, server: ServerState) -> None:
             videos=[{"id": "red", "duration": 1.0}],
             spaces={"frame": encoders.visual.space},
         )
-    found = acme.post("/v1/search/image", files={"image": buffer.getvalue()}, data={"request": request}).json()
+    found = acme.post("/v1/search/file", files={"image": buffer.getvalue()}, data={"request": request}).json()
     assert [result["videoId"] for result in found["results"]] == ["red"]
-    broken = acme.post("/v1/search/image", files={"image": b"no picture"}, data={"request": request})
+    broken = acme.post("/v1/search/file", files={"image": b"no picture"}, data={"request": request})
     assert broken.status_code == 422
-    wrong = acme.post("/v1/search/image", files={"image": b"x"}, data={"request": '{"quer": 1}'})
+    wrong = acme.post("/v1/search/file", files={"image": b"x"}, data={"request": '{"quer": 1}'})
     assert wrong.json()["errors"][0]["pointer"] == "/quer"
-    assert acme.post("/v1/search/image", json={}).status_code == 415
+    assert acme.post("/v1/search/file", json={}).status_code == 415
 
 
 def test_searches_at_the_same_time_each_get_their_own(acme: Partner) -> None:

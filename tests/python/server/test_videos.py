@@ -64,6 +64,19 @@ def test_a_deleted_video_is_gone_at_once_and_its_event_is_kept_with_it(acme: Par
     ]
 
 
+def test_chapters_are_those_of_the_library(acme: Partner, server: ServerState) -> None:
+    asked = {"autoDetect": True, "minChapterLength": 4}
+    found = acme.post("/v1/videos/roof/chapters", json=asked).json()["chapters"]
+    with server.libraries.reading(acme.organization) as library:
+        expected = library.chapters("roof", least_seconds=4.0)
+    assert [(one["start"], one["end"], one["title"]) for one in found] == [
+        (one.start, one.end, one.title) for one in expected
+    ]
+    assert found[0]["start"] == 0.0
+    assert found[-1]["end"] == 10.0
+    assert code_of(acme.post("/v1/videos/nowhere/chapters", json={})) == "VIDEO_NOT_FOUND"
+
+
 def test_an_id_that_no_video_can_have_is_not_found(acme: Partner) -> None:
     for id in ("..%2F..%2Fetc%2Fpasswd", "%00", "a" * 200, "%E2%80%AE"):
         assert acme.get(f"/v1/videos/{id}").status_code == 404

@@ -65,17 +65,17 @@ class _Indexing(Library):
         self._loaded = encoders
 
     def indexing_encoders(self) -> Encoders:
-        return self._loaded.load()
+        return self._loaded.load(self._choice()[0].names)
 
 
 class IndexingEncoders(SharedEncoders):
     """Models on one thread a call."""
 
-    def _load(self) -> Encoders:
-        from pixr.encoders.load import DEFAULT_MODEL, load_encoders
+    def _load(self, names: Any) -> Encoders:
+        from pixr.encoders.load import load_encoders
         from pixr.encoders.protocol import EncoderOptions
 
-        return load_encoders(self.encoder or DEFAULT_MODEL, EncoderOptions(threads=1))
+        return load_encoders(names, EncoderOptions(threads=1))
 
 
 class _GivenUp(BaseException):

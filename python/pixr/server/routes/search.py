@@ -21,7 +21,7 @@ from pixr.server.streaming import as_events, as_lines
 
 router = APIRouter(tags=["search"])
 
-_MOST_IMAGE_BYTES = 20 << 20
+_MOST_FILE_BYTES = 20 << 20
 EVENTS, LINES = "text/event-stream", "application/x-ndjson"
 MORE: dict[int | str, dict[str, Any]] = {
     200: {
@@ -43,8 +43,8 @@ async def search(asked: SearchRequest, request: Request, caller: Searcher, serve
 
 
 @router.post(
-    "/v1/search/image",
-    operation_id="searchByImage",
+    "/v1/search/file",
+    operation_id="searchByFile",
     response_model=SearchResponse,
     responses=MORE,
     openapi_extra={
@@ -54,9 +54,10 @@ async def search(asked: SearchRequest, request: Request, caller: Searcher, serve
                 "multipart/form-data": {
                     "schema": {
                         "type": "object",
-                        "required": ["image"],
                         "properties": {
                             "image": {"type": "string", "format": "binary"},
+                            "audio": {"type": "string", "format": "binary"},
+                            "clip": {"type": "string", "format": "binary"},
                             "request": {"type": "string", "description": "a SearchRequest as JSON"},
                         },
                     },
@@ -66,17 +67,18 @@ async def search(asked: SearchRequest, request: Request, caller: Searcher, serve
         }
     },
 )
-async def search_by_image(request: Request, caller: Searcher, server: Server) -> Response:
-    """Find moments that look like a picture; `request` may say more, as in `search`."""
+async def search_by_file(request: Request, caller: Searcher, server: Server) -> Response:
+    """Find moments like a picture, a sound or a clip; `request` may say more, as in `search`."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise ApiError("UNSUPPORTED_MEDIA", "This takes multipart/form-data.")
     async with request.form(max_files=1, max_fields=2, max_part_size=server.settings.max_body_bytes) as form:
-        file, told = form.get("image"), form.get("request", "{}")
+        kind = next((name for name in ("image", "audio", "clip") if name in form), "image")
+        file, told = form.get(kind), form.get("request", "{}")
         if not isinstance(file, UploadFile) or not isinstance(told, str):
-            raise ApiError("INVALID_REQUEST", "The part `image` is a file, the part `request` is JSON.")
-        image = await file.read(_MOST_IMAGE_BYTES + 1)
-    if not image or len(image) > _MOST_IMAGE_BYTES:
-        raise ApiError("PAYLOAD_TOO_LARGE", f"An image has 1 to {_MOST_IMAGE_BYTES} bytes.")
+            raise ApiError("INVALID_REQUEST", "One part is a file, `image`, `audio` or `clip`; `request` is JSON.")
+        content = await file.read(_MOST_FILE_BYTES + 1)
+    if not content or len(content) > _MOST_FILE_BYTES:
+        raise ApiError("PAYLOAD_TOO_LARGE", f"A file has 1 to {_MOST_FILE_BYTES} bytes here.")
     try:
         asked = SearchRequest.model_validate_json(told)
     except ValidationError as error:
@@ -85,7 +87,7 @@ async def search_by_image(request: Request, caller: Searcher, server: Server) ->
             for one in error.errors()
         ]
         raise ApiError("INVALID_REQUEST", "The part `request` is no SearchRequest.", errors=wrong) from None
-    return await _respond(request, answer_search(server, caller, asked, image=image))
+    return await _respond(request, answer_search(server, caller, asked, files={kind: content}))
 
 
 async def _respond(request: Request, answer: Awaitable[dict[str, Any]]) -> Response:

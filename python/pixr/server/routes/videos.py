@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from anyio import to_thread
@@ -14,7 +15,16 @@ from pixr.server.answer import json_answer
 from pixr.server.outbound import resolve
 from pixr.server.principal import VideoReader, VideoWriter
 from pixr.server.schemas.uploads import UrlRequest
-from pixr.server.schemas.videos import BatchRequest, BatchResponse, Status, VideoChanges, VideoList, VideoShape
+from pixr.server.schemas.videos import (
+    BatchRequest,
+    BatchResponse,
+    ChapterList,
+    ChaptersRequest,
+    Status,
+    VideoChanges,
+    VideoList,
+    VideoShape,
+)
 from pixr.server.state import Server
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
@@ -95,6 +105,15 @@ def cancel_video(video_id: VideoId, caller: VideoWriter, server: Server) -> Resp
 def update_video(video_id: VideoId, changes: VideoChanges, caller: VideoWriter, server: Server) -> Response:
     """Change a video's metadata."""
     return json_answer(server.videos.update(caller.organization, video_id, changes.given()))
+
+
+@router.post("/{videoId}/chapters", operation_id="createChapters", response_model=ChapterList)
+def create_chapters(video_id: VideoId, asked: ChaptersRequest, caller: VideoReader, server: Server) -> Response:
+    """Cut a video into chapters, with titles, by what is seen and said. The same video gives the same chapters."""
+    server.videos.get(caller.organization, video_id)
+    with server.libraries.reading(caller.organization) as library:
+        found = library.chapters(video_id, least_seconds=asked.min_chapter_length, most=asked.most)
+    return json_answer({"videoId": video_id, "chapters": [asdict(one) for one in found]})
 
 
 @router.delete("/{videoId}", operation_id="deleteVideo", status_code=204, response_class=Response)

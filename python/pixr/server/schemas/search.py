@@ -6,10 +6,15 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from pixr.errors import InvalidQuery
+from pixr.questions import Question, from_dict
 from pixr.server.schemas.shape import RequestShape, ResponseShape
 from pixr.types import Channel, Fusion, Mode
 
 __all__ = ["SearchRequest", "SearchResponse"]
+
+
+_MOST_DEPTH = 8
 
 
 class Page(RequestShape):
@@ -37,6 +42,10 @@ class SearchRequest(RequestShape):
 
     query: str | None = Field(default=None, max_length=4096, description="words")
     vectors: dict[Channel, list[float]] | None = Field(default=None, description="your own vectors, by channel")
+    then: str | dict[str, Any] | None = Field(default=None, description="what follows: words, or a question again")
+    within: float | None = Field(default=None, gt=0, le=86_400, description="at most so many seconds after")
+    while_: str | dict[str, Any] | None = Field(default=None, alias="while", description="what goes on meanwhile")
+    not_: str | dict[str, Any] | None = Field(default=None, alias="not", description="what is not to be found there")
     modes: list[Mode] | None = Field(default=None, max_length=3)
     channels: list[Channel] | None = Field(default=None, max_length=5, description="a finer choice than `modes`")
     weights: dict[Channel, float] | None = None
@@ -49,13 +58,39 @@ class SearchRequest(RequestShape):
     explain: bool = Field(default=False, description="weights and raw scores on every match")
     pagination: Page = Field(default_factory=Page)
 
-    def options(self) -> dict[str, Any]:
-        """The arguments of `Library.search` but for the words."""
-        return {
+    def question(self) -> Question | None:
+        """What is asked: the words, or questions related in time.
+
+        Raises:
+            InvalidQuery: it can't be understood, or names a file, which is the server's business and nobody else's.
+        """
+        if not self.is_related:
+            return self.query
+        given = {
+            "query": self.query,
             "vectors": self.vectors,
             "modes": self.modes,
             "channels": self.channels,
             "weights": self.weights,
+            "then": self.then,
+            "within": self.within,
+            "while": self.while_,
+            "not": self.not_,
+        }
+        _refuse_files(given)
+        return from_dict(given)
+
+    @property
+    def is_related(self) -> bool:
+        """Whether several questions are asked, related in time."""
+        return any(one is not None for one in (self.then, self.within, self.while_, self.not_))
+
+    def options(self) -> dict[str, Any]:
+        """The arguments of `Library.search` but for the question."""
+        asked: dict[str, Any] = {}
+        if not self.is_related:
+            asked = {name: getattr(self, name) for name in ("vectors", "modes", "channels", "weights")}
+        return asked | {
             "filters": self.filters,
             "limit": self.pagination.limit,
             "cursor": self.pagination.cursor,
@@ -65,6 +100,19 @@ class SearchRequest(RequestShape):
             "moments": self.moments,
             "effort": self.effort,
         }
+
+
+def _refuse_files(value: Any, depth: int = 0) -> None:
+    if depth > _MOST_DEPTH:
+        raise InvalidQuery(f"questions are nested more than {_MOST_DEPTH} deep")
+    if isinstance(value, dict):
+        if named := [name for name in ("image", "audio", "clip") if value.get(name) is not None]:
+            raise InvalidQuery(f"{named[0]}: files are sent with /v1/search/file, not named")
+        for part in value.values():
+            _refuse_files(part, depth + 1)
+    elif isinstance(value, list):
+        for part in value:
+            _refuse_files(part, depth + 1)
 
 
 class CreatorShape(ResponseShape):

@@ -65,6 +65,52 @@ class VideoChanges(RequestShape):
         return {name: value for name, value in values.items() if value is not None or name in clears}
 
 
+class ChaptersRequest(RequestShape):
+    """How to cut. `autoDetect` is the one way there is."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"autoDetect": True, "minChapterLength": 30}]})
+
+    auto_detect: Literal[True] = True
+    min_chapter_length: float | None = Field(default=None, gt=0, le=86_400, description="seconds")
+    most: int = Field(default=30, ge=1, le=500)
+
+
+class ChapterShape(ResponseShape):
+    """A part of a video about one thing, in seconds."""
+
+    start: float
+    end: float
+    title: str
+    words: list[str]
+    concepts: list[str]
+
+
+class ChapterList(ResponseShape):
+    """Chapters in order."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "videoId": "vid_7q3k5w4mzy2a6bnd4vhtj3c2ei",
+                    "chapters": [
+                        {
+                            "start": 0.0,
+                            "end": 95.2,
+                            "title": "Solar panels",
+                            "words": ["panels"],
+                            "concepts": ["tile roof"],
+                        }
+                    ],
+                }
+            ]
+        }
+    )
+
+    video_id: str
+    chapters: list[ChapterShape]
+
+
 class SegmentsShape(ResponseShape):
     """How many segments are known, and how many of them are searchable."""
 
