@@ -103,6 +103,7 @@ impl TextIndex {
         let Some(row_lengths) = self.row_lengths(channel)? else { return Ok(Vec::new()) };
         let mut stats_of = stats.clone();
         stats_of.prepare(channel, query.clauses.len())?;
+        stats_of.keep_variants_that_count();
         let words = Words::new(self.words()?, channel);
         guarded(&self.path(), || Scoring::new(query, &stats_of, words, row_lengths, allowed).run())
     }

@@ -124,6 +124,19 @@ impl TextStats {
         Ok(())
     }
 
+    /// Forgets the variants of words that occur. A part without the word counts its variants, for it can't know whether
+    /// another part has it; a wrong letter is only forgiven where none has, but on the screen, which is misread.
+    pub(super) fn keep_variants_that_count(&mut self) {
+        if self.channel == Some(Channel::Screen) {
+            return;
+        }
+        for clause in &mut self.clauses {
+            if clause.row_counts.first().is_some_and(|count| *count > 0) {
+                clause.variants.clear();
+            }
+        }
+    }
+
     /// The inverse document frequency of a clause; of a phrase, the sum over its words.
     pub(super) fn weight(&self, index: usize, kind: &ClauseKind) -> f32 {
         let counts = self.clauses.get(index).map_or(&[][..], |clause| &clause.row_counts);

@@ -246,6 +246,19 @@ fn spread(texts: &[String], dead: &[bool], cuts: &[usize], channel: Channel, tex
     all
 }
 
+/// A part that lacks a word counts what is one letter away from it. Neighbours were looked for among these even where
+/// another part has the word, so the score of "amber bazalt" depended on whether "basalt" lay in the same part.
+#[test]
+fn a_misread_neighbour_is_not_forgiven_where_another_part_has_the_word() {
+    let texts = ["amber bazalt the ".to_owned(), "basalt ".to_owned()];
+    let dead = [false, false];
+    for channel in [Channel::Metadata, Channel::Screen] {
+        let split = spread(&texts, &dead, &[1], channel, "amber basalt");
+        assert_eq!(split.len(), 2);
+        assert_eq!(split, spread(&texts, &dead, &[], channel, "amber basalt"));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
