@@ -87,7 +87,8 @@ def test_progress_of_every_stage_of_every_video_is_told(clips: list[Path], tmp_p
 
     with pixr.open(tmp_path / "l.pixr") as library:
         list(library.add_many(clips, jobs=2, speech=False, on_progress=hear))
-    assert told == {(str(clip), stage) for clip in clips for stage in ("decode", "visual", "screen", "store")}
+    stages = ("decode", "visual", "screen", "sound", "store")
+    assert told == {(str(clip), stage) for clip in clips for stage in stages}
 
 
 def test_speech_is_split_at_cuts_that_the_decoder_has_yet_to_find() -> None:

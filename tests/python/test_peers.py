@@ -150,7 +150,7 @@ def test_the_name_of_a_family_stands_for_all_of_it() -> None:
 def bench(tmp_path: Path, *arguments: str) -> dict[str, float | None]:
     command = [sys.executable, "-m", "benches.peers", "--out", str(tmp_path), "--no-install", *arguments]
     root = Path(__file__).parents[2]
-    paths = {"PYTHONPATH": f"{root / 'python'}:{root}", "PIXR_BENCH_DATA": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    paths = {"PYTHONPATH": str(root), "PIXR_BENCH_DATA": str(tmp_path), "PATH": "/usr/bin:/bin"}
     ran = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root, env=paths)
     last: dict[str, float | None] = json.loads(ran.stdout.splitlines()[-1])
     return last

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import sys
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -34,12 +36,18 @@ def serve(settings: Settings) -> None:
     settings = settings.model_copy(update={"port": listening.getsockname()[1]})
     print(first_start(settings), flush=True)
     os.environ[SETTINGS_VARIABLE] = settings.model_dump_json()
+    # Until uvicorn listens to it, and when it hands it back: a server that is told to stop leaves no worker behind.
+    signal.signal(signal.SIGTERM, _end)
     workers = WorkerPool(settings.ingest_workers)
     workers.start()
     try:
         _answer(settings, listening)
     finally:
         workers.stop(settings.shutdown_timeout)
+
+
+def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - how it is called
+    sys.exit(0)
 
 
 def _answer(settings: Settings, listening: socket.socket) -> None:
