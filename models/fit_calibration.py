@@ -121,7 +121,7 @@ class _Gatherer:
 
     def _ratios(self, text: str) -> Floats:
         asked = {"text": {"speech": text}, "limit": 1000, "moments_per_hit": 1000, "min_score": 0.0}
-        answer = json.loads(self._library.engine.search(json.dumps(asked), {}))
+        answer = json.loads(self._library.engine.search_json(json.dumps(asked), {}))
         ratios = np.zeros(len(self._rows), np.float32)
         for hit in answer["hits"]:
             for match in (match for moment in hit["moments"] for match in moment["matches"]):

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import Any, final
+from typing import Any, Literal, final
 
-__all__ = ["Batch", "Library", "VectorColumn"]
+from pixr.types import Channel, Facets, Hit, Way
+
+__all__ = ["Batch", "HalfMatrix", "Library", "VectorColumn"]
 
 @final
 class Batch:
@@ -12,6 +14,14 @@ class Batch:
 
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
     def __len__(self) -> int: ...
+
+@final
+class HalfMatrix:
+    """Float16 rows of a model's table, multiplied without threads: those of a model beside it would wait for them."""
+
+    @staticmethod
+    def of(rows: bytes, dimension: int) -> HalfMatrix: ...
+    def attend(self, values: HalfMatrix, vectors: bytes, temperature: float) -> tuple[bytes, bytes]: ...
 
 @final
 class Library:
@@ -33,7 +43,19 @@ class Library:
         vectors: Mapping[str, bytes],
         clause_vectors: Sequence[Mapping[str, bytes]] = ...,
         part_vectors: Sequence[tuple[Mapping[str, bytes], Sequence[Mapping[str, bytes]]]] = ...,
+        clauses: Sequence[str] = ...,
+        parts: Sequence[str] = ...,
+    ) -> tuple[
+        tuple[Hit, ...], int, Literal["exact", "estimated"], Facets, str | None, int, dict[Channel, Way], float, float
+    ]: ...
+    def search_json(
+        self,
+        query: str,
+        vectors: Mapping[str, bytes],
+        clause_vectors: Sequence[Mapping[str, bytes]] = ...,
+        part_vectors: Sequence[tuple[Mapping[str, bytes], Sequence[Mapping[str, bytes]]]] = ...,
     ) -> str: ...
+    def spaces(self) -> dict[Channel, dict[str, Any]]: ...
     def video(self, id: str) -> str: ...
     def video_ids(self) -> list[str]: ...
     def segments(self, ids: Sequence[str]) -> Batch: ...

@@ -6,7 +6,6 @@ question that needs them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -53,8 +52,7 @@ class Request:
 
 def spaces_of(engine: _engine.Library) -> dict[Channel, dict[str, Any]]:
     """Which space each channel of a library holds: `{"name", "version", "dimension"}`."""
-    spaces: dict[Channel, dict[str, Any]] = json.loads(engine.settings())["spaces"]
-    return spaces
+    return engine.spaces()
 
 
 class Asker:

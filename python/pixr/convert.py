@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from pixr.types import Channel, Creator, Hit, Hits, Match, Mode, Moment, Segment, Timing, Video
+from pixr.types import Channel, Creator, Mode, Segment, Video
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 MODE_OF: dict[Channel, Mode] = {
     "frame": "visual",
@@ -54,62 +54,6 @@ def video_to_json(video: Video) -> dict[str, Any]:
     if video.metadata:
         value["metadata"] = dict(video.metadata)
     return value
-
-
-def hits_from_json(
-    value: Mapping[str, Any],
-    timing: Timing,
-    warnings: tuple[str, ...] = (),
-    clauses: Sequence[str] = (),
-    parts: Sequence[str] = (),
-) -> Hits:
-    """A page as the engine writes it; `clauses` are those that it was asked, `parts` the related questions."""
-    return Hits(
-        items=tuple(_hit(hit, clauses, parts) for hit in value["hits"]),
-        total=value["total"],
-        total_relation=value["total_relation"],
-        facets=value["facets"],
-        next_cursor=value["next_cursor"],
-        snapshot=value["snapshot"],
-        timing=timing,
-        warnings=warnings,
-    )
-
-
-def _hit(value: Mapping[str, Any], clauses: Sequence[str], parts: Sequence[str]) -> Hit:
-    moments = tuple(
-        Moment(
-            moment["start"],
-            moment["end"],
-            moment["peak"],
-            moment["score"],
-            tuple(_match(match, clauses, parts) for match in moment["matches"]),
-        )
-        for moment in value["moments"]
-    )
-    return Hit(video_from_json(value["video"]), value["score"], moments)
-
-
-def _match(value: Mapping[str, Any], clauses: Sequence[str], parts: Sequence[str]) -> Match:
-    channel: Channel = value["channel"]
-    snippet = value.get("snippet")
-    clause = value.get("clause")
-    return Match(
-        start=value["start"],
-        end=value["end"],
-        mode=MODE_OF[channel],
-        channel=channel,
-        confidence=value["confidence"],
-        weight=value["weight"],
-        contribution=value["contribution"],
-        cosine=value.get("cosine"),
-        bm25=value.get("lexical"),
-        description=snippet["text"] if snippet else None,
-        highlights=tuple((start, end) for start, end in snippet["highlights"]) if snippet else (),
-        # The clauses of a related question are not told apart.
-        clause=None if clause is None or parts else clauses[clause],
-        part=parts[value["part"]] if parts else None,
-    )
 
 
 def segments_from_rows(rows: list[dict[str, Any]]) -> list[Segment]:

@@ -15,11 +15,11 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pixr import _engine
 from pixr.asking import Asker, spaces_of
-from pixr.convert import MODE_OF, hits_from_json, segments_from_rows, video_from_json, video_to_json
+from pixr.convert import MODE_OF, segments_from_rows, video_from_json, video_to_json
 from pixr.encoder_choice import Choice, Given, chosen, recall, remember
 from pixr.errors import InvalidBatch, InvalidQuery
 from pixr.ingest_options import SpeechOptions
@@ -300,6 +300,7 @@ class Library(Upkeep):
         moments: int = 5,
         diversity: float | None = None,
         effort: int | None = None,
+        total: Literal["exact", "found"] = "exact",
     ) -> Hits:
         """Find videos and their moments.
 
@@ -330,8 +331,11 @@ class Library(Upkeep):
             diversity: how different a video's moments must be, in [0, 1]: 0.1 leaves out those that look the same as a
                 better one, 0.5 also those within half a minute of it, 1 keeps one. By default none is left out.
             effort: exact by default; a number, 1 to 10,000, asks for an approximate answer where the library is large
-                (past 20,000 segments): so many rows of each channel are considered, scores stay exact, a hit may be
-                missed, and `total` counts what was found.
+                (past 20,000 segments): so many rows of each channel are considered, scores stay exact, and a hit may
+                be missed.
+            total: what `total` and facets of an approximate answer count. "exact", every video that the exact answer
+                returns: costs little where any evidence is enough (own vectors); where it must reach a confidence or
+                `min_score`, to count is to search exactly, and so is then the answer. "found": what was found.
 
         Raises:
             InvalidQuery, InvalidFilter, InvalidCursor, CursorExpired, DimensionMismatch, SpaceMismatch, MissingExtra.
@@ -354,17 +358,23 @@ class Library(Upkeep):
             "cursor": cursor,
             "fusion": fusion,
             "effort": effort,
+            "total": total,
             "moments_per_hit": moments,
             "diversity": diversity,
             "facets": "all" if facets is True else {"named": list(facets)} if facets else "off",
         }
         encoded = time.perf_counter()
-        answer = json.loads(
-            self._engine.search(json.dumps(request), asked.vectors, asked.clause_vectors, asked.part_vectors)
+        items, count, relation, counts, next_cursor, snapshot, plan, seconds, counting = self._engine.search(
+            json.dumps(request),
+            asked.vectors,
+            asked.clause_vectors,
+            asked.part_vectors,
+            asked.clauses,
+            asked.parts,
         )
         now = time.perf_counter()
-        timing = Timing((encoded - begun) * 1e3, answer["timing"]["seconds"] * 1e3, (now - begun) * 1e3)
-        return hits_from_json(answer, timing, tuple(asked.warnings), asked.clauses, asked.parts)
+        timing = Timing((encoded - begun) * 1e3, seconds * 1e3, (now - begun) * 1e3, counting * 1e3)
+        return Hits(items, count, relation, counts, next_cursor, snapshot, timing, tuple(asked.warnings), plan)
 
     # -- reading ------------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ __all__ = [
     "Sync",
     "Timing",
     "Video",
+    "Way",
 ]
 
 Mode = Literal["visual", "text", "audio"]
@@ -31,6 +32,7 @@ Channel = Literal["frame", "metadata", "screen", "speech", "sound"]
 Fusion = Literal["weighted_sum", "probabilistic", "max", "rrf"]
 Sync = Literal["always", "group", "none"]
 Facets = dict[str, dict[str, int]]
+Way = Literal["exact", "filtered_walk", "approximate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +153,15 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Milliseconds spent: encoding the query, searching, and all in all."""
+    """Milliseconds spent: encoding the query, searching, and all in all.
+
+    `counting` is what of the search went only into the total and the facets.
+    """
 
     encode: float
     search: float
     total: float
+    counting: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +169,8 @@ class Hits(Sequence[Hit]):
     """One page of hits, with counts over the full list.
 
     `total` and `facets` count every video that the query would return without a limit; `total_relation` says whether
-    exactly. `next_cursor` is None on the last page. `warnings` tell what was asked for and could not be done.
+    exactly. `next_cursor` is None on the last page. `warnings` tell what was asked for and could not be done. `plan`
+    says how each channel was searched: "exact", or with effort "approximate", under a filter "filtered_walk".
     """
 
     items: tuple[Hit, ...]
@@ -174,6 +181,7 @@ class Hits(Sequence[Hit]):
     snapshot: int
     timing: Timing
     warnings: tuple[str, ...] = ()
+    plan: Mapping[Channel, Way] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.items)

@@ -21,9 +21,9 @@ __all__ = ["error_to_dict", "hit_to_dict", "hits_to_dict", "report_to_dict", "so
 def hits_to_dict(hits: Hits, *, explain: bool = False, source: bool = False) -> dict[str, Any]:
     """One page of hits as the response of `POST /v1/search`.
 
-    `explain` adds to every match its moment (an index into `moments`), clause, weight, raw scores and highlights;
-    `source` adds to every result the base name of the file that it came from. `warnings` is there only if something
-    was asked for that could not be done.
+    `explain` adds how each channel was searched (`plan`), and to every match its moment (an index into `moments`),
+    clause, weight, raw scores and highlights; `source` adds to every result the base name of the file that it came
+    from. `warnings` is there only if something was asked for that could not be done.
     """
     response: dict[str, Any] = {
         "results": [hit_to_dict(hit, explain=explain, source=source) for hit in hits],
@@ -37,6 +37,8 @@ def hits_to_dict(hits: Hits, *, explain: bool = False, source: bool = False) -> 
         "timing": {"encode": hits.timing.encode, "search": hits.timing.search, "total": hits.timing.total},
         "snapshot": str(hits.snapshot),
     }
+    if explain and hits.plan:
+        response["plan"] = dict(hits.plan)
     if hits.warnings:
         response["warnings"] = list(hits.warnings)
     return response

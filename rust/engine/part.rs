@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use half::f16;
 
@@ -28,6 +28,8 @@ pub struct Part {
     text: Option<TextIndex>,
     vectors: [Option<VectorColumn>; Channel::ALL.len()],
     descriptions: [Option<StringColumn>; Channel::ALL.len()],
+    /// By channel, made when first asked for.
+    videos_with_vector: [OnceLock<RowSet>; Channel::ALL.len()],
     sections: BTreeMap<String, Section>,
 }
 
@@ -154,6 +156,7 @@ impl Part {
             text: TextIndex::open(&sections)?,
             vectors,
             descriptions,
+            videos_with_vector: [const { OnceLock::new() }; Channel::ALL.len()],
             sections,
         })
     }
@@ -174,6 +177,24 @@ impl Part {
     #[must_use]
     pub fn vectors(&self, channel: Channel) -> Option<&VectorColumn> {
         self.vectors.get(channel.index()).and_then(Option::as_ref)
+    }
+
+    /// The videos, live or not, of which some row has a vector on the channel; none if no row has.
+    pub fn videos_with_vector(&self, channel: Channel) -> Result<Option<&RowSet>> {
+        let (Some(column), Some(known)) = (self.vectors(channel), self.videos_with_vector.get(channel.index())) else {
+            return Ok(None);
+        };
+        if let Some(videos) = known.get() {
+            return Ok(Some(videos));
+        }
+        let rows = column.rows()?;
+        let mut videos = RowSet::empty(self.table.video_count());
+        for video in 0..self.table.video_count() {
+            if rows.any_within(self.table.rows(video)?) {
+                videos.insert(video);
+            }
+        }
+        Ok(Some(known.get_or_init(|| videos)))
     }
 
     /// What is shown for a row on a channel: its indexed words, else its description.

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from numpy.typing import NDArray
 
 import pixr
 from pixr.errors import InvalidQuery
+from pixr.types import Channel
 
 ROWS, DIMENSION, VIDEOS = 40_000, 64, 2_000
 
@@ -47,15 +50,33 @@ def test_effort_finds_nearly_what_exact_search_finds(large: Path) -> None:
         for query in clustered(20, seed=4):
             exact = library.search(vectors={"frame": query}, limit=10)
             near = library.search(vectors={"frame": query}, limit=10, effort=100)
-            assert (exact.total_relation, near.total_relation) == ("exact", "estimated")
-            assert exact.total == VIDEOS
-            assert 10 <= near.total <= 100
+            assert (exact.total_relation, near.total_relation) == ("exact", "exact")
+            assert exact.total == near.total == VIDEOS
+            assert (exact.plan, near.plan) == ({"frame": "exact"}, {"frame": "approximate"})
             scores = {hit.video.id: hit.score for hit in exact}
             found = {hit.video.id: hit.score for hit in near}
             shared = scores.keys() & found.keys()
             assert all(scores[video] == found[video] for video in shared), "scores are exact"
             same += len(shared)
         assert same >= 190, f"{same} of 200"
+
+
+def test_what_was_found_can_be_counted_instead(large: Path) -> None:
+    with pixr.open(large, read_only=True) as library:
+        near = library.search(vectors={"frame": clustered(1, seed=5)[0]}, effort=100, total="found", limit=10)
+        assert near.total_relation == "estimated"
+        assert 10 <= near.total <= 100
+
+
+def test_a_least_score_is_counted_by_an_exact_answer(large: Path) -> None:
+    with pixr.open(large, read_only=True) as library:
+        query: Mapping[Channel, NDArray[np.float32]] = {"frame": clustered(1, seed=6)[0]}
+        exact = library.search(vectors=query, min_score=0.6, limit=5)
+        near = library.search(vectors=query, min_score=0.6, limit=5, effort=100)
+        assert (near.total, near.total_relation, near.plan) == (exact.total, "exact", {"frame": "exact"})
+        found = library.search(vectors=query, min_score=0.6, limit=5, effort=100, total="found")
+        assert found.plan == {"frame": "approximate"}
+        assert found.total <= exact.total
 
 
 def test_a_small_library_answers_exactly_whatever_the_effort(tmp_path: Path) -> None:

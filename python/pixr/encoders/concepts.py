@@ -13,11 +13,14 @@ How the maps come about: `models/build_concepts.py`. Costs: one model call a pic
 
 from __future__ import annotations
 
+import math
 import zipfile
 from typing import TYPE_CHECKING
 
+from pixr._engine import HalfMatrix
 from pixr.encoders.onnx import OnnxModel
 from pixr.encoders.protocol import EncoderOptions, Space
+from pixr.encoders.text_cache import TextCache
 from pixr.errors import MissingExtra, ModelError, ModelNotFound, SpaceMismatch
 
 if TYPE_CHECKING:
@@ -55,32 +58,28 @@ class ConceptEncoder:
         self._options = options or EncoderOptions()
         self._text = text
         self._table = ConceptTable(folder / TABLE_FILE)
-        if self._table.prototypes.shape[1] != text.space.dimension:
-            expected = self._table.prototypes.shape[1]
+        self._cache = TextCache(self.space.dimension)
+        if self._table.text_dimension != text.space.dimension:
+            expected = self._table.text_dimension
             raise ModelError(f"{folder / TABLE_FILE} needs text vectors of {expected} dimensions, got {text.space}")
         self._model = OnnxModel(folder / MODEL_FILE, self._options, inputs=("x",))
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
         """Encode texts: float32 of shape `(len(texts), 1001)`, each row of length one."""
+        return self._cache.rows(texts, self._weigh)
+
+    def _weigh(self, texts: list[str]) -> Vectors:
         import numpy as np
 
-        table = self._table
-        # einsum, not a matrix product: the threads of numpy's linear algebra and those of onnxruntime, which spin for a
-        # while after a call, take the processors from each other, and a query waits for both. Indexing would pay 20 ms
-        # of processor time for each product, more than for the classifier. A row at a time, so that a text's vector
-        # doesn't depend on those beside it.
-        vectors = self._text.encode_text(texts)
-        closeness = np.empty((len(texts), len(table.names)), np.float32)
-        wanted = np.empty((len(texts), CLASSES), np.float32)
-        for row, vector in enumerate(vectors):
-            closeness[row] = np.einsum("kd,d->k", table.prototypes, vector)
-            weights = softmax(closeness[row : row + 1] / np.float32(QUERY_TEMPERATURE))[0]
-            wanted[row] = np.einsum("k,kc->c", weights, table.query_rows)
-        best = closeness[:, :CLASSES].max(axis=1, initial=-1.0)
-        kept = 1.0 / (1.0 + np.exp((MATCH_CENTER - best) / MATCH_WIDTH))
+        closeness, wanted = self._table.weigh(self._text.encode_text(texts))
         rows = np.empty((len(texts), self.space.dimension), np.float32)
-        rows[:, :CLASSES] = wanted * (kept / np.linalg.norm(wanted, axis=1))[:, None]
-        rows[:, CLASSES] = np.sqrt(1.0 - kept**2)
+        # Few rows: plain arithmetic costs less than calls over arrays.
+        for row, best, mixed in zip(
+            rows, closeness[:, :CLASSES].max(axis=1, initial=-1.0).tolist(), wanted, strict=True
+        ):
+            kept = 1.0 / (1.0 + math.exp((MATCH_CENTER - best) / MATCH_WIDTH))
+            np.multiply(mixed, kept / math.sqrt(mixed.dot(mixed)), out=row[:CLASSES])
+            row[CLASSES] = math.sqrt(1.0 - kept**2)
         return rows
 
     def encode_images(self, images: Sequence[Picture]) -> Vectors:
@@ -127,7 +126,9 @@ class ConceptEncoder:
         import numpy as np
 
         rows = np.zeros((len(probabilities), self.space.dimension), np.float32)
-        placed = np.einsum("nd,dc->nc", probabilities, self._table.image_map)  # see encode_text; it costs 0.1 ms a row
+        # einsum, not a matrix product: numpy's threads spin after one and take 20 ms of processor time from the
+        # pipeline, more than the classifier. This costs 0.1 ms a row.
+        placed = np.einsum("nd,dc->nc", probabilities, self._table.image_map)
         rows[:, :CLASSES] = placed / np.linalg.norm(placed, axis=1, keepdims=True)
         return rows
 
@@ -161,16 +162,42 @@ class ConceptTable:
         try:
             with np.load(path, allow_pickle=False) as table:
                 self.names = [str(name) for name in table["names"]]
-                self.prototypes: Vectors = table["prototypes"].astype(np.float32)
+                prototypes, query_map = table["prototypes"], table["query_map"]
                 self.image_map: Vectors = table["image_map"].astype(np.float32)
-                self.query_rows: Vectors = np.ascontiguousarray(table["query_map"].astype(np.float32).T)
             self.inverse_image_map: Vectors = np.linalg.inv(self.image_map)
         except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, np.linalg.LinAlgError) as error:
             raise ModelError(f"cannot read concept table {path}: {error}") from error
         count = len(self.names)
-        shapes = (self.prototypes.shape[:1], self.image_map.shape, self.query_rows.shape)
-        if shapes != ((count,), (CLASSES, CLASSES), (count, CLASSES)):
+        shapes = (prototypes.shape[:1], self.image_map.shape, query_map.shape)
+        if shapes != ((count,), (CLASSES, CLASSES), (CLASSES, count)) or prototypes.ndim != 2:
             raise ModelError(f"concept table {path} has shapes {shapes} for {count} concepts")
+        self.text_dimension: int = prototypes.shape[1]
+        self._prototypes = _half_matrix(prototypes)
+        self._query_map = _half_matrix(query_map)
+
+    def weigh(self, vectors: Vectors) -> tuple[Vectors, Vectors]:
+        """Weigh the concepts by text vectors of shape `(texts, text_dimension)`.
+
+        Returns:
+            The cosine with each concept's prototype, `(texts, concepts)`, and the weighted concepts in the shared
+            space, `(texts, 1000)`.
+        """
+        import numpy as np
+
+        given = np.ascontiguousarray(vectors, "<f4").tobytes()
+        closeness, wanted = self._prototypes.attend(self._query_map, given, QUERY_TEMPERATURE)
+        count = len(vectors)
+        return (
+            np.frombuffer(closeness, "<f4").reshape(count, len(self.names)),
+            np.frombuffer(wanted, "<f4").reshape(count, CLASSES),
+        )
+
+
+def _half_matrix(rows: NDArray[np.generic]) -> HalfMatrix:
+    """Rows for products with one vector: as float16 they stay in the cache beside the text model."""
+    import numpy as np
+
+    return HalfMatrix.of(np.ascontiguousarray(rows, "<f2").tobytes(), rows.shape[1])
 
 
 def softmax(logits: NDArray[np.float32]) -> Vectors:

@@ -8,13 +8,12 @@ length are encoded together, so little time goes into padding.
 from __future__ import annotations
 
 import importlib
-import threading
-from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixr.encoders.onnx import OnnxModel
 from pixr.encoders.protocol import EncoderOptions, Space
+from pixr.encoders.text_cache import CACHED_TEXTS, TextCache
 from pixr.errors import MissingExtra, ModelError, ModelNotFound
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 MODEL_FILE = "minilm-l6-v2-int8.onnx"
 TOKENIZER_FILE = "minilm-l6-v2-tokenizer.json"
 MAX_TOKENS = 256
-CACHED_TEXTS = 1024
 
 
 class MiniLMEncoder:
@@ -52,37 +50,12 @@ class MiniLMEncoder:
         self._model = OnnxModel(
             folder / MODEL_FILE, self._options, inputs=("input_ids", "attention_mask", "token_type_ids")
         )
-        self._cached_texts = cached_texts
-        self._cache: OrderedDict[str, Vectors] = OrderedDict()
-        self._lock = threading.Lock()
+        self._cache = TextCache(self.space.dimension, cached_texts)
         self.network_calls = 0
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
         """Encode texts: float32 of shape `(len(texts), 384)`, unit rows. An empty text has a vector too."""
-        import numpy as np
-
-        rows = np.zeros((len(texts), self.space.dimension), np.float32)
-        missing: dict[str, list[int]] = {}
-        with self._lock:
-            for index, text in enumerate(texts):
-                known = self._cache.get(text)
-                if known is None:
-                    missing.setdefault(text, []).append(index)
-                else:
-                    self._cache.move_to_end(text)
-                    rows[index] = known
-        if not missing:
-            return rows
-        new_texts = list(missing)
-        new_rows = self._encode(new_texts)
-        for text, row in zip(new_texts, new_rows, strict=True):
-            rows[missing[text]] = row
-        with self._lock:
-            for text, row in zip(new_texts[-self._cached_texts :], new_rows[-self._cached_texts :], strict=True):
-                self._cache[text] = row.copy()
-            while len(self._cache) > self._cached_texts:
-                self._cache.popitem(last=False)
-        return rows
+        return self._cache.rows(texts, self._encode)
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
         """As `encode_text`: this model treats both alike."""
@@ -110,7 +83,9 @@ class MiniLMEncoder:
                 raise ModelError(
                     f"{self._model.path}: output {states.shape}, expected {(*ids.shape, self.space.dimension)}"
                 )
-            sums = (states * mask[:, :, None].astype(np.float32)).sum(axis=1)
+            if not mask.all():
+                states = states * mask[:, :, None].astype(np.float32)
+            sums = states.sum(axis=1)
             rows[chosen] = sums / np.linalg.norm(sums, axis=1, keepdims=True)
             self.network_calls += 1
         return rows

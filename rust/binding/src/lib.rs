@@ -1,11 +1,13 @@
 //! The Python module `pixr._engine`: convert, let go of the GIL, call the engine, convert back.
 //!
 //! Structured values cross the border as JSON, vectors as little-endian float32 bytes, segments as Arrow batches through
-//! the C data interface.
+//! the C data interface; answers to searches are made as Python objects at once.
 
+mod answer;
 mod arrow;
 mod errors;
 mod library;
+mod matrix;
 mod vectors;
 
 use pyo3::prelude::*;
@@ -16,6 +18,8 @@ mod _engine {
     use crate::arrow::Batch;
     #[pymodule_export]
     use crate::library::Library;
+    #[pymodule_export]
+    use crate::matrix::HalfMatrix;
     #[pymodule_export]
     use crate::vectors::VectorColumn;
 }

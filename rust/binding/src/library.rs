@@ -10,9 +10,10 @@ use pixr::search::calibrate::Calibration;
 use pixr::search::query::{Clause, Query};
 use pixr::{Error, batch};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyDict, PyString};
 use serde_json::Value;
 
+use crate::answer::{self, Answer};
 use crate::arrow::{Batch, import};
 use crate::errors::to_python;
 
@@ -122,6 +123,9 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four)).collect()
 }
 
+/// The vectors of each question of a compound and of its clauses.
+type PartVectors<'py> = Vec<(ByChannel<'py>, Vec<ByChannel<'py>>)>;
+
 /// The vectors of a question and of its clauses, by the names of channels.
 struct Vectors {
     whole: Vec<(String, Vec<f32>)>,
@@ -149,6 +153,37 @@ impl Vectors {
             }
         }
         Ok(())
+    }
+}
+
+/// A query as Python gives it, copied out so that the GIL can go.
+struct Asked<'a> {
+    json: &'a str,
+    own: Vectors,
+    of_parts: Vec<Vectors>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(
+        json: &'a str,
+        vectors: ByChannel<'_>,
+        clause_vectors: Vec<ByChannel<'_>>,
+        part_vectors: PartVectors<'_>,
+    ) -> Self {
+        let of_parts = part_vectors.into_iter().map(|(whole, clauses)| Vectors::read(whole, clauses)).collect();
+        Self { json, own: Vectors::read(vectors, clause_vectors), of_parts }
+    }
+
+    fn query(self) -> Result<Query, Error> {
+        let mut query: Query =
+            serde_json::from_str(self.json).map_err(|error| Error::InvalidQuery { detail: error.to_string() })?;
+        if let Some(compound) = &mut query.compound {
+            for (question, vectors) in compound.questions_mut().into_iter().zip(self.of_parts) {
+                vectors.fill(question)?;
+            }
+        }
+        self.own.fill(&mut query)?;
+        Ok(query)
     }
 }
 
@@ -233,29 +268,54 @@ impl Library {
     }
 
     /// Searches. `query` is a JSON object, `vectors` maps channels to little-endian float32 bytes, `clause_vectors` has
-    /// as much for each of the query's clauses, `part_vectors` both for each question of a compound. Returns JSON.
+    /// as much for each of the query's clauses, `part_vectors` both for each question of a compound; matches name them as
+    /// `clauses` and `parts` do. Returns `(items, total, total_relation, facets, next_cursor, snapshot, plan, seconds,
+    /// counting_seconds)`.
+    #[pyo3(signature = (
+        query, vectors, clause_vectors=Vec::new(), part_vectors=Vec::new(), clauses=Vec::new(), parts=Vec::new()
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "Python gives each kind of value by itself")]
+    fn search<'py>(
+        &self,
+        py: Python<'py>,
+        query: &str,
+        vectors: ByChannel<'_>,
+        clause_vectors: Vec<ByChannel<'_>>,
+        part_vectors: PartVectors<'_>,
+        clauses: Vec<Py<PyString>>,
+        parts: Vec<Py<PyString>>,
+    ) -> PyResult<Answer<'py>> {
+        let asked = Asked::new(query, vectors, clause_vectors, part_vectors);
+        let result = self.run(py, |library| library.search(&asked.query()?))?;
+        answer::to_python(py, &result, &clauses, &parts)
+    }
+
+    /// The same as JSON, with every number that the engine knows, for tools.
     #[pyo3(signature = (query, vectors, clause_vectors=Vec::new(), part_vectors=Vec::new()))]
-    fn search(
+    fn search_json(
         &self,
         py: Python<'_>,
         query: &str,
         vectors: ByChannel<'_>,
         clause_vectors: Vec<ByChannel<'_>>,
-        part_vectors: Vec<(ByChannel<'_>, Vec<ByChannel<'_>>)>,
+        part_vectors: PartVectors<'_>,
     ) -> PyResult<String> {
-        let own = Vectors::read(vectors, clause_vectors);
-        let of_parts: Vec<_> = part_vectors.into_iter().map(|(whole, clauses)| Vectors::read(whole, clauses)).collect();
-        self.run(py, |library| {
-            let mut query: Query =
-                serde_json::from_str(query).map_err(|error| Error::InvalidQuery { detail: error.to_string() })?;
-            if let Some(compound) = &mut query.compound {
-                for (question, vectors) in compound.questions_mut().into_iter().zip(of_parts) {
-                    vectors.fill(question)?;
-                }
-            }
-            own.fill(&mut query)?;
-            to_json(&library.search(&query)?)
-        })
+        let asked = Asked::new(query, vectors, clause_vectors, part_vectors);
+        self.run(py, |library| to_json(&library.search(&asked.query()?)?))
+    }
+
+    /// The space of each channel that has vectors: `{channel: {"name", "version", "dimension"}}`.
+    fn spaces<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let snapshot = self.run(py, pixr::library::Library::current)?;
+        let spaces = PyDict::new(py);
+        for (channel, space) in &snapshot.spaces {
+            let fields = PyDict::new(py);
+            fields.set_item("name", &space.name)?;
+            fields.set_item("version", &space.version)?;
+            fields.set_item("dimension", space.dimension)?;
+            spaces.set_item(channel.name(), fields)?;
+        }
+        Ok(spaces)
     }
 
     /// A video's metadata as JSON.

@@ -1,7 +1,7 @@
 //! A dense set of row or video numbers within one part: one bit each.
 
 /// A set of numbers below `len`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RowSet {
     words: Vec<u64>,
     len: u32,

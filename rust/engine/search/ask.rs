@@ -1,6 +1,7 @@
 //! A checked query against one snapshot: what is asked of each channel, with everything that scoring needs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::calibrate::{Calibration, Kinds, required_of_one};
 use super::fuse::Fuser;
@@ -36,7 +37,8 @@ pub(super) struct Term {
 
 /// A text query with the statistics that its scores need.
 pub(super) struct Words {
-    pub(super) query: TextQuery,
+    /// Read once for all channels.
+    pub(super) query: Arc<TextQuery>,
     pub(super) stats: TextStats,
     ideal: f32,
 }
@@ -108,10 +110,11 @@ impl Ask {
     pub(super) fn new(snapshot: &Snapshot, query: &Query) -> Result<Self> {
         query.validate()?;
         let filter = Filter::parse(&query.filter)?;
+        let mut read = Read::default();
         let channels = query
             .requested()
             .into_iter()
-            .map(|channel| ask_channel(snapshot, query, channel))
+            .map(|channel| ask_channel(snapshot, query, channel, &mut read))
             .collect::<Result<Vec<_>>>()?;
         let mut held = Vec::new();
         for ask in &channels {
@@ -126,9 +129,25 @@ impl Ask {
     }
 }
 
-fn ask_channel(snapshot: &Snapshot, query: &Query, channel: Channel) -> Result<ChannelAsk> {
-    let ask = |text: &BTreeMap<Channel, String>, vectors: &BTreeMap<Channel, Vec<f32>>| {
-        ask_term(snapshot, text.get(&channel), vectors.get(&channel), channel)
+/// Texts that were read, by what they say: channels are mostly asked the same.
+#[derive(Default)]
+struct Read<'a>(BTreeMap<&'a str, Arc<TextQuery>>);
+
+impl<'a> Read<'a> {
+    fn text(&mut self, text: &'a str) -> Result<Arc<TextQuery>> {
+        if let Some(query) = self.0.get(text) {
+            return Ok(Arc::clone(query));
+        }
+        let query = Arc::new(TextQuery::parse(text)?);
+        self.0.insert(text, Arc::clone(&query));
+        Ok(query)
+    }
+}
+
+fn ask_channel<'a>(snapshot: &Snapshot, query: &'a Query, channel: Channel, read: &mut Read<'a>) -> Result<ChannelAsk> {
+    let mut ask = |text: &'a BTreeMap<Channel, String>, vectors: &BTreeMap<Channel, Vec<f32>>| {
+        let text = text.get(&channel).map(|text| read.text(text)).transpose()?;
+        ask_term(snapshot, text, vectors.get(&channel), channel)
     };
     let calibration = snapshot.calibration(channel);
     let whole = ask(&query.text, &query.vectors)?;
@@ -142,7 +161,7 @@ fn ask_channel(snapshot: &Snapshot, query: &Query, channel: Channel) -> Result<C
 
 fn ask_term(
     snapshot: &Snapshot,
-    text: Option<&String>,
+    text: Option<Arc<TextQuery>>,
     components: Option<&Vec<f32>>,
     channel: Channel,
 ) -> Result<Term> {
@@ -167,8 +186,7 @@ fn ask_term(
     Ok(Term { clause: None, calibration: snapshot.calibration(channel), vector, words })
 }
 
-fn ask_words(snapshot: &Snapshot, text: &str, channel: Channel) -> Result<Option<Words>> {
-    let query = TextQuery::parse(text)?;
+fn ask_words(snapshot: &Snapshot, query: Arc<TextQuery>, channel: Channel) -> Result<Option<Words>> {
     if query.is_empty() {
         return Ok(None);
     }

@@ -277,7 +277,8 @@ pub(super) fn search(
         facets: first.count_facets(&returned)?,
         next_cursor: next.map(|position| Cursor { position, ..cursor }.encode(secret)),
         snapshot: snapshot.number,
-        timing: Timing { seconds: begun.elapsed().as_secs_f64() },
+        plan: asked.runs.iter().flat_map(Run::exact_plan).collect(),
+        timing: Timing { seconds: begun.elapsed().as_secs_f64(), counting_seconds: 0.0 },
     })
 }
 

@@ -70,6 +70,11 @@ impl WordMatches {
         self.by_channel.get(channel.index()).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether any term was found in any of the rows.
+    pub(super) fn any_within(&self, channel: Channel, rows: &std::ops::Range<u32>) -> bool {
+        (0..self.on(channel).len()).any(|term| !self.within(channel, term, rows).is_empty())
+    }
+
     fn within(&self, channel: Channel, term: usize, rows: &std::ops::Range<u32>) -> &[(u32, f32)] {
         let Some(all) = self.on(channel).get(term) else { return &[] };
         let start = all.partition_point(|(row, _)| *row < rows.start);

@@ -5,6 +5,7 @@
 //! best videos are found by a bound that falls until the page is full, and the rest is counted without being scored.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Instant;
 
 use super::ask::{Ask, Term};
@@ -12,10 +13,11 @@ use super::compound;
 use super::cursor::Cursor;
 use super::evidence::{self, Bar, Ranks, WordMatches};
 use super::fuse::{Fuser, Fusion};
-use super::hit::{Hit, HitMoment, Relation, SearchResult, Snippet, Timing};
+use super::hit::{Hit, HitMoment, Plan, Relation, SearchResult, Snippet, Timing, Way};
 use super::moments::{Match, Moment, MomentRules, best_score, find_moments};
+use super::near::{Near, best_of};
 use super::page::{Position, compare_hits, cut_page};
-use super::query::{Facets, Query};
+use super::query::{Facets, Query, Total};
 use super::scope;
 use super::spread::Spread;
 use crate::catalog::channel::Channel;
@@ -32,12 +34,28 @@ const EXHAUSTIVE_ROWS: u64 = 20_000;
 /// Longest text of a match, in characters.
 const SNIPPET_CHARS: usize = 240;
 
+/// Vectors whose cosine is no greater are opposite.
+const OPPOSITE: f32 = -0.9999;
+/// Of up to so many videos the evidence is kept from ranking to telling.
+const KEPT_VIDEOS: usize = 256;
+
 /// A video with its score.
-struct Scored {
-    part: usize,
+pub(super) struct Scored {
+    pub(super) part: usize,
     video: u32,
-    id: VideoId,
-    score: f32,
+    pub(super) id: VideoId,
+    pub(super) score: f32,
+    /// Its evidence, where that was kept.
+    matches: Option<Vec<Match>>,
+}
+
+/// Hits in order, at least those up to the end of the page, and what to count.
+struct Ranked {
+    hits: Vec<Scored>,
+    /// For each part the videos that the query returns; none for those that have any evidence.
+    returned: Option<Vec<RowSet>>,
+    relation: Relation,
+    plan: Plan,
 }
 
 /// The snapshot that a query's cursor names; none without a cursor.
@@ -70,30 +88,36 @@ fn search_past(exhaustive_rows: u64, snapshot: &Snapshot, query: &Query, secret:
     };
     let run = Run { exhaustive_rows, ..Run::new(snapshot, ask, query)? };
     let limit = query.limit as usize;
-    let (hits, returned) = run.rank(position.as_ref(), limit)?;
+    let Ranked { hits, returned, relation, plan } = run.rank(position.as_ref(), limit)?;
     let (range, next) = cut_page(&hits, |hit| (hit.score, &hit.id), position.as_ref(), limit);
     let page = hits.get(range).unwrap_or_default();
+    let told = run.spread.map(page, 1, |_, hit| run.tell(hit))?;
+    let counting = Instant::now();
+    let returned = returned.map_or_else(|| run.videos_with_evidence(), Ok)?;
     let total = returned.iter().map(|videos| u64::from(videos.count())).sum();
+    let facets = run.count_facets(&returned)?;
+    let counting_seconds = counting.elapsed().as_secs_f64();
     let cursor = Cursor { snapshot: snapshot.number, digest, position: Position::Offset(0) };
     Ok(SearchResult {
-        hits: run.spread.map(page, 1, |_, hit| run.tell(hit))?,
+        hits: told,
         total,
-        total_relation: if run.near_effort().is_some() { Relation::Estimated } else { Relation::Exact },
-        facets: run.count_facets(&returned)?,
+        total_relation: relation,
+        facets,
         next_cursor: next.map(|position| Cursor { position, ..cursor }.encode(secret)),
         snapshot: snapshot.number,
-        timing: Timing { seconds: begun.elapsed().as_secs_f64() },
+        plan,
+        timing: Timing { seconds: begun.elapsed().as_secs_f64(), counting_seconds },
     })
 }
 
 /// One query under way.
 pub(super) struct Run<'a> {
-    snapshot: &'a Snapshot,
+    pub(super) snapshot: &'a Snapshot,
     query: &'a Query,
     exhaustive_rows: u64,
-    spread: Spread,
-    ask: Ask,
-    words: Vec<WordMatches>,
+    pub(super) spread: Spread,
+    pub(super) ask: Ask,
+    pub(super) words: Vec<WordMatches>,
     /// For reciprocal rank fusion: the rank of each piece of evidence, by channel.
     ranks: Option<BTreeMap<Channel, Ranks>>,
 }
@@ -161,24 +185,38 @@ impl<'a> Run<'a> {
         self.query.effort.filter(|_| may_be_near).map(|effort| effort as usize)
     }
 
-    /// Hits in order, at least those up to the end of the page, and for each part the videos that the query returns.
-    fn rank(&self, position: Option<&Position>, limit: usize) -> Result<(Vec<Scored>, Vec<RowSet>)> {
+    fn rank(&self, position: Option<&Position>, limit: usize) -> Result<Ranked> {
         let least = self.ask.fuser.required_confidence(self.ask.min_score);
-        let everything = self.allowed_videos();
         if self.is_small() || self.query.fusion == Fusion::ReciprocalRank {
-            return self.rank_exactly(&everything, self.ask.min_score);
-        }
-        if let Some(effort) = self.near_effort() {
-            return self.rank_near(effort);
-        }
-        if self.ask.needs_sufficient {
-            return self.rank_exactly(&self.candidates(Bar::Sufficient)?, self.ask.min_score);
+            return self.exactly(self.rank_exactly(&self.allowed_videos(), self.ask.min_score)?);
         }
         // What lies outside of the scope is evidence to the codes, so whether a video has some is only known from its score.
-        if least > 0.0 || self.evidence_has_floor() || self.query.has_scope() {
-            return self.rank_exactly(&self.candidates(Bar::Confidence(least))?, self.ask.min_score);
+        let is_any_enough =
+            !self.ask.needs_sufficient && least <= 0.0 && !self.evidence_has_floor() && !self.query.has_scope();
+        if let Some(effort) = self.near_effort()
+            && (self.query.total == Total::Found || self.is_any_evidence_enough(least))
+        {
+            let Near { hits, named, plan } = self.rank_near(effort, position, limit)?;
+            let (returned, relation) = match self.query.total {
+                Total::Exact => (None, Relation::Exact),
+                Total::Found => (Some(named), Relation::Estimated),
+            };
+            return Ok(Ranked { hits, returned, relation, plan });
         }
-        self.rank_top(position, limit)
+        if is_any_enough {
+            return self.exactly(self.rank_top(position, limit)?);
+        }
+        let bar = if self.ask.needs_sufficient { Bar::Sufficient } else { Bar::Confidence(least) };
+        self.exactly(self.rank_exactly(&self.candidates(bar)?, self.ask.min_score)?)
+    }
+
+    fn exactly(&self, (hits, returned): (Vec<Scored>, Vec<RowSet>)) -> Result<Ranked> {
+        Ok(Ranked { hits, returned: Some(returned), relation: Relation::Exact, plan: self.exact_plan().collect() })
+    }
+
+    /// Every channel asked, searched exactly.
+    pub(super) fn exact_plan(&self) -> impl Iterator<Item = (Channel, Way)> + '_ {
+        self.ask.channels.iter().map(|channel| (channel.channel, Way::Exact))
     }
 
     /// Scores all of `videos` and keeps those that reach `min_score`.
@@ -188,7 +226,8 @@ impl<'a> Run<'a> {
             .enumerate()
             .flat_map(|(part, videos)| videos.iter().map(move |video| (part, video)))
             .collect();
-        let scored = self.spread.map(&places, 16, |_, &(part, video)| self.score(part, video, min_score))?;
+        let keeps = places.len() <= KEPT_VIDEOS;
+        let scored = self.spread.map(&places, 16, |_, &(part, video)| self.score(part, video, min_score, keeps))?;
         let mut hits: Vec<Scored> = scored.into_iter().flatten().collect();
         hits.sort_unstable_by(|a, b| compare_hits((a.score, &a.id), (b.score, &b.id)));
         let mut returned = self.no_videos();
@@ -198,11 +237,6 @@ impl<'a> Run<'a> {
             }
         }
         Ok((hits, returned))
-    }
-
-    /// Scores the videos of each channel's best rows and no others.
-    fn rank_near(&self, effort: usize) -> Result<(Vec<Scored>, Vec<RowSet>)> {
-        self.rank_exactly(&self.probe(effort, Some(effort))?, self.ask.min_score)
     }
 
     /// Finds the page without scoring every video: takes the best rows of each channel, scores their videos, and then
@@ -216,7 +250,7 @@ impl<'a> Run<'a> {
                 let (hits, _) = self.rank_exactly(&returned, self.ask.min_score)?;
                 return Ok((hits, returned));
             }
-            let (probed, _) = self.rank_exactly(&self.probe(probes, None)?, 0.0)?;
+            let (probed, _) = self.rank_exactly(&self.probe(probes)?, 0.0)?;
             let (range, _) = cut_page(&probed, |hit| (hit.score, &hit.id), position, limit);
             if range.len() == limit
                 && let Some(last) = probed.get(range.end - 1)
@@ -238,8 +272,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The videos of the best rows on each channel, or of about the best with so much effort.
-    fn probe(&self, count: usize, effort: Option<usize>) -> Result<Vec<RowSet>> {
+    /// The videos of the best rows on each channel.
+    fn probe(&self, count: usize) -> Result<Vec<RowSet>> {
         self.by_part(|index, part| {
             let table = part.part.table();
             let mut videos = RowSet::empty(table.video_count());
@@ -249,19 +283,13 @@ impl<'a> Run<'a> {
             for channel in &self.ask.channels {
                 for term in &channel.terms {
                     if let (Some(query), Some(column)) = (&term.vector, part.part.vectors(channel.channel)) {
-                        let found = match effort {
-                            Some(effort) => column.approximate_top_k(query, count, effort, Some(&allowed.rows))?,
-                            None => column.top_k(query, count, Some(&allowed.rows))?,
-                        };
-                        for (row, _) in found {
+                        for (row, _) in column.top_k(query, count, Some(&allowed.rows))? {
                             videos.insert(table.video_of(row)?);
                         }
                     }
                 }
                 for found in words.on(channel.channel) {
-                    let mut best = found.clone();
-                    best.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-                    for (row, _) in best.into_iter().take(count) {
+                    for (row, _) in best_of(found, count) {
                         videos.insert(table.video_of(row)?);
                     }
                 }
@@ -275,6 +303,21 @@ impl<'a> Run<'a> {
             (Some(allowed), Some(words)) => evidence::candidates(&self.ask, &part.part, &allowed.rows, words, bar),
             _ => Ok(RowSet::empty(part.part.table().video_count())),
         })
+    }
+
+    /// Whether a vector or a matching word makes any video a hit, but for vectors that are opposite to the query's.
+    fn is_any_evidence_enough(&self, least: f32) -> bool {
+        let takes_all = |term: &Term| {
+            term.vector.is_none() || term.calibration.cosine_floor(f32::MIN_POSITIVE, term.kinds()) < OPPOSITE
+        };
+        !self.ask.needs_sufficient
+            && least <= 0.0
+            && !self.query.has_scope()
+            && self
+                .ask
+                .channels
+                .iter()
+                .all(|channel| channel.calibration.floor <= 0.0 && channel.terms.iter().all(takes_all))
     }
 
     /// Where every channel's evidence starts above some raw score, the codes find all evidence.
@@ -296,17 +339,19 @@ impl<'a> Run<'a> {
             };
             for channel in &self.ask.channels {
                 if channel.terms.iter().any(|term| term.vector.is_some())
-                    && let Some(column) = part.part.vectors(channel.channel)
+                    && let Some(held) = part.part.videos_with_vector(channel.channel)?
                 {
-                    let rows = column.rows()?;
-                    for video in allowed.videos.iter() {
-                        if !videos.contains(video) && rows.any_within(table.rows(video)?) {
-                            videos.insert(video);
-                        }
-                    }
+                    videos.unite(held);
                 }
-                for (row, _) in words.on(channel.channel).iter().flatten() {
-                    videos.insert(table.video_of(*row)?);
+            }
+            videos.intersect(&allowed.videos);
+            if videos == allowed.videos {
+                return Ok(videos);
+            }
+            for video in allowed.videos.iter().filter(|video| !videos.contains(*video)).collect::<Vec<_>>() {
+                let rows = table.rows(video)?;
+                if self.ask.channels.iter().any(|channel| words.any_within(channel.channel, &rows)) {
+                    videos.insert(video);
                 }
             }
             Ok(videos)
@@ -314,13 +359,14 @@ impl<'a> Run<'a> {
     }
 
     /// The video with its score, if that is above 0 and reaches `min_score`.
-    fn score(&self, part: usize, video: u32, min_score: f32) -> Result<Option<Scored>> {
-        let score = best_score(&self.matches(part, video)?, &self.ask.fuser);
+    pub(super) fn score(&self, part: usize, video: u32, min_score: f32, keeps: bool) -> Result<Option<Scored>> {
+        let matches = self.matches(part, video)?;
+        let score = best_score(&matches, &self.ask.fuser);
         if score <= 0.0 || score < min_score {
             return Ok(None);
         }
         let id = VideoId::new(self.part(part)?.part.table().id(video)?)?;
-        Ok(Some(Scored { part, video, id, score }))
+        Ok(Some(Scored { part, video, id, score, matches: keeps.then_some(matches) }))
     }
 
     pub(super) fn matches(&self, part: usize, video: u32) -> Result<Vec<Match>> {
@@ -341,16 +387,27 @@ impl<'a> Run<'a> {
     /// The hit as it is returned: with its moments and what they say.
     fn tell(&self, hit: &Scored) -> Result<Hit> {
         let live = self.part(hit.part)?;
-        let matches = self.matches(hit.part, hit.video)?;
+        let found;
+        let matches = match &hit.matches {
+            Some(kept) => kept,
+            None => {
+                found = self.matches(hit.part, hit.video)?;
+                &found
+            }
+        };
         let shots = evidence::shots(&live.part, hit.video)?;
         let rules = MomentRules::default();
-        let mut moments = find_moments(&matches, &shots, &self.ask.fuser, &rules, self.ask.min_score);
+        let mut moments = find_moments(matches, &shots, &self.ask.fuser, &rules, self.ask.min_score);
         self.choose(self.query, hit.part, hit.video, &mut moments, |one| (one.span, one.peak_seconds))?;
+        // A row may speak for several moments, and what the metadata say for all.
+        let mut told: BTreeMap<(u32, Channel), Option<Snippet>> = BTreeMap::new();
+        let mut describe = |row: u32, channel: Channel| match told.entry((row, channel)) {
+            Entry::Occupied(known) => Ok(known.get().clone()),
+            Entry::Vacant(place) => Ok(place.insert(self.describe(live, row, channel)?).clone()),
+        };
         let moments = moments
             .into_iter()
-            .map(|moment| {
-                HitMoment::new(moment, |scored| self.describe(live, scored.evidence.row, scored.evidence.channel))
-            })
+            .map(|moment| HitMoment::new(moment, |scored| describe(scored.evidence.row, scored.evidence.channel)))
             .collect::<Result<_>>()?;
         Ok(Hit { video: live.part.table().video(hit.video)?, score: hit.score, moments })
     }
@@ -484,9 +541,17 @@ mod tests {
             let (everything, left_out) = (answer(u64::MAX)?, answer(0)?);
             prop_assert_eq!(&left_out.hits, &everything.hits);
             prop_assert_eq!(left_out.total, everything.total);
-            prop_assert_eq!(left_out.next_cursor, everything.next_cursor);
-            let near = Query { effort: Some(10_000), ..query.clone() };
-            prop_assert_eq!(search_past(0, &snapshot, &near, &[7; 32])?.hits, everything.hits);
+            prop_assert_eq!(&left_out.next_cursor, &everything.next_cursor);
+            for total in [Total::Exact, Total::Found] {
+                let near = search_past(0, &snapshot, &Query { effort: Some(10_000), total, ..query.clone() }, &[7; 32])?;
+                prop_assert_eq!(&near.hits, &everything.hits);
+                if near.total_relation == Relation::Exact {
+                    prop_assert_eq!(near.total, everything.total);
+                } else {
+                    prop_assert!(near.hits.len() as u64 <= near.total);
+                }
+                prop_assert_eq!(near.next_cursor.is_some(), everything.next_cursor.is_some());
+            }
         }
     }
 }

@@ -21,6 +21,21 @@ pub enum Relation {
     Estimated,
 }
 
+/// Which way a channel's candidates were found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// By all allowed rows.
+    Exact,
+    /// By a walk through a graph that passes over what the filter leaves out.
+    FilteredWalk,
+    /// By a walk through a graph.
+    Approximate,
+}
+
+/// The way of each channel; where parts went different ways, the least exact.
+pub type Plan = BTreeMap<Channel, Way>;
+
 /// Text with the words that matched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Snippet {
@@ -99,6 +114,8 @@ pub struct Hit {
 pub struct Timing {
     /// All of it.
     pub seconds: f64,
+    /// The part of it that went only into the total and the facets.
+    pub counting_seconds: f64,
 }
 
 /// One page of hits.
@@ -116,6 +133,8 @@ pub struct SearchResult {
     pub next_cursor: Option<String>,
     /// What was searched.
     pub snapshot: u64,
+    /// How it was searched.
+    pub plan: Plan,
     /// How long it took.
     pub timing: Timing,
 }

@@ -13,6 +13,7 @@ pub(crate) mod execute;
 pub mod fuse;
 pub mod hit;
 pub mod moments;
+mod near;
 pub mod page;
 pub mod query;
 mod relate;

@@ -214,7 +214,7 @@ pub fn find_moments(
 }
 
 /// The score of one instant; 0 where nothing at it is enough by itself.
-fn score(timeline: &Timeline, together: &Together, fuser: &Fuser) -> f32 {
+fn score(timeline: &Timeline<'_>, together: &Together, fuser: &Fuser) -> f32 {
     if together.iter().flatten().any(|&position| timeline.get(position).is_sufficient) {
         fuser.score(&timeline.strengths(together))
     } else {
@@ -236,7 +236,7 @@ fn by_worth(one: &Proposal, other: &Proposal) -> Ordering {
 }
 
 fn propose(
-    timeline: &Timeline,
+    timeline: &Timeline<'_>,
     together: Together,
     score: f32,
     shots: &[Span],
@@ -378,7 +378,7 @@ fn join(mut proposals: Vec<Proposal>, background: f32, rules: &MomentRules) -> V
     joined
 }
 
-fn tell(timeline: &Timeline, proposal: Proposal, fuser: &Fuser) -> Moment {
+fn tell(timeline: &Timeline<'_>, proposal: Proposal, fuser: &Fuser) -> Moment {
     let scored = |position: u32, contribution: f32| {
         let evidence = timeline.get(position).clone();
         let weight = fuser.weights().get(evidence.channel);

@@ -35,6 +35,18 @@ pub enum Facets {
     Named(Vec<String>),
 }
 
+/// What the total and the facets of an approximate answer count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Total {
+    /// Every video that the exact answer returns. That costs little where any evidence is enough for a hit; where it must
+    /// reach a least confidence or score, to count is to search exactly, and so is then the whole answer.
+    #[default]
+    Exact,
+    /// The videos that were found: an estimate, not above the exact number.
+    Found,
+}
+
 /// A span of one video that is not to be found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,6 +112,8 @@ pub struct Query {
     /// come from a walk through its graph that keeps so many rows, 1 to 10,000. Scores stay exact, and a hit may be missed;
     /// more effort misses fewer and takes longer.
     pub effort: Option<u32>,
+    /// What the total of an approximate answer counts.
+    pub total: Total,
     /// How channels become one score.
     pub fusion: Fusion,
     /// The most moments of each hit, 1 to 1000.
@@ -126,6 +140,7 @@ impl Default for Query {
             limit: 20,
             cursor: None,
             effort: None,
+            total: Total::default(),
             fusion: Fusion::default(),
             moments_per_hit: 5,
             facets: Facets::default(),
@@ -288,6 +303,9 @@ impl Query {
             written.float(diversity);
         }
         written.option(self.effort.as_ref(), |written, &effort| written.count(effort as usize));
+        if self.effort.is_some() && self.total == Total::Found {
+            written.bytes(b"found");
+        }
         Ok(written.0.finalize().into())
     }
 }
@@ -348,7 +366,8 @@ impl Written {
 
     fn vector(&mut self, vector: &[f32]) {
         self.count(vector.len());
-        vector.iter().for_each(|&component| self.float(component));
+        let bytes: Vec<u8> = vector.iter().flat_map(|&component| (component + 0.0).to_le_bytes()).collect();
+        self.0.update(bytes);
     }
 
     fn option<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {

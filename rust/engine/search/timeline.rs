@@ -20,17 +20,17 @@ use crate::catalog::video::Span;
 pub(super) type Together = [Option<u32>; Channel::ALL.len()];
 
 /// The evidence of one video in canonical order, with the strength of each match.
-pub(super) struct Timeline {
-    matches: Vec<(Match, f32)>,
+pub(super) struct Timeline<'a> {
+    matches: Vec<(&'a Match, f32)>,
 }
 
-impl Timeline {
+impl<'a> Timeline<'a> {
     /// Takes the matches whose strength is above zero and whose span is one.
-    pub(super) fn new(matches: &[Match], strength: impl Fn(&Match) -> f32) -> Self {
+    pub(super) fn new(matches: &'a [Match], strength: impl Fn(&Match) -> f32) -> Self {
         let mut matches: Vec<_> = matches
             .iter()
             .filter(|one| one.span.start.is_finite() && one.span.end.is_finite() && one.span.start <= one.span.end)
-            .map(|one| (one.clone(), strength(one)))
+            .map(|one| (one, strength(one)))
             .filter(|(_, strength)| *strength > 0.0)
             .collect();
         matches.sort_unstable_by(|(one, a), (other, b)| {
@@ -45,7 +45,7 @@ impl Timeline {
 
     /// The match at a position.
     pub(super) fn get(&self, position: u32) -> &Match {
-        &self.matches[position as usize].0
+        self.matches[position as usize].0
     }
 
     /// The strengths of matches that count together.
@@ -58,7 +58,7 @@ impl Timeline {
     /// stands alone where there is no timed one.
     pub(super) fn together(&self) -> Vec<Together> {
         let everywhere = (0..self.matches.len())
-            .filter(|&position| !is_timed(&self.matches[position].0))
+            .filter(|&position| !is_timed(self.matches[position].0))
             .max_by(|&a, &b| self.matches[a].1.total_cmp(&self.matches[b].1).then(b.cmp(&a)))
             .map(|position| position as u32);
         let timed: Vec<u32> = (0..self.matches.len() as u32).filter(|&position| is_timed(self.get(position))).collect();
@@ -76,7 +76,7 @@ impl Timeline {
         let mut entries = Vec::with_capacity(instants.len());
         for (instant, anchor) in instants {
             while let Some(position) = coming.next_if(|&position| self.get(position).span.start <= instant) {
-                let (one, strength) = &self.matches[position as usize];
+                let (one, strength) = self.matches[position as usize];
                 // Neither strengths nor lengths are negative, and such numbers are ordered as their bits.
                 let key = (strength.to_bits(), Reverse(one.span.duration().to_bits()), Reverse(position));
                 present[one.channel.index()].push(key);

@@ -1,7 +1,7 @@
 //! Reads the dictionary and the postings of one channel.
 
 use tantivy::index::InvertedIndexReader;
-use tantivy::postings::{Postings, SegmentPostings, TermInfo};
+use tantivy::postings::{BlockSegmentPostings, Postings, SegmentPostings, TermInfo};
 use tantivy::query::FuzzyTermQuery;
 use tantivy::schema::IndexRecordOption;
 use tantivy::{DocSet, TERMINATED, Term};
@@ -25,25 +25,28 @@ impl<'a> Allowed<'a> {
         Self { rows, count: rows.count() }
     }
 
-    /// Calls `take` with each allowed row of the postings, and how often it holds the word.
-    pub(super) fn each_row(self, postings: &mut SegmentPostings, mut take: impl FnMut(u32, u32)) {
+    /// Calls `take` with each allowed row of the postings, and how often it holds the word (once, where that was not
+    /// read).
+    pub(super) fn each_row(self, postings: &mut BlockSegmentPostings, mut take: impl FnMut(u32, u32)) {
         if self.count.saturating_mul(SEEK_RATIO) < postings.doc_freq() {
             for row in self.rows.iter() {
-                if postings.doc() < row && postings.seek(row) == TERMINATED {
+                let at = postings.seek(row);
+                if postings.docs().is_empty() {
                     return;
                 }
-                if postings.doc() == row {
-                    take(row, postings.term_freq());
+                if postings.docs().get(at) == Some(&row) {
+                    take(row, postings.freqs().get(at).copied().unwrap_or(1));
                 }
             }
             return;
         }
-        let mut row = postings.doc();
-        while row != TERMINATED {
-            if self.rows.contains(row) {
-                take(row, postings.term_freq());
+        while !postings.docs().is_empty() {
+            for (at, &row) in postings.docs().iter().enumerate() {
+                if self.rows.contains(row) {
+                    take(row, postings.freqs().get(at).copied().unwrap_or(1));
+                }
             }
-            row = postings.advance();
+            postings.advance();
         }
     }
 }
@@ -68,10 +71,15 @@ impl<'a> Words<'a> {
         Ok(self.reader.read_postings_from_terminfo(info, option)?)
     }
 
+    /// Postings read a block at a time, which costs a third of one by one.
+    fn blocks(self, info: &TermInfo, option: IndexRecordOption) -> tantivy::Result<BlockSegmentPostings> {
+        Ok(self.reader.read_block_postings_from_terminfo(info, option)?)
+    }
+
     /// Calls `take` with the allowed rows that hold the stem, and how often.
     pub(super) fn each_row(self, stem: &str, allowed: Allowed<'_>, take: impl FnMut(u32, u32)) -> tantivy::Result<()> {
         if let Some(info) = self.find(stem)? {
-            allowed.each_row(&mut self.postings(&info, IndexRecordOption::WithFreqs)?, take);
+            allowed.each_row(&mut self.blocks(&info, IndexRecordOption::WithFreqs)?, take);
         }
         Ok(())
     }
@@ -89,7 +97,7 @@ impl<'a> Words<'a> {
             return Ok(u64::from(info.doc_freq));
         }
         let mut count = 0;
-        live.each_row(&mut self.postings(info, IndexRecordOption::Basic)?, |_, _| count += 1);
+        live.each_row(&mut self.blocks(info, IndexRecordOption::Basic)?, |_, _| count += 1);
         Ok(count)
     }
 
@@ -105,7 +113,10 @@ impl<'a> Words<'a> {
         let wanted = term(self.channel, Side::Stem, stem);
         let prefix = term_prefix(self.channel, Side::Stem);
         let automaton = FuzzyTermQuery::new(Term::from_field_text(schema().1, &wanted), 1, true).automaton()?;
-        let mut stream = self.reader.terms().search(automaton).into_stream()?;
+        // Among the words of the channel alone: their first letter must not be edited.
+        let within = term(self.channel, Side::Stem, "");
+        let behind = within.bytes().map(|letter| letter + 1).collect::<Vec<u8>>();
+        let mut stream = self.reader.terms().search(automaton).ge(within).lt(behind).into_stream()?;
         while stream.advance() {
             let variant = std::str::from_utf8(stream.key()).ok().and_then(|key| key.strip_prefix(prefix));
             if let Some(variant) = variant.filter(|variant| *variant != stem) {
@@ -123,13 +134,13 @@ impl<'a> Words<'a> {
     pub(super) fn each_with_prefix(
         self,
         prefix: &str,
-        mut take: impl FnMut(&mut SegmentPostings),
+        mut take: impl FnMut(&mut BlockSegmentPostings),
     ) -> tantivy::Result<()> {
         for side in [Side::Stem, Side::Form] {
             let prefix = term(self.channel, side, prefix);
             let mut stream = self.reader.terms().range().ge(prefix.as_bytes()).into_stream()?;
             while stream.advance() && stream.key().starts_with(prefix.as_bytes()) {
-                take(&mut self.postings(stream.value(), IndexRecordOption::WithFreqs)?);
+                take(&mut self.blocks(stream.value(), IndexRecordOption::WithFreqs)?);
             }
         }
         Ok(())

@@ -13,3 +13,4 @@ mod stored;
 #[cfg(test)]
 mod tests;
 pub mod words;
+mod zeros;

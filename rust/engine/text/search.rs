@@ -18,6 +18,7 @@ use super::index::{Lengths, TextIndex, guarded};
 use super::lookup::{Allowed, Words};
 use super::query::{ClauseKind, Occur, Pair, TextQuery};
 use super::stats::{ClauseStats, TextStats, saturate};
+use super::zeros;
 use crate::catalog::channel::Channel;
 use crate::catalog::row_set::RowSet;
 use crate::error::{Error, Result};
@@ -148,7 +149,8 @@ struct Scoring<'a> {
     clause: Best,
 }
 
-/// The best that the rows have of the clause at hand.
+/// The best that the rows have of the clause at hand. Without scores until a clause needs it.
+#[derive(Default)]
 struct Best {
     scores: Vec<f32>,
     rows: Vec<u32>,
@@ -185,9 +187,9 @@ impl<'a> Scoring<'a> {
             row_lengths,
             norms,
             allowed: known,
-            scores: vec![0.0; row_count as usize],
+            scores: zeros::take(row_count as usize),
             matched: RowSet::empty(row_count),
-            clause: Best { scores: vec![0.0; row_count as usize], rows: Vec::new() },
+            clause: Best::default(),
         }
     }
 
@@ -203,7 +205,13 @@ impl<'a> Scoring<'a> {
                 }
                 continue;
             }
-            self.offer_clause(index, &clause.kind)?;
+            let others = self.other_ways(index, &clause.kind)?;
+            let is_once = !matches!(clause.kind, ClauseKind::Prefix { .. });
+            if clause.occur == Occur::Should && is_once && others.is_empty() {
+                self.add_clause(index, &clause.kind)?;
+                continue;
+            }
+            self.offer_clause(index, &clause.kind, &others)?;
             if clause.occur == Occur::Must {
                 let mut holding = RowSet::empty(self.allowed.universe());
                 for &row in &self.clause.rows {
@@ -224,29 +232,70 @@ impl<'a> Scoring<'a> {
             self.add_pair(pair)?;
         }
         let score = |row: u32| self.scores.get(row as usize).map(|score| (row, *score));
-        Ok(self.matched.iter().filter_map(score).collect())
+        let found: Vec<(u32, f32)> = self.matched.iter().filter_map(score).collect();
+        if self.query.clauses.iter().all(|clause| clause.occur == Occur::Should) {
+            // Every row that has a score matched.
+            for (row, _) in &found {
+                if let Some(score) = self.scores.get_mut(*row as usize) {
+                    *score = 0.0;
+                }
+            }
+            zeros::give_back(self.scores);
+            zeros::give_back(self.clause.scores);
+        }
+        Ok(found)
     }
 
-    fn offer_clause(&mut self, index: usize, kind: &ClauseKind) -> tantivy::Result<()> {
+    /// Adds a clause that rows match as it is written or not at all, each row once.
+    fn add_clause(&mut self, index: usize, kind: &ClauseKind) -> tantivy::Result<()> {
         let rarity = self.stats.weight(index, kind);
-        let mut best = std::mem::replace(&mut self.clause, Best { scores: Vec::new(), rows: Vec::new() });
+        let (mut scores, mut matched) = (std::mem::take(&mut self.scores), std::mem::take(&mut self.matched));
+        self.exact(kind, |row, frequency| {
+            if let Some(sum) = scores.get_mut(row as usize) {
+                *sum += rarity * saturate(frequency, self.norm(row));
+                matched.insert(row);
+            }
+        })?;
+        (self.scores, self.matched) = (scores, matched);
+        Ok(())
+    }
+
+    /// Rows that match a word written otherwise, with what that is worth; a row may come several times.
+    fn other_ways(&self, index: usize, kind: &ClauseKind) -> tantivy::Result<Vec<(u32, f32)>> {
+        let mut found = Vec::new();
+        let ClauseKind::Word { halves, .. } = kind else { return Ok(found) };
+        let rarity = self.stats.weight(index, kind);
+        for join in self.query.joins.iter().filter(|join| join.clauses.contains(&index)) {
+            self.word(&join.stem, |row, frequency| {
+                found.push((row, REJOINED * rarity * saturate(frequency, self.norm(row))));
+            })?;
+        }
+        for (left, right) in halves {
+            self.words.each_phrase(&[(0, left), (1, right)], &self.allowed, |row, frequency| {
+                found.push((row, REJOINED * rarity * saturate(frequency, self.norm(row))));
+            })?;
+        }
+        self.variants(index, rarity, &mut found)?;
+        Ok(found)
+    }
+
+    fn offer_clause(&mut self, index: usize, kind: &ClauseKind, others: &[(u32, f32)]) -> tantivy::Result<()> {
+        let rarity = self.stats.weight(index, kind);
+        let mut best = self.take_best();
         self.exact(kind, |row, frequency| best.offer(row, rarity * saturate(frequency, self.norm(row))))?;
-        if let ClauseKind::Word { halves, .. } = kind {
-            let joins = self.query.joins.iter().filter(|join| join.clauses.contains(&index));
-            for join in joins {
-                self.word(&join.stem, |row, frequency| {
-                    best.offer(row, REJOINED * rarity * saturate(frequency, self.norm(row)));
-                })?;
-            }
-            for (left, right) in halves {
-                self.words.each_phrase(&[(0, left), (1, right)], &self.allowed, |row, frequency| {
-                    best.offer(row, REJOINED * rarity * saturate(frequency, self.norm(row)));
-                })?;
-            }
-            self.variants(index, rarity, &mut best)?;
+        for &(row, score) in others {
+            best.offer(row, score);
         }
         self.clause = best;
         Ok(())
+    }
+
+    fn take_best(&mut self) -> Best {
+        let mut best = std::mem::take(&mut self.clause);
+        if best.scores.is_empty() {
+            best.scores = zeros::take(self.row_lengths.len());
+        }
+        best
     }
 
     fn add_pair(&mut self, pair: &Pair) -> tantivy::Result<()> {
@@ -254,7 +303,7 @@ impl<'a> Scoring<'a> {
         if worth <= 0.0 {
             return Ok(());
         }
-        let mut best = std::mem::replace(&mut self.clause, Best { scores: Vec::new(), rows: Vec::new() });
+        let mut best = self.take_best();
         for one in self.ways(first) {
             for other in self.ways(second) {
                 let phrase = [(0, one), (pair.distance, other)];
@@ -287,7 +336,7 @@ impl<'a> Scoring<'a> {
         stem.into_iter().chain(variants.map(String::as_str))
     }
 
-    fn variants(&self, index: usize, rarity: f32, best: &mut Best) -> tantivy::Result<()> {
+    fn variants(&self, index: usize, rarity: f32, found: &mut Vec<(u32, f32)>) -> tantivy::Result<()> {
         let Some(counts) = self.stats.clauses.get(index) else { return Ok(()) };
         let occurs = counts.row_counts.first().is_some_and(|count| *count > 0);
         if occurs && self.stats.channel != Some(Channel::Screen) {
@@ -296,7 +345,7 @@ impl<'a> Scoring<'a> {
         for (variant, holding) in &counts.variants {
             let rarity = rarity.min(self.stats.rarity(*holding));
             self.word(variant, |row, frequency| {
-                best.offer(row, VARIANT * rarity * saturate(frequency, self.norm(row)));
+                found.push((row, VARIANT * rarity * saturate(frequency, self.norm(row))));
             })?;
         }
         Ok(())

@@ -99,15 +99,18 @@ fn within_one_edit(left: &str, right: &str) -> bool {
     if left.len().abs_diff(right.len()) > 4 {
         return false;
     }
-    let (left, right): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
-    let head = left.iter().zip(&right).take_while(|(a, b)| a == b).count();
+    let shared = |pairs: &mut dyn Iterator<Item = (char, char)>| -> usize {
+        pairs.take_while(|(a, b)| a == b).map(|(letter, _)| letter.len_utf8()).sum()
+    };
+    let head = shared(&mut left.chars().zip(right.chars()));
     let (left, right) = (left.split_at(head).1, right.split_at(head).1);
-    let tail = left.iter().rev().zip(right.iter().rev()).take_while(|(a, b)| a == b).count();
-    let left = left.split_at(left.len() - tail).0;
-    let right = right.split_at(right.len() - tail).0;
-    match (left, right) {
-        ([a, b], [c, d]) => a == d && b == c,
-        (left, right) => left.len() <= 1 && right.len() <= 1,
+    let tail = shared(&mut left.chars().rev().zip(right.chars().rev()));
+    let (left, right) = (left.split_at(left.len() - tail).0, right.split_at(right.len() - tail).0);
+    let (mut left, mut right) = (left.chars(), right.chars());
+    match ([left.next(), left.next(), left.next()], [right.next(), right.next(), right.next()]) {
+        ([Some(a), Some(b), None], [Some(c), Some(d), None]) => a == d && b == c,
+        ([_, None, None], [_, None, None]) => true,
+        _ => false,
     }
 }
 

@@ -25,6 +25,7 @@ mod distance;
 mod flat;
 mod graph;
 mod kernels;
+mod matrix;
 mod normalise;
 mod query;
 mod rotation;
@@ -35,6 +36,7 @@ mod scan;
 mod tests;
 
 pub use column::{Index, VectorColumn};
+pub use matrix::{Attention, HalfMatrix};
 pub use normalise::normalise;
 pub use query::QueryVector;
 pub use rows::Rows;

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pixr.encoders import EncoderOptions, Encoders
-from pixr.encoders.concepts import CLASSES, MODEL_FILE, TABLE_FILE, ConceptEncoder, preprocess, softmax
+from pixr.encoders.concepts import (
+    CLASSES,
+    MODEL_FILE,
+    QUERY_TEMPERATURE,
+    TABLE_FILE,
+    ConceptEncoder,
+    preprocess,
+    softmax,
+)
 from pixr.encoders.minilm import MiniLMEncoder
 from pixr.encoders.onnx import OnnxModel
 from pixr.encoders.registry import EMBEDDED
@@ -98,6 +106,25 @@ def test_text_rows_are_float32_of_length_one(visual: ConceptEncoder) -> None:
     rows = visual.encode_text(["a bird with a red head", "", "the third law of thermodynamics"])
     assert rows.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1.0, atol=1e-5)
+
+
+def test_text_rows_are_those_of_plain_arithmetic(visual: ConceptEncoder, encoders: Encoders) -> None:
+    texts = ["a bird with a red head", "frozen dessert in a cone", "the third law of thermodynamics"]
+    with np.load(EMBEDDED / TABLE_FILE) as table:
+        prototypes, query_map = table["prototypes"].astype(np.float64), table["query_map"].astype(np.float64)
+    closeness = encoders.text.encode_text(texts).astype(np.float64) @ prototypes.T
+    wanted = softmax((closeness / QUERY_TEMPERATURE).astype(np.float32)).astype(np.float64) @ query_map.T
+    rows = visual.encode_text(texts)[:, :CLASSES]
+    expected = wanted / np.linalg.norm(wanted, axis=1, keepdims=True) * np.linalg.norm(rows, axis=1, keepdims=True)
+    np.testing.assert_allclose(rows, expected, atol=2e-6)
+
+
+def test_text_has_one_vector_whatever_is_beside_it_and_however_often(visual: ConceptEncoder) -> None:
+    texts = ["a ladder on a roof", "rain", "a ladder on a roof"]
+    first, other, again = visual.encode_text(texts)
+    np.testing.assert_array_equal(first, again)
+    first[:] = 0
+    np.testing.assert_array_equal(visual.encode_text(texts[1:]), [other, again])
 
 
 @pytest.mark.parametrize(

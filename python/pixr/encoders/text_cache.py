@@ -1,0 +1,54 @@
+"""The vectors of the texts that were asked for last: a repeated query, or one of several channels, is encoded once."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pixr.encoders.protocol import Vectors
+
+CACHED_TEXTS = 1024
+
+
+class TextCache:
+    """Remembers the last `size` texts. Safe to use from several threads, which may encode a text side by side."""
+
+    def __init__(self, dimension: int, size: int = CACHED_TEXTS) -> None:
+        self._dimension = dimension
+        self._size = size
+        self._known: OrderedDict[str, Vectors] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def rows(self, texts: Sequence[str], encode: Callable[[list[str]], Vectors]) -> Vectors:
+        """Give a row of its own for each text, float32 of shape `(len(texts), dimension)`.
+
+        `encode` is called once, with the texts that are not known, each once; not at all where all are known.
+        """
+        import numpy as np
+
+        rows = np.zeros((len(texts), self._dimension), np.float32)
+        missing: dict[str, list[int]] = {}
+        with self._lock:
+            for index, text in enumerate(texts):
+                known = self._known.get(text)
+                if known is None:
+                    missing.setdefault(text, []).append(index)
+                else:
+                    self._known.move_to_end(text)
+                    rows[index] = known
+        if not missing:
+            return rows
+        new_texts = list(missing)
+        new_rows = encode(new_texts)
+        for text, row in zip(new_texts, new_rows, strict=True):
+            rows[missing[text]] = row
+        with self._lock:
+            for text, row in zip(new_texts[-self._size :], new_rows[-self._size :], strict=True):
+                self._known[text] = row.copy()
+            while len(self._known) > self._size:
+                self._known.popitem(last=False)
+        return rows
