@@ -18,7 +18,7 @@ def test_what_is_made_is_the_frozen_type_itself() -> None:
     match, moment = makers.match(*MATCH), makers.moment(1.0, 2.0, 1.5, 0.5, (Match(*MATCH),))  # type: ignore[arg-type]
     hit = makers.hit(makers.video(*VIDEO), 0.5, (moment,))
     assert (match, moment) == (Match(*MATCH), Moment(1.0, 2.0, 1.5, 0.5, (match,)))  # type: ignore[arg-type]
-    assert hit == Hit(Video(*VIDEO), 0.5, (moment,))  # type: ignore[arg-type]
+    assert hit == Hit(Video(*VIDEO), 0.5, (moment,))
     assert makers.creator("c", "C", True) == Creator("c", "C", True)
     for made, frozen in ((match, Match), (moment, Moment), (hit, Hit), (hit.video, Video)):
         assert type(made) is frozen
