@@ -373,10 +373,17 @@ fn repair_does_without_a_manifest() {
     put(&library, &[film("c", "harbour")]);
     std::mem::forget(library);
     let copy = dir.path().join("copy.pixr");
-    for file in files(&path) {
-        let to = copy.join(file.strip_prefix(&path).unwrap());
-        fs::create_dir_all(to.parent().unwrap()).unwrap();
-        fs::copy(&file, to).unwrap();
+    // Work in the background may remove a file between its name and its bytes; then all is copied again.
+    let copied = || -> std::io::Result<()> {
+        for file in files(&path) {
+            let to = copy.join(file.strip_prefix(&path).unwrap());
+            fs::create_dir_all(to.parent().unwrap())?;
+            fs::copy(&file, to)?;
+        }
+        Ok(())
+    };
+    while copied().is_err() {
+        fs::remove_dir_all(&copy).unwrap();
     }
     fs::write(copy.join("MANIFEST"), "gone").unwrap();
     let report = Library::repair(&copy, dir.path().join("saved")).unwrap();

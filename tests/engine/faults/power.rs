@@ -195,21 +195,35 @@ pub struct Image {
 }
 
 impl Image {
-    /// The files in `storage` as another process would find them now.
+    /// The files in `storage` as another process would find them now. Looked at until nothing moves: work in the background
+    /// may remove a file between its name and its bytes.
     pub fn of(storage: &dyn Storage) -> Self {
+        for _ in 0..1000 {
+            if let (Some(image), Some(again)) = (Self::seen(storage), Self::seen(storage))
+                && image.files == again.files
+                && image.dirs == again.dirs
+            {
+                return image;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        panic!("the files never stood still");
+    }
+
+    fn seen(storage: &dyn Storage) -> Option<Self> {
         let mut image = Self::default();
         for name in storage.list("").unwrap() {
             if let Ok(bytes) = storage.load(&name) {
                 image.files.insert(name, bytes);
                 continue;
             }
-            for file in storage.list(&name).unwrap() {
+            for file in storage.list(&name).ok()? {
                 let path = format!("{name}/{file}");
-                image.files.insert(path.clone(), storage.load(&path).unwrap());
+                image.files.insert(path.clone(), storage.load(&path).ok()?);
             }
             image.dirs.insert(name);
         }
-        image
+        Some(image)
     }
 
     pub fn to_storage(&self) -> MemoryStorage {
