@@ -29,7 +29,7 @@ def labels(encoders: Encoders) -> SoundLabelEncoder:
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> Sound:
     if shutil.which("espeak-ng") is None:
-        pytest.skip("espeak-ng speaks here")
+        pytest.skip("espeak-ng, which speaks the sentence, is not installed")
     path = tmp_path_factory.mktemp("speech") / "said.wav"
     subprocess.run(["espeak-ng", "-w", str(path), "the children are playing football in the park"], check=True)
     with wave.open(str(path)) as file:

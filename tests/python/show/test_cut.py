@@ -84,7 +84,7 @@ def test_every_moment_gets_a_file_and_what_is_gone_none(clip: Path, tmp_path: Pa
 
 def test_what_a_container_does_not_take_goes_into_matroska(clip: Path, tmp_path: Path) -> None:
     if shutil.which("ffmpeg") is None:
-        pytest.skip("ffmpeg makes the file")
+        pytest.skip("ffmpeg, which makes the file, is not installed")
     odd = tmp_path / "clip.avi"
     subprocess.run(["ffmpeg", "-v", "error", "-i", str(clip), "-c:v", "mpeg4", "-c:a", "mp3", str(odd)], check=True)
     cut = cut_moment(odd, 1.0, 3.0, tmp_path / "cut")
