@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pixr import _engine
-from pixr.asking import Asker, spaces_of
+from pixr.asking import Asker, Request, spaces_of
 from pixr.convert import MODE_OF, segments_from_rows, video_from_json, video_to_json
 from pixr.encoder_choice import Choice, Given, chosen, recall, remember
 from pixr.errors import InvalidBatch, InvalidQuery
+from pixr.facets import without_own_filter
 from pixr.ingest_options import SpeechOptions
 from pixr.progress import Outcome, Progress, Source
 from pixr.questions import Ask, Question, asks
@@ -297,6 +298,7 @@ class Library(Upkeep):
         min_score: float | None = None,
         fusion: Fusion = "weighted_sum",
         facets: Sequence[str] | bool = (),
+        facet_mode: Literal["filtered", "disjunctive"] = "filtered",
         moments: int = 5,
         diversity: float | None = None,
         effort: int | None = None,
@@ -327,6 +329,8 @@ class Library(Upkeep):
             fusion: how channels become one score; see docs/ARCHITECTURE.md for what each does.
             facets: columns to count over all hits ("durations", "quality", "tags", "created", "creator", a metadata
                 key), or True for the usual ones.
+            facet_mode: what they count. "filtered", the hits; "disjunctive", what would be hits if the filter said
+                nothing of the facet's own column, to offer other choices. Each such facet is one more search.
             moments: the most moments of each hit.
             diversity: how different a video's moments must be, in [0, 1]: 0.1 leaves out those that look the same as a
                 better one, 0.5 also those within half a minute of it, 1 keeps one. By default none is left out.
@@ -364,7 +368,22 @@ class Library(Upkeep):
             "facets": "all" if facets is True else {"named": list(facets)} if facets else "off",
         }
         encoded = time.perf_counter()
-        items, count, relation, counts, next_cursor, snapshot, plan, seconds, counting = self._engine.search(
+        items, count, relation, counts, next_cursor, snapshot, plan, seconds, counting = self._answer(asked, request)
+        if facet_mode == "disjunctive" and filters:
+            for name in counts:
+                if (others := without_own_filter(name, filters)) is not None:
+                    alone = {"filter": _only(video, others), "facets": {"named": [name]}, "limit": 1, "cursor": None}
+                    _, _, _, wider, _, later, _, more, extra = self._answer(asked, request | alone)
+                    counts[name], seconds, counting = wider[name], seconds + more, counting + extra
+                    if later != snapshot:
+                        asked.warnings.append(f"facet {name} was counted at snapshot {later}, not {snapshot}")
+        now = time.perf_counter()
+        timing = Timing((encoded - begun) * 1e3, seconds * 1e3, (now - begun) * 1e3, counting * 1e3)
+        return Hits(items, count, relation, counts, next_cursor, snapshot, timing, tuple(asked.warnings), plan)
+
+    def _answer(self, asked: Request, request: Mapping[str, Any]) -> Any:
+        """What the engine says to what was encoded."""
+        return self._engine.search(
             json.dumps(request),
             asked.vectors,
             asked.clause_vectors,
@@ -372,9 +391,6 @@ class Library(Upkeep):
             asked.clauses,
             asked.parts,
         )
-        now = time.perf_counter()
-        timing = Timing((encoded - begun) * 1e3, seconds * 1e3, (now - begun) * 1e3, counting * 1e3)
-        return Hits(items, count, relation, counts, next_cursor, snapshot, timing, tuple(asked.warnings), plan)
 
     # -- reading ------------------------------------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ from pixr.server.routes import (
     analytics,
     documentation,
     embed,
+    graphql,
     health,
     inspectors,
     keys,
@@ -65,6 +66,7 @@ ROUTERS = (
     webhooks.router,
     inspectors.router,
     websocket.router,
+    graphql.router,
     privacy.router,
     health.router,
 )

@@ -5,6 +5,7 @@ What it finds, a principal or the reason why not, lies in the request's state; `
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from anyio import to_thread
@@ -20,7 +21,7 @@ from pixr.server.principal import Principal
 if TYPE_CHECKING:
     from pixr.server.state import ServerState
 
-__all__ = ["Authentication"]
+__all__ = ["Authentication", "find_principal"]
 
 
 class Authentication:
@@ -33,31 +34,35 @@ class Authentication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] in ("http", "websocket"):
-            scope["state"]["principal"] = await self._find(Headers(scope=scope))
+            scope["state"]["principal"] = await find_principal(self._server, Headers(scope=scope))
         await self._app(scope, receive, send)
 
-    async def _find(self, headers: Headers) -> Principal | ApiError | None:
-        key, secret = headers.get("x-api-key"), headers.get("x-api-secret")
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        bearer = token.strip() if scheme.lower() == "bearer" and key is None and secret is None else None
-        if key is None and secret is None and bearer is None:
-            return self._server.dev_principal
-        try:
-            if bearer is not None:
-                return await to_thread.run_sync(self._of_bearer, bearer)
-            if not key or not secret:
-                raise ApiError("INVALID_API_KEY", "X-API-Key and X-API-Secret go together.")
-            return await to_thread.run_sync(self._of_key, key, secret)
-        except ApiError as error:
-            AUTH_FAILURES.labels(error.code).inc()
-            return error
 
-    def _of_bearer(self, token: str) -> Principal:
-        if token.count(".") == 2:
-            return self._server.user_tokens.principal(token)
-        with self._server.database.read() as session:
-            return principal_of_token(session, token)
+async def find_principal(server: ServerState, headers: Mapping[str, str]) -> Principal | ApiError | None:
+    """Who sent these headers, whose names are in small letters; or why not; None if they carry no credentials."""
+    key, secret = headers.get("x-api-key"), headers.get("x-api-secret")
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    bearer = token.strip() if scheme.lower() == "bearer" and key is None and secret is None else None
+    if key is None and secret is None and bearer is None:
+        return server.dev_principal
+    try:
+        if bearer is not None:
+            return await to_thread.run_sync(_of_bearer, server, bearer)
+        if not key or not secret:
+            raise ApiError("INVALID_API_KEY", "X-API-Key and X-API-Secret go together.")
+        return await to_thread.run_sync(_of_key, server, key, secret)
+    except ApiError as error:
+        AUTH_FAILURES.labels(error.code).inc()
+        return error
 
-    def _of_key(self, key: str, secret: str) -> Principal:
-        with self._server.database.read() as session:
-            return principal_of_key(session, key, secret)
+
+def _of_bearer(server: ServerState, token: str) -> Principal:
+    if token.count(".") == 2:
+        return server.user_tokens.principal(token)
+    with server.database.read() as session:
+        return principal_of_token(session, token)
+
+
+def _of_key(server: ServerState, key: str, secret: str) -> Principal:
+    with server.database.read() as session:
+        return principal_of_key(session, key, secret)

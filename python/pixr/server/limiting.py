@@ -18,7 +18,7 @@ from pixr.server.rate_limits import Allowance
 if TYPE_CHECKING:
     from pixr.server.state import ServerState
 
-__all__ = ["Limiting"]
+__all__ = ["Limiting", "count_call"]
 
 
 class Limiting:
@@ -55,13 +55,31 @@ class Limiting:
         await self._app(scope, receive, answer)
 
     def _take(self, scope: Scope, who: Principal | ApiError | None) -> Allowance | None:
-        limits, settings = self._server.rate_limits, self._server.settings
         if isinstance(who, Principal):
-            plan = settings.plans.get(who.plan, settings.plans[settings.default_plan])
-            if who.rate_limit is not None and who.rate_limit < plan.rate:
-                return limits.take(f"{who.organization}/{who.subject}", who.rate_limit)
-            return limits.take(who.organization, plan.rate)
+            return _take(self._server, who)
         if isinstance(who, ApiError):
-            client = scope.get("client")
-            return limits.take(f"failures/{client[0] if client else ''}", settings.failed_logins_per_second)
+            client, settings = scope.get("client"), self._server.settings
+            name = f"failures/{client[0] if client else ''}"
+            return self._server.rate_limits.take(name, settings.failed_logins_per_second)
         return None
+
+
+def count_call(server: ServerState, who: Principal) -> None:
+    """Count what is asked within a connection or a request that asks for several things: each is a call.
+
+    Raises:
+        ApiError: RATE_LIMITED, QUOTA_EXCEEDED.
+    """
+    allowance = _take(server, who)
+    if not allowance.allowed:
+        raise ApiError("RATE_LIMITED", "Too many requests.", headers=allowance.headers())
+    if (refusal := server.usage.count(who)) is not None:
+        raise refusal
+
+
+def _take(server: ServerState, who: Principal) -> Allowance:
+    settings = server.settings
+    plan = settings.plans.get(who.plan, settings.plans[settings.default_plan])
+    if who.rate_limit is not None and who.rate_limit < plan.rate:
+        return server.rate_limits.take(f"{who.organization}/{who.subject}", who.rate_limit)
+    return server.rate_limits.take(who.organization, plan.rate)

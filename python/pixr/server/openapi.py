@@ -17,7 +17,9 @@ from pixr.server.schemas.shape import RequestShape, ResponseShape
 from pixr.server.schemas.webhooks import EVENT_EXAMPLE, EventShape
 from pixr.server.webhooks.body import EXAMPLES
 
-__all__ = ["api_routes", "scope_of", "specification"]
+__all__ = ["ANY_CREDENTIALS", "api_routes", "scope_of", "specification"]
+
+ANY_CREDENTIALS: list[dict[str, list[str]]] = [{"apiKey": [], "apiSecret": []}, {"oauth": []}, {"userToken": []}]
 
 DESCRIPTION = """Search inside videos: ask in words or by example, and get back the moments and why they matched.
 
@@ -129,7 +131,7 @@ def _complete(operation: dict[str, Any], scope: str | None, schemas: dict[str, A
         operation["security"] = [{"apiKey": [], "apiSecret": []}, {"oauth": [scope]}, {"userToken": []}]
         operation["description"] = f"{operation.get('description', '')}\n\nScope: `{scope}`.".strip()
     else:
-        operation["security"] = []
+        operation.setdefault("security", [])
     for holder in (operation.get("requestBody", {}), *answers.values()):
         for content in holder.get("content", {}).values():
             name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx
 
 from pixr.server.errors import ApiError
 from pixr.server.metrics import SEARCH_SECONDS, SEARCHES_REFUSED, SEARCHES_WAITING
+from pixr.server.processing.fetch import fetch
 from pixr.server.schemas.search import SearchRequest
 from pixr.wire import hits_to_dict
 
 if TYPE_CHECKING:
     from pixr.server.principal import Principal
+    from pixr.server.settings import Settings
     from pixr.server.state import ServerState
 
-__all__ = ["SearchPool", "answer_search"]
+__all__ = ["MOST_FILE_BYTES", "SearchPool", "answer_search"]
 
 T = TypeVar("T")
+MOST_FILE_BYTES = 20 << 20
+_LINK_SECONDS = 10.0
 
 
 class SearchPool:
@@ -69,18 +77,21 @@ class SearchPool:
 
 
 async def answer_search(
-    server: ServerState, who: Principal, asked: SearchRequest, *, files: Mapping[str, Any] | None = None
+    server: ServerState, who: Principal, asked: SearchRequest, *, files: Mapping[str, bytes] | None = None
 ) -> dict[str, Any]:
     """The answer to a search, as the library gives it, with its id and the URLs of its pictures.
 
+    `files` were sent with the question, by kind; what it links to is fetched.
+
     Raises:
-        ApiError: OVERLOADED.
+        ApiError: OVERLOADED; URL_REFUSED.
         PixrError: whatever the library says of the question.
     """
 
     def work() -> dict[str, Any]:
+        given = {**_linked(server.settings, asked.links), **(files or {})}
         with server.libraries.reading(who.organization) as library:
-            hits = library.search(asked.question(), **(files or {}), **asked.options())
+            hits = library.search(asked.question(given), **asked.options(given))
         SEARCH_SECONDS.labels("encode").observe(hits.timing.encode / 1e3)
         SEARCH_SECONDS.labels("search").observe(hits.timing.search / 1e3)
         answer = hits_to_dict(hits, explain=asked.explain)
@@ -92,3 +103,26 @@ async def answer_search(
         return answer
 
     return await server.searches.run(work)
+
+
+def _linked(settings: Settings, links: Mapping[str, str]) -> dict[str, bytes]:
+    """What the links lead to."""
+    found = {}
+    for kind, url in links.items():
+        with tempfile.TemporaryDirectory(prefix="pixr-question-") as folder:
+            path = Path(folder) / kind
+            try:
+                fetch(
+                    url,
+                    path,
+                    most_bytes=MOST_FILE_BYTES,
+                    seconds=_LINK_SECONDS,
+                    allowed=settings.allowed_networks,
+                    on_bytes=lambda *_: None,
+                )
+            except httpx.TransportError as error:
+                raise ApiError(
+                    "UNREADABLE_VIDEO", f"{kind}: it could not be fetched: {type(error).__name__}."
+                ) from None
+            found[kind] = path.read_bytes()
+    return found

@@ -97,6 +97,11 @@ class Settings(BaseSettings):
     screen: bool = True
     fetch_seconds: float = Field(default=3600, gt=0, description="how long fetching a URL may take")
 
+    # GraphQL
+    graphql_depth: int = Field(default=12, ge=1, le=100, description="how deep a query may go")
+    graphql_cost: int = Field(default=20_000, ge=1, description="what a query may cost; see docs/SERVER.md")
+    graphql_introspection: bool = Field(default=True, description="tell the schema to those who have credentials")
+
     # webhooks
     webhook_concurrency: int = Field(default=16, ge=1, le=256, description="webhooks sent at a time, by each process")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends
 from starlette.requests import Request
@@ -48,6 +48,7 @@ class ServerState:
     pictures_pool: SearchPool
     dev_principal: Principal | None = None
     stopping: bool = False
+    graphql: Any = None  # the schema, made by the first that asks
 
     def check_not_stopping(self) -> None:
         """Raise if the server takes no more requests."""

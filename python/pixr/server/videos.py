@@ -10,7 +10,7 @@ import bisect
 import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -31,7 +31,9 @@ from pixr.show.thumbnails import local_file
 from pixr.types import Creator, Video
 from pixr.wire import video_to_dict
 
-__all__ = ["Videos", "rfc3339"]
+__all__ = ["UNDER_WAY", "Videos", "rfc3339"]
+
+UNDER_WAY = ("uploading", "queued", "processing")
 
 # Names of a video's fields in the library where they differ from the record's.
 _RECORD_NAMES = {"metadata": "details"}
@@ -45,6 +47,20 @@ class Videos:
     libraries: Libraries
     signer: Signer
     base_url: str
+
+    def listing(
+        self, organization: str, *, cursor: str | None, limit: int, status: str | None = None
+    ) -> dict[str, Any]:
+        """A page of videos with the cursor of the next.
+
+        Raises:
+            ApiError: INVALID_CURSOR.
+        """
+        name = f"videos:{organization}:{status}"
+        after = self.signer.position(cursor, of=name) if cursor else ""
+        videos, more = self.page(organization, after=after, limit=limit, status=status)
+        following = self.signer.cursor(videos[-1]["videoId"], of=name) if more and videos else None
+        return {"videos": videos, "pagination": {"nextCursor": following, "hasMore": following is not None}}
 
     def page(
         self, organization: str, *, after: str, limit: int, status: str | None = None
@@ -84,6 +100,27 @@ class Videos:
                 count = len(library.segments(id))
                 shown["segments"] = {"count": count, "analyzed": count}
             return shown
+
+    def chapters(self, organization: str, id: str, *, least_seconds: float | None, most: int) -> list[dict[str, Any]]:
+        """A video's chapters.
+
+        Raises:
+            ApiError: VIDEO_NOT_FOUND.
+        """
+        self.get(organization, id)
+        with self.libraries.reading(organization) as library:
+            return [asdict(one) for one in library.chapters(id, least_seconds=least_seconds, most=most)]
+
+    def outcomes(self, organization: str, updates: Sequence[tuple[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
+        """Change several videos, each by itself; what became of each."""
+        return [
+            {
+                "videoId": id,
+                "status": "failed" if failed else "updated",
+                "error": {"code": failed.code, "detail": failed.detail} if failed else None,
+            }
+            for (id, _), failed in zip(updates, self.update_many(organization, updates), strict=True)
+        ]
 
     def source(self, organization: str, id: str) -> tuple[Path, float]:
         """A video's file and duration.

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
+from pixr.server.analytics import search_analytics, video_analytics
 from pixr.server.answer import json_answer
-from pixr.server.database import now
-from pixr.server.errors import ApiError
 from pixr.server.principal import AnalyticsReader, Searcher
 from pixr.server.routes.videos import VideoId
 from pixr.server.schemas.analytics import ClickRequest, SearchAnalytics, VideoAnalytics
-from pixr.server.searchability import searchability
 from pixr.server.state import Server
 
 router = APIRouter(tags=["analytics"])
@@ -26,20 +23,13 @@ SearchId = Annotated[str, Path(alias="searchId", max_length=100, examples=["srch
 @router.get("/v1/videos/{videoId}/analytics", operation_id="getVideoAnalytics", response_model=VideoAnalytics)
 def of_video(video_id: VideoId, caller: AnalyticsReader, server: Server, days: Days = 30) -> Response:
     """Tell how findable a video is, how often it appeared in results, and how often it was chosen."""
-    shown = server.videos.get(caller.organization, video_id)
-    if shown["status"] != "completed":
-        raise ApiError("CONFLICT", "The video is not processed yet.")
-    with server.libraries.reading(caller.organization) as library:
-        findable = searchability(library.video(video_id), library.segments(video_id))
-    found = server.search_log.of_video(caller.organization, video_id, now() - timedelta(days=days))
-    return json_answer({"videoId": video_id, "days": days} | findable | found)
+    return json_answer(video_analytics(server, caller.organization, video_id, days))
 
 
 @router.get("/v1/analytics/searches", operation_id="getSearchAnalytics", response_model=SearchAnalytics)
 def of_searches(caller: AnalyticsReader, server: Server, days: Days = 30) -> Response:
     """Tell how much was searched, what most, and what in vain."""
-    found = server.search_log.of_organization(caller.organization, now() - timedelta(days=days))
-    return json_answer({"days": days} | found)
+    return json_answer(search_analytics(server, caller.organization, days))
 
 
 @router.post("/v1/search/{searchId}/clicks", operation_id="clickResult", status_code=204, response_class=Response)

@@ -15,13 +15,12 @@ from pixr.server.answer import json_answer
 from pixr.server.errors import ApiError
 from pixr.server.principal import Searcher
 from pixr.server.schemas.search import SearchRequest, SearchResponse
-from pixr.server.searching import answer_search
+from pixr.server.searching import MOST_FILE_BYTES, answer_search
 from pixr.server.state import Server
 from pixr.server.streaming import as_events, as_lines
 
 router = APIRouter(tags=["search"])
 
-_MOST_FILE_BYTES = 20 << 20
 EVENTS, LINES = "text/event-stream", "application/x-ndjson"
 MORE: dict[int | str, dict[str, Any]] = {
     200: {
@@ -76,9 +75,9 @@ async def search_by_file(request: Request, caller: Searcher, server: Server) -> 
         file, told = form.get(kind), form.get("request", "{}")
         if not isinstance(file, UploadFile) or not isinstance(told, str):
             raise ApiError("INVALID_REQUEST", "One part is a file, `image`, `audio` or `clip`; `request` is JSON.")
-        content = await file.read(_MOST_FILE_BYTES + 1)
-    if not content or len(content) > _MOST_FILE_BYTES:
-        raise ApiError("PAYLOAD_TOO_LARGE", f"A file has 1 to {_MOST_FILE_BYTES} bytes here.")
+        content = await file.read(MOST_FILE_BYTES + 1)
+    if not content or len(content) > MOST_FILE_BYTES:
+        raise ApiError("PAYLOAD_TOO_LARGE", f"A file has 1 to {MOST_FILE_BYTES} bytes here.")
     try:
         asked = SearchRequest.model_validate_json(told)
     except ValidationError as error:

@@ -57,22 +57,7 @@ BY_TOKEN: dict[str, Any] = {"x-pixr-scope": "videos.write"}
 @router.post("/init", operation_id="beginUpload", status_code=201, response_model=UploadShape)
 def begin(asked: UploadRequest, caller: VideoWriter, server: Server) -> Response:
     """Begin an upload. Send the file to `uploadUrl` with any tus client."""
-    upload = server.uploads.begin(
-        caller.organization,
-        byte_len=asked.size,
-        filename=asked.filename,
-        content_type=asked.content_type,
-        metadata=asked.metadata.recorded(),
-    )
-    body = {
-        "uploadId": upload.id,
-        "videoId": upload.video_id,
-        "uploadUrl": _url(server, upload),
-        "expires": rfc3339(upload.expires),
-        "chunkSize": CHUNK_BYTES,
-        "headers": TUS,
-    }
-    return json_answer(body, 201)
+    return json_answer(begin_upload(server, caller.organization, asked), 201)
 
 
 @router.options("/tus", operation_id="describeUploads", status_code=204, response_class=Response)
@@ -161,6 +146,25 @@ async def end(upload_id: UploadId, owner: Owner, server: Server) -> Response:
     """Give up an upload that is under way."""
     await to_thread.run_sync(server.uploads.end, owner, upload_id)
     return Response(status_code=204, headers=TUS)
+
+
+def begin_upload(server: ServerState, organization: str, asked: UploadRequest) -> dict[str, Any]:
+    """Begin an upload, and say where the file goes."""
+    upload = server.uploads.begin(
+        organization,
+        byte_len=asked.size,
+        filename=asked.filename,
+        content_type=asked.content_type,
+        metadata=asked.metadata.recorded(),
+    )
+    return {
+        "uploadId": upload.id,
+        "videoId": upload.video_id,
+        "uploadUrl": _url(server, upload),
+        "expires": rfc3339(upload.expires),
+        "chunkSize": CHUNK_BYTES,
+        "headers": TUS,
+    }
 
 
 def _url(server: ServerState, upload: Upload) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 from anyio import to_thread
 from fastapi import APIRouter, Path, Query
@@ -26,10 +25,10 @@ from pixr.server.schemas.videos import (
     VideoShape,
 )
 from pixr.server.state import Server
+from pixr.server.videos import UNDER_WAY
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
-UNDER_WAY = ("uploading", "queued", "processing")
 VideoId = Annotated[str, Path(alias="videoId", max_length=200, examples=["vid_7q3k5w4mzy2a6bnd4vhtj3c2ei"])]
 
 
@@ -42,30 +41,13 @@ def list_videos(
     status: Status | None = None,
 ) -> Response:
     """List videos in order of id, page by page."""
-    name = f"videos:{caller.organization}:{status}"
-    after = server.signer.position(cursor, of=name) if cursor else ""
-    videos, more = server.videos.page(caller.organization, after=after, limit=limit, status=status)
-    following = server.signer.cursor(videos[-1]["videoId"], of=name) if more and videos else None
-    return json_answer({"videos": videos, "pagination": {"nextCursor": following, "hasMore": following is not None}})
+    return json_answer(server.videos.listing(caller.organization, cursor=cursor, limit=limit, status=status))
 
 
 @router.post("/batch", operation_id="updateVideos", response_model=BatchResponse)
 def update_videos(batch: BatchRequest, caller: VideoWriter, server: Server) -> Response:
     """Update up to a hundred videos, each with its own outcome."""
-    updates = []
-    for one in batch.updates:
-        changes = one.given()
-        updates.append((changes.pop("video_id"), changes))
-    outcomes = server.videos.update_many(caller.organization, updates)
-    body: list[dict[str, Any]] = [
-        {
-            "videoId": id,
-            "status": "failed" if failed else "updated",
-            "error": {"code": failed.code, "detail": failed.detail} if failed else None,
-        }
-        for (id, _), failed in zip(updates, outcomes, strict=True)
-    ]
-    return json_answer({"outcomes": body})
+    return json_answer({"outcomes": server.videos.outcomes(caller.organization, batch.changes())})
 
 
 @router.post("", operation_id="createVideo", status_code=202, response_model=VideoShape)
@@ -110,10 +92,10 @@ def update_video(video_id: VideoId, changes: VideoChanges, caller: VideoWriter, 
 @router.post("/{videoId}/chapters", operation_id="createChapters", response_model=ChapterList)
 def create_chapters(video_id: VideoId, asked: ChaptersRequest, caller: VideoReader, server: Server) -> Response:
     """Cut a video into chapters, with titles, by what is seen and said. The same video gives the same chapters."""
-    server.videos.get(caller.organization, video_id)
-    with server.libraries.reading(caller.organization) as library:
-        found = library.chapters(video_id, least_seconds=asked.min_chapter_length, most=asked.most)
-    return json_answer({"videoId": video_id, "chapters": [asdict(one) for one in found]})
+    found = server.videos.chapters(
+        caller.organization, video_id, least_seconds=asked.min_chapter_length, most=asked.most
+    )
+    return json_answer({"videoId": video_id, "chapters": found})
 
 
 @router.delete("/{videoId}", operation_id="deleteVideo", status_code=204, response_class=Response)

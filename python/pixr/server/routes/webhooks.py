@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from pixr.server.answer import json_answer
 from pixr.server.events import EventType
-from pixr.server.models import Delivery, DeliveryAttempt, Event, WebhookEndpoint
+from pixr.server.models import Delivery, DeliveryAttempt, Event
 from pixr.server.principal import WebhookOwner
 from pixr.server.schemas.webhooks import (
     DeliveryDetail,
@@ -36,6 +36,7 @@ from pixr.server.webhooks.endpoints import (
     own_endpoint,
     rotate_secret,
     send_test,
+    shown_endpoint,
     update_endpoint,
 )
 from pixr.server.webhooks.outbox import enqueue_for
@@ -51,7 +52,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 def list_all(caller: WebhookOwner, server: Server) -> Response:
     """List endpoints, without secrets."""
     with server.database.read() as session:
-        return json_answer({"endpoints": [_endpoint(one) for one in list_endpoints(session, caller.organization)]})
+        return json_answer({"endpoints": [shown_endpoint(one) for one in list_endpoints(session, caller.organization)]})
 
 
 @router.post("/endpoints", operation_id="createWebhookEndpoint", status_code=201, response_model=EndpointWithSecret)
@@ -66,14 +67,14 @@ def create(asked: EndpointRequest, caller: WebhookOwner, server: Server) -> Resp
             description=asked.description,
             max_concurrency=asked.max_concurrency,
         )
-        return json_answer(_endpoint(made) | {"secret": made.secret}, 201, NO_STORE)
+        return json_answer(shown_endpoint(made) | {"secret": made.secret}, 201, NO_STORE)
 
 
 @router.get("/endpoints/{endpointId}", operation_id="getWebhookEndpoint", response_model=EndpointShape)
 def get(endpoint_id: EndpointId, caller: WebhookOwner, server: Server) -> Response:
     """Get an endpoint."""
     with server.database.read() as session:
-        return json_answer(_endpoint(own_endpoint(session, caller.organization, endpoint_id)))
+        return json_answer(shown_endpoint(own_endpoint(session, caller.organization, endpoint_id)))
 
 
 @router.patch("/endpoints/{endpointId}", operation_id="updateWebhookEndpoint", response_model=EndpointShape)
@@ -81,7 +82,7 @@ def update(endpoint_id: EndpointId, changes: EndpointChanges, caller: WebhookOwn
     """Change an endpoint, or enable it again: what waited is then delivered."""
     given = {name: value for name, value in changes.model_dump(exclude_unset=True).items() if value is not None}
     with server.database.write() as session:
-        shown = _endpoint(update_endpoint(session, caller.organization, endpoint_id, given))
+        shown = shown_endpoint(update_endpoint(session, caller.organization, endpoint_id, given))
     server.courier.wake()
     return json_answer(shown)
 
@@ -101,7 +102,7 @@ def rotate(endpoint_id: EndpointId, asked: RotateSecretRequest, caller: WebhookO
     """Give an endpoint a new secret, shown this once; for `overlapSeconds` the old one signs as well."""
     with server.database.write() as session:
         made = rotate_secret(session, caller.organization, endpoint_id, timedelta(seconds=asked.overlap_seconds))
-        return json_answer(_endpoint(made) | {"secret": made.secret}, headers=NO_STORE)
+        return json_answer(shown_endpoint(made) | {"secret": made.secret}, headers=NO_STORE)
 
 
 @router.post(
@@ -176,20 +177,6 @@ def replay(delivery_id: DeliveryId, caller: WebhookOwner, server: Server) -> Res
         shown = shown_delivery(delivery)
     server.courier.wake()
     return json_answer(shown, 202)
-
-
-def _endpoint(endpoint: WebhookEndpoint) -> dict[str, Any]:
-    return {
-        "endpointId": endpoint.id,
-        "url": endpoint.url,
-        "description": endpoint.description,
-        "eventTypes": endpoint.event_types,
-        "maxConcurrency": endpoint.max_concurrency,
-        "enabled": endpoint.disabled is None,
-        "disabledReason": endpoint.disabled_reason,
-        "created": rfc3339(endpoint.created),
-        "previousSecretExpires": rfc3339(endpoint.previous_expires),
-    }
 
 
 def shown_delivery(delivery: Delivery) -> dict[str, Any]:

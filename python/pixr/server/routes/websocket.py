@@ -17,13 +17,13 @@ from anyio import to_thread
 from fastapi import APIRouter
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
-from sqlalchemy import func, select
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from pixr.server.authentication import find_principal
 from pixr.server.errors import ApiError, problem, problem_of
 from pixr.server.events import EVENT_TYPES
-from pixr.server.models import Event
-from pixr.server.oauth.tokens import principal_of_token
+from pixr.server.following import follow, last_sequence
+from pixr.server.limiting import count_call
 from pixr.server.principal import Principal
 from pixr.server.schemas.search import SearchRequest
 from pixr.server.searching import answer_search
@@ -35,7 +35,6 @@ router = APIRouter()
 
 _AUTHENTICATION_SECONDS = 10
 _MOST_AT_WORK = 16
-_POLL_SECONDS = 0.5
 _REFUSED = 4401
 
 
@@ -93,16 +92,8 @@ class _Connection:
         token = self._read(text).get("token")
         if not isinstance(token, str):
             return None
-        try:
-            return await to_thread.run_sync(self._principal, token)
-        except ApiError:
-            return None
-
-    def _principal(self, token: str) -> Principal:
-        if token.count(".") == 2:
-            return self._server.user_tokens.principal(token)
-        with self._server.database.read() as session:
-            return principal_of_token(session, token)
+        found = await find_principal(self._server, {"authorization": f"Bearer {token}"})
+        return found if isinstance(found, Principal) else None
 
     async def _begin(self, id: Any, work: Any) -> None:
         if len(self._tasks) >= _MOST_AT_WORK:
@@ -127,7 +118,7 @@ class _Connection:
             asked = SearchRequest.model_validate(request)
         except ValidationError as error:
             raise ApiError("INVALID_REQUEST", str(error.errors()[0]["msg"])) from None
-        self._count(who)
+        count_call(self._server, who)
         for name, body in pieces(await answer_search(self._server, who, asked)):
             await self._send({"type": name, "id": id, name if name == "facets" else "body": body})
 
@@ -137,35 +128,12 @@ class _Connection:
         asked = message.get("after")
         if not isinstance(wanted, list) or any(one not in EVENT_TYPES for one in wanted):
             raise ApiError("INVALID_REQUEST", f"`events` are of {', '.join(EVENT_TYPES)}.")
-        last = await to_thread.run_sync(self._last, who.organization)
+        last = await to_thread.run_sync(last_sequence, self._server.database, who.organization)
         after: int = asked if isinstance(asked, int) else last
         await self._send({"type": "subscribed", "id": message.get("id"), "after": after})
-        while not self._server.stopping:
-            for event in await to_thread.run_sync(self._events, who.organization, wanted, after):
-                after = event.sequence
-                told = {"id": event.id, "type": event.type, "created": rfc3339(event.created), "data": event.data}
-                await self._send({"type": "event", "sequence": event.sequence, "event": told})
-            await asyncio.sleep(_POLL_SECONDS)
-
-    def _events(self, organization: str, wanted: list[str], after: int) -> list[Event]:
-        query = select(Event).where(
-            Event.organization_id == organization, Event.type.in_(wanted), Event.sequence > after
-        )
-        with self._server.database.read() as session:
-            return list(session.scalars(query.order_by(Event.sequence).limit(100)))
-
-    def _last(self, organization: str) -> int:
-        with self._server.database.read() as session:
-            return session.scalar(select(func.max(Event.sequence)).where(Event.organization_id == organization)) or 0
-
-    def _count(self, who: Principal) -> None:
-        """A search here is a call like any other."""
-        settings = self._server.settings
-        plan = settings.plans.get(who.plan, settings.plans[settings.default_plan])
-        if not self._server.rate_limits.take(who.organization, min(plan.rate, who.rate_limit or plan.rate)).allowed:
-            raise ApiError("RATE_LIMITED", "Too many requests.")
-        if (refusal := self._server.usage.count(who)) is not None:
-            raise refusal
+        async for event in follow(self._server, who.organization, wanted, after):
+            told = {"id": event.id, "type": event.type, "created": rfc3339(event.created), "data": event.data}
+            await self._send({"type": "event", "sequence": event.sequence, "event": told})
 
     @staticmethod
     def _check(who: Principal, scope: str) -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
 from pixr.errors import InvalidQuery
-from pixr.questions import Question, from_dict
+from pixr.questions import Ask, Blend, Question, from_dict
 from pixr.server.schemas.shape import RequestShape, ResponseShape
 from pixr.types import Channel, Fusion, Mode
 
-__all__ = ["SearchRequest", "SearchResponse"]
+__all__ = ["FILES", "SearchRequest", "SearchResponse"]
 
-
+FILES = ("image", "audio", "clip")
 _MOST_DEPTH = 8
+_MOST_PARTS = 16
+
+Seconds = Annotated[float, Field(ge=0, le=1e7, allow_inf_nan=False)]
+VideoName = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Page(RequestShape):
@@ -22,6 +28,27 @@ class Page(RequestShape):
 
     limit: int = Field(default=20, ge=1, le=1000)
     cursor: str | None = Field(default=None, max_length=4096)
+
+
+class MomentOf(RequestShape):
+    """A span of a video of the library, in seconds."""
+
+    video_id: VideoName
+    start: Seconds
+    end: Seconds
+
+
+class FileAt(RequestShape):
+    """A file to fetch; private addresses are refused."""
+
+    url: str = Field(max_length=2048, pattern=r"^https?://")
+
+
+class FacetChoice(RequestShape):
+    """Which facets, and what they count: `disjunctive` ones pass over the filter of their own column."""
+
+    mode: Literal["filtered", "disjunctive"] = "filtered"
+    names: list[str] | None = Field(default=None, max_length=50, description="the usual ones, if not given")
 
 
 class SearchRequest(RequestShape):
@@ -41,7 +68,14 @@ class SearchRequest(RequestShape):
     )
 
     query: str | None = Field(default=None, max_length=4096, description="words")
+    image: FileAt | None = Field(default=None, description="a picture to find")
+    audio: FileAt | None = Field(default=None, description="a sound to find, and what is said in it")
+    clip: FileAt | None = Field(default=None, description="a video to find moments like")
+    like: MomentOf | None = Field(default=None, description="more like this moment, which is left out itself")
     vectors: dict[Channel, list[float]] | None = Field(default=None, description="your own vectors, by channel")
+    blend: list[tuple[str | dict[str, Any], float]] | None = Field(
+        default=None, max_length=_MOST_PARTS, description="several questions at once, each with its weight, -1 to 1"
+    )
     then: str | dict[str, Any] | None = Field(default=None, description="what follows: words, or a question again")
     within: float | None = Field(default=None, gt=0, le=86_400, description="at most so many seconds after")
     while_: str | dict[str, Any] | None = Field(default=None, alias="while", description="what goes on meanwhile")
@@ -50,16 +84,30 @@ class SearchRequest(RequestShape):
     channels: list[Channel] | None = Field(default=None, max_length=5, description="a finer choice than `modes`")
     weights: dict[Channel, float] | None = None
     filters: dict[str, Any] | None = Field(default=None, description="what videos to look in; see the guide")
+    video: VideoName | Annotated[list[VideoName], Field(max_length=1000)] | None = Field(
+        default=None, description="only in this video, or one of these"
+    )
+    between: Annotated[list[Seconds], Field(min_length=2, max_length=2)] | None = Field(
+        default=None, description="only what happens between two instants of a video, in seconds"
+    )
     min_score: float | None = Field(default=None, ge=0, le=1)
     fusion: Fusion = "weighted_sum"
-    facets: bool | list[str] = Field(default=True, description="true for the usual ones, or their names")
+    facets: bool | list[str] | FacetChoice = Field(
+        default=True, description="true for the usual ones, their names, or with a `mode`"
+    )
     moments: int = Field(default=5, ge=1, le=100, description="the most moments of each result")
+    diversity: float | None = Field(
+        default=None, ge=0, le=1, description="how different the moments of a result must be; none is left out if null"
+    )
     effort: int | None = Field(default=None, ge=1, le=10_000, description="answer approximately in large libraries")
+    total: Literal["exact", "found"] = Field(
+        default="exact", description="what the total and facets of an approximate answer count"
+    )
     explain: bool = Field(default=False, description="weights and raw scores on every match")
     pagination: Page = Field(default_factory=Page)
 
-    def question(self) -> Question | None:
-        """What is asked: the words, or questions related in time.
+    def question(self, files: Mapping[str, bytes]) -> Question | None:
+        """What is asked: the words, or questions related in time. `files` belong to the first of these.
 
         Raises:
             InvalidQuery: it can't be understood, or names a file, which is the server's business and nobody else's.
@@ -68,6 +116,7 @@ class SearchRequest(RequestShape):
             return self.query
         given = {
             "query": self.query,
+            "like": self._like(),
             "vectors": self.vectors,
             "modes": self.modes,
             "channels": self.channels,
@@ -76,43 +125,79 @@ class SearchRequest(RequestShape):
             "within": self.within,
             "while": self.while_,
             "not": self.not_,
+            "blend": None if self.blend is None else [list(part) for part in self.blend],
         }
-        _refuse_files(given)
-        return from_dict(given)
+        question = from_dict(_of_wire(given))
+        return _beginning_with(question, files) if files else question
 
     @property
     def is_related(self) -> bool:
         """Whether several questions are asked, related in time."""
-        return any(one is not None for one in (self.then, self.within, self.while_, self.not_))
+        return any(one is not None for one in (self.then, self.within, self.while_, self.not_, self.blend))
 
-    def options(self) -> dict[str, Any]:
+    @property
+    def links(self) -> dict[str, str]:
+        """The URLs of the files that are asked with, by kind."""
+        return {kind: at.url for kind in FILES if (at := getattr(self, kind)) is not None}
+
+    def options(self, files: Mapping[str, bytes]) -> dict[str, Any]:
         """The arguments of `Library.search` but for the question."""
         asked: dict[str, Any] = {}
         if not self.is_related:
             asked = {name: getattr(self, name) for name in ("vectors", "modes", "channels", "weights")}
+            asked |= files
+            asked["like"] = self._like()
+        facets, mode = self.facets, "filtered"
+        if isinstance(facets, FacetChoice):
+            mode = facets.mode
+            facets = True if facets.names is None else facets.names
         return asked | {
             "filters": self.filters,
+            "video": self.video,
+            "between": None if self.between is None else (self.between[0], self.between[1]),
             "limit": self.pagination.limit,
             "cursor": self.pagination.cursor,
             "min_score": self.min_score,
             "fusion": self.fusion,
-            "facets": self.facets,
+            "facets": facets,
+            "facet_mode": mode,
             "moments": self.moments,
+            "diversity": self.diversity,
             "effort": self.effort,
+            "total": self.total,
         }
 
+    def _like(self) -> tuple[str, float, float] | None:
+        return None if self.like is None else (self.like.video_id, self.like.start, self.like.end)
 
-def _refuse_files(value: Any, depth: int = 0) -> None:
+
+def _of_wire(value: Any, depth: int = 0) -> Any:
+    """A question as `pixr.questions` reads it; the server's own files are nobody's to name."""
     if depth > _MOST_DEPTH:
         raise InvalidQuery(f"questions are nested more than {_MOST_DEPTH} deep")
-    if isinstance(value, dict):
-        if named := [name for name in ("image", "audio", "clip") if value.get(name) is not None]:
-            raise InvalidQuery(f"{named[0]}: files are sent with /v1/search/file, not named")
-        for part in value.values():
-            _refuse_files(part, depth + 1)
-    elif isinstance(value, list):
-        for part in value:
-            _refuse_files(part, depth + 1)
+    if isinstance(value, list):
+        return [_of_wire(part, depth + 1) for part in value]
+    if not isinstance(value, dict):
+        return value
+    if named := [name for name in FILES if value.get(name) is not None]:
+        raise InvalidQuery(f"{named[0]}: a file goes with the first question alone, by /v1/search/file or a link")
+    read = {name: _of_wire(part, depth + 1) for name, part in value.items()}
+    like = value.get("like")
+    if isinstance(like, dict):
+        read["like"] = [like.get("videoId"), like.get("start"), like.get("end")]
+    return read
+
+
+def _beginning_with(question: Question, files: Mapping[str, bytes]) -> Question:
+    """The question with files in what is asked first."""
+    if isinstance(question, str):
+        question = Ask(question)
+    if isinstance(question, Ask):
+        given: dict[str, Any] = dict(files)
+        return replace(question, **given)
+    if isinstance(question, Blend):
+        raise InvalidQuery("blend: its parts are words or moments; relate a file with then, while or not")
+    return replace(question, first=_beginning_with(question.first, files))
 
 
 class CreatorShape(ResponseShape):
@@ -133,7 +218,7 @@ class MomentShape(ResponseShape):
 
 
 class MatchShape(ResponseShape):
-    """Evidence on one channel. The last six are there with `explain`."""
+    """Evidence on one channel. `part` says which of several questions it answers. The last seven are for `explain`."""
 
     timestamp: float
     duration: float
@@ -144,6 +229,7 @@ class MatchShape(ResponseShape):
     description: str | None
     moment: int | None = Field(default=None, description="index into `moments`")
     clause: str | None = None
+    part: str | None = None
     weight: float | None = None
     cosine: float | None = None
     bm25: float | None = None
@@ -234,3 +320,4 @@ class SearchResponse(ResponseShape):
     snapshot: str
     search_id: str
     warnings: list[str] = Field(default_factory=list)
+    plan: dict[str, str] | None = Field(default=None, description="how each channel was searched, with `explain`")

@@ -187,6 +187,11 @@ class BatchRequest(RequestShape):
     )
     updates: list[BatchChange] = Field(min_length=1, max_length=100)
 
+    def changes(self) -> list[tuple[str, dict[str, Any]]]:
+        """Each video's id and what is to change."""
+        given = [one.given() for one in self.updates]
+        return [(changes.pop("video_id"), changes) for changes in given]
+
 
 class BatchOutcome(ResponseShape):
     """What became of one update."""

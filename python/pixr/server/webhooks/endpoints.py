@@ -14,6 +14,7 @@ from pixr.server.database import now
 from pixr.server.errors import ApiError
 from pixr.server.ids import new_id
 from pixr.server.models import Delivery, Event, WebhookEndpoint
+from pixr.server.videos import rfc3339
 from pixr.server.webhooks.body import EXAMPLES
 from pixr.server.webhooks.outbox import enqueue_for
 from pixr.webhooks import new_secret
@@ -26,6 +27,7 @@ __all__ = [
     "own_endpoint",
     "rotate_secret",
     "send_test",
+    "shown_endpoint",
     "update_endpoint",
 ]
 
@@ -144,6 +146,21 @@ def own_delivery(session: Session, organization: str, id: str) -> Delivery:
     if delivery is None or delivery.organization_id != organization:
         raise ApiError("DELIVERY_NOT_FOUND", f"No delivery {id!r}.")
     return delivery
+
+
+def shown_endpoint(endpoint: WebhookEndpoint) -> dict[str, Any]:
+    """An endpoint as the API shows it, without its secret."""
+    return {
+        "endpointId": endpoint.id,
+        "url": endpoint.url,
+        "description": endpoint.description,
+        "eventTypes": endpoint.event_types,
+        "maxConcurrency": endpoint.max_concurrency,
+        "enabled": endpoint.disabled is None,
+        "disabledReason": endpoint.disabled_reason,
+        "created": rfc3339(endpoint.created),
+        "previousSecretExpires": rfc3339(endpoint.previous_expires),
+    }
 
 
 def _check_url(url: str) -> None:

@@ -1,0 +1,34 @@
+"""What an organization learns of its videos and searches."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from pixr.server.database import now
+from pixr.server.errors import ApiError
+from pixr.server.searchability import searchability
+
+if TYPE_CHECKING:
+    from pixr.server.state import ServerState
+
+__all__ = ["search_analytics", "video_analytics"]
+
+
+def video_analytics(server: ServerState, organization: str, video: str, days: int) -> dict[str, Any]:
+    """How findable a video is, how often it appeared in results, and how often it was chosen.
+
+    Raises:
+        ApiError: VIDEO_NOT_FOUND; CONFLICT while it is not processed.
+    """
+    if server.videos.get(organization, video)["status"] != "completed":
+        raise ApiError("CONFLICT", "The video is not processed yet.")
+    with server.libraries.reading(organization) as library:
+        findable = searchability(library.video(video), library.segments(video))
+    found = server.search_log.of_video(organization, video, now() - timedelta(days=days))
+    return {"videoId": video, "days": days} | findable | found
+
+
+def search_analytics(server: ServerState, organization: str, days: int) -> dict[str, Any]:
+    """How much was searched, what most, and what in vain."""
+    return {"days": days} | server.search_log.of_organization(organization, now() - timedelta(days=days))

@@ -1,0 +1,42 @@
+"""Follows the events of an organization as they happen, for whoever listens on a connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
+
+from anyio import to_thread
+from sqlalchemy import func, select
+
+from pixr.server.database import Database
+from pixr.server.models import Event
+
+if TYPE_CHECKING:
+    from pixr.server.state import ServerState
+
+__all__ = ["follow", "last_sequence"]
+
+_POLL_SECONDS = 0.5
+_MOST_AT_ONCE = 100
+
+
+async def follow(server: ServerState, organization: str, types: Sequence[str], after: int) -> AsyncIterator[Event]:
+    """The events of these types past a sequence number, until the server stops."""
+    while not server.stopping:
+        for event in await to_thread.run_sync(_events, server.database, organization, types, after):
+            after = event.sequence
+            yield event
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+def last_sequence(database: Database, organization: str) -> int:
+    """The number of the organization's last event, 0 if there was none."""
+    with database.read() as session:
+        return session.scalar(select(func.max(Event.sequence)).where(Event.organization_id == organization)) or 0
+
+
+def _events(database: Database, organization: str, types: Sequence[str], after: int) -> list[Event]:
+    query = select(Event).where(Event.organization_id == organization, Event.type.in_(types), Event.sequence > after)
+    with database.read() as session:
+        return list(session.scalars(query.order_by(Event.sequence).limit(_MOST_AT_ONCE)))

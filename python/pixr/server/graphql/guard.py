@@ -1,0 +1,148 @@
+"""Who asks, what a field needs before it is answered (a scope, and a call of the plan), and errors with codes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar
+
+import strawberry
+from anyio import to_thread
+from graphql import GraphQLError
+from pydantic import BaseModel, Field, ValidationError
+from strawberry.extensions import FieldExtension
+
+from pixr.server.context import log
+from pixr.server.errors import ApiError, problem, problem_of
+from pixr.server.limiting import count_call
+from pixr.server.principal import Principal, Scope
+from pixr.server.schemas.shape import RequestShape
+from pixr.server.schemas.videos import ChaptersRequest
+from pixr.server.state import ServerState
+
+__all__ = ["Call", "Context", "Info", "told"]
+
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+
+class Days(RequestShape):
+    """How far back."""
+
+    days: int = Field(ge=1, le=365)
+
+
+class Listing(RequestShape):
+    """Which page of a list."""
+
+    limit: int = Field(ge=1, le=100)
+    cursor: str | None = Field(default=None, max_length=1000)
+
+
+_CHECKED: dict[str, type[BaseModel]] = {"chapters": ChaptersRequest, "days": Days, "listing": Listing}
+
+
+@dataclass
+class Context:
+    """Of one request, or of one connection. `counted` calls were counted when it came."""
+
+    server: ServerState
+    request_id: str
+    principal: Principal | ApiError | None
+    counted: int = 0
+    connection_params: dict[str, Any] | None = field(default=None)
+
+    @property
+    def who(self) -> Principal:
+        """Who asks, once that is certain."""
+        assert isinstance(self.principal, Principal)
+        return self.principal
+
+    @property
+    def organization(self) -> str:
+        """Whose data this is about."""
+        return self.who.organization
+
+    def take(self, scope: Scope) -> Principal:
+        """Let a call pass.
+
+        Raises:
+            ApiError: the credentials are missing, wrong, without the scope, or used up.
+        """
+        if isinstance(self.principal, ApiError):
+            raise self.principal
+        if self.principal is None:
+            raise ApiError("AUTHENTICATION_REQUIRED", "This needs credentials.")
+        if scope not in self.principal.scopes:
+            raise ApiError("INSUFFICIENT_SCOPE", f"These credentials lack the scope {scope!r}.")
+        if self.counted > 0:
+            self.counted -= 1
+        else:
+            count_call(self.server, self.principal)
+        return self.principal
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """What a service says, off the event loop."""
+        return await to_thread.run_sync(work)
+
+    def valid(self, shape: type[M], given: dict[str, Any]) -> M:
+        """What was given, as the REST route takes it.
+
+        Raises:
+            ApiError: INVALID_REQUEST.
+        """
+        try:
+            return shape.model_validate(given)
+        except ValidationError as error:
+            wrong = [
+                {"pointer": "/".join(("", *map(str, one["loc"]))), "code": one["type"], "detail": one["msg"]}
+                for one in error.errors()
+            ]
+            raise ApiError("INVALID_REQUEST", str(wrong[0]["detail"]), errors=wrong) from None
+
+    def checked(self, name: str, **given: Any) -> Any:
+        """Arguments of a field, within the bounds of the REST route."""
+        return self.valid(_CHECKED[name], {key: value for key, value in given.items() if value is not None})
+
+    def failed(self, error: Exception) -> GraphQLError:
+        """An error as GraphQL tells it: the message for people, `extensions` as in the body of a REST error."""
+        known = problem_of(error)
+        if known.code == "INTERNAL":
+            log.error("a field failed", exc_info=error)
+        body = problem(known, instance="/graphql", request_id=self.request_id)
+        told = {name: value for name, value in body.items() if name not in ("detail", "instance")}
+        return GraphQLError(known.detail, extensions=told | _retry(known), original_error=error)
+
+
+Info: TypeAlias = strawberry.Info[Context, None]
+
+
+class Call(FieldExtension):
+    """Of a field that stands for a REST call: it needs a scope, and counts."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    async def resolve_async(self, next_: Callable[..., Any], source: Any, info: Info, **arguments: Any) -> Any:
+        """Answer, or say why not."""
+        try:
+            info.context.take(self.scope)
+            return await next_(source, info, **arguments)
+        except GraphQLError:
+            raise
+        except Exception as error:
+            raise info.context.failed(error) from error
+
+
+async def told(info: Info, scope: Scope, pieces: Callable[[Principal], AsyncIterator[T]]) -> AsyncIterator[T]:
+    """The same for a subscription."""
+    try:
+        async for piece in pieces(info.context.take(scope)):
+            yield piece
+    except Exception as error:
+        raise info.context.failed(error) from error
+
+
+def _retry(error: ApiError) -> dict[str, Any]:
+    wait = error.headers.get("Retry-After")
+    return {"retryAfter": int(wait)} if wait is not None and wait.isdigit() else {}

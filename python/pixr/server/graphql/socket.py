@@ -1,0 +1,53 @@
+"""`graphql-transport-ws`, as Strawberry speaks it, with this server's credentials."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import strawberry
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.websockets import WebSocket
+from strawberry.asgi import GraphQL
+from strawberry.exceptions import ConnectionRejectionError
+from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+
+from pixr.server.authentication import find_principal
+from pixr.server.graphql.guard import Context
+from pixr.server.principal import Principal
+from pixr.server.state import ServerState
+
+__all__ = ["Socket"]
+
+
+class Socket(GraphQL[Context, None]):
+    """Connections. Credentials come with the handshake, or as the payload of `connection_init`, which wins."""
+
+    def __init__(
+        self, server: ServerState, schema: strawberry.Schema, *, init_seconds: timedelta, most_at_work: int
+    ) -> None:
+        super().__init__(
+            schema,
+            graphql_ide=None,
+            subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL],
+            connection_init_wait_timeout=init_seconds,
+            max_subscriptions_per_connection=most_at_work,
+            # Credentials are no cookies, so a page of another origin has none to abuse.
+            allowed_origins=["*"],
+        )
+        self._server = server
+
+    async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:  # noqa: ARG002
+        """Of a connection."""
+        state: dict[str, Any] = request.scope["state"]
+        return Context(self._server, state["request_id"], state.get("principal"))
+
+    async def on_ws_connect(self, context: Context) -> None:
+        """Refuse who has no credentials (4403)."""
+        given = context.connection_params or {}
+        headers = {name.lower(): value for name, value in given.items() if isinstance(value, str)}
+        if {"authorization", "x-api-key", "x-api-secret"} & headers.keys():
+            context.principal = await find_principal(self._server, headers)
+        if not isinstance(context.principal, Principal):
+            raise ConnectionRejectionError

@@ -1,0 +1,81 @@
+"""What can be followed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, cast
+
+import strawberry
+from anyio import to_thread
+
+from pixr.server.errors import ApiError
+from pixr.server.events import EVENT_TYPES
+from pixr.server.following import follow, last_sequence
+from pixr.server.graphql.guard import Info, told
+from pixr.server.graphql.inputs import SearchInput, given
+from pixr.server.graphql.types import Event, SearchUpdate, Video, facet_list
+from pixr.server.principal import Principal
+from pixr.server.schemas.search import SearchRequest
+from pixr.server.searching import answer_search
+from pixr.server.streaming import pieces
+from pixr.server.videos import UNDER_WAY, rfc3339
+
+__all__ = ["Subscription"]
+
+_LOOK_SECONDS = 0.25
+
+
+@strawberry.type
+class Subscription:
+    @strawberry.subscription(description="A search in pieces: each result, the facets, the end.")
+    async def search(self, info: Info, input: SearchInput) -> AsyncGenerator[SearchUpdate, None]:
+        context = info.context
+
+        async def answer(who: Principal) -> AsyncIterator[SearchUpdate]:
+            asked = context.valid(SearchRequest, given(input, nulls=False))
+            for name, body in pieces(await answer_search(context.server, who, asked)):
+                shown: Any = facet_list(body) if name == "facets" else body
+                yield cast("SearchUpdate", {name: shown})
+
+        async for piece in told(info, "search", answer):
+            yield piece
+
+    @strawberry.subscription(description="A video each time that its status or progress changes, until it is done.")
+    async def video(self, info: Info, video_id: str) -> AsyncGenerator[Video, None]:
+        server = info.context.server
+
+        async def changes(who: Principal) -> AsyncIterator[Video]:
+            before: Any = None
+            while not server.stopping:
+                shown = await to_thread.run_sync(server.videos.get, who.organization, video_id)
+                if (shown["status"], shown["progress"]) != before:
+                    before = shown["status"], shown["progress"]
+                    yield cast("Video", shown)
+                if shown["status"] not in UNDER_WAY:
+                    return
+                await asyncio.sleep(_LOOK_SECONDS)
+
+        async for piece in told(info, "videos.read", changes):
+            yield piece
+
+    @strawberry.subscription(description="Events as they happen; with `after`, from that sequence number on.")
+    async def events(
+        self, info: Info, types: list[str] | None = None, after: float | None = None
+    ) -> AsyncGenerator[Event, None]:
+        server = info.context.server
+
+        async def happening(who: Principal) -> AsyncIterator[Event]:
+            if types is not None and (unknown := [one for one in types if one not in EVENT_TYPES]):
+                raise ApiError("INVALID_REQUEST", f"No event {unknown[0]!r}; events are {', '.join(EVENT_TYPES)}.")
+            begin = (
+                int(after)
+                if after is not None
+                else await to_thread.run_sync(last_sequence, server.database, who.organization)
+            )
+            async for event in follow(server, who.organization, types or EVENT_TYPES, begin):
+                shown = {"id": event.id, "type": event.type, "created": rfc3339(event.created), "data": event.data}
+                yield cast("Event", shown | {"sequence": event.sequence})
+
+        async for piece in told(info, "webhooks", happening):
+            yield piece
