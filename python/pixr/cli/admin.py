@@ -16,6 +16,7 @@ from pixr.cli.serve import settings_of
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from pixr.server.database import Database
     from pixr.server.models import ApiKey, Organization
     from pixr.server.settings import Settings
 
@@ -75,6 +76,8 @@ def create_organization(
     with _session(context) as (session, settings):
         if settings.library is not None:
             fail("one library is served as one organization; serve with --data to have more")
+        if region is not None and region not in settings.regions:
+            fail(f"no region {region!r}; `regions` of the settings has {', '.join(settings.regions) or 'none'}")
         made = create(session, name, _plan(settings, plan or settings.default_plan), region=region)
         shown = _organization(made)
         environments: tuple[Environment, ...] = ("live", "test")
@@ -98,6 +101,7 @@ def change_organization(
 ) -> None:
     """Change name, plan or retention; suspend or resume."""
     from pixr.server.database import now
+    from pixr.server.organizations import find_sandbox
 
     with _session(context) as (session, settings):
         found = _find(session, organization)
@@ -106,8 +110,42 @@ def change_organization(
         found.retention_days = retention_days or found.retention_days
         if suspend is not None:
             found.suspended = (found.suspended or now()) if suspend else None
+        if (sandbox := find_sandbox(session, found.id)) is not None:
+            sandbox.plan, sandbox.suspended = found.plan, found.suspended
         shown = _organization(found)
     _print(shown, as_json)
+
+
+@app.command("reset-sandbox")
+def reset_sandbox(
+    context: typer.Context,
+    organization: Annotated[
+        str | None, typer.Argument(metavar="ORGANIZATION", help="Whose sandbox; those that are due if not given.")
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Make a sandbox as new now, with the test clips; a running server does it every morning (UTC)."""
+    from pixr.server.homes import Homes
+    from pixr.server.libraries import Libraries
+    from pixr.server.organizations import sandbox_of
+    from pixr.server.sandbox.sandboxes import Sandboxes
+
+    with _session(context) as (session, settings):
+        id = sandbox_of(session, _find(session, organization)).id if organization is not None else None
+    with _database(settings) as database:
+        homes = Homes(settings.data_directory, settings.regions, database)
+        libraries = Libraries(
+            settings.data_directory, homes, single=settings.library, most_open=1, encoder=settings.encoder
+        )
+        sandboxes = Sandboxes(settings, database, libraries)
+        if id is not None:
+            _print({"organization": id, "clips": sandboxes.reset(id)}, as_json)
+        else:
+            count = 0
+            while sandboxes.reset_next():
+                count += 1
+            _print({"reset": count}, as_json)
+        libraries.close()
 
 
 @app.command("keys")
@@ -185,14 +223,19 @@ def revoke_key(context: typer.Context, key: _KeyId, as_json: _Json = False) -> N
 def _session(context: typer.Context) -> Iterator[tuple[Session, Settings]]:
     given = dict(context.obj)
     settings = settings_of(given.pop("config"), **given)
+    with _database(settings) as database, database.write() as session:
+        yield session, settings
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[Database]:
     from pixr.server.database import Database
     from pixr.server.errors import ApiError
 
     database = Database(settings.database_url)
     try:
         database.migrate()
-        with database.write() as session:
-            yield session, settings
+        yield database
     except ApiError as error:
         fail(f"{error.detail} [{error.code}]")
     finally:

@@ -44,6 +44,7 @@ from pixr.server.routes import (
     oauth,
     pictures,
     privacy,
+    sandbox,
     search,
     uploads,
     videos,
@@ -68,6 +69,7 @@ ROUTERS = (
     websocket.router,
     graphql.router,
     privacy.router,
+    sandbox.router,
     health.router,
 )
 STATUS_CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "PAYLOAD_TOO_LARGE", 415: "UNSUPPORTED_MEDIA"}

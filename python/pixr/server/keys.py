@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -14,7 +15,8 @@ from sqlalchemy.orm import Session
 from pixr.server.database import now
 from pixr.server.errors import ApiError
 from pixr.server.ids import new_id, new_secret
-from pixr.server.models import ApiKey
+from pixr.server.models import ApiKey, Organization
+from pixr.server.organizations import find_sandbox, sandbox_of
 from pixr.server.principal import SCOPES, Principal
 
 __all__ = ["create_key", "list_keys", "principal_of_key", "revoke_key", "rotate_key"]
@@ -30,11 +32,21 @@ def create_key(
     organization: str,
     *,
     name: str,
-    environment: Environment = "live",
+    environment: Environment | None = None,
     scopes: Sequence[str] = SCOPES,
     expires: datetime | None = None,
 ) -> tuple[ApiKey, str]:
-    """A new key and its secret, which is not kept."""
+    """A new key and its secret, which is not kept. A test key acts on the organization's sandbox; the default is live.
+
+    Raises:
+        ApiError: FORBIDDEN, a live key of a sandbox.
+    """
+    owner = session.get_one(Organization, organization)
+    environment = environment or ("test" if owner.sandbox else "live")
+    if environment == "test":
+        sandbox_of(session, owner)
+    elif owner.sandbox:
+        raise ApiError("FORBIDDEN", "A sandbox has test keys alone.")
     secret = new_secret(f"sk_{environment}")
     key = ApiKey(
         id=new_id(f"pk_{environment}"),
@@ -63,7 +75,13 @@ def principal_of_key(session: Session, id: str, secret: str) -> Principal:
         matches |= previous and key.previous_expires is not None and instant < key.previous_expires
     if key is None or not matches or key.revoked is not None or (key.expires is not None and key.expires <= instant):
         raise ApiError("INVALID_API_KEY", "The API key or its secret is not valid.")
-    return Principal.of(key.organization, subject=key.id, scopes=key.scopes, environment=key.environment)
+    who = Principal.of(key.organization, subject=key.id, scopes=key.scopes, environment=key.environment)
+    if key.environment == "test" and not key.organization.sandbox:
+        sandbox = find_sandbox(session, key.organization_id)
+        if sandbox is None:
+            raise ApiError("INVALID_API_KEY", "The key's sandbox is gone.")
+        return replace(who, organization=sandbox.id)
+    return who
 
 
 def list_keys(session: Session, organization: str) -> list[ApiKey]:

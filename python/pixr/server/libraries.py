@@ -23,6 +23,7 @@ from pixr.library import Library
 
 if TYPE_CHECKING:
     from pixr.encoders.load import Encoders
+    from pixr.server.homes import Homes
 
 __all__ = ["Libraries", "SharedEncoders", "open_to_write"]
 
@@ -76,9 +77,12 @@ class _Open:
 class Libraries:
     """The libraries of all organizations, by the organization's id."""
 
-    def __init__(self, directory: Path, *, single: Path | None, most_open: int, encoder: str | None) -> None:
-        """`directory` holds a folder an organization; `single` is the one library of the one organization."""
+    def __init__(
+        self, directory: Path, homes: Homes, *, single: Path | None, most_open: int, encoder: str | None
+    ) -> None:
+        """`homes` has a folder an organization; `single` is the one library of the one organization."""
         self._directory = directory
+        self._homes = homes
         self._single = single
         self._most_open = most_open
         self.shared_encoders = SharedEncoders(encoder)
@@ -87,11 +91,14 @@ class Libraries:
 
     def home(self, organization: str) -> Path:
         """The organization's directory: uploads, thumbnails and, unless one library is served, its library."""
-        return self._directory / "organizations" / organization
+        return self._homes.find(organization).path
 
     def path(self, organization: str) -> Path:
         """The organization's library."""
-        return self._single or self.home(organization) / "library.pixr"
+        if self._is_single(organization):
+            assert self._single is not None
+            return self._single
+        return self.home(organization) / "library.pixr"
 
     @contextmanager
     def reading(self, organization: str) -> Iterator[Library]:
@@ -147,14 +154,18 @@ class Libraries:
             self._open.clear()
 
     def _take(self, organization: str) -> _Open:
-        organization = organization if self._single is None else ""
+        name, path = "" if self._is_single(organization) else organization, self.path(organization)
         with self._lock:
-            opened = self._open.get(organization)
+            opened = self._open.get(name)
             if opened is None:
-                opened = self._open[organization] = _Open(self._open_reader(self.path(organization)))
+                opened = self._open[name] = _Open(self._open_reader(path))
             opened.users += 1
-            self._open.move_to_end(organization)
+            self._open.move_to_end(name)
             return opened
+
+    def _is_single(self, organization: str) -> bool:
+        """Whether it is the organization of the one library: any but a sandbox."""
+        return self._single is not None and not (organization and self._homes.find(organization).is_sandbox)
 
     def _open_reader(self, path: Path) -> _Reader:
         try:

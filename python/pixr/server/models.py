@@ -50,6 +50,9 @@ class Organization(Base):
     plan: Mapped[str]
     region: Mapped[str | None]
     sandbox: Mapped[bool] = mapped_column(default=False)
+    sandbox_of: Mapped[str | None] = mapped_column(index=True, unique=True)  # whose test keys act on it
+    sandbox_reset: Mapped[datetime | None] = mapped_column(Utc)
+    sandbox_due: Mapped[datetime | None] = mapped_column(Utc)  # when it is to be reset next
     retention_days: Mapped[int] = mapped_column(default=90)
     branding: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     created: Mapped[datetime] = mapped_column(Utc, default=now)

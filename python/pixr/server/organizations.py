@@ -7,23 +7,54 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pixr.server.database import now
 from pixr.server.ids import new_id
 from pixr.server.models import Organization
 
 if TYPE_CHECKING:
     from pixr.server.settings import Settings
 
-__all__ = ["create_organization", "find_organization", "first_organization", "list_organizations"]
+__all__ = [
+    "create_organization",
+    "find_organization",
+    "find_sandbox",
+    "first_organization",
+    "list_organizations",
+    "sandbox_of",
+]
 
 
-def create_organization(
-    session: Session, name: str, plan: str, *, region: str | None = None, sandbox: bool = False
-) -> Organization:
+def create_organization(session: Session, name: str, plan: str, *, region: str | None = None) -> Organization:
     """Add an organization."""
-    made = Organization(id=new_id("org"), name=name, plan=plan, region=region, sandbox=sandbox)
+    made = Organization(id=new_id("org"), name=name, plan=plan, region=region)
     session.add(made)
     session.flush()
     return made
+
+
+def sandbox_of(session: Session, organization: Organization) -> Organization:
+    """The sandbox of an organization: what its test keys act on. Made, empty, if there is none."""
+    if organization.sandbox:
+        return organization
+    known = find_sandbox(session, organization.id)
+    if known is None:
+        known = Organization(
+            id=new_id("org_test"),
+            name=f"{organization.name} (sandbox)",
+            plan=organization.plan,
+            region=organization.region,
+            sandbox=True,
+            sandbox_of=organization.id,
+            sandbox_due=now(),
+        )
+        session.add(known)
+        session.flush()
+    return known
+
+
+def find_sandbox(session: Session, organization: str) -> Organization | None:
+    """The sandbox of an organization, if there is one."""
+    return session.scalar(select(Organization).where(Organization.sandbox_of == organization))
 
 
 def find_organization(session: Session, id: str) -> Organization | None:
@@ -32,14 +63,14 @@ def find_organization(session: Session, id: str) -> Organization | None:
 
 
 def list_organizations(session: Session) -> list[Organization]:
-    """All, oldest first."""
-    return list(session.scalars(select(Organization).order_by(Organization.created, Organization.id)))
+    """All but sandboxes, oldest first."""
+    query = select(Organization).where(Organization.sandbox_of.is_(None))
+    return list(session.scalars(query.order_by(Organization.created, Organization.id)))
 
 
 def first_organization(session: Session, settings: Settings) -> Organization:
     """The oldest organization; made if there is none. Where one library is served, it is the only one."""
-    known = session.scalar(select(Organization).order_by(Organization.created, Organization.id).limit(1))
-    if known is not None:
-        return known
+    if known := list_organizations(session)[:1]:
+        return known[0]
     name = settings.library.name.removesuffix(".pixr") if settings.library else "default"
     return create_organization(session, name, settings.default_plan)

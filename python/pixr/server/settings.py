@@ -67,6 +67,12 @@ class Settings(BaseSettings):
     data: Path | None = Field(default=None, description="directory of many organizations")
     database: str | None = Field(default=None, description="postgresql://… or sqlite:///…; by default SQLite in `data`")
     encoder: str | None = None
+    regions: dict[str, Path] = Field(
+        default={}, description="the data directory of each region that organizations name"
+    )
+    sandbox_clips: Path | None = Field(
+        default=None, description="videos that sandboxes hold, captions beside them; by default three that are drawn"
+    )
 
     # how it is reached
     host: str = "127.0.0.1"

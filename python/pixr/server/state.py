@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from pixr.server.database import Database
 from pixr.server.errors import ApiError
+from pixr.server.homes import Homes
 from pixr.server.libraries import Libraries
 from pixr.server.oauth.jwt import UserTokens
 from pixr.server.pictures import Pictures
@@ -75,6 +76,7 @@ def build_state(settings: Settings) -> ServerState:
     database.migrate()
     libraries = Libraries(
         settings.data_directory,
+        Homes(settings.data_directory, settings.regions, database),
         single=settings.library,
         most_open=settings.open_libraries,
         encoder=settings.encoder,

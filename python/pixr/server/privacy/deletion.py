@@ -17,6 +17,7 @@ from pixr.server.events import record
 from pixr.server.ids import new_id
 from pixr.server.libraries import Libraries
 from pixr.server.models import Organization, PrivacyReceipt
+from pixr.server.organizations import find_sandbox
 from pixr.server.privacy.export import videos_of_user
 from pixr.server.privacy.files import files_of_organization, files_of_videos
 from pixr.server.privacy.holdings import of_organization, of_user
@@ -41,14 +42,27 @@ def delete_user(database: Database, libraries: Libraries, organization: str, use
 
 
 def delete_organization(database: Database, libraries: Libraries, organization: str) -> dict[str, Any]:
-    """Delete everything of an organization, its keys too; what remains is its id, suspended, and the receipt."""
+    """Delete everything of an organization, its keys and sandbox too; its id, suspended, and the receipt remain.
+
+    A sandbox that is deleted by itself is as new afterwards.
+    """
+    with database.read() as session:
+        sandbox = find_sandbox(session, organization)
+    if sandbox is not None:
+        delete_organization(database, libraries, sandbox.id)
+        with database.write() as session:
+            session.get_one(Organization, sandbox.id).suspended = now()
     with libraries.writing(organization) as library:
         with database.write() as session:
             rows = {}
             for table, condition in of_organization(organization):
                 rows[table.name] = session.execute(delete(table).where(condition)).rowcount  # type: ignore[attr-defined]
             emptied = session.get_one(Organization, organization)
-            emptied.name, emptied.branding, emptied.suspended = "deleted", {}, now()
+            emptied.branding = {}
+            if emptied.sandbox:
+                emptied.sandbox_due = now()
+            else:
+                emptied.name, emptied.suspended = "deleted", now()
         removed = _from_library(library, library.engine.video_ids())
     libraries.forget(organization)
     home = libraries.home(organization)

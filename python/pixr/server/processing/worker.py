@@ -22,10 +22,12 @@ from pixr.library import Library
 from pixr.progress import Outcome, Progress, Source
 from pixr.server.database import Database
 from pixr.server.errors import ApiError
+from pixr.server.homes import Homes
 from pixr.server.libraries import VISIBLE_SECONDS, Libraries, SharedEncoders, open_to_write
 from pixr.server.models import VideoRecord
 from pixr.server.processing.fetch import fetch
 from pixr.server.processing.queue import Queue
+from pixr.server.sandbox.sandboxes import Sandboxes
 from pixr.server.settings import Settings
 from pixr.server.videos import library_changes
 from pixr.types import Creator
@@ -95,11 +97,12 @@ class Worker:
         self._libraries = libraries
         self._queue = Queue(database, settings.ingest_attempts)
         self._encoders = encoders or IndexingEncoders(settings.encoder)
+        self._sandboxes = Sandboxes(settings, database, libraries)
 
     def run(self) -> None:
         """Work until `stopping` is set; a video at work is finished by whoever claims it next."""
         while not self.stopping.is_set():
-            if not self.work_once():
+            if not self.work_once() and not self._sandboxes.reset_next():
                 self.stopping.wait(_POLL_SECONDS)
 
     def work_once(self) -> bool:
@@ -284,7 +287,10 @@ def main() -> None:
     settings = settings_of_environment()
     configure_logging(settings.log_level)
     database = Database(settings.database_url)
-    libraries = Libraries(settings.data_directory, single=settings.library, most_open=1, encoder=settings.encoder)
+    homes = Homes(settings.data_directory, settings.regions, database)
+    libraries = Libraries(
+        settings.data_directory, homes, single=settings.library, most_open=1, encoder=settings.encoder
+    )
     worker = Worker(settings, database, libraries)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: worker.stopping.set())

@@ -32,7 +32,9 @@ class KeyRequest(RequestShape):
     )
 
     name: str = Field(min_length=1, max_length=200)
-    environment: Literal["live", "test"] = "live"
+    environment: Literal["live", "test"] | None = Field(
+        default=None, description="test keys act on the sandbox; live if not given, and test in a sandbox"
+    )
     scopes: list[Scope] = Field(default=list(SCOPES), min_length=1)
     expires: AwareDatetime | None = None
 

@@ -1,0 +1,143 @@
+"""Resets sandboxes: rows and files go, and the test clips come back, indexed once for all.
+
+A sandbox that is due is taken for ten minutes by whoever resets it, so that one whose reset a crash cut short is reset
+again. Credentials, webhook endpoints and what was used of the quota stay.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from sqlalchemy import delete, or_, select
+
+import pixr
+from pixr.errors import MissingExtra
+from pixr.progress import Source
+from pixr.server.database import Database, now
+from pixr.server.libraries import Libraries
+from pixr.server.models import Organization
+from pixr.server.privacy.holdings import of_organization
+from pixr.server.sandbox.clips import write_clips
+from pixr.server.settings import Settings
+
+__all__ = ["Sandboxes", "next_morning"]
+
+log = logging.getLogger("pixr.server.sandbox")
+_TAKEN_FOR = timedelta(minutes=10)
+_LOOK_SECONDS = 2.0
+_KEPT = frozenset({"api_keys", "oauth_clients", "oauth_tokens", "webhook_endpoints", "inspectors", "usage"})
+_FILMS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi"})
+
+
+class Sandboxes:
+    """The sandboxes of all organizations."""
+
+    def __init__(self, settings: Settings, database: Database, libraries: Libraries) -> None:
+        self._settings = settings
+        self._database = database
+        self._libraries = libraries
+        self._looked = 0.0
+
+    def reset_next(self) -> bool:
+        """Reset one that is due; False if none is, or if that was asked just now."""
+        if time.monotonic() - self._looked < _LOOK_SECONDS:
+            return False
+        due = select(Organization).where(
+            Organization.sandbox,
+            Organization.suspended.is_(None),
+            or_(Organization.sandbox_due.is_(None), Organization.sandbox_due <= now()),
+        )
+        with self._database.read() as session:
+            waits = session.scalar(due.limit(1)) is not None
+        if not waits:
+            self._looked = time.monotonic()
+            return False
+        with self._database.write() as session:
+            found = session.scalar(due.order_by(Organization.id).limit(1).with_for_update(skip_locked=True))
+            if found is None:
+                return False
+            found.sandbox_due = now() + _TAKEN_FOR
+            organization = found.id
+        try:
+            self.reset(organization)
+        except Exception:  # it is due again in ten minutes
+            log.warning("a sandbox could not be reset", extra={"organization": organization}, exc_info=True)
+        return True
+
+    def reset(self, organization: str) -> int:
+        """Make a sandbox as new; how many test clips it holds.
+
+        Raises:
+            LibraryLocked: it is being written to.
+        """
+        clips = self._indexed()
+        with self._libraries.writing(organization) as library:
+            with self._database.write() as session:
+                for table, condition in of_organization(organization):
+                    if table.name not in _KEPT:
+                        session.execute(delete(table).where(condition))
+            if known := library.engine.video_ids():
+                library.delete(*known)
+            count = library.load(clips)
+            library.compact()
+        for name in ("uploads", "pictures"):
+            shutil.rmtree(self._libraries.home(organization) / name, ignore_errors=True)
+        with self._database.write() as session:
+            done = session.get_one(Organization, organization)
+            done.sandbox_reset, done.sandbox_due = now(), next_morning(now())
+        log.info("a sandbox was reset", extra={"organization": organization, "clips": count})
+        return count
+
+    def _indexed(self) -> Path:
+        """The test clips as a file that libraries load; made by the first that needs it."""
+        folder = self._settings.data_directory / "sandbox"
+        given = self._settings.sandbox_clips
+        sources = write_clips(folder) if given is None else _found(given)
+        known = repr((self._settings.encoder, self._settings.screen, [str(one.path) for one in sources]))
+        made = folder / f"clips-{hashlib.sha256(known.encode()).hexdigest()[:16]}.parquet"
+        if made.exists():
+            return made
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="indexing-", dir=folder) as place:
+            with pixr.open(Path(place) / "library.pixr", encoder=self._settings.encoder) as library:
+                self._index(library, sources)
+                library.export(Path(place) / "clips.parquet")
+            (Path(place) / "clips.parquet").replace(made)
+        return made
+
+    def _index(self, library: pixr.Library, sources: Sequence[Source]) -> None:
+        for screen in (True, False) if self._settings.screen else (False,):
+            try:
+                for outcome in library.add_many(sources, speech=False, screen=screen, skip_known=False):
+                    if outcome.error is not None:
+                        raise outcome.error
+                return
+            except MissingExtra:
+                if not screen:
+                    raise
+
+
+def next_morning(instant: datetime) -> datetime:
+    """The next midnight, UTC."""
+    day = instant.astimezone(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
+    return day + timedelta(days=1)
+
+
+def _found(folder: Path) -> list[Source]:
+    """The operator's own clips, with captions that lie beside them under the same name."""
+    sources = []
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in _FILMS:
+            beside = [path.with_suffix(end) for end in (".srt", ".vtt", ".json") if path.with_suffix(end).exists()]
+            name = "".join(letter if letter.isalnum() else "_" for letter in path.stem)
+            sources.append(
+                Source(path.absolute(), id=f"vid_test_{name}", title=path.stem, captions=beside[0] if beside else None)
+            )
+    return sources
