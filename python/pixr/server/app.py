@@ -1,6 +1,7 @@
 """Puts the server together: layers around every request, the routes, and what lives as long as the process.
 
 RequestContext   id, log, metrics, an answer whatever happens
+Deprecations     says what will go
 BodyLimit        no body larger than allowed
 Authentication   who asks
 Limiting         not too often, not past the plan
@@ -28,6 +29,7 @@ from pixr.errors import PixrError
 from pixr.server.authentication import Authentication
 from pixr.server.body_limit import BodyLimit
 from pixr.server.context import RequestContext, log
+from pixr.server.deprecation import Deprecations
 from pixr.server.errors import MEDIA_TYPE, ApiError, problem, problem_of
 from pixr.server.idempotency import Idempotency
 from pixr.server.limiting import Limiting
@@ -98,6 +100,11 @@ def create_app(server: ServerState) -> FastAPI:
         redirect_slashes=False,
         middleware=[
             Middleware(RequestContext),
+            *(
+                [Middleware(Deprecations, deprecations=server.settings.deprecations)]
+                if server.settings.deprecations
+                else []
+            ),
             Middleware(
                 BodyLimit,
                 most_bytes=server.settings.max_body_bytes,

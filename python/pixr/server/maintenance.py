@@ -13,6 +13,7 @@ from sqlalchemy import delete
 
 from pixr.server import idempotency
 from pixr.server.database import now
+from pixr.server.deprecation import announce
 from pixr.server.models import OAuthCode, OAuthToken
 from pixr.server.webhooks.appearances import tell_appearances
 
@@ -49,6 +50,7 @@ class Maintenance:
         server.search_log.sweep()
         with server.database.write() as session:
             tell_appearances(session)
+            announce(session, server.settings.deprecations)
             idempotency.sweep(session)
             session.execute(delete(OAuthCode).where(OAuthCode.expires < now()))
             over = OAuthToken.refresh_expires.is_(None) | (OAuthToken.refresh_expires < now())

@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
+from pixr.server.deprecation import find_deprecation
 from pixr.server.errors import MEDIA_TYPE
 from pixr.server.principal import SCOPES, requires
 from pixr.server.schemas.problem import Problem
@@ -74,6 +75,8 @@ def specification(app: FastAPI) -> dict[str, Any]:
             operation = made["paths"].get(route.path_format, {}).get(method.lower())
             if operation is not None:
                 _complete(operation, scope_of(route), schemas)
+                if find_deprecation(app.state.server.settings.deprecations, method, route.path_format):
+                    operation["deprecated"] = True
     app.openapi_schema = made
     return made
 

@@ -6,10 +6,11 @@ Everything is checked before anything starts; `InvalidSettings` has a line for e
 from __future__ import annotations
 
 import os
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 __all__ = ["InvalidSettings", "Plan", "Settings", "load_settings"]
@@ -46,6 +47,30 @@ class TrustedIssuer(BaseModel):
     def _one(self) -> TrustedIssuer:
         if (self.jwks_url is None) == (self.jwks_file is None):
             raise ValueError("give either jwks_url or jwks_file")
+        return self
+
+
+class Deprecation(BaseModel):
+    """A path, or with `/v1` a whole version, that will go, and when: twelve months after it was said, or later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str = Field(pattern=r"^/[^\s]*[^\s/]$", description="and all below it; `{name}` stands for any part")
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] | None = None
+    deprecated: datetime
+    sunset: datetime | None = None
+    documentation: str | None = Field(default=None, pattern=r"^https?://[^\s<>]+$")
+    successor: str | None = Field(default=None, pattern=r"^(https?://|/)[^\s<>]*$")
+
+    @field_validator("deprecated", "sunset")
+    @classmethod
+    def _in_utc(cls, instant: datetime | None) -> datetime | None:
+        return instant if instant is None else instant.astimezone(timezone.utc)
+
+    @model_validator(mode="after")
+    def _with_notice(self) -> Deprecation:
+        if self.sunset is not None and self.sunset - self.deprecated < timedelta(days=365):
+            raise ValueError("sunset is less than twelve months after deprecated")
         return self
 
 
@@ -107,6 +132,8 @@ class Settings(BaseSettings):
     graphql_depth: int = Field(default=12, ge=1, le=100, description="how deep a query may go")
     graphql_cost: int = Field(default=20_000, ge=1, description="what a query may cost; see docs/SERVER.md")
     graphql_introspection: bool = Field(default=True, description="tell the schema to those who have credentials")
+
+    deprecations: list[Deprecation] = []
 
     # webhooks
     webhook_concurrency: int = Field(default=16, ge=1, le=256, description="webhooks sent at a time, by each process")
