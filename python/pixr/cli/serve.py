@@ -55,7 +55,9 @@ def serve(
         dev=dev or None,
     )
     from pixr.server.serve import serve as run
+    from pixr.server.tracing import check_tracing
 
+    check_tracing(settings)
     run(settings)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from contextvars import Token
 
 from pydantic_core import to_json
 from starlette.datastructures import Headers, MutableHeaders
@@ -14,6 +15,7 @@ from pixr.server.errors import MEDIA_TYPE, ApiError, problem, problem_of
 from pixr.server.ids import new_id
 from pixr.server.logs import request_id
 from pixr.server.metrics import REQUEST_SECONDS
+from pixr.server.tracing import Span, span
 
 __all__ = ["RequestContext", "send_problem"]
 
@@ -36,6 +38,15 @@ class RequestContext:
         id = given if _GIVEN_ID.fullmatch(given) else new_id("req")
         scope.setdefault("state", {})["request_id"] = id
         token = request_id.set(id)
+        if scope["type"] == "http":
+            with span(scope["method"], kind="server", headers=Headers(scope=scope)) as traced:
+                await self._serve(scope, receive, send, id, token, traced)
+        else:
+            await self._serve(scope, receive, send, id, token, Span())
+
+    async def _serve(
+        self, scope: Scope, receive: Receive, send: Send, id: str, token: Token[str | None], traced: Span
+    ) -> None:
         begun, status = time.perf_counter(), 0
 
         async def answer(message: Message) -> None:
@@ -55,13 +66,25 @@ class RequestContext:
             await send_problem(scope, receive, answer, failed)
         finally:
             if scope["type"] == "http":
-                self._tell(scope, status, time.perf_counter() - begun)
+                self._tell(scope, status, time.perf_counter() - begun, traced)
             request_id.reset(token)
 
-    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+    def _tell(self, scope: Scope, status: int, seconds: float, traced: Span) -> None:
         route = getattr(scope.get("route"), "path", None) or "unknown"
         REQUEST_SECONDS.labels(scope["method"], route, str(status)).observe(seconds)
         principal = scope["state"].get("principal")
+        traced.rename(f"{scope['method']} {route}")
+        traced.tell(
+            {
+                "http.request.method": scope["method"],
+                "http.route": route,
+                "http.response.status_code": status,
+                "pixr.request_id": scope["state"]["request_id"],
+                "pixr.organization": getattr(principal, "organization", None),
+            }
+        )
+        if status >= 500:
+            traced.fail(str(status))
         log.info(
             "request",
             extra={

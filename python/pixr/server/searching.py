@@ -17,6 +17,7 @@ from pixr.server.errors import ApiError
 from pixr.server.metrics import SEARCH_SECONDS, SEARCHES_REFUSED, SEARCHES_WAITING
 from pixr.server.processing.fetch import fetch
 from pixr.server.schemas.search import SearchRequest
+from pixr.server.tracing import span, stage
 from pixr.wire import hits_to_dict
 
 if TYPE_CHECKING:
@@ -55,7 +56,9 @@ class SearchPool:
         context = contextvars.copy_context()
 
         def timed() -> T:
-            SEARCH_SECONDS.labels("wait").observe(time.perf_counter() - asked)
+            waited = time.perf_counter() - asked
+            SEARCH_SECONDS.labels("wait").observe(waited)
+            context.run(stage, "wait", waited)
             return context.run(work)
 
         future = asyncio.get_running_loop().run_in_executor(self._threads, timed)
@@ -89,11 +92,20 @@ async def answer_search(
     """
 
     def work() -> dict[str, Any]:
+        with span("search", {"pixr.organization": who.organization}) as traced:
+            answer = searched()
+            traced.tell({"pixr.search_id": answer["searchId"], "pixr.total": answer["pagination"]["total"]})
+            return answer
+
+    def searched() -> dict[str, Any]:
         given = {**_linked(server.settings, asked.links), **(files or {})}
         with server.libraries.reading(who.organization) as library:
             hits = library.search(asked.question(given), **asked.options(given))
         SEARCH_SECONDS.labels("encode").observe(hits.timing.encode / 1e3)
         SEARCH_SECONDS.labels("search").observe(hits.timing.search / 1e3)
+        encoding, searching = hits.timing.encode / 1e3, hits.timing.search / 1e3
+        stage("encode", encoding, ago=max(0.0, hits.timing.total / 1e3 - encoding))
+        stage("match", searching)
         answer = hits_to_dict(hits, explain=asked.explain)
         for hit, result in zip(hits, answer["results"], strict=True):
             if hit.video.source:

@@ -69,9 +69,11 @@ def app_of_environment() -> FastAPI:
     from pixr.server.app import create_app
     from pixr.server.logs import configure_logging
     from pixr.server.state import build_state
+    from pixr.server.tracing import start_tracing
 
     settings = settings_of_environment()
     configure_logging(settings.log_level)
+    start_tracing(settings, "api")
     return create_app(build_state(settings))
 
 

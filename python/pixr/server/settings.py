@@ -106,6 +106,10 @@ class Settings(BaseSettings):
     workers: int = Field(default=1, ge=1, le=64, description="processes that answer requests")
     dev: bool = Field(default=False, description="no keys needed; loopback only")
     shutdown_timeout: float = Field(default=20.0, gt=0, le=600)
+    traces: str | None = Field(
+        default=None, pattern=r"^https?://[^\s]+$", description="an OpenTelemetry collector (OTLP over HTTP)"
+    )
+    trace_ratio: float = Field(default=1.0, ge=0, le=1, description="the part of requests that are traced")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     trusted_issuers: list[TrustedIssuer] = []

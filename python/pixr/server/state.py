@@ -20,6 +20,7 @@ from pixr.server.search_log import SearchLog
 from pixr.server.searching import SearchPool
 from pixr.server.settings import Settings
 from pixr.server.signing import Signer
+from pixr.server.tracing import end_tracing
 from pixr.server.uploads import Uploads
 from pixr.server.usage import Usage
 from pixr.server.videos import Videos
@@ -67,6 +68,7 @@ class ServerState:
         self.rate_limits.close()
         self.libraries.close()
         self.database.close()
+        end_tracing()
 
 
 def build_state(settings: Settings) -> ServerState:

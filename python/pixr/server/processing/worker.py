@@ -29,6 +29,7 @@ from pixr.server.processing.fetch import fetch
 from pixr.server.processing.queue import Queue
 from pixr.server.sandbox.sandboxes import Sandboxes
 from pixr.server.settings import Settings
+from pixr.server.tracing import end_tracing, span, start_tracing
 from pixr.server.videos import library_changes
 from pixr.types import Creator
 
@@ -112,8 +113,14 @@ class Worker:
             return False
         begun = time.monotonic()
         job = _Job(video, self._queue, self.id, self._settings, self.stopping)
+        about: dict[str, str | int] = {
+            "pixr.video": video.id,
+            "pixr.organization": video.organization_id,
+            "pixr.attempt": video.attempts,
+        }
         try:
-            self._process(video, job)
+            with span("ingest", about, kind="consumer"):
+                self._process(video, job)
         except _GivenUp as reason:
             log.info("given up", extra={"video": video.id, "reason": str(reason)})
         except Exception as error:
@@ -133,13 +140,15 @@ class Worker:
         if file is None:
             file = f"uploads/{video.id}"
             (home / "uploads").mkdir(parents=True, exist_ok=True)
-            self._fetch(video, home / file, job)
-        outcome = self._index(video, home / file, job)
-        if outcome.error is not None:
-            raise outcome.error
+            with span("fetch"):
+                self._fetch(video, home / file, job)
+        with span("index"):
+            outcome = self._index(video, home / file, job)
+            if outcome.error is not None:
+                raise outcome.error
         assert outcome.video is not None
         path = self._libraries.path(video.organization_id)
-        with open_to_write(path, self._encoders.encoder) as library:
+        with span("complete"), open_to_write(path, self._encoders.encoder) as library:
             facts: dict[str, Any] = {
                 "file": file,
                 "duration": outcome.video.duration,
@@ -286,6 +295,7 @@ def main() -> None:
 
     settings = settings_of_environment()
     configure_logging(settings.log_level)
+    start_tracing(settings, "ingest")
     database = Database(settings.database_url)
     homes = Homes(settings.data_directory, settings.regions, database)
     libraries = Libraries(
@@ -297,6 +307,7 @@ def main() -> None:
     parent = os.getppid()
     threading.Thread(target=_follow, args=(parent, worker.stopping), daemon=True).start()
     worker.run()
+    end_tracing()
 
 
 def _follow(parent: int, stopping: threading.Event) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from pixr.server.database import Database
 from pixr.server.metrics import WEBHOOK_DELIVERIES
 from pixr.server.models import Delivery
+from pixr.server.tracing import span
 from pixr.server.webhooks.queue import any_due, claim, purge, settle
 from pixr.server.webhooks.sender import Sender
 
@@ -89,10 +90,20 @@ class Courier:
         return len(claimed)
 
     def _deliver(self, delivery: Delivery) -> None:
+        about: dict[str, str | int] = {
+            "pixr.delivery": delivery.id,
+            "pixr.endpoint": delivery.endpoint_id,
+            "pixr.event_type": delivery.event.type,
+            "pixr.attempt": delivery.attempts,
+        }
         try:
-            attempt = self._sender.send(delivery)
-            with self._database.write() as session:
-                outcome = settle(session, delivery.id, attempt)
+            with span("webhook", about, kind="client") as traced:
+                attempt = self._sender.send(delivery)
+                with self._database.write() as session:
+                    outcome = settle(session, delivery.id, attempt)
+                traced.tell({"http.response.status_code": attempt.status_code, "pixr.outcome": outcome})
+                if outcome != "delivered":
+                    traced.fail(outcome)
             WEBHOOK_DELIVERIES.labels(outcome).inc()
         except Exception:
             # The lease ends, and it is tried again.
