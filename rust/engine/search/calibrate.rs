@@ -5,7 +5,7 @@
 //! curve of a cosine, and a saturating curve of the ratio of a BM25 score to the best score that the query could have. The
 //! saturating curve is a logistic in the logarithm: it suits spaces whose cosines are shares of a whole and spread over
 //! orders of magnitude, as those of concepts do. Where no
-//! parameters were fitted, the curves are straight lines ((1 + cosine) / 2 and the ratio itself), and `is_fitted` says
+//! parameters were fitted, the curves are straight lines ((1 + cosine) / 2, never quite 0, and the ratio itself), and `is_fitted` says
 //! so: such confidences order evidence but must not be read as probabilities.
 //!
 //! A confidence below `floor` is exactly zero: no evidence. One of `sufficient` or more is enough for a moment; below that
@@ -25,6 +25,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+
+/// What a vector that is opposite to the query's is worth where nothing was fitted: like every other it is evidence, so
+/// that which videos have some is known without looking at their vectors.
+const LEAST_UNFITTED: f32 = 1e-6;
 
 /// `top / (1 + exp(-slope * (cosine - center)))`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -227,7 +231,8 @@ impl Calibration {
             return 0.0;
         }
         let cosine = cosine.clamp(-1.0, 1.0);
-        self.vector.map_or_else(|| f32::midpoint(1.0, cosine), |curve| curve.confidence(cosine)).clamp(0.0, 1.0)
+        let unfitted = || f32::midpoint(1.0, cosine).max(LEAST_UNFITTED);
+        self.vector.map_or_else(unfitted, |curve| curve.confidence(cosine)).clamp(0.0, 1.0)
     }
 
     fn of_ratio(&self, ratio: f32) -> f32 {
@@ -318,7 +323,7 @@ mod tests {
         let unknown = Calibration::default();
         assert_eq!(unknown.confidence(Some(0.0), None), 0.5);
         assert_eq!(unknown.confidence(Some(1.0), None), 1.0);
-        assert_eq!(unknown.confidence(Some(-1.0), None), 0.0);
+        assert_eq!(unknown.confidence(Some(-1.0), None), LEAST_UNFITTED);
         assert!(!unknown.is_fitted(true, false));
         assert!(unknown.is_fitted(false, false));
     }

@@ -34,8 +34,6 @@ const EXHAUSTIVE_ROWS: u64 = 20_000;
 /// Longest text of a match, in characters.
 const SNIPPET_CHARS: usize = 240;
 
-/// Vectors whose cosine is no greater are opposite.
-const OPPOSITE: f32 = -0.9999;
 /// Of up to so many videos the evidence is kept from ranking to telling.
 const KEPT_VIDEOS: usize = 256;
 
@@ -190,11 +188,9 @@ impl<'a> Run<'a> {
         if self.is_small() || self.query.fusion == Fusion::ReciprocalRank {
             return self.exactly(self.rank_exactly(&self.allowed_videos(), self.ask.min_score)?);
         }
-        // What lies outside of the scope is evidence to the codes, so whether a video has some is only known from its score.
-        let is_any_enough =
-            !self.ask.needs_sufficient && least <= 0.0 && !self.evidence_has_floor() && !self.query.has_scope();
+        let is_any_enough = self.is_any_evidence_enough(least);
         if let Some(effort) = self.near_effort()
-            && (self.query.total == Total::Found || self.is_any_evidence_enough(least))
+            && (self.query.total == Total::Found || is_any_enough)
         {
             let Near { hits, named, plan } = self.rank_near(effort, position, limit)?;
             let (returned, relation) = match self.query.total {
@@ -305,11 +301,10 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Whether a vector or a matching word makes any video a hit, but for vectors that are opposite to the query's.
+    /// Whether a vector or a matching word makes any video a hit. What lies outside of a scope is evidence to the codes, so
+    /// there it is only known from a video's score.
     fn is_any_evidence_enough(&self, least: f32) -> bool {
-        let takes_all = |term: &Term| {
-            term.vector.is_none() || term.calibration.cosine_floor(f32::MIN_POSITIVE, term.kinds()) < OPPOSITE
-        };
+        let takes_all = |term: &Term| term.vector.is_none() || term.calibration.confidence(Some(-1.0), None) > 0.0;
         !self.ask.needs_sufficient
             && least <= 0.0
             && !self.query.has_scope()
@@ -318,15 +313,6 @@ impl<'a> Run<'a> {
                 .channels
                 .iter()
                 .all(|channel| channel.calibration.floor <= 0.0 && channel.terms.iter().all(takes_all))
-    }
-
-    /// Where every channel's evidence starts above some raw score, the codes find all evidence.
-    fn evidence_has_floor(&self) -> bool {
-        self.ask.channels.iter().all(|channel| {
-            let least = Bar::Confidence(0.0).required_of_one(channel);
-            let floor = |term: &Term| term.calibration.cosine_floor(least, term.kinds());
-            channel.terms.iter().all(|term| term.vector.is_none() || floor(term) > f32::NEG_INFINITY)
-        })
     }
 
     /// The allowed videos that have a vector or matching words on some channel.

@@ -50,6 +50,8 @@ pub(super) const FEWEST_LINKED_ROWS: usize = 32 * 1024;
 pub(super) const LOWEST_CODED_DIMENSION: usize = 64;
 /// Runs of vectors up to this long are read, longer ones are mapped.
 const MOST_READ_BYTES: usize = 64 * 1024;
+/// Columns up to this long may become resident: a copy costs more than scoring a vector.
+const MOST_RESIDENT_BYTES: usize = 16 * 1024 * 1024;
 /// Rows that one task takes at a time. Fixed, so that nothing depends on the number of threads.
 pub(super) const CHUNK_ROWS: u32 = 16 * 1024;
 
@@ -63,7 +65,7 @@ pub enum Index {
 }
 
 /// How stored vectors of a file are reached. Mapped, they stay resident: scored here and there, all would be in time,
-/// and they are two thirds of a column.
+/// and they are two thirds of a column, which counts where it is long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
     /// A copy, by a call to the system: for few.
@@ -316,8 +318,8 @@ impl VectorColumn {
         let row_bytes = 2 * self.dimension;
         let range = positions.start as usize * row_bytes..positions.end as usize * row_bytes;
         match access {
-            Access::Read => self.f16.read(range, room),
-            Access::Mapped => self.f16.slice(range),
+            Access::Read if self.f16.len() > MOST_RESIDENT_BYTES => self.f16.read(range, room),
+            Access::Read | Access::Mapped => self.f16.slice(range),
         }
     }
 

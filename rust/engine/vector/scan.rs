@@ -28,7 +28,7 @@ const ROUND_GROWTH: u32 = 4;
 /// Re-scoring one row at random costs about as much as reading this many codes.
 pub(super) const CODES_A_RESCORE: usize = 24;
 /// Rows re-scored by one task.
-const RESCORE_ROWS: usize = 512;
+const RESCORE_ROWS: usize = 64;
 /// Rows at the start of a chunk whose codes tell whether the codes of the others are worth reading; whole blocks.
 const PROBE_ROWS: u32 = 512;
 /// More rows of a chunk than this are scored where they are mapped: reading a row costs about as much as scoring four.
