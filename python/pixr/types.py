@@ -48,7 +48,7 @@ class Limits:
         parts: parts (one open, mapped file each) past which the smallest are merged; 64.
         cursor_snapshots: old states kept for cursors; 32.
         cursor_seconds: how long after its last use; 600.
-        cursor_bytes: bytes on disk and in memory that only they hold; 1 GiB.
+        cursor_bytes: bytes on disk that only they hold; 1 GiB. In memory they hold at most `writer_memory`.
     """
 
     writer_memory: int | None = None

@@ -169,6 +169,8 @@ impl Held {
             }
             receipt.count(kept, bytes.len());
         }
+        // Of the logs that were there before.
+        target.remove(&FileName::Synced.to_string())?;
         self.manifest.store(target)?;
         receipt.count(false, usize::try_from(target.len(&FileName::Manifest.to_string())?).unwrap_or(usize::MAX));
         for name in names::unreferenced(target, &self.manifest)? {

@@ -158,6 +158,7 @@ impl Shared {
             return Err(error);
         }
         writer.manifest = manifest;
+        *self.background_failure.lock() = None;
         *self.snapshot.write() = Arc::new(current);
         for leftover in names::unreferenced(&*self.storage, &writer.manifest)? {
             self.storage.remove(&leftover)?;

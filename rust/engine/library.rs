@@ -60,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) writer: Mutex<Option<Writer>>,
     /// Held while parts are written, so that one checkpoint runs at a time.
     pub(crate) checkpoint: Mutex<()>,
+    /// Why the last checkpoint in the background failed, until one succeeds.
+    pub(crate) background_failure: Mutex<Option<String>>,
     pub(crate) retention: Retention,
     pub(crate) options: Options,
     /// When a reader last looked for what another process wrote, and how far it has read.
@@ -112,6 +114,7 @@ impl Library {
             snapshot: RwLock::new(Arc::new(snapshot)),
             writer: Mutex::new(writer),
             checkpoint: Mutex::new(()),
+            background_failure: Mutex::default(),
             retention: Retention::new(options.limits),
             options,
             refreshed: Mutex::new((Instant::now(), position)),
@@ -233,7 +236,7 @@ impl Library {
     pub fn commit(&self) -> Result<u64> {
         self.shared.checkpoint(Scope::Memory)?;
         if let Some(maintenance) = &self.maintenance {
-            maintenance.wake_to_merge(&self.shared)?;
+            maintenance.wake_to_merge(&self.shared);
         }
         Ok(self.snapshot().number)
     }
@@ -416,6 +419,9 @@ impl Library {
 
     fn write(&self, operation: Operation) -> Result<()> {
         let shared = &self.shared;
+        if let Some(maintenance) = &self.maintenance {
+            maintenance.make_room(shared)?;
+        }
         let (sequence, log) = {
             let mut guard = shared.writer.lock();
             let writer = guard.as_mut().ok_or_else(|| shared.not_writable())?;
@@ -436,7 +442,7 @@ impl Library {
             (Durability::Group | Durability::None, _) => {}
         }
         if let Some(maintenance) = &self.maintenance {
-            maintenance.wake(shared)?;
+            maintenance.wake(shared);
         }
         Ok(())
     }

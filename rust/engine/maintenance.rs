@@ -1,14 +1,14 @@
 //! One background thread a library: writes memory into parts when there is enough of it, merges small parts, and lets go
 //! of snapshots that no cursor has asked for in a while.
 //!
-//! A failure in the background loses nothing, for the log has everything; it is kept and told to the next writer.
+//! A failure in the background loses nothing, for the log has everything, and is no failure of a write that was stored:
+//! it is told by `info`, and tried again. Only where memory or log have grown to twice their limits does a writer do the
+//! work itself, before it writes; then a failure is its own, and nothing of its write is stored.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
-
-use parking_lot::Mutex;
+use std::time::{Duration, Instant};
 
 use crate::checkpoint::{Scope, worth_merging};
 use crate::error::{Error, Result};
@@ -19,54 +19,66 @@ use crate::part::Home;
 const BACKPRESSURE: f64 = 2.0;
 /// How often kept snapshots are looked at.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+/// After a failure the background waits so long before it tries again: building a part is work.
+const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
 pub(crate) struct Maintenance {
     wake: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
-    failure: Arc<Mutex<Option<Error>>>,
 }
 
 impl Maintenance {
     pub(crate) fn start(shared: &Arc<Shared>) -> Result<Self> {
         let (wake, woken) = sync_channel(1);
-        let failure = Arc::new(Mutex::new(None));
-        let (weak, kept) = (Arc::downgrade(shared), Arc::clone(&failure));
+        let weak = Arc::downgrade(shared);
         let thread = std::thread::Builder::new()
             .name("pixr-maintenance".to_owned())
-            .spawn(move || run(&woken, &weak, &kept))
+            .spawn(move || run(&woken, &weak))
             .map_err(|error| Error::io(shared.storage.root(), "start a thread for", error))?;
-        Ok(Self { wake: Some(wake), thread: Some(thread), failure })
+        Ok(Self { wake: Some(wake), thread: Some(thread) })
     }
 
-    /// Called after each write: starts work that is due, waits where far too much is, and reports what failed before.
-    /// Merging by itself is not due before memory or log are full: a small library would be rewritten by every write.
-    pub(crate) fn wake(&self, shared: &Shared) -> Result<()> {
-        self.wake_if(shared, false)
+    /// Called before each write: waits where far too much is in memory, log or parts.
+    ///
+    /// # Errors
+    /// As a checkpoint: there is no room, and none can be made.
+    pub(crate) fn make_room(&self, shared: &Shared) -> Result<()> {
+        let is_full = || log_and_memory(shared) >= BACKPRESSURE;
+        let has_many_parts = || parts(shared) >= BACKPRESSURE;
+        if !is_full() && !has_many_parts() {
+            return Ok(());
+        }
+        // What the background is at may be enough.
+        drop(shared.checkpoint.lock());
+        if is_full() {
+            shared.checkpoint(Scope::Memory)?;
+        }
+        if has_many_parts() {
+            shared.checkpoint(Scope::Merge)?;
+        }
+        Ok(())
+    }
+
+    /// Called after each write: starts work that is due. Merging by itself is not due before memory or log are full: a
+    /// small library would be rewritten by every write.
+    pub(crate) fn wake(&self, shared: &Shared) {
+        if log_and_memory(shared) >= 1.0 || parts(shared) > 1.0 {
+            self.wake_now();
+        }
     }
 
     /// Called after a commit, which may have made the part that completes a merge.
-    pub(crate) fn wake_to_merge(&self, shared: &Shared) -> Result<()> {
-        self.wake_if(shared, true)
+    pub(crate) fn wake_to_merge(&self, shared: &Shared) {
+        if merge_is_due(shared) {
+            self.wake_now();
+        }
     }
 
-    fn wake_if(&self, shared: &Shared, merge: bool) -> Result<()> {
-        if let Some(error) = self.failure.lock().take() {
-            return Err(error);
-        }
-        let load = load(shared);
-        if load.log_and_memory >= BACKPRESSURE {
-            return shared.checkpoint(Scope::Memory);
-        }
-        if load.parts >= BACKPRESSURE {
-            return shared.checkpoint(Scope::Merge);
-        }
-        if (load.log_and_memory >= 1.0 || load.parts > 1.0 || merge && load.merge_is_due)
-            && let Some(wake) = &self.wake
-        {
+    fn wake_now(&self) {
+        if let Some(wake) = &self.wake {
             // A full channel means that the thread is already due to look.
             let _ = wake.try_send(());
         }
-        Ok(())
     }
 }
 
@@ -79,53 +91,62 @@ impl Drop for Maintenance {
     }
 }
 
-fn run(woken: &Receiver<()>, shared: &Weak<Shared>, failure: &Mutex<Option<Error>>) {
+fn run(woken: &Receiver<()>, shared: &Weak<Shared>) {
+    let mut failed: Option<Instant> = None;
+    let mut swept = Instant::now();
     loop {
-        let timed_out = match woken.recv_timeout(SWEEP_INTERVAL) {
-            Ok(()) => false,
-            Err(RecvTimeoutError::Timeout) => true,
+        let interval = if failed.is_some() { RETRY_INTERVAL } else { SWEEP_INTERVAL };
+        let is_woken = match woken.recv_timeout(interval) {
+            Ok(()) => true,
+            Err(RecvTimeoutError::Timeout) => false,
             Err(RecvTimeoutError::Disconnected) => return,
         };
         let Some(shared) = shared.upgrade() else { return };
-        if timed_out {
+        if swept.elapsed() >= SWEEP_INTERVAL {
             let current = Arc::clone(&shared.snapshot.read());
             shared.retention.sweep(&current);
-            continue;
+            swept = Instant::now();
         }
-        if let Err(error) = work_off(&shared) {
-            *failure.lock() = Some(error);
+        let is_due = failed.map_or(is_woken, |since| since.elapsed() >= RETRY_INTERVAL);
+        if is_due {
+            let outcome = work_off(&shared);
+            failed = outcome.is_err().then(Instant::now);
+            *shared.background_failure.lock() = outcome.err().map(|error| error.to_string());
         }
     }
 }
 
 /// Does what is due, until nothing is.
 fn work_off(shared: &Shared) -> Result<()> {
-    if load(shared).log_and_memory >= 1.0 {
+    if log_and_memory(shared) >= 1.0 {
         shared.checkpoint(Scope::Memory)?;
     }
-    while load(shared).merge_is_due {
+    while merge_is_due(shared) {
         shared.checkpoint(Scope::Merge)?;
     }
     Ok(())
 }
 
-/// How full the library is; 1 is a limit.
-struct Load {
-    log_and_memory: f64,
-    parts: f64,
-    merge_is_due: bool,
-}
-
-fn load(shared: &Shared) -> Load {
+/// How full memory and logs are, whichever is fuller; 1 is the limit.
+fn log_and_memory(shared: &Shared) -> f64 {
     let snapshot = Arc::clone(&shared.snapshot.read());
     let limits = &shared.options.limits;
     let in_memory = snapshot.parts.iter().filter(|part| part.home == Home::Memory);
     let memory: u64 = in_memory.map(|part| part.part.byte_len()).sum();
     let log_bytes = shared.writer.lock().as_ref().map_or(0, crate::writer::Writer::log_bytes);
-    let share = |used: u64, limit: u64| used as f64 / limit.max(1) as f64;
-    Load {
-        log_and_memory: share(memory, limits.writer_memory).max(share(log_bytes, limits.log_bytes)),
-        parts: share(snapshot.parts.len() as u64, limits.parts as u64),
-        merge_is_due: !worth_merging(&snapshot, limits.parts).is_empty(),
-    }
+    share(memory, limits.writer_memory).max(share(log_bytes, limits.log_bytes))
+}
+
+/// How many parts there are; 1 is the limit.
+fn parts(shared: &Shared) -> f64 {
+    share(shared.snapshot.read().parts.len() as u64, shared.options.limits.parts as u64)
+}
+
+fn merge_is_due(shared: &Shared) -> bool {
+    let snapshot = Arc::clone(&shared.snapshot.read());
+    !worth_merging(&snapshot, shared.options.limits.parts).is_empty()
+}
+
+fn share(used: u64, limit: u64) -> f64 {
+    used as f64 / limit.max(1) as f64
 }

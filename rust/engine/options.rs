@@ -50,7 +50,8 @@ pub struct Limits {
     pub cursor_snapshots: usize,
     /// A cursor's snapshot is kept so long after its last use.
     pub cursor_age: Duration,
-    /// Bytes of parts, in removed files and in memory, that are kept for cursors alone.
+    /// Bytes of parts in removed files that are kept for cursors alone. Of parts in memory `writer_memory` bytes are kept
+    /// for them, beside those of the writer.
     pub cursor_bytes: u64,
 }
 

@@ -65,7 +65,10 @@ pub(crate) fn open(storage: &Arc<dyn Storage>, options: &Options) -> Result<Open
     let log = Log::open_append(&**storage, &end)?;
     let position = Position::new(&manifest, end);
     let secret = manifest.secret;
-    let writer = Writer::new(manifest, log, lock);
+    let older = (manifest.first_log..end.number)
+        .map(|number| Ok((number, storage.len(&FileName::Log(number).to_string())?)))
+        .collect::<Result<_>>()?;
+    let writer = Writer::new(manifest, log, older, lock);
     Ok(Opened { snapshot, secret, writer: Some(writer), position })
 }
 
@@ -148,6 +151,8 @@ fn create(storage: &dyn Storage) -> Result<()> {
         Err(Error::LibraryNotFound { .. }) => {}
         other => return other.map(|_| ()),
     }
+    // What an earlier library left in the directory says nothing about this one.
+    storage.remove(&FileName::Synced.to_string())?;
     names::create_directories(storage)?;
     let manifest = Manifest::new()?;
     Log::create(storage, manifest.first_log, 1)?;

@@ -18,6 +18,7 @@ use crate::storage::names::{self, FileName};
 use crate::storage::part_file;
 use crate::storage::replay::replay;
 use crate::storage::seam::Storage;
+use crate::storage::synced::Mark;
 
 /// Counts and sizes of a library.
 #[derive(Debug, Clone, Serialize)]
@@ -46,6 +47,9 @@ pub struct Info {
     pub log_byte_len: u64,
     /// Bytes of the parts that are only in memory.
     pub memory_byte_len: u64,
+    /// Why writing parts in the background failed the last time, if it did: a full disk, for instance. Nothing is lost by
+    /// it, and it is tried again; what is not in parts stays in memory and in the log, up to twice their limits.
+    pub background_failure: Option<String>,
     /// Old snapshots that this handle keeps for cursors, and the bytes that only they hold.
     pub cursor_snapshots: usize,
     /// See `cursor_snapshots`.
@@ -147,6 +151,7 @@ impl Shared {
             byte_len: files.values().sum(),
             log_byte_len: files.iter().filter(|(name, _)| name.starts_with("wal/")).map(|(_, len)| len).sum(),
             memory_byte_len,
+            background_failure: self.background_failure.lock().clone(),
             cursor_snapshots,
             cursor_byte_len,
             named_snapshots: self.snapshots()?.len(),
@@ -222,6 +227,7 @@ fn check_files(storage: &dyn Storage, report: &mut CheckReport) -> Result<()> {
                     None => continue,
                 }
             }
+            Some(FileName::Synced) => Mark::verify(storage).map(|_| ()),
             Some(FileName::Lock) | None => continue,
         };
         report.files += 1;

@@ -1,7 +1,8 @@
 //! Snapshots that cursors still point at, bounded in number, time and space.
 //!
 //! A snapshot that is kept holds its parts: those in files stay mapped, so their bytes stay readable (and on disk) though
-//! a writer, here or in another process, has removed their names.
+//! a writer, here or in another process, has removed their names. Those in memory are bounded by what a writer may hold
+//! there, beside what the writer itself holds.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use crate::options::Limits;
-use crate::part::LivePart;
+use crate::part::{Home, LivePart};
 use crate::snapshot::Snapshot;
 
 #[derive(Debug)]
@@ -46,7 +47,13 @@ impl Retention {
     pub(crate) fn sweep(&self, current: &Snapshot) {
         let mut kept = self.kept.lock();
         kept.retain(|(since, _)| since.elapsed() < self.limits.cursor_age);
-        while kept.len() > self.limits.cursor_snapshots || held_bytes(&kept, current) > self.limits.cursor_bytes {
+        let is_too_much = |kept: &VecDeque<_>| {
+            let held = Held::of(kept, current);
+            kept.len() > self.limits.cursor_snapshots
+                || held.file_bytes > self.limits.cursor_bytes
+                || held.memory_bytes > self.limits.writer_memory
+        };
+        while is_too_much(&kept) {
             kept.pop_front();
         }
     }
@@ -54,18 +61,61 @@ impl Retention {
     /// How many snapshots are kept, and the bytes that nothing but them holds.
     pub(crate) fn usage(&self, current: &Snapshot) -> (usize, u64) {
         let kept = self.kept.lock();
-        (kept.len(), held_bytes(&kept, current))
+        let held = Held::of(&kept, current);
+        (kept.len(), held.file_bytes + held.memory_bytes)
     }
 }
 
-fn held_bytes(kept: &VecDeque<(Instant, Arc<Snapshot>)>, current: &Snapshot) -> u64 {
-    let mut seen: Vec<&LivePart> = current.parts.iter().collect();
-    let mut bytes = 0;
-    for part in kept.iter().flat_map(|(_, snapshot)| &snapshot.parts) {
-        if !seen.iter().any(|other| Arc::ptr_eq(&other.part, &part.part)) {
-            bytes += part.part.byte_len();
-            seen.push(part);
+/// Bytes of parts that nothing but kept snapshots holds.
+#[derive(Default)]
+struct Held {
+    file_bytes: u64,
+    memory_bytes: u64,
+}
+
+impl Held {
+    fn of(kept: &VecDeque<(Instant, Arc<Snapshot>)>, current: &Snapshot) -> Self {
+        let mut seen: Vec<&LivePart> = current.parts.iter().collect();
+        let mut held = Self::default();
+        for part in kept.iter().flat_map(|(_, snapshot)| &snapshot.parts) {
+            if !seen.iter().any(|other| Arc::ptr_eq(&other.part, &part.part)) {
+                match part.home {
+                    Home::File(_) => held.file_bytes += part.part.byte_len(),
+                    Home::Memory => held.memory_bytes += part.part.byte_len(),
+                }
+                seen.push(part);
+            }
         }
+        held
     }
-    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::video::{Video, VideoId};
+    use crate::error::Result;
+    use crate::library::Library;
+
+    #[test]
+    fn parts_in_memory_are_bounded_like_those_of_the_writer_and_not_like_files() -> Result<()> {
+        let library = Library::in_memory()?;
+        let mut snapshots = Vec::new();
+        for title in ["before", "after"] {
+            let video = Video { title: title.to_owned(), ..Video::named(VideoId::new("roof")?) };
+            library.put(vec![(video, Vec::new())])?;
+            snapshots.push(library.snapshot());
+        }
+        let [old, current] = snapshots.as_slice() else { return Ok(()) };
+        let is_kept = |limits| {
+            let retention = Retention::new(limits);
+            retention.keep(old, current);
+            retention.find(old.number).is_some()
+        };
+        let roomy = Limits { cursor_bytes: 1 << 30, writer_memory: 1 << 30, ..Limits::default() };
+        assert!(is_kept(roomy));
+        assert!(is_kept(Limits { cursor_bytes: 0, ..roomy }));
+        assert!(!is_kept(Limits { writer_memory: 1, ..roomy }));
+        Ok(())
+    }
 }

@@ -15,19 +15,22 @@ pub(crate) struct Writer {
     pub(crate) manifest: Manifest,
     /// The log that takes the next record.
     log: Arc<Log>,
+    /// Number and bytes of the logs before it that the manifest still needs, and of some that it does not any more.
+    older: Vec<(u64, u64)>,
     _lock: Box<dyn Lock>,
 }
 
 impl Writer {
-    pub(crate) fn new(manifest: Manifest, log: Log, lock: Box<dyn Lock>) -> Self {
-        Self { manifest, log: Arc::new(log), _lock: lock }
+    /// `older`: number and bytes of the logs before `log`.
+    pub(crate) fn new(manifest: Manifest, log: Log, older: Vec<(u64, u64)>, lock: Box<dyn Lock>) -> Self {
+        Self { manifest, log: Arc::new(log), older, _lock: lock }
     }
 
     /// Goes on with the log after an earlier failure, if the disk has recovered. Everything that writes to the log asks
     /// for it first, so that a disk that was full for a while needs no reopening.
     pub(crate) fn mend(&mut self, storage: &dyn Storage) -> Result<()> {
         if self.log.is_stuck() {
-            self.log = Arc::new(self.log.resume(storage)?);
+            self.go_on_with(self.log.resume(storage)?);
         }
         Ok(())
     }
@@ -45,8 +48,16 @@ impl Writer {
     /// Ends the current log, all of it on disk; later records go to a new one, whose number is returned.
     pub(crate) fn rotate(&mut self, storage: &dyn Storage) -> Result<u64> {
         self.mend(storage)?;
-        self.log = Arc::new(self.log.next(storage)?);
+        self.go_on_with(self.log.next(storage)?);
         Ok(self.log.number())
+    }
+
+    fn go_on_with(&mut self, log: Log) {
+        if log.number() != self.log.number() {
+            self.older.retain(|(number, _)| *number >= self.manifest.first_log);
+            self.older.push((self.log.number(), self.log.byte_len()));
+        }
+        self.log = Arc::new(log);
     }
 
     /// A number that no part or deletes file of the library has had.
@@ -56,9 +67,10 @@ impl Writer {
         number
     }
 
-    /// Bytes in the current log.
+    /// Bytes of the logs that opening would replay.
     pub(crate) fn log_bytes(&self) -> u64 {
-        self.log.byte_len()
+        let needed = self.older.iter().filter(|(number, _)| *number >= self.manifest.first_log);
+        needed.map(|(_, byte_len)| byte_len).sum::<u64>() + self.log.byte_len()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Bytes in memory that start where a mapping would: at a multiple of 64.
 
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 use bytemuck::{Pod, Zeroable};
 
@@ -54,6 +54,12 @@ impl Deref for AlignedBytes {
 
     fn deref(&self) -> &[u8] {
         bytemuck::cast_slice::<Line, u8>(&self.lines).get(..self.len).unwrap_or_default()
+    }
+}
+
+impl DerefMut for AlignedBytes {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        bytemuck::cast_slice_mut::<Line, u8>(&mut self.lines).get_mut(..self.len).unwrap_or_default()
     }
 }
 

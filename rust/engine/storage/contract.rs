@@ -51,6 +51,18 @@ fn appending_goes_on_where_it_is_told() -> Result<()> {
 }
 
 #[test]
+fn bytes_are_replaced_in_place_and_writing_goes_on_at_the_end() -> Result<()> {
+    on_each(|storage| {
+        write(storage, "file", b"abcdef")?;
+        let file = storage.append("file", 6)?;
+        file.write_at(1, b"XY")?;
+        file.write_all(b"g")?;
+        assert_eq!(storage.load("file")?, b"aXYdefg");
+        Ok(())
+    })
+}
+
+#[test]
 fn bytes_that_were_read_outlive_replacement_and_removal() -> Result<()> {
     on_each(|storage| {
         write(storage, "file", b"old")?;

@@ -225,6 +225,24 @@ impl WriteFile for DiskFile {
         (&self.file).write_all(bytes).map_err(|source| Error::io(&self.path, "write", source))
     }
 
+    #[cfg(unix)]
+    fn write_at(&self, at: u64, bytes: &[u8]) -> Result<()> {
+        let written = std::os::unix::fs::FileExt::write_all_at(&self.file, bytes, at);
+        written.map_err(|source| Error::io(&self.path, "write", source))
+    }
+
+    #[cfg(not(unix))]
+    fn write_at(&self, at: u64, bytes: &[u8]) -> Result<()> {
+        let write = || {
+            let mut file = &self.file;
+            let end = file.stream_position()?;
+            file.seek(SeekFrom::Start(at))?;
+            file.write_all(bytes)?;
+            file.seek(SeekFrom::Start(end)).map(|_| ())
+        };
+        write().map_err(|source| Error::io(&self.path, "write", source))
+    }
+
     fn sync(&self) -> Result<()> {
         self.file.sync_data().map_err(|source| Error::io(&self.path, "sync", source))
     }

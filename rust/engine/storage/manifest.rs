@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::fields::Fields;
-use super::names::{FileName, MAX_NUMBER, temporary};
+use super::names::{FileName, MAX_NUMBER, TEMPORARY_SUFFIX};
 use super::publish::publish;
 use super::random::random_bytes;
 use super::seam::{Storage, is_absent};
@@ -213,10 +213,8 @@ fn decode(storage: &dyn Storage, bytes: &[u8]) -> Result<Manifest> {
 /// The error for a directory without a manifest. A creation that was cut short leaves only names of ours.
 fn without_manifest(storage: &dyn Storage) -> Result<Error> {
     let path = storage.root().to_owned();
-    let working = temporary(FileName::Manifest);
     let ours = |name: &String| {
-        FileName::parse(name).is_some()
-            || *name == working
+        FileName::parse(name.strip_suffix(TEMPORARY_SUFFIX).unwrap_or(name)).is_some()
             || *name == super::names::SNAPSHOTS
             || super::names::DIRECTORIES.contains(&name.as_str())
     };
@@ -306,8 +304,8 @@ mod tests {
     #[test]
     fn nothing_strangers_and_other_versions_are_told_apart() -> Result<()> {
         assert_eq!(code_for(&[])?, Some("library_not_found"));
-        let unfinished: [(&str, &[u8]); 3] =
-            [("LOCK", b"1\n"), ("MANIFEST.tmp", b"PIX"), ("wal/0000000000000001.log", b"")];
+        let unfinished: [(&str, &[u8]); 4] =
+            [("LOCK", b"1\n"), ("MANIFEST.tmp", b"PIX"), ("SYNCED.tmp", b""), ("wal/0000000000000001.log", b"")];
         assert_eq!(code_for(&unfinished)?, Some("library_not_found"));
         assert_eq!(code_for(&[("notes.txt", b"")])?, Some("not_a_library"));
         assert_eq!(code_for(&[("MANIFEST", b"")])?, Some("not_a_library"));

@@ -176,6 +176,16 @@ impl WriteFile for MemoryFile {
         Ok(())
     }
 
+    fn write_at(&self, at: u64, bytes: &[u8]) -> Result<()> {
+        let mut file = self.file.lock();
+        let at = usize::try_from(at).unwrap_or(usize::MAX);
+        match Arc::make_mut(&mut file).get_mut(at..at.saturating_add(bytes.len())) {
+            Some(room) => room.copy_from_slice(bytes),
+            None => return Err(Error::io("(memory)", "write", io::ErrorKind::UnexpectedEof.into())),
+        }
+        Ok(())
+    }
+
     fn sync(&self) -> Result<()> {
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! - [`seam::Storage`]: everything that the engine does to a disk; [`disk::DiskStorage`] and [`memory::MemoryStorage`].
 //! - [`names`]: every name on disk.
 //! - [`log`]: writes that were acknowledged and are not in a part yet; [`replay`] reads them back.
+//! - `synced`: how far the newest log had been synced.
 //! - [`manifest`]: what is live; replaced atomically.
 //! - [`part_file`]: an immutable container of [`section`]s.
 //! - [`deletes`]: which videos of a part are gone.
@@ -30,6 +31,7 @@ pub mod replay;
 pub mod seam;
 pub mod section;
 pub mod subdirectory;
+pub(crate) mod synced;
 
 /// The number of the file format that this version writes. The only one that it reads, so far.
 pub const FORMAT: u32 = 1;

@@ -25,6 +25,7 @@ pub const MAX_NUMBER: u64 = 9_999_999_999_999_999;
 
 const MANIFEST: &str = "MANIFEST";
 const LOCK: &str = "LOCK";
+const SYNCED: &str = "SYNCED";
 
 /// A file of a library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +34,8 @@ pub enum FileName {
     Manifest,
     /// `LOCK`: held by the writer, has its process id.
     Lock,
+    /// `SYNCED`: how far the newest log had been synced.
+    Synced,
     /// `wal/<number>.log`: writes in order.
     Log(u64),
     /// `parts/<number>.part`: an immutable set of videos with everything that is searched.
@@ -53,6 +56,7 @@ impl FileName {
         match name.split_once('/') {
             None if name == MANIFEST => Some(Self::Manifest),
             None if name == LOCK => Some(Self::Lock),
+            None if name == SYNCED => Some(Self::Synced),
             Some((LOGS, file)) => parse_number(file.strip_suffix(".log")?).map(Self::Log),
             Some((PARTS, file)) => parse_number(file.strip_suffix(".part")?).map(Self::Part),
             Some((DELETES, file)) => {
@@ -67,7 +71,7 @@ impl FileName {
     #[must_use]
     pub const fn directory(self) -> &'static str {
         match self {
-            Self::Manifest | Self::Lock => "",
+            Self::Manifest | Self::Lock | Self::Synced => "",
             Self::Log(_) => LOGS,
             Self::Part(_) => PARTS,
             Self::Deletes { .. } => DELETES,
@@ -80,6 +84,7 @@ impl fmt::Display for FileName {
         match self {
             Self::Manifest => f.write_str(MANIFEST),
             Self::Lock => f.write_str(LOCK),
+            Self::Synced => f.write_str(SYNCED),
             Self::Log(number) => write!(f, "{LOGS}/{number:016}.log"),
             Self::Part(number) => write!(f, "{PARTS}/{number:016}.part"),
             Self::Deletes { part, number } => write!(f, "{DELETES}/{part:016}-{number:016}.bitmap"),
@@ -132,7 +137,7 @@ pub fn unreferenced(storage: &dyn Storage, manifest: &Manifest) -> Result<Vec<St
 /// Whether `manifest` needs the file.
 pub(crate) fn is_named(file: FileName, manifest: &Manifest) -> bool {
     match file {
-        FileName::Manifest | FileName::Lock => true,
+        FileName::Manifest | FileName::Lock | FileName::Synced => true,
         FileName::Log(number) => number >= manifest.first_log,
         FileName::Part(number) => manifest.parts.iter().any(|part| part.number == number),
         FileName::Deletes { part, number } => {
@@ -156,6 +161,7 @@ mod tests {
         let names = [
             (FileName::Manifest, "MANIFEST"),
             (FileName::Lock, "LOCK"),
+            (FileName::Synced, "SYNCED"),
             (FileName::Log(7), "wal/0000000000000007.log"),
             (FileName::Part(MAX_NUMBER), "parts/9999999999999999.part"),
             (FileName::Deletes { part: 7, number: 12 }, "deletes/0000000000000007-0000000000000012.bitmap"),
@@ -202,6 +208,7 @@ mod tests {
         let live = [
             FileName::Manifest,
             FileName::Lock,
+            FileName::Synced,
             FileName::Log(4),
             FileName::Log(5),
             FileName::Part(2),

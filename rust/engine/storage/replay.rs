@@ -5,6 +5,7 @@ use std::path::Path;
 use super::log_format::{LOG_HEADER_BYTES, find_witness, read_header, read_record};
 use super::names::{self, FileName};
 use super::seam::Storage;
+use super::synced::Mark;
 use crate::error::{Error, Result};
 
 /// Where a log ends, as [`replay`] found it.
@@ -41,6 +42,8 @@ fn replay_from(
     visit: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
 ) -> Result<LogEnd> {
     let path = storage.path(&FileName::Log(number).to_string());
+    // Read first: what it says was in the log by then.
+    let mark = Mark::load(storage)?;
     let bytes = storage.load(&FileName::Log(number).to_string())?;
     let (first_sequence, salt) = read_header(&path, &bytes, number)?;
     if let Some(previous) = previous.filter(|previous| previous.last_sequence + 1 != first_sequence) {
@@ -54,7 +57,9 @@ fn replay_from(
         torn_bytes: 0,
         salt,
     };
-    walk(&path, bytes.get(LOG_HEADER_BYTES..).unwrap_or_default(), begin, visit)
+    let end = walk(&path, bytes.get(LOG_HEADER_BYTES..).unwrap_or_default(), begin, visit)?;
+    mark.map_or(Ok(()), |mark| mark.check(storage, &end))?;
+    Ok(end)
 }
 
 /// Visits the records in `bytes`, which lie in the log after `end`; returns where they end.
@@ -90,8 +95,10 @@ pub fn follow(storage: &dyn Storage, end: LogEnd, visit: &mut dyn FnMut(u64, &[u
     let mut tries = 0;
     loop {
         let path = storage.path(&FileName::Log(end.number).to_string());
+        let mark = Mark::load(storage)?;
         let bytes = storage.load_from(&FileName::Log(end.number).to_string(), end.valid_len)?;
         end = walk(&path, &bytes, end, visit)?;
+        mark.map_or(Ok(()), |mark| mark.check(storage, &end))?;
         let next = FileName::Log(end.number + 1).to_string();
         if !storage.exists(&next)? {
             return Ok(end);
@@ -141,6 +148,7 @@ pub fn recover(
     applied_sequence: u64,
     visit: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
 ) -> Result<LogEnd> {
+    let mark = Mark::load(storage)?;
     let numbers = names::logs(storage)?.into_iter().filter(|&number| number > first_log);
     let mut visit_new =
         |sequence, payload: &[u8]| if sequence > applied_sequence { visit(sequence, payload) } else { Ok(()) };
@@ -157,6 +165,10 @@ pub fn recover(
             return Err(Error::damaged(path_of(end.number + 1), format!("it is missing, log {number} is there")));
         }
         end = replay_from(storage, number, Some(end), &mut visit_new)?;
+    }
+    if let Some(mark) = mark.filter(|mark| mark.log > end.number) {
+        let detail = format!("it is missing, {} says that it had been there", FileName::Synced);
+        return Err(Error::damaged(path_of(mark.log), detail));
     }
     if end.last_sequence < applied_sequence {
         return Err(Error::damaged(

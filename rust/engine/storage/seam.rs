@@ -101,6 +101,11 @@ pub trait WriteFile: Send + Sync + Debug {
     /// Writes all of `bytes`. After an error some of them may be in the file.
     fn write_all(&self, bytes: &[u8]) -> Result<()>;
 
+    /// Replaces bytes that are there, from offset `at` on: all of them or, after an error, none. They lie within one block
+    /// of 512 bytes, the unit in which disks write, so a power cut before the next sync leaves the old or the new ones.
+    /// Where writing goes on is as it was.
+    fn write_at(&self, at: u64, bytes: &[u8]) -> Result<()>;
+
     /// Makes what was written lasting. After an error nothing is known about it, and trying again proves nothing: the
     /// system may have dropped what it could not write.
     fn sync(&self) -> Result<()>;

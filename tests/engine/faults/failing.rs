@@ -130,6 +130,10 @@ impl WriteFile for FailingFile {
             }
         }
     }
+    fn write_at(&self, at: u64, bytes: &[u8]) -> Result<()> {
+        self.plan.lock().call("write")?;
+        self.inner.write_at(at, bytes)
+    }
     fn sync(&self) -> Result<()> {
         self.plan.lock().call("sync")?;
         self.inner.sync()

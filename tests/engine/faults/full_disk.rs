@@ -53,13 +53,8 @@ fn child() {
                 assert!(contents == before.films || contents == after.films, "deed {number}");
             }
             let _ = std::fs::remove_file(&ballast);
-            // The same handle, if it was open, goes on. A checkpoint in the background that the full disk refused is told
-            // to the next writer, once, although that one's own write is stored; then it has to be well.
-            let mut retried = perform(&mut library, &storage, deed);
-            if matches!(&retried, Err(Error::Io { source, .. }) if matches!(source.raw_os_error(), Some(28 | 24))) {
-                retried = perform(&mut library, &storage, deed);
-            }
-            match retried {
+            // The same handle, if it was open, goes on.
+            match perform(&mut library, &storage, deed) {
                 Ok(()) => {}
                 Err(Error::VideoNotFound { .. }) if matches!(deed, Deed::Delete(_)) => {}
                 Err(error) => panic!("deed {number}, with room again: {error}"),

@@ -30,6 +30,7 @@ type FileId = usize;
 pub enum Step {
     Create { name: String, file: FileId },
     Write { file: FileId, bytes: Vec<u8> },
+    WriteAt { file: FileId, at: usize, bytes: Vec<u8> },
     Cut { file: FileId, len: usize },
     Sync { file: FileId },
     Rename { from: String, to: String },
@@ -179,6 +180,14 @@ impl WriteFile for PowerFile {
         journal.steps.push(Step::Write { file: self.file, bytes: bytes.to_vec() });
         Ok(())
     }
+    fn write_at(&self, at: u64, bytes: &[u8]) -> Result<()> {
+        let mut journal = self.journal.lock();
+        self.inner.write_at(at, bytes)?;
+        let at = usize::try_from(at).unwrap();
+        assert_eq!(at / 512, (at + bytes.len() - 1) / 512, "within one block");
+        journal.steps.push(Step::WriteAt { file: self.file, at, bytes: bytes.to_vec() });
+        Ok(())
+    }
     fn sync(&self) -> Result<()> {
         let mut journal = self.journal.lock();
         self.inner.sync()?;
@@ -247,13 +256,14 @@ enum Entry {
 #[derive(Debug, Clone, Default)]
 struct Inode {
     lasting: Vec<u8>,
-    /// Since the last sync: bytes at the end, or the length to which the file was cut.
+    /// Since the last sync: bytes at the end or in place, or the length to which the file was cut.
     pending: Vec<Change>,
 }
 
 #[derive(Debug, Clone)]
 enum Change {
     Append(Vec<u8>),
+    Replace(usize, Vec<u8>),
     Cut(usize),
 }
 
@@ -301,6 +311,7 @@ impl Inode {
             let mut next = versions.last().unwrap().clone();
             match change {
                 Change::Append(bytes) => next.extend_from_slice(bytes),
+                Change::Replace(at, bytes) => next[*at..at + bytes.len()].copy_from_slice(bytes),
                 Change::Cut(len) => next.truncate(*len),
             }
             versions.push(next);
@@ -361,6 +372,7 @@ impl Platter {
             }
             Step::CreateDir { name } => self.name(NameChange::Set(name.clone(), Entry::Dir), name),
             Step::Write { file, bytes } => self.change(*file, Change::Append(bytes.clone())),
+            Step::WriteAt { file, at, bytes } => self.change(*file, Change::Replace(*at, bytes.clone())),
             Step::Cut { file, len } => self.change(*file, Change::Cut(*len)),
             Step::Sync { file } => {
                 if let Some(inode) = self.files.get_mut(file) {
