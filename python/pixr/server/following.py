@@ -15,7 +15,7 @@ from pixr.server.models import Event
 if TYPE_CHECKING:
     from pixr.server.state import ServerState
 
-__all__ = ["follow", "last_sequence"]
+__all__ = ["events_after", "follow", "last_sequence"]
 
 _POLL_SECONDS = 0.5
 _MOST_AT_ONCE = 100
@@ -24,7 +24,7 @@ _MOST_AT_ONCE = 100
 async def follow(server: ServerState, organization: str, types: Sequence[str], after: int) -> AsyncIterator[Event]:
     """The events of these types past a sequence number, until the server stops."""
     while not server.stopping:
-        for event in await to_thread.run_sync(_events, server.database, organization, types, after):
+        for event in await to_thread.run_sync(events_after, server.database, organization, types, after):
             after = event.sequence
             yield event
         await asyncio.sleep(_POLL_SECONDS)
@@ -36,7 +36,8 @@ def last_sequence(database: Database, organization: str) -> int:
         return session.scalar(select(func.max(Event.sequence)).where(Event.organization_id == organization)) or 0
 
 
-def _events(database: Database, organization: str, types: Sequence[str], after: int) -> list[Event]:
+def events_after(database: Database, organization: str, types: Sequence[str], after: int) -> list[Event]:
+    """The first hundred events of these types past a sequence number."""
     query = select(Event).where(Event.organization_id == organization, Event.type.in_(types), Event.sequence > after)
     with database.read() as session:
         return list(session.scalars(query.order_by(Event.sequence).limit(_MOST_AT_ONCE)))

@@ -138,6 +138,11 @@ class Libraries:
         with self._lock:
             return len(self._open)
 
+    def segment_count(self) -> int:
+        """How many segments the open libraries hold."""
+        with self._lock:
+            return sum(int(opened.library.info()["segments"]) for opened in self._open.values())
+
     def forget(self, organization: str) -> None:
         """Close the organization's library, if nobody reads it."""
         with self._lock:

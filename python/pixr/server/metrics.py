@@ -1,6 +1,6 @@
 """What `/metrics` shows, in Prometheus' base units. No ids in labels.
 
-With several worker processes, `PROMETHEUS_MULTIPROC_DIR` names the directory through which they add up (`pixr serve`
+With several processes, `PROMETHEUS_MULTIPROC_DIR` names the directory through which they add up (`pixr serve`
 sets it before this is imported).
 """
 
@@ -27,8 +27,10 @@ SEARCHES_WAITING = Gauge("pixr_searches_waiting", "Searches waiting for a thread
 SEARCHES_REFUSED = Counter("pixr_searches_refused_total", "Searches refused because too many waited")
 LIBRARIES_OPEN = Gauge("pixr_libraries_open", "Libraries open for reading", multiprocess_mode="livesum")
 INDEX_SEGMENTS = Gauge("pixr_index_segments", "Segments in open libraries", multiprocess_mode="livemax")
-INGEST_VIDEOS = Counter("pixr_ingest_videos_total", "Videos processed", ("outcome",))
-INGEST_WAITING = Gauge("pixr_ingest_videos_waiting", "Videos waiting to be processed", multiprocess_mode="livemax")
+INGEST_VIDEOS = Counter("pixr_ingest_videos_total", "Attempts at a video: completed, failed, left", ("outcome",))
+INGEST_WAITING = Gauge(
+    "pixr_ingest_videos_waiting", "Videos waiting to be processed", multiprocess_mode="livemostrecent"
+)
 WEBHOOK_DELIVERIES = Counter(
     "pixr_webhook_deliveries_total", "Attempts to deliver a webhook: delivered, retried, failed, gone", ("outcome",)
 )

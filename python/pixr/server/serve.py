@@ -30,7 +30,7 @@ def serve(settings: Settings) -> None:
         OSError: the address is taken.
     """
     settings.data_directory.mkdir(parents=True, exist_ok=True)
-    if settings.workers > 1:
+    if settings.workers + settings.ingest_workers > 1:
         _share_metrics(settings.data_directory)
     listening = _listen(settings.host, settings.port)
     settings = settings.model_copy(update={"port": listening.getsockname()[1]})

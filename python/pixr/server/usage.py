@@ -6,10 +6,11 @@ at most that second. The quota is looked up at the same pace, so an organization
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 from collections import Counter
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 from sqlalchemy import func, select
@@ -18,7 +19,9 @@ from sqlalchemy.orm import Session
 
 from pixr.server.database import Database, now
 from pixr.server.errors import ApiError
-from pixr.server.models import UsageDay
+from pixr.server.events import record
+from pixr.server.ids import repeatable
+from pixr.server.models import Organization, UsageDay
 from pixr.server.principal import Principal
 from pixr.server.settings import Settings
 
@@ -26,6 +29,7 @@ __all__ = ["Usage", "calls_between"]
 
 log = logging.getLogger("pixr.server.usage")
 _FLUSH_SECONDS = 1.0
+_PERCENTS = (80, 100)
 
 
 class Usage:
@@ -47,11 +51,10 @@ class Usage:
         with self._lock:
             month = f"{now():%Y-%m}"
             used, ever, of_month = self._used.get(who.organization, (-1, 0, month))
-            if plan.monthly_calls is not None and used >= 0 and of_month == month:
-                waiting = self._pending[who.organization, kind]
-                free = max(0, self._settings.free_calls - (ever - used))
-                if used + waiting >= plan.monthly_calls + free:
-                    return ApiError("QUOTA_EXCEEDED", f"The plan {who.plan!r} has {plan.monthly_calls} calls a month.")
+            limit = self._limit(who.plan, used, ever)
+            waiting = self._pending[who.organization, kind]
+            if limit is not None and used >= 0 and of_month == month and used + waiting >= limit:
+                return ApiError("QUOTA_EXCEEDED", f"The plan {who.plan!r} has {plan.monthly_calls} calls a month.")
             self._pending[who.organization, kind] += 1
         return None
 
@@ -66,6 +69,9 @@ class Usage:
                 for (organization, kind), count in sorted(pending.items()):
                     _add(session, organization, kind, count)
                 totals = {organization: _totals(session, organization) for organization, _ in pending}
+                for (organization, kind), count in sorted(pending.items()):
+                    if kind == "calls":
+                        self._tell(session, organization, count, *totals[organization])
         except Exception:
             with self._lock:
                 self._pending.update(pending)
@@ -73,6 +79,44 @@ class Usage:
         month = f"{now():%Y-%m}"
         with self._lock:
             self._used |= {organization: (*total, month) for organization, total in totals.items()}
+
+    def month(self, who: Principal) -> dict[str, Any]:
+        """The month's calls by day, and how many the plan has. What is not written yet is not in it."""
+        today = _today()
+        first = today.replace(day=1)
+        with self._database.read() as session:
+            used, ever = _totals(session, who.organization)
+            days = session.execute(
+                select(UsageDay.day, UsageDay.count)
+                .where(UsageDay.organization_id == who.organization, UsageDay.kind == "calls", UsageDay.day >= first)
+                .order_by(UsageDay.day)
+            ).all()
+        limit = self._limit(who.plan, used, ever)
+        return {
+            "plan": who.plan,
+            "month": f"{first:%Y-%m}",
+            "calls": used,
+            "limit": limit,
+            "remaining": None if limit is None else max(0, limit - used),
+            "resets": f"{(first + timedelta(days=32)).replace(day=1):%Y-%m-%d}T00:00:00.000Z",
+            "days": [{"day": day.isoformat(), "calls": count} for day, count in days],
+        }
+
+    def _limit(self, plan: str, used: int, ever: int) -> int | None:
+        """How many calls there may be this month: the plan's, and what is left of those that are free at first."""
+        monthly = self._settings.plans.get(plan, self._settings.plans[self._settings.default_plan]).monthly_calls
+        return None if monthly is None else monthly + max(0, self._settings.free_calls - (ever - used))
+
+    def _tell(self, session: Session, organization: str, count: int, used: int, ever: int) -> None:
+        """Record `usage.threshold` where the last `count` calls passed one; once a month, whoever counts."""
+        owner = session.get(Organization, organization)
+        limit = self._limit(owner.plan, used, ever) if owner is not None else None
+        for percent in _PERCENTS:
+            if limit and used - count < limit * percent / 100 <= used:
+                data = {"metric": "calls", "used": used, "limit": limit, "percent": percent}
+                seed = f"usage.threshold/{organization}/{_today():%Y-%m}/{percent}"
+                with repeatable(hashlib.sha256(seed.encode()).digest()):
+                    record(session, organization, "usage.threshold", data)
 
     def close(self) -> None:
         """Write the rest, and end."""

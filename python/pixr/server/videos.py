@@ -176,6 +176,24 @@ class Videos:
             data = {"videoId": id, "status": "failed", "code": "CANCELLED", "detail": known.failure}
             record(session, organization, "video.failed", data)
 
+    def retry(self, organization: str, id: str) -> None:
+        """Process a video once more that failed.
+
+        Raises:
+            ApiError: VIDEO_NOT_FOUND, CONFLICT if it did not fail, or nothing is left to process.
+        """
+        with self.database.write() as session:
+            known = _own(session, organization, id)
+            if known is None or known.status != "failed":
+                session.rollback()
+                self.get(organization, id)
+                raise ApiError("CONFLICT", "The video did not fail.")
+            file = self.libraries.home(organization) / (known.file or f"uploads/{id}")
+            if known.source_url is None and not file.is_file():
+                raise ApiError("CONFLICT", "The video's file is not here any more; upload it again.")
+            known.status, known.progress, known.attempts = "queued", 0.0, 0
+            known.failure_code = known.failure = known.finished = known.not_before = None
+
     def update(self, organization: str, id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Change a video's metadata.
 

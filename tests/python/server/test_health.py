@@ -35,6 +35,8 @@ def test_metrics_are_read_by_prometheus_and_name_nobody(acme: Partner) -> None:
     assert {"method": "GET", "route": "/v1/videos/{videoId}", "status": "200"} in [
         sample.labels for sample in requests if sample.name.endswith("_count")
     ]
+    assert [sample.value for sample in families["pixr_index_segments"].samples] == [3.0]
+    assert [sample.value for sample in families["pixr_ingest_videos_waiting"].samples] == [0.0]
     stages = {sample.labels.get("stage") for sample in families["pixr_search_duration_seconds"].samples}
     assert stages == {"wait", "encode", "search"}
     labels = {value for family in families.values() for sample in family.samples for value in sample.labels.values()}

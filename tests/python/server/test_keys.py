@@ -143,7 +143,7 @@ def test_on_every_route_a_stranger_finds_nothing_of_another_organization(
     ids["token"] = "forged"
     before = [acme.get(path).json() for path in seen]
     for route in api_routes(client.app):  # type: ignore[arg-type]
-        if scope_of(route) is None:
+        if scope_of(route) is None and route.operation_id not in BY_FIELD:
             continue
         for method in route.methods or ():
             path = route.path.format(**ids)

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from starlette.testclient import TestClient
 
+from pixr.server.models import Event
 from pixr.server.rate_limits import RateLimits
 from pixr.server.settings import Plan
 from pixr.server.state import ServerState
@@ -114,6 +116,23 @@ def test_a_quota_ends_a_month_after_the_free_calls(
     for _ in range(5):
         assert partner.get("/v1/videos").status_code == 200
         usage.flush()
+    with state_of(client).database.read() as session:
+        told = session.scalars(select(Event).where(Event.type == "usage.threshold").order_by(Event.sequence))
+        assert [(one.data["percent"], one.data["used"], one.data["limit"]) for one in told] == [(80, 4, 5), (100, 5, 5)]
     refused = partner.get("/v1/videos")
     assert (refused.status_code, code_of(refused)) == (402, "QUOTA_EXCEEDED")
     assert state_of(client).database.is_sqlite == server.database.is_sqlite
+
+
+def test_an_organization_sees_what_it_used(start: Callable[..., TestClient], join: Callable[..., Partner]) -> None:
+    made = join(plan="tiny")
+    client = start(plans={"tiny": Plan(rate=1000, monthly_calls=30)}, default_plan="tiny", free_calls=10)
+    partner, usage = Partner(client, made.organization, made.key, made.secret), state_of(client).usage
+    for _ in range(3):
+        partner.get("/v1/videos")
+    usage.flush()
+    shown = partner.get("/v1/usage").json()
+    assert (shown["plan"], shown["calls"], shown["limit"], shown["remaining"]) == ("tiny", 3, 40, 37)
+    assert [one["calls"] for one in shown["days"]] == [3]
+    assert shown["resets"][8:10] == "01"
+    assert shown["resets"][:7] > shown["month"]

@@ -54,6 +54,21 @@ def events(server: ServerState) -> list[str]:
         return [event.type for event in session.scalars(select(Event).order_by(Event.sequence))]
 
 
+def test_a_video_that_failed_is_tried_again_on_request(acme: Partner, server: ServerState, clip: bytes) -> None:
+    id = uploaded(acme, b"this is no video at all", title="Broken")
+    assert worker_of(server).work_once()
+    assert acme.get(f"/v1/videos/{id}").json()["status"] == "failed"
+    with server.database.read() as session:
+        file = session.get_one(VideoRecord, id).file
+    assert file is not None
+    (server.libraries.home(acme.organization) / file).write_bytes(clip)  # the operator mended it
+    assert acme.post(f"/v1/videos/{id}/retry").json()["status"] == "queued"
+    assert worker_of(server).work_once()
+    assert acme.get(f"/v1/videos/{id}").json()["status"] == "completed"
+    for other, status in ((id, 409), ("roof", 409), ("nobody", 404)):
+        assert acme.post(f"/v1/videos/{other}/retry").status_code == status
+
+
 def test_an_uploaded_video_is_processed_found_and_told(acme: Partner, server: ServerState, clip: bytes) -> None:
     id = uploaded(acme, clip, title="Two colours", tags=["test"], pixInvestment=7)
     assert worker_of(server).work_once()

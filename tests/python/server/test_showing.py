@@ -94,7 +94,7 @@ def test_a_player_seeks_and_serves_ranges_under_a_token_that_expires(
         "texts": {"title": "<b>Acme</b>"},
     }
     branding |= {"allowedOrigins": ["https://acme.example", "x; script-src *"]}
-    with server.database.write() as session:
+    with server.database.write() as session:  # as an older version may have stored it
         session.get_one(Organization, shown.organization).branding = branding
     code = shown.get("/v1/videos/roof/embed?t=1.5").json()
     assert code["iframe"].startswith("<iframe src=")
@@ -153,3 +153,20 @@ def test_the_searchability_score_is_the_weighted_sum_of_its_parts() -> None:
         100 * (0.35 * 0.8 + 0.25 * 0.6 + 0.1 * 0.5 + 0.1 + 0.1 * 0.5 + 0.1 / 3), abs=0.05
     )
     assert searchability(Video("empty"), [])["searchabilityScore"] == 0.0
+
+
+def test_an_organization_says_how_its_players_look(shown: Partner) -> None:
+    asked = {
+        "colors": {"background": "#101820"},
+        "texts": {"title": "Acme"},
+        "allowedOrigins": ["https://acme.example"],
+    }
+    assert shown.call("PUT", "/v1/branding", json=asked).json() == asked
+    assert shown.get("/v1/branding").json() == asked
+    page = shown.client.get(path_of(shown.get("/v1/videos/roof/embed").json()["url"]))
+    assert "#101820" in page.text
+    assert "<title>Acme</title>" in page.text
+    assert page.headers["content-security-policy"].endswith("frame-ancestors https://acme.example")
+    for wrong in ({"colors": {"accent": "red;"}}, {"logoUrl": "javascript:x"}, {"allowedOrigins": ["x; script-src *"]}):
+        assert shown.call("PUT", "/v1/branding", json=wrong).status_code == 422
+    assert shown.call("PUT", "/v1/branding", json={}).json() == {}

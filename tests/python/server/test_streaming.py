@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import threading
+from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from pixr.server.events import record
+from pixr.server.organizations import create_organization
 from pixr.server.state import ServerState
+from tests.python.server.live import Live
 from tests.python.server.partner import Partner, code_of
 from tests.python.server.test_oauth import user_token
 
@@ -148,3 +153,34 @@ def test_searches_at_the_same_time_each_get_their_own(acme: Partner) -> None:
         "solar": "roof",
         "harbour": "boat",
     }
+
+
+def test_events_are_followed_and_taken_up_again(listen: Callable[..., Live]) -> None:
+    live = listen()
+    with live.state.database.write() as session:
+        for number in range(3):
+            record(session, live.organization, "video.deleted", {"videoId": f"v{number}"})
+        record(session, live.organization, "video.failed", {"videoId": "other"})
+        other = create_organization(session, "Other", "enterprise").id
+        record(session, other, "video.deleted", {"videoId": "another's"})
+    page = httpx.get(f"{live.url}/v1/events?types=video.deleted&after=1", headers=live.headers).json()
+    assert [(one["sequence"], one["event"]["data"]["videoId"]) for one in page["events"]] == [(2, "v1"), (3, "v2")]
+    assert page["after"] == 3
+    url = f"{live.url}/v1/events?types=video.deleted"
+    headers = live.headers | {"Last-Event-ID": "1", "Accept": "text/event-stream"}
+    with httpx.Client(timeout=20) as client, client.stream("GET", url, headers=headers) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = answer.iter_lines()
+        told = [line for line in itertools.islice(lines, 10) if line and not line.startswith(":")]
+        assert told[:2] == ["event: video.deleted", "id: 2"]
+        assert [json.loads(line[6:])["data"] for line in told if line.startswith("data: ")] == [
+            {"videoId": "v1"},
+            {"videoId": "v2"},
+        ]
+        with live.state.database.write() as session:
+            record(session, live.organization, "video.deleted", {"videoId": "now"})
+        coming = next(line for line in lines if line.startswith("data: "))
+        assert json.loads(coming[6:])["data"] == {"videoId": "now"}
+    for wrong in ({"params": {"types": "x"}}, {"headers": {"Last-Event-ID": "-1"}}):
+        options: dict[str, Any] = {"headers": live.headers | wrong.get("headers", {}), "params": wrong.get("params")}
+        assert httpx.get(f"{live.url}/v1/events", **options).json()["code"] == "INVALID_REQUEST"

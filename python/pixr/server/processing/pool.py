@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -56,9 +57,18 @@ class WorkerPool:
             if self._stopping.is_set():
                 process.terminate()
             code = process.wait()
+            _forget(process.pid)
             if self._stopping.is_set():
                 return
             failures = 0 if time.monotonic() - begun > _STEADY_SECONDS else failures + 1
             pause = _PAUSES[min(failures, len(_PAUSES) - 1)]
             log.warning("a worker ended", extra={"exit_code": code, "next_in_seconds": pause})
             self._stopping.wait(pause)
+
+
+def _forget(pid: int) -> None:
+    """Leave out of the metrics what a process that ended was doing; what it had counted stays."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        from prometheus_client import multiprocess
+
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]

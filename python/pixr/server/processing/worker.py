@@ -24,6 +24,7 @@ from pixr.server.database import Database
 from pixr.server.errors import ApiError
 from pixr.server.homes import Homes
 from pixr.server.libraries import VISIBLE_SECONDS, Libraries, SharedEncoders, open_to_write
+from pixr.server.metrics import INGEST_VIDEOS
 from pixr.server.models import VideoRecord
 from pixr.server.processing.fetch import fetch
 from pixr.server.processing.queue import Queue
@@ -122,13 +123,16 @@ class Worker:
             with span("ingest", about, kind="consumer"):
                 self._process(video, job)
         except _GivenUp as reason:
+            INGEST_VIDEOS.labels("left").inc()
             log.info("given up", extra={"video": video.id, "reason": str(reason)})
         except Exception as error:
             final = isinstance(error, (InvalidInput, MissingExtra, ApiError)) and not isinstance(error, OSError)
             code = getattr(error, "code", "internal")
             log.warning("processing failed", extra={"video": video.id, "code": code}, exc_info=not final)
             self._queue.fail(video.id, self.id, code, _reason(error), final=final)
+            INGEST_VIDEOS.labels("failed").inc()
         else:
+            INGEST_VIDEOS.labels("completed").inc()
             log.info("processed", extra={"video": video.id, "seconds": round(time.monotonic() - begun, 2)})
         finally:
             job.end()

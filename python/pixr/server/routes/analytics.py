@@ -12,6 +12,7 @@ from pixr.server.answer import json_answer
 from pixr.server.principal import AnalyticsReader, Searcher
 from pixr.server.routes.videos import VideoId
 from pixr.server.schemas.analytics import ClickRequest, SearchAnalytics, VideoAnalytics
+from pixr.server.schemas.usage import UsageShape
 from pixr.server.state import Server
 
 router = APIRouter(tags=["analytics"])
@@ -30,6 +31,12 @@ def of_video(video_id: VideoId, caller: AnalyticsReader, server: Server, days: D
 def of_searches(caller: AnalyticsReader, server: Server, days: Days = 30) -> Response:
     """Tell how much was searched, what most, and what in vain."""
     return json_answer(search_analytics(server, caller.organization, days))
+
+
+@router.get("/v1/usage", operation_id="getUsage", response_model=UsageShape)
+def usage(caller: AnalyticsReader, server: Server) -> Response:
+    """Tell this month's calls and what the plan has; a second late at most."""
+    return json_answer(server.usage.month(caller))
 
 
 @router.post("/v1/search/{searchId}/clicks", operation_id="clickResult", status_code=204, response_class=Response)

@@ -1,4 +1,4 @@
-"""`GET /v1/videos/{videoId}/embed`, and the player page and media that its token opens."""
+"""`GET /v1/videos/{videoId}/embed`, how it looks, and the player page and media that its token opens."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pixr.server.answer import json_answer
 from pixr.server.database import now
 from pixr.server.embedding import EMBED_SECONDS, embed_code, player_headers, player_page
 from pixr.server.models import Organization
-from pixr.server.principal import VideoReader
+from pixr.server.principal import Admin, VideoReader
 from pixr.server.routes.videos import VideoId
-from pixr.server.schemas.embed import EmbedShape
+from pixr.server.schemas.embed import Branding, EmbedShape
 from pixr.server.state import Server, ServerState
 from pixr.server.videos import picture_token, rfc3339
 
@@ -48,6 +48,22 @@ def embed(
     url = f"{server.settings.base_url}/embed/{token}" + (f"?t={t:g}" if t else "")
     expires = rfc3339(now() + timedelta(seconds=EMBED_SECONDS))
     return json_answer({"url": url, "expires": expires} | embed_code(url, shown["title"], width, height))
+
+
+@router.get("/v1/branding", operation_id="getBranding", response_model=Branding)
+def get_branding(caller: VideoReader, server: Server) -> Response:
+    """Get how the organization's players look."""
+    with server.database.read() as session:
+        return json_answer(session.get_one(Organization, caller.organization).branding)
+
+
+@router.put("/v1/branding", operation_id="setBranding", response_model=Branding)
+def set_branding(asked: Branding, caller: Admin, server: Server) -> Response:
+    """Say how the organization's players look; what is left out is as if it had never been set."""
+    given = asked.model_dump(by_alias=True, exclude_none=True, exclude_defaults=True)
+    with server.database.write() as session:
+        session.get_one(Organization, caller.organization).branding = given
+    return json_answer(given)
 
 
 @router.get("/embed/{token}", operation_id="getPlayer", response_class=HTMLResponse, responses=PAGE)

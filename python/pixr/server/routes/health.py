@@ -9,7 +9,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from pixr.server.answer import json_answer
-from pixr.server.metrics import LIBRARIES_OPEN, exposition
+from pixr.server.metrics import INDEX_SEGMENTS, INGEST_WAITING, LIBRARIES_OPEN, exposition
+from pixr.server.processing.queue import Queue
 from pixr.server.schemas.health import Health
 from pixr.server.state import Server, ServerState
 
@@ -48,6 +49,8 @@ def health(server: Server) -> Response:
 def metrics(server: Server) -> Response:
     """Everything measured, in Prometheus' text format."""
     LIBRARIES_OPEN.set(server.libraries.open_count())
+    INDEX_SEGMENTS.set(server.libraries.segment_count())
+    INGEST_WAITING.set(Queue(server.database, server.settings.ingest_attempts).waiting())
     return Response(exposition(), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -83,6 +83,13 @@ def cancel_video(video_id: VideoId, caller: VideoWriter, server: Server) -> Resp
     return json_answer(server.videos.get(caller.organization, video_id))
 
 
+@router.post("/{videoId}/retry", operation_id="retryVideo", status_code=202, response_model=VideoShape)
+def retry_video(video_id: VideoId, caller: VideoWriter, server: Server) -> Response:
+    """Process a video once more that failed; its file is still here, or is fetched again."""
+    server.videos.retry(caller.organization, video_id)
+    return json_answer(server.videos.get(caller.organization, video_id), 202)
+
+
 @router.patch("/{videoId}", operation_id="updateVideo", response_model=VideoShape)
 def update_video(video_id: VideoId, changes: VideoChanges, caller: VideoWriter, server: Server) -> Response:
     """Change a video's metadata."""

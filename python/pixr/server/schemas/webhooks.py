@@ -19,6 +19,7 @@ __all__ = [
     "EndpointRequest",
     "EndpointShape",
     "EndpointWithSecret",
+    "EventList",
     "EventShape",
     "InspectorDetail",
     "InspectorReplay",
@@ -177,6 +178,24 @@ class EventShape(ResponseShape):
     timestamp: int
     api_version: Literal["v1"]
     data: dict[str, Any]
+
+
+class NumberedEvent(ResponseShape):
+    """An event and its place among the organization's."""
+
+    sequence: int
+    event: EventShape
+
+
+class EventList(ResponseShape):
+    """Events in order; ask again with `after` for what follows."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"events": [{"sequence": 42, "event": EVENT_EXAMPLE}], "after": 42}]}
+    )
+
+    events: list[NumberedEvent]
+    after: int
 
 
 class DeliveryShape(ResponseShape):
