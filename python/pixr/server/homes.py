@@ -43,5 +43,8 @@ class Homes:
             if region is not None and region not in self._regions:
                 raise ApiError("UNAVAILABLE", f"The region {region!r} is not served here.")
             root = self._directory if region is None else self._regions[region].absolute()
-            self._known[organization] = Home(root / "organizations" / organization, found is not None and found.sandbox)
+            home = Home(root / "organizations" / organization, found is not None and found.sandbox)
+            if found is None:  # it may be made later, in a region
+                return home
+            self._known[organization] = home
         return self._known[organization]

@@ -4,7 +4,8 @@ A request takes its key (organization, method and path, key) before it is carrie
 request is told to wait (409), and another body under the same key is refused (422). When it is done the answer is kept
 for a day. If the process dies in between, the next request finds a hold that has run out, and is carried out under the
 same seed: it makes the ids that the first made (`ids.repeatable`), so what that one had finished is found, not doubled.
-Answers that say "not now" (429, 5xx and the like) are not kept.
+Answers that say "not now" are not kept: 429, 5xx and the like, or where the status can't say so, `not_now` in the
+request's state.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ from pixr.server.principal import Principal
 if TYPE_CHECKING:
     from pixr.server.state import ServerState
 
-__all__ = ["Idempotency", "sweep"]
+__all__ = ["NOT_KEPT", "Idempotency", "sweep"]
 
 KEPT = timedelta(hours=24)
 HELD = timedelta(seconds=60)
 _MOST_KEY = 255
 _KEPT_HEADERS = ("content-type", "location", "cache-control", "x-video-id")
-_NOT_KEPT = (401, 402, 403, 408, 409, 423, 425, 429)
+NOT_KEPT = (401, 402, 403, 408, 409, 423, 425, 429)
 
 
 class Idempotency:
@@ -86,7 +87,8 @@ class Idempotency:
             parts.append(message.get("body", b""))
             if message.get("more_body", False):
                 return
-            await to_thread.run_sync(self._keep, held.id, start["status"], _headers(start), b"".join(parts))
+            status = 503 if scope["state"].get("not_now") else start["status"]
+            await to_thread.run_sync(self._keep, held.id, status, _headers(start), b"".join(parts))
             await send(start)
             await send({"type": "http.response.body", "body": b"".join(parts)})
 
@@ -132,7 +134,7 @@ class Idempotency:
             return known
 
     def _keep(self, id: str, status: int, headers: dict[str, str], body: bytes) -> None:
-        if status >= 500 or status in _NOT_KEPT:
+        if status >= 500 or status in NOT_KEPT:
             self._let_go(id)
             return
         with self._server.database.write() as session:

@@ -13,6 +13,7 @@ from starlette.websockets import WebSocket
 
 from pixr.server.answer import json_answer
 from pixr.server.errors import ApiError
+from pixr.server.idempotency import NOT_KEPT
 from pixr.server.openapi import ANY_CREDENTIALS
 from pixr.server.principal import Principal
 from pixr.server.schemas.shape import RequestShape, ResponseShape
@@ -93,6 +94,9 @@ async def answer(asked: GraphqlRequest, request: Request, server: Server) -> Res
     body: dict[str, Any] = {"data": result.data}
     if result.errors:
         body["errors"] = [error.formatted for error in result.errors]
+        statuses = [(error.extensions or {}).get("status", 500) for error in result.errors]
+        if any(one >= 500 or one in NOT_KEPT for one in statuses):
+            request.scope["state"]["not_now"] = True
     spoken = GRAPHQL in request.headers.get("accept", "")
     # As GraphQL over HTTP says: a request that could not be carried out at all is 400, to those who speak it.
     status = 400 if spoken and result.data is None and _never_begun(body) else 200
