@@ -56,11 +56,14 @@ def spaces_of(engine: _engine.Library) -> dict[Channel, dict[str, Any]]:
 
 
 class Asker:
-    """Asks on behalf of one library; `encoders` loads them at the first call."""
+    """Asks on behalf of one library; `encoders` loads them at the first call, `renewed` those now on record."""
 
-    def __init__(self, engine: _engine.Library, encoders: Callable[[], Encoders]) -> None:
+    def __init__(
+        self, engine: _engine.Library, encoders: Callable[[], Encoders], renewed: Callable[[], Encoders]
+    ) -> None:
         self._engine = engine
         self._encoders = encoders
+        self._renewed = renewed
 
     def request(self, question: Question, **passed: Any) -> Request:
         """Encode a question. `modes`, `channels` and `weights` hold for the parts that say nothing else.
@@ -166,10 +169,12 @@ class Asker:
                 raise
             warnings.append(f"searched by words only: {error}")
             return
-        for channel, space in spaces.items():
+        held_spaces = {channel: f"{one['name']}@{one['version']}/{one['dimension']}" for channel, one in spaces.items()}
+        if set(held_spaces.values()) - {str(one.space) for one in encoders.all}:
+            encoders = self._renewed()
+        for channel, held in held_spaces.items():
             if channel in asked.vectors:
                 continue
-            held = f"{space['name']}@{space['version']}/{space['dimension']}"
             encoder = next((one for one in encoders.all if str(one.space) == held), None)
             if encoder is None:
                 detail = f"channel {channel} holds vectors of space {held}, which no loaded encoder speaks"

@@ -21,7 +21,7 @@ from pixr import _engine
 from pixr.asking import Asker, Request, spaces_of
 from pixr.convert import MODE_OF, segments_from_rows, video_from_json, video_to_json
 from pixr.encoder_choice import Choice, Given, chosen, recall, remember
-from pixr.errors import InvalidBatch, InvalidQuery
+from pixr.errors import DimensionMismatch, InvalidBatch, InvalidQuery
 from pixr.facets import without_own_filter
 from pixr.ingest_options import SpeechOptions
 from pixr.progress import Outcome, Progress, Source
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pixr.encoders.load import Encoders
     from pixr.encoders.protocol import EncoderOptions, Space
     from pixr.questions import File, Picture
+    from pixr.reindex import Reindexed
 
 
 def open(
@@ -83,13 +84,17 @@ def open(
         "snapshot": snapshot,
         "limits": asdict(limits) if limits is not None else {},
     }
-    return Library(_engine.Library.open(path, json.dumps(options)), Path(path), encoder, encoder_options)
+    engine = _engine.Library.open(path, json.dumps(options))
+    return Library(engine, Path(path), encoder, encoder_options, read_only=options["access"] == "read")
 
 
 class Library(Upkeep):
     """One directory on disk: everything Pixr knows about a set of videos. Made by `pixr.open`.
 
     Safe to use from several threads. A context manager: leaving it commits and closes.
+
+    Attributes:
+        read_only: whether this handle only reads.
     """
 
     def __init__(
@@ -98,13 +103,17 @@ class Library(Upkeep):
         path: Path,
         encoder: Given | None,
         encoder_options: EncoderOptions | None,
+        *,
+        read_only: bool = False,
     ) -> None:
         super().__init__(engine, path)
+        self.read_only = read_only
         self._encoder = encoder
         self._encoder_options = encoder_options
         self._encoders: Encoders | None = None
+        self._choice_loaded: Choice | None = None
         self._encoders_lock = threading.Lock()
-        self._asker = Asker(engine, self.encoders)
+        self._asker = Asker(engine, self.encoders, self._renew_encoders)
 
     @property
     def path(self) -> Path:
@@ -129,6 +138,7 @@ class Library(Upkeep):
 
                 choice, options = self._choice()
                 self._encoders = load_encoders(choice.names, options)
+                self._choice_loaded = choice
             return self._encoders
 
     def indexing_encoders(self) -> Encoders:
@@ -276,6 +286,58 @@ class Library(Upkeep):
         """
         self._engine.delete(list(ids))
 
+    def reindex(
+        self,
+        encoder: Given,
+        *,
+        encoder_options: EncoderOptions | None = None,
+        leave_out_failed: bool = False,
+        lock_timeout: float = 0.0,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Reindexed:
+        """Embed every video anew with other models: stored words again, pictures and sound from the sources.
+
+        The vectors that are there serve until all is done, then one step changes over and they are gone. An interrupted
+        run goes on with the same call. On a handle that only reads, the lock is taken for that step alone, so that
+        others may write until then.
+
+        Args:
+            encoder: as for `pixr.open`; a channel that none of these fills keeps its encoder.
+            encoder_options: threads, providers, batch size, precision.
+            leave_out_failed: change over even if some videos can't be read any more; these keep no such vectors.
+            lock_timeout: seconds that a handle which only reads waits for another writer before the last step.
+            on_progress: told after each video.
+
+        Raises:
+            MissingExtra, ModelNotFound, ModelError: the models can't be loaded.
+            InvalidBatch: the library is too large to change over in one step (some 300,000 segments).
+            LibraryLocked: another such run is under way, or another writer; what is encoded is kept.
+        """
+        from pixr.encoders.protocol import EncoderOptions
+        from pixr.reindex import reindex
+
+        options = encoder_options or self._encoder_options or EncoderOptions()
+        return reindex(
+            self,
+            encoder,
+            options,
+            leave_out_failed=leave_out_failed,
+            lock_timeout=lock_timeout,
+            on_progress=on_progress,
+        )
+
+    def forget_encoders(self) -> None:
+        """Load the encoders anew at the next call that needs them: the library holds other spaces now."""
+        with self._encoders_lock:
+            self._encoders = None
+            self._encoder = None
+
+    def _renew_encoders(self) -> Encoders:
+        """The encoders on record, if these are others than those loaded: another handle may have reindexed."""
+        if self._choice()[0] != self._choice_loaded:
+            self.forget_encoders()
+        return self.encoders()
+
     # -- searching ----------------------------------------------------------------------------------------------------
 
     def search(
@@ -351,9 +413,7 @@ class Library(Upkeep):
             raise InvalidQuery("a question says itself what is asked: give its parts pictures or sounds")
         else:
             question = query
-        asked = self._asker.request(question, modes=modes, channels=channels, weights=weights)
         request: dict[str, Any] = {
-            **asked.request,
             "filter": _only(video, filters),
             "between": between,
             "except": _left_out(question),
@@ -367,8 +427,22 @@ class Library(Upkeep):
             "diversity": diversity,
             "facets": "all" if facets is True else {"named": list(facets)} if facets else "off",
         }
-        encoded = time.perf_counter()
-        items, count, relation, counts, next_cursor, snapshot, plan, seconds, counting = self._answer(asked, request)
+        spaces = spaces_of(self._engine)
+        while True:
+            asked = self._asker.request(question, modes=modes, channels=channels, weights=weights)
+            encoded = time.perf_counter()
+            answer = mismatch = None
+            try:
+                answer = self._answer(asked, request)
+            except DimensionMismatch as error:
+                mismatch = error
+            before, spaces = spaces, spaces_of(self._engine)
+            if before == spaces:
+                break
+            # The library changed over to other models meanwhile: the question was encoded for the old ones.
+        if mismatch is not None:
+            raise mismatch
+        items, count, relation, counts, next_cursor, snapshot, plan, seconds, counting = answer
         if facet_mode == "disjunctive" and filters:
             for name in counts:
                 if (others := without_own_filter(name, filters)) is not None:
@@ -384,7 +458,7 @@ class Library(Upkeep):
     def _answer(self, asked: Request, request: Mapping[str, Any]) -> Any:
         """What the engine says to what was encoded."""
         return self._engine.search(
-            json.dumps(request),
+            json.dumps({**asked.request, **request}),
             asked.vectors,
             asked.clause_vectors,
             asked.part_vectors,

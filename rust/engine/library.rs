@@ -20,7 +20,7 @@ use crate::checkpoint::Scope;
 use crate::error::{Error, Result};
 use crate::maintenance::Maintenance;
 use crate::named;
-use crate::operation::{Content, Operation};
+use crate::operation::{Content, Operation, Respaced};
 use crate::recovery::{self, Opened, Position};
 use crate::retention::Retention;
 use crate::search::calibrate::Calibration;
@@ -228,6 +228,27 @@ impl Library {
         self.write(Operation::SetCalibration(channel, calibration))
     }
 
+    /// Changes channels to other spaces in one atomic step: the vectors of `videos` on them are now those in the rows, or
+    /// gone where the rows have none. `videos` must be all that the library has, and `number` that of the snapshot for
+    /// which they were made.
+    ///
+    /// The step holds all of the library in memory, and the rows in one log record.
+    ///
+    /// # Errors
+    /// `invalid_batch` if the library has changed since that snapshot, if a video is left out, if a channel is not being
+    /// changed, or if the rows are too many for a record; `video_not_found`, `dimension_mismatch`, `invalid_vector`.
+    pub fn respace(
+        &self,
+        channels: Vec<Respaced>,
+        videos: Vec<VideoId>,
+        rows: &RecordBatch,
+        number: u64,
+    ) -> Result<()> {
+        let mut changed: BTreeMap<VideoId, Vec<Segment>> = videos.into_iter().map(|id| (id, Vec::new())).collect();
+        changed.extend(batch::decode(rows)?.into_iter().map(|(id, _, segments)| (id, segments)));
+        self.write_at(Operation::Respace(channels, changed.into_iter().collect()), Some(number))
+    }
+
     /// Writes everything that is only in the log into parts, so that the next opening has nothing to replay. Returns the
     /// snapshot's number.
     ///
@@ -418,6 +439,11 @@ impl Library {
     }
 
     fn write(&self, operation: Operation) -> Result<()> {
+        self.write_at(operation, None)
+    }
+
+    /// Writes an operation; with `number`, only if it is still that of the current snapshot.
+    pub(crate) fn write_at(&self, operation: Operation, number: Option<u64>) -> Result<()> {
         let shared = &self.shared;
         if let Some(maintenance) = &self.maintenance {
             maintenance.make_room(shared)?;
@@ -427,6 +453,10 @@ impl Library {
             let writer = guard.as_mut().ok_or_else(|| shared.not_writable())?;
             writer.mend(&*shared.storage)?;
             let before = self.snapshot();
+            if let Some(number) = number.filter(|&number| number != before.number) {
+                let detail = format!("made for snapshot {number}, and the library is at {} now", before.number);
+                return Err(Error::InvalidBatch { detail });
+            }
             let operation = validated(&before, operation)?;
             let payload = operation.encode()?;
             let mut next = before.apply(vec![operation], before.number + 1)?;

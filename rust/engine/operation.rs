@@ -53,6 +53,21 @@ impl Content {
         video.duration = video.duration.max(last);
         Self::checked(video, all)
     }
+
+    /// Takes the vectors of some channels away; evidence and segments with nothing else go with them.
+    #[must_use]
+    pub fn without_vectors(mut self, channels: &[Channel]) -> Self {
+        for segment in &mut self.segments {
+            for evidence in segment.evidence.iter_mut().filter(|evidence| channels.contains(&evidence.channel)) {
+                evidence.vector = None;
+            }
+            segment.evidence.retain(|evidence| {
+                evidence.vector.is_some() || evidence.text.is_some() || !channels.contains(&evidence.channel)
+            });
+        }
+        self.segments.retain(|segment| !segment.evidence.is_empty());
+        self
+    }
 }
 
 /// Non-negative floats order like their bits.
@@ -110,6 +125,19 @@ pub enum Operation {
     SetSpace(Channel, Space),
     /// The channel's raw scores are mapped to confidences by this.
     SetCalibration(Channel, Calibration),
+    /// These channels change to other spaces, and all videos' vectors on them are now exactly these.
+    Respace(Vec<Respaced>, Vec<(VideoId, Vec<Segment>)>),
+}
+
+/// A channel whose vectors are replaced by those of another space.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Respaced {
+    /// The channel.
+    pub channel: Channel,
+    /// Where its vectors live from now on.
+    pub space: Space,
+    /// How its raw scores become confidences from now on.
+    pub calibration: Calibration,
 }
 
 /// The serialised form; vectors are little-endian f16 bytes.
@@ -121,6 +149,7 @@ enum Record {
     Delete(Vec<String>),
     SetSpace(Channel, Space),
     SetCalibration(Channel, String),
+    Respace(Vec<(Channel, Space, String)>, Vec<(String, Vec<SegmentRecord>)>),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -160,6 +189,13 @@ impl Operation {
             Self::Delete(ids) => Record::Delete(ids.iter().map(ToString::to_string).collect()),
             Self::SetSpace(channel, space) => Record::SetSpace(*channel, space.clone()),
             Self::SetCalibration(channel, calibration) => Record::SetCalibration(*channel, to_json(calibration)?),
+            Self::Respace(channels, videos) => Record::Respace(
+                channels
+                    .iter()
+                    .map(|one| Ok((one.channel, one.space.clone(), to_json(&one.calibration)?)))
+                    .collect::<Result<_>>()?,
+                videos.iter().map(|(id, segments)| (id.to_string(), segment_records(segments))).collect(),
+            ),
         };
         postcard::to_stdvec(&record).map_err(|error| Error::Internal { detail: format!("encoding a record: {error}") })
     }
@@ -194,6 +230,20 @@ impl Operation {
             ),
             Record::SetSpace(channel, space) => Self::SetSpace(channel, space),
             Record::SetCalibration(channel, calibration) => Self::SetCalibration(channel, from_json(&calibration)?),
+            Record::Respace(channels, videos) => Self::Respace(
+                channels
+                    .into_iter()
+                    .map(|(channel, space, calibration)| {
+                        Ok(Respaced { channel, space, calibration: from_json(&calibration)? })
+                    })
+                    .collect::<std::result::Result<_, String>>()?,
+                videos
+                    .into_iter()
+                    .map(|(id, segments)| {
+                        Ok((VideoId::new(id).map_err(|error| error.to_string())?, segments_from(segments)?))
+                    })
+                    .collect::<std::result::Result<_, String>>()?,
+            ),
         })
     }
 }
@@ -271,6 +321,14 @@ mod tests {
             Operation::Overlay(vec![(content.video.id.clone(), None, content.segments.clone())]),
             Operation::Update(content.video.clone()),
             Operation::Delete(vec![content.video.id.clone()]),
+            Operation::Respace(
+                vec![Respaced {
+                    channel: Channel::Speech,
+                    space: Space { name: "n".to_owned(), version: "2".to_owned(), dimension: 2 },
+                    calibration: Calibration::default(),
+                }],
+                vec![(content.video.id.clone(), content.segments.clone())],
+            ),
         ] {
             let bytes = operation.encode().expect("encodes");
             assert_eq!(Operation::decode(&bytes).expect("decodes"), operation);
@@ -288,6 +346,17 @@ mod tests {
         assert_eq!(both.segments[0].evidence[0].text.as_deref(), Some("new"));
         assert!(both.segments[0].evidence[0].vector.is_some());
         assert!((both.video.duration - 2.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn what_has_nothing_but_a_vector_goes_with_it() {
+        let segments = vec![segment(0.0, Some("words"), Some(&[1.0])), segment(1.0, None, Some(&[1.0]))];
+        let content = Content::checked(video("v"), segments).expect("content");
+        assert_eq!(content.clone().without_vectors(&[Channel::Frame]), content);
+        let left = content.without_vectors(&[Channel::Speech]);
+        assert_eq!(left.segments.len(), 1);
+        assert_eq!(left.segments[0].evidence[0].text.as_deref(), Some("words"));
+        assert_eq!(left.segments[0].evidence[0].vector, None);
     }
 
     #[test]

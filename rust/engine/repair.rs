@@ -294,6 +294,11 @@ impl Repair<'_> {
             }
             Ok(Operation::SetSpace(channel, space)) => self.target.set_space(channel, space),
             Ok(Operation::SetCalibration(channel, calibration)) => self.target.set_calibration(channel, calibration),
+            Ok(Operation::Respace(channels, videos)) => {
+                let snapshot = self.target.snapshot();
+                let there = videos.into_iter().filter(|(id, _)| snapshot.find(id).is_ok_and(|found| found.is_some()));
+                self.target.write_at(Operation::Respace(channels, there.collect()), None)
+            }
         };
         match done {
             Err(error @ Error::Io { .. }) => Err(error),

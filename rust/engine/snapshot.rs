@@ -61,6 +61,12 @@ impl Snapshot {
         Ok(None)
     }
 
+    /// The ids of all live videos, in no order.
+    pub fn ids(&self) -> Result<Vec<VideoId>> {
+        let numbers = self.parts.iter().flat_map(|part| part.videos.iter().map(move |video| (part, video)));
+        numbers.map(|(part, video)| VideoId::new(part.part.table().id(video)?)).collect()
+    }
+
     /// A live video with its segments.
     pub fn content(&self, id: &VideoId) -> Result<Option<Content>> {
         match self.find(id)? {
@@ -103,6 +109,19 @@ impl Snapshot {
                 }
                 Operation::SetCalibration(channel, calibration) => {
                     next.calibrations.insert(channel, calibration);
+                }
+                Operation::Respace(channels, videos) => {
+                    let respaced: Vec<Channel> = channels.iter().map(|one| one.channel).collect();
+                    for one in channels {
+                        next.spaces.insert(one.channel, one.space);
+                        next.calibrations.insert(one.channel, one.calibration);
+                    }
+                    for (id, segments) in videos {
+                        if let Some(before) = next.current(&mut written, &id)? {
+                            let content = before.without_vectors(&respaced).overlay(None, segments)?;
+                            written.insert(id, Some(content));
+                        }
+                    }
                 }
             }
         }

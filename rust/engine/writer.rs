@@ -1,10 +1,11 @@
 //! The one handle that may change a library: its lock, its log, its manifest.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::catalog::video::{Segment, Video};
+use crate::catalog::video::{Segment, Space, Video, VideoId};
 use crate::error::{Error, Result};
-use crate::operation::{Content, Operation};
+use crate::operation::{Content, Operation, Respaced};
 use crate::snapshot::Snapshot;
 use crate::storage::log::Log;
 use crate::storage::manifest::Manifest;
@@ -108,12 +109,7 @@ pub(crate) fn validated(snapshot: &Snapshot, operation: Operation) -> Result<Ope
             Ok(Operation::Delete(ids))
         }
         Operation::SetSpace(channel, space) => {
-            if space.dimension == 0 || space.dimension > MAX_DIMENSION {
-                return Err(Error::InvalidVector {
-                    what: format!("space {space}"),
-                    detail: format!("its dimension is not within 1 to {MAX_DIMENSION}"),
-                });
-            }
+            check_dimension(&space)?;
             match snapshot.spaces.get(&channel) {
                 Some(expected) if *expected != space && snapshot.has_vectors(channel)? => Err(Error::SpaceMismatch {
                     channel: channel.name().to_owned(),
@@ -127,11 +123,54 @@ pub(crate) fn validated(snapshot: &Snapshot, operation: Operation) -> Result<Ope
             calibration.validate(channel.name())?;
             Ok(Operation::SetCalibration(channel, calibration))
         }
+        Operation::Respace(channels, videos) => {
+            check_respace(snapshot, &channels, &videos)?;
+            Ok(Operation::Respace(channels, videos))
+        }
     }
 }
 
 /// The largest dimension of a space.
 const MAX_DIMENSION: u32 = 65_536;
+
+fn check_dimension(space: &Space) -> Result<()> {
+    if space.dimension == 0 || space.dimension > MAX_DIMENSION {
+        return Err(Error::InvalidVector {
+            what: format!("space {space}"),
+            detail: format!("its dimension is not within 1 to {MAX_DIMENSION}"),
+        });
+    }
+    Ok(())
+}
+
+/// Every video is named, and nothing but vectors of the new spaces is given.
+fn check_respace(snapshot: &Snapshot, channels: &[Respaced], videos: &[(VideoId, Vec<Segment>)]) -> Result<()> {
+    let mut after = Snapshot::default();
+    for one in channels {
+        check_dimension(&one.space)?;
+        one.calibration.validate(one.channel.name())?;
+        after.spaces.insert(one.channel, one.space.clone());
+    }
+    let mut missing: BTreeSet<VideoId> = snapshot.ids()?.into_iter().collect();
+    for (id, segments) in videos {
+        if !missing.remove(id) {
+            return Err(Error::VideoNotFound { video: id.to_string() });
+        }
+        if let Some(other) = segments
+            .iter()
+            .flat_map(|segment| &segment.evidence)
+            .find(|evidence| evidence.text.is_some() || !after.spaces.contains_key(&evidence.channel))
+        {
+            let detail = format!("channel {} of video {id} is not being changed, or has text", other.channel.name());
+            return Err(Error::InvalidBatch { detail });
+        }
+        check_vectors(&after, id.as_str(), segments)?;
+        Content::checked(Video::named(id.clone()), segments.clone())?;
+    }
+    missing
+        .pop_first()
+        .map_or(Ok(()), |id| Err(Error::InvalidBatch { detail: format!("the rows leave out the video {id}") }))
+}
 
 fn check_vectors(snapshot: &Snapshot, video: &str, segments: &[Segment]) -> Result<()> {
     for evidence in segments.iter().flat_map(|segment| &segment.evidence) {

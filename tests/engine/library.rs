@@ -1,8 +1,10 @@
 //! Opening, writing, reading back.
 
 use pixr::catalog::channel::Channel;
-use pixr::catalog::video::Space;
+use pixr::catalog::video::{Evidence, Segment, Space, Span, Video};
 use pixr::library::{Access, Library};
+use pixr::operation::Respaced;
+use pixr::search::calibrate::Calibration;
 use pixr::search::query::Query;
 use pixr::{Error, batch};
 
@@ -215,4 +217,59 @@ fn many_small_writes_end_in_few_parts() {
     assert_eq!(library.info().unwrap().videos, 120);
     let page = library.search(&Query { limit: 1000, ..words("solar") }).unwrap();
     assert_eq!(page.total, 120);
+}
+
+#[test]
+fn a_respaced_channel_has_the_new_vectors_after_a_crash_and_keeps_its_words() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("films.pixr");
+    let other = Space { name: "other".to_owned(), version: "1".to_owned(), dimension: 2 };
+    let respaced = || Respaced { channel: Channel::Frame, space: other.clone(), calibration: Calibration::default() };
+    {
+        let library = Library::open(&path, Access::Create).unwrap();
+        prepare(&library, true);
+        put(&library, &[film("a", "solar install"), film("b", "solar repair")]);
+        library.commit().unwrap();
+
+        let staged = Library::in_memory().unwrap();
+        staged.set_space(Channel::Frame, other.clone()).unwrap();
+        let vector = vec![half::f16::from_f32(0.6), half::f16::from_f32(0.8)];
+        let evidence = Evidence { channel: Channel::Frame, vector: Some(vector), text: None, description: None };
+        let segment = Segment { span: Span { start: 0.0, end: 4.0 }, evidence: vec![evidence] };
+        staged.put(vec![(Video::named(id("a")), vec![segment])]).unwrap();
+        let rows = staged.export(&[id("a")]).unwrap();
+
+        let number = library.current().unwrap().number;
+        match library.respace(vec![respaced()], vec![id("a")], &rows, number) {
+            Err(Error::InvalidBatch { detail }) => assert!(detail.contains("leave out the video b"), "{detail}"),
+            other => panic!("expected invalid_batch, got {other:?}"),
+        }
+        put(&library, &[film("b", "solar repair, again")]);
+        match library.respace(vec![respaced()], vec![id("a"), id("b")], &rows, number) {
+            Err(Error::InvalidBatch { detail }) => assert!(detail.contains("is at"), "{detail}"),
+            other => panic!("expected invalid_batch, got {other:?}"),
+        }
+        library.respace(vec![respaced()], vec![id("a"), id("b")], &rows, library.current().unwrap().number).unwrap();
+        std::mem::forget(library); // no commit at the end, as after a crash
+    }
+    let library = Library::open(&path, Access::Write).unwrap();
+    for committed in [false, true] {
+        if committed {
+            library.commit().unwrap();
+        }
+        let snapshot = library.current().unwrap();
+        assert_eq!(snapshot.spaces.get(&Channel::Frame), Some(&other));
+        let frames = |name: &str| -> Vec<usize> {
+            let segments = library.content(&id(name)).unwrap().segments;
+            let evidence = segments.into_iter().flat_map(|segment| segment.evidence);
+            evidence
+                .filter(|evidence| evidence.channel == Channel::Frame)
+                .map(|evidence| evidence.vector.map_or(0, |vector| vector.len()))
+                .collect()
+        };
+        assert_eq!(frames("a"), [2]);
+        assert_eq!(frames("b"), [0; 0]);
+        assert_eq!(found(&library, "rail"), ["a", "b"]);
+        assert!(library.check().unwrap().damaged.is_empty());
+    }
 }

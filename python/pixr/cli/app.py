@@ -21,6 +21,7 @@ from pixr.cli import (
     info,
     load,
     models,
+    reindex,
     repair,
     restore,
     search,
@@ -71,7 +72,7 @@ def _options(
     """Options before the command. `--debug` is read in `run`, so that it works behind the command as well."""
 
 
-for _command in (index, search, transcript, chapters, info, check, compact, backup, restore, repair):
+for _command in (index, search, transcript, chapters, info, check, compact, reindex, backup, restore, repair):
     _command.register(app)
 for _command in (export, load, delete, evaluate, serve):
     _command.register(app)

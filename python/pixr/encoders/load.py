@@ -94,6 +94,13 @@ def load_encoders(
     return Encoders(visual, text, sound)
 
 
+def fills(name: str | os.PathLike[str], options: EncoderOptions | None = None) -> frozenset[str]:
+    """What a model is of: "visual", "text" or "sound"; the embedded ones are all. Raises as `load_encoders`."""
+    embedded = {DEFAULT_MODEL: ("visual", "text", "sound"), "concepts": ("visual",), "minilm": ("text",)}
+    said = os.fspath(name)
+    return frozenset(embedded[said] if said in embedded else (_kind(load_encoder(name, options)),))
+
+
 def _kind(encoder: TextEncoder) -> str:
     return "visual" if isinstance(encoder, ImageEncoder) else "sound" if isinstance(encoder, SoundEncoder) else "text"
 

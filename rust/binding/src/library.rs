@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use pixr::catalog::channel::Channel;
 use pixr::catalog::video::{Space, Video, VideoId};
 use pixr::library::{Access, Durability, Limits, Options};
+use pixr::operation::Respaced;
 use pixr::search::calibrate::Calibration;
 use pixr::search::query::{Clause, Query};
 use pixr::{Error, batch};
@@ -264,6 +265,32 @@ impl Library {
             let calibration: Calibration = serde_json::from_str(calibration)
                 .map_err(|error| Error::InvalidQuery { detail: format!("calibration: {error}") })?;
             library.set_calibration(Channel::parse(channel)?, calibration)
+        })
+    }
+
+    /// Changes channels to other spaces: `channels` has (name, space's name, version, dimension, calibration as JSON) of
+    /// each, `videos` the ids of all, `segments` their vectors on those channels, `number` the snapshot's that they are of.
+    fn respace(
+        &self,
+        py: Python<'_>,
+        channels: Vec<(String, String, String, u32, String)>,
+        videos: Vec<String>,
+        segments: Bound<'_, PyAny>,
+        number: u64,
+    ) -> PyResult<()> {
+        let rows = import(&segments)?;
+        self.run(py, |library| {
+            let channels = channels
+                .into_iter()
+                .map(|(channel, name, version, dimension, calibration)| {
+                    let calibration = serde_json::from_str(&calibration)
+                        .map_err(|error| Error::InvalidQuery { detail: format!("calibration: {error}") })?;
+                    let space = Space { name, version, dimension };
+                    Ok(Respaced { channel: Channel::parse(&channel)?, space, calibration })
+                })
+                .collect::<Result<Vec<_>, Error>>()?;
+            let videos = videos.into_iter().map(VideoId::new).collect::<Result<Vec<_>, _>>()?;
+            library.respace(channels, videos, &rows, number)
         })
     }
 

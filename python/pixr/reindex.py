@@ -1,0 +1,365 @@
+"""Re-embeds a library with other models: the old space serves until the new one is complete, then it is dropped.
+
+    library/reindex/     while it is under way: an engine library with the new vectors, a video at a time
+
+Words that are stored (speech, titles) are encoded anew; pictures and sound are read from the videos' sources again. An
+interrupted run goes on where it was; a video that has changed since is done again. When every video is there, one
+atomic step of the engine changes the spaces; a crash before it leaves the old ones, a crash after it the new ones, and
+the same call again writes down whose they are. Where anything was written between the last look and that step, the
+step is refused and what is new is encoded first.
+
+That step holds the library in memory once more, and its new vectors in one log record, which bounds them at 256 MB:
+some 300,000 segments of 384 dimensions. More is refused before anything is encoded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from pixr import _engine
+from pixr.asking import spaces_of
+from pixr.encoder_choice import Choice, Given, chosen, recall, remember
+from pixr.errors import InvalidBatch, UnreadableVideo, VideoNotFound
+from pixr.progress import Progress
+from pixr.rows import Rows
+from pixr.types import Channel, Video
+
+if TYPE_CHECKING:
+    from pixr.encoders.load import Encoders
+    from pixr.encoders.protocol import EncoderOptions, ImageEncoder, TextEncoder
+    from pixr.library import Library
+
+FOLDER: Final = "reindex"
+_VIDEOS_A_BATCH: Final = 200
+# A record of the engine's log takes so much; a row has its vector as float16, and its span and description.
+_MOST_BYTES: Final = 256 << 20
+_BYTES_A_ROW: Final = 120
+
+_CREATE: Final = json.dumps({"access": "create"})
+# Pictures, texts, sound.
+_KINDS: Final = 3
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass
+class Reindexed:
+    """What came of it.
+
+    Attributes:
+        channels: those whose vectors are of another space now, or will be.
+        encoded: how many videos this run encoded; an earlier one may have done others.
+        complete: whether the new spaces serve now. With failures they don't, unless these were to be left out.
+        refused: what `failed` is made of: (video, its fingerprint, reason).
+    """
+
+    channels: tuple[Channel, ...]
+    encoded: int = 0
+    complete: bool = False
+    refused: list[tuple[Video, str, str]] = field(default_factory=list, repr=False)
+
+    @property
+    def failed(self) -> list[tuple[Video, str]]:
+        """(video, reason) of those that can't be encoded anew, such as for a source that is gone."""
+        return [(video, reason) for video, _, reason in self.refused]
+
+
+def reindex(
+    library: Library,
+    encoder: Given,
+    options: EncoderOptions,
+    *,
+    leave_out_failed: bool = False,
+    lock_timeout: float = 0.0,
+    on_progress: OnProgress | None = None,
+) -> Reindexed:
+    """Embed every video anew on the channels whose encoder changes.
+
+    Args:
+        library: open for writing; or for reading, then the lock is taken for the last step alone, and other processes
+            may write until then.
+        encoder: as for `pixr.open`; a channel that none of them fills keeps its encoder.
+        options: how they run.
+        leave_out_failed: change even if some videos can't be encoded; these keep no vectors on those channels.
+        lock_timeout: seconds to wait for another writer before the last step.
+        on_progress: told after each video.
+
+    Raises:
+        MissingExtra, ModelNotFound, ModelError: the models can't be loaded.
+        InvalidBatch: the library is too large for the one step.
+        LibraryLocked: another run is under way, or another writer did not close in time; what is encoded is kept.
+    """
+    choice = _merged(library.path, encoder, options)
+    encoders = _load(choice, options)
+    held = spaces_of(library.engine)
+    changed: dict[Channel, TextEncoder] = {
+        channel: one
+        for channel, one in encoders.by_channel.items()
+        if channel not in held or vars(one.space) != {key: held[channel][key] for key in vars(one.space)}
+    }
+    report = Reindexed(tuple(changed))
+    if not changed:
+        _finish(library, choice)
+        report.complete = True
+        return report
+    _check_size(library, changed)
+    staging = _open_staging(library.path / FOLDER, changed)
+    try:
+        _stage(library, staging, changed, report, on_progress)
+        if report.failed and not leave_out_failed:
+            return report
+        with _writer(library, lock_timeout) as writer:
+            while True:
+                number = writer.info()["snapshot"]
+                _stage(writer, staging, changed, report, None)
+                if report.failed and not leave_out_failed:
+                    return report
+                try:
+                    _switch(writer, staging, encoders, changed, number)
+                    break
+                except InvalidBatch:
+                    if writer.info()["snapshot"] == number:
+                        raise
+            staging.close()
+            _finish(library, choice)
+            writer.compact()
+    finally:
+        staging.close()
+    report.complete = True
+    return report
+
+
+@contextmanager
+def _writer(library: Library, lock_timeout: float) -> Iterator[Library]:
+    """The library itself if it may write, else another handle of it that may."""
+    import pixr
+
+    if not library.read_only:
+        yield library
+        return
+    with pixr.open(library.path, create=False, lock_timeout=lock_timeout) as writer:
+        yield writer
+
+
+def _check_size(library: Library, changed: dict[Channel, TextEncoder]) -> None:
+    """Refuse what can't be changed over in one step before it takes hours."""
+    counts = library.info()["channels"]
+    byte_len = sum(
+        counts.get(channel, {}).get("vectors", 0) * (2 * encoder.space.dimension + _BYTES_A_ROW)
+        for channel, encoder in changed.items()
+    )
+    if byte_len > _MOST_BYTES:
+        raise InvalidBatch(
+            f"{byte_len >> 20} MB of new vectors are too many to change over in one step, which takes "
+            f"{_MOST_BYTES >> 20} MB; index into a new library instead"
+        )
+
+
+def _finish(library: Library, choice: Choice) -> None:
+    remember(library.path, choice)
+    library.forget_encoders()
+    shutil.rmtree(library.path / FOLDER, ignore_errors=True)
+
+
+def _merged(path: Path, encoder: Given, options: EncoderOptions) -> Choice:
+    """The models named, and of those on record each that fills a channel that none of these does."""
+    from pixr.encoders.load import fills
+
+    new = chosen(encoder, options.precision)
+    taken = frozenset[str]().union(*(fills(name, options) for name in new.names))
+    # Of a model whose channels are all replaced nothing is asked: its folder may be gone.
+    before = recall(path) if len(taken) < _KINDS else None
+    kept = [name for name in (before.names if before is not None else ()) if not fills(name, options) & taken]
+    return Choice((*new.names, *kept), new.precision)
+
+
+def _load(choice: Choice, options: EncoderOptions) -> Encoders:
+    from pixr.encoders.load import load_encoders
+    from pixr.encoders.sound_labels import SoundLabelEncoder
+
+    encoders = load_encoders(choice.names, options)
+    if isinstance(encoders.sound, SoundLabelEncoder) and not encoders.sound.can_hear():
+        return replace(encoders, sound=None)
+    return encoders
+
+
+def _open_staging(folder: Path, changed: dict[Channel, TextEncoder]) -> _engine.Library:
+    """What an earlier run has done for the same spaces; begun anew if it was for others."""
+    if folder.exists():
+        staging = _engine.Library.open(folder, _CREATE)
+        spaces = json.loads(staging.settings())["spaces"]
+        wanted = {channel: vars(encoder.space) for channel, encoder in changed.items()}
+        if spaces == wanted:
+            return staging
+        staging.close()
+        shutil.rmtree(folder)
+    staging = _engine.Library.open(folder, _CREATE)
+    for channel, encoder in changed.items():
+        staging.set_space(channel, encoder.space.name, encoder.space.version, encoder.space.dimension)
+    return staging
+
+
+def _stage(
+    library: Library,
+    staging: _engine.Library,
+    changed: dict[Channel, TextEncoder],
+    report: Reindexed,
+    on_progress: OnProgress | None,
+) -> None:
+    """Encode what isn't staged yet, or has changed since it was; `report.failed` is then of this look."""
+    here = set(staging.video_ids())
+    live = library.engine.video_ids()
+    before = {(video.id, mark): reason for video, mark, reason in report.refused}
+    report.refused.clear()
+    staging.delete(sorted(here - set(live)))
+    for number, id in enumerate(live):
+        try:
+            video, rows = library.video(id), _spans(library, id)
+        except VideoNotFound:
+            continue  # deleted meanwhile; the next look sees it
+        mark = fingerprint(video, rows)
+        if id not in here or json.loads(staging.video(id)).get("metadata", {}).get("of") != mark:
+            try:
+                if reason := before.get((id, mark)):
+                    raise UnreadableVideo(video.source or id, reason)
+                made = _encode(video, rows, changed)
+            except (UnreadableVideo, OSError, ValueError) as error:
+                reason = error.reason if isinstance(error, UnreadableVideo) else str(error)
+                report.refused.append((video, mark, reason))
+                if id in here:
+                    staging.delete([id])
+            else:
+                staging.put(json.dumps({"id": id, "metadata": {"of": mark}}), made.batch())
+                report.encoded += 1
+        if on_progress is not None:
+            on_progress(Progress(video.source or id, "store", number + 1, len(live), True))
+
+
+def _spans(library: Library, id: str) -> list[dict[str, Any]]:
+    """A video's segments; of vectors, only whether there is one."""
+    import pyarrow as pa
+
+    batch = pa.record_batch(library.engine.segments([id]))
+    columns = {
+        name: batch.column(name).is_valid() if name.endswith(".vector") else batch.column(name)
+        for name in batch.schema.names
+    }
+    rows: list[dict[str, Any]] = pa.RecordBatch.from_pydict(columns).to_pylist()
+    return [row for row in rows if row["start"] is not None]
+
+
+def fingerprint(video: Video, rows: list[dict[str, Any]]) -> str:
+    """Changes with whatever the new vectors depend on: the source, the words, the spans."""
+    said = [(row["start"], row["end"], row.get("speech.text"), bool(row.get("frame.vector"))) for row in rows]
+    told = (video.title, video.description, list(video.tags), video.source, video.content_hash)
+    return hashlib.sha256(json.dumps([told, said]).encode()).hexdigest()
+
+
+def _encode(video: Video, rows: list[dict[str, Any]], changed: dict[Channel, TextEncoder]) -> Rows:
+    from pixr.encoders.protocol import ImageEncoder, SoundEncoder
+    from pixr.ingest import metadata_words
+
+    made = Rows({channel: encoder.space.dimension for channel, encoder in changed.items()}, video.id)
+    if (text := changed.get("speech")) is not None:
+        said = [row for row in rows if row.get("speech.text")]
+        for row, vector in zip(said, text.encode_documents([row["speech.text"] for row in said]), strict=True):
+            made.add(row["start"], row["end"], "speech", vector=vector)
+    if (text := changed.get("metadata")) is not None:
+        words = metadata_words(video.title, video.description, video.tags)
+        for row in rows:
+            if row.get("metadata.vector") and words:
+                made.add(row["start"], row["end"], "metadata", vector=text.encode_documents([words])[0])
+    if isinstance(visual := changed.get("frame"), ImageEncoder):
+        _encode_frames(video, rows, visual, made)
+    if isinstance(sound := changed.get("sound"), SoundEncoder):
+        _encode_sound(video, sound, made)
+    return made
+
+
+def _encode_frames(video: Video, rows: list[dict[str, Any]], encoder: ImageEncoder, made: Rows) -> None:
+    """One vector for each span that has one now, of the source's pictures in it."""
+    from pixr.media.sandbox import open_segments
+
+    waiting = sorted({(row["start"], row["end"]) for row in rows if row.get("frame.vector")}, reverse=True)
+    if not waiting:
+        return
+    held: dict[tuple[float, float], list[Any]] = {}
+
+    def close(spans: Sequence[tuple[float, float]]) -> None:
+        for span in spans:
+            if vectors := held.pop(span):
+                pooled = encoder.pool(np.stack(vectors))
+                made.add(*span, "frame", vector=pooled, description=encoder.describe(pooled[None])[0])
+
+    last: Any = None
+    with open_segments(_source(video)) as stream:
+        for segment in stream:
+            frames = segment.frames
+            fresh = [one for at, one in enumerate(frames) if not one.repeats_previous or (at == 0 and last is None)]
+            encoded = iter(encoder.encode_images([frame.image for frame in fresh])) if fresh else iter(())
+            new = {id(frame) for frame in fresh}
+            for frame in frames:
+                last = next(encoded) if id(frame) in new else last
+                at = frame.timestamp_seconds
+                while waiting and waiting[-1][0] <= at:
+                    held[waiting.pop()] = []
+                close([span for span in held if span[1] <= at])
+                for vectors in held.values():
+                    vectors.append(last)
+    close(list(held))
+
+
+def _encode_sound(video: Video, encoder: Any, made: Rows) -> None:
+    from pixr.media.sandbox import open_audio
+    from pixr.media.sounds import hear
+
+    for sound in hear(open_audio(_source(video), sample_rate_hz=encoder.sample_rate_hz), encoder):
+        made.add(sound.start_seconds, sound.end_seconds, "sound", vector=sound.vector, description=sound.description)
+
+
+def _source(video: Video) -> str:
+    """The video's file, which must be the one that was indexed: what else is known of it was found in that."""
+    from pixr.ingest import content_hash
+
+    if not video.source or not Path(video.source).is_file():
+        raise UnreadableVideo(video.source or video.id, f"its source is not there any more: {video.source or 'none'}")
+    if video.content_hash is not None and content_hash(video.source) != video.content_hash:
+        raise UnreadableVideo(video.source, f"{video.source} is not the file that was indexed")
+    return video.source
+
+
+def _switch(
+    library: Library, staging: _engine.Library, encoders: Encoders, changed: dict[Channel, TextEncoder], number: int
+) -> None:
+    """Change the spaces in one step of the engine, if the library is still at this snapshot."""
+    import pyarrow as pa
+
+    from pixr.calibration import for_encoders
+
+    staged = staging.video_ids()
+    batches = [
+        pa.record_batch(staging.segments(staged[at : at + _VIDEOS_A_BATCH]))
+        for at in range(0, len(staged), _VIDEOS_A_BATCH)
+    ] or [pa.record_batch(staging.segments([]))]
+    wanted = {f"{channel}.{kind}" for channel in changed for kind in ("vector", "description")}
+    wanted |= {"video_id", "start", "end"}
+    table = pa.Table.from_batches(batches)
+    table = table.select([name for name in table.column_names if name in wanted]).combine_chunks()
+    if len(parts := table.to_batches()) > 1:
+        raise InvalidBatch("the new vectors are too many for one step")
+    rows = parts[0] if parts else pa.RecordBatch.from_pylist([], schema=table.schema)
+    calibrations = for_encoders(encoders)
+    channels = [
+        (channel, one.space.name, one.space.version, one.space.dimension, json.dumps(calibrations.get(channel, {})))
+        for channel, one in changed.items()
+    ]
+    library.engine.respace(channels, library.engine.video_ids(), rows, number)
