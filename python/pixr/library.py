@@ -431,17 +431,18 @@ class Library(Upkeep):
         while True:
             asked = self._asker.request(question, modes=modes, channels=channels, weights=weights)
             encoded = time.perf_counter()
-            answer = mismatch = None
+            # Where the library changed over to other models meanwhile, the question was encoded for the old ones.
+            before = spaces
             try:
                 answer = self._answer(asked, request)
-            except DimensionMismatch as error:
-                mismatch = error
-            before, spaces = spaces, spaces_of(self._engine)
+            except DimensionMismatch:
+                spaces = spaces_of(self._engine)
+                if before == spaces:
+                    raise
+                continue
+            spaces = spaces_of(self._engine)
             if before == spaces:
                 break
-            # The library changed over to other models meanwhile: the question was encoded for the old ones.
-        if mismatch is not None:
-            raise mismatch
         items, count, relation, counts, next_cursor, snapshot, plan, seconds, counting = answer
         if facet_mode == "disjunctive" and filters:
             for name in counts:

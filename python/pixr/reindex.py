@@ -274,7 +274,10 @@ def _encode(video: Video, rows: list[dict[str, Any]], changed: dict[Channel, Tex
         for row, vector in zip(said, text.encode_documents([row["speech.text"] for row in said]), strict=True):
             made.add(row["start"], row["end"], "speech", vector=vector)
     if (text := changed.get("metadata")) is not None:
-        words = metadata_words(video.title, video.description, video.tags)
+        titled = (
+            "" if video.source and video.title == Path(video.source).stem else video.title
+        )  # as when it was indexed
+        words = metadata_words(titled, video.description, video.tags)
         for row in rows:
             if row.get("metadata.vector") and words:
                 made.add(row["start"], row["end"], "metadata", vector=text.encode_documents([words])[0])
@@ -353,7 +356,10 @@ def _switch(
     wanted = {f"{channel}.{kind}" for channel in changed for kind in ("vector", "description")}
     wanted |= {"video_id", "start", "end"}
     table = pa.Table.from_batches(batches)
-    table = table.select([name for name in table.column_names if name in wanted]).combine_chunks()
+    table = table.select([name for name in table.column_names if name in wanted])
+    table = table.filter(
+        table["start"].is_valid()
+    ).combine_chunks()  # a video without segments has a row without a span
     if len(parts := table.to_batches()) > 1:
         raise InvalidBatch("the new vectors are too many for one step")
     rows = parts[0] if parts else pa.RecordBatch.from_pylist([], schema=table.schema)

@@ -9,6 +9,7 @@ import typer
 
 from pixr.cli.console import complain, print_json
 from pixr.cli.index import encoder_options
+from pixr.cli.locking import LockTimeout
 from pixr.cli.progress import IndexProgress
 
 __all__ = ["register"]
@@ -44,17 +45,19 @@ def reindex(
     leave_out_failed: Annotated[
         bool, typer.Option("--leave-out-failed", help="Go over even if some videos can't be read any more.")
     ] = False,
+    lock_timeout: LockTimeout = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     import pixr
 
-    with pixr.open(library, create=False) as opened:
+    with pixr.open(library, read_only=True) as opened:  # so that others may write until the last step
         total = sum(1 for _ in opened.videos())
         with IndexProgress(total, ("store",)) as progress:
             report = opened.reindex(
                 encoder,
                 encoder_options=encoder_options(precision, provider),
                 leave_out_failed=leave_out_failed,
+                lock_timeout=lock_timeout,
                 on_progress=lambda step: progress.done(step.video),
             )
     for video, reason in report.failed:

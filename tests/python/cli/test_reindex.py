@@ -1,0 +1,39 @@
+"""`pixr reindex`: other models for what is there, and what it says when a file is gone."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.python.cli.process import Run
+from tests.python.clips import make_clip
+from tests.python.encoders.parity_inputs import ARCHIVE
+
+pytest.importorskip("av")
+pytest.importorskip("decord")
+
+
+def test_reindex_says_what_changed_and_which_files_are_gone(run: Run, tmp_path: Path) -> None:
+    with zipfile.ZipFile(ARCHIVE) as archive:
+        archive.extractall(tmp_path / "models")
+    clip = make_clip(tmp_path / "red.mp4", ["red"])
+    assert run("index", "films.pixr", clip, "--no-speech", "--no-screen").returncode == 0
+    words = run("reindex", "films.pixr", "--encoder", "models/sentence-mean", "--json")
+    assert words.returncode == 0, words.stderr
+    assert json.loads(words.stdout) == {
+        "channels": ["metadata", "speech"],
+        "encoded": 1,
+        "failed": [],
+        "complete": True,
+    }
+    clip.unlink()
+    gone = run("reindex", "films.pixr", "--encoder", "models/clip")
+    assert gone.returncode == 1
+    assert "red.mp4" in gone.stderr
+    assert "not there any more" in gone.stderr
+    assert "nothing changed" in gone.stderr
+    info = json.loads(run("info", "films.pixr", "--json").stdout)
+    assert (info["spaces"]["frame"]["name"], info["spaces"]["speech"]["name"]) == ("concepts", "sentence-mean")
