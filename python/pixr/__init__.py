@@ -13,7 +13,7 @@ Importing loads no media or model library; each is loaded by the first call that
 from pixr import errors, webhooks
 from pixr.encoders.protocol import EncoderOptions, Space
 from pixr.errors import PixrError
-from pixr.ingest_options import SpeechOptions
+from pixr.ingest_options import ScreenOptions, SpeechOptions
 from pixr.library import Library, open
 from pixr.progress import Outcome, Progress, Source
 from pixr.questions import Ask, Blend, Question, Then, While, Without, ask, blend, parse, then, while_, without
@@ -40,6 +40,7 @@ __all__ = [
     "PixrError",
     "Progress",
     "Question",
+    "ScreenOptions",
     "Segment",
     "Source",
     "Space",

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pixr import _engine
     from pixr.encoders.load import Encoders
     from pixr.media.audio import AudioChunk
+    from pixr.media.speech import SpeechRecogniser
     from pixr.questions import File
 
 __all__ = ["Example", "from_clip", "from_moment", "from_sound"]
@@ -126,13 +128,18 @@ def _recognise(path: str | os.PathLike[str], warnings: list[str]) -> str:
     from pixr.media.sandbox import open_audio
 
     try:
-        from pixr.media.speech import SpeechRecogniser
-
-        recogniser = SpeechRecogniser()
+        recogniser = _recogniser()
     except (SpeechUnavailable, MissingExtra) as error:
         warnings.append(f"asked without what is said: {error}")
         return ""
     return " ".join(utterance.text for utterance in recogniser.transcribe(_beginning(open_audio(path))))
+
+
+@lru_cache(maxsize=1)
+def _recogniser() -> SpeechRecogniser:
+    from pixr.media.speech import SpeechRecogniser
+
+    return SpeechRecogniser()
 
 
 def _beginning(chunks: Iterator[AudioChunk]) -> Iterator[AudioChunk]:

@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixr.errors import MissingExtra, PixrError, SpeechUnavailable, UnreadableVideo
-from pixr.ingest_options import SpeechOptions
+from pixr.ingest_options import ScreenOptions, SpeechOptions
+from pixr.media.freed_memory import give_back
 from pixr.progress import Outcome, Progress, Source, Stage
 from pixr.rows import Rows
 from pixr.types import Video
@@ -80,7 +81,7 @@ def ingest(
     sources: Iterable[Source],
     *,
     speech: bool | SpeechOptions,
-    screen: bool,
+    screen: bool | ScreenOptions,
     jobs: int | None,
     skip_known: bool,
     on_progress: OnProgress | None,
@@ -127,7 +128,7 @@ class Toolbox:
     Speech or screen text that can't be had is left out, with a warning.
     """
 
-    def __init__(self, library: Library, *, speech: bool | SpeechOptions, screen: bool) -> None:
+    def __init__(self, library: Library, *, speech: bool | SpeechOptions, screen: bool | ScreenOptions) -> None:
         self._library = library
         self._speech = speech
         self._screen = screen
@@ -183,7 +184,8 @@ class Toolbox:
             return None
         from pixr.media.screen import ScreenReader
 
-        return ScreenReader(thread_count=1)
+        asked = self._screen if isinstance(self._screen, ScreenOptions) else ScreenOptions()
+        return ScreenReader(thread_count=1, languages=asked.languages, model=asked.model)
 
 
 def metadata_words(title: str, description: str, tags: Iterable[str]) -> str:
@@ -522,6 +524,7 @@ class _Run:
         return max(seen, self._info.duration_seconds if self._info else 0.0)
 
     def _tell(self, stage: Stage, seconds_done: float, *, finished: bool = False) -> None:
+        give_back()  # every stage comes by here after a piece of work
         if self._on_progress is not None:
             with suppress(queue.Full):
                 self._on_progress(

@@ -21,3 +21,17 @@ class SpeechOptions:
     model: str | PathLike[str] | None = None
     language: str | None = None
     gate: bool = True
+
+
+@dataclass(frozen=True)
+class ScreenOptions:
+    """How words on screen are read.
+
+    Attributes:
+        languages: codes such as "de" or "ja", all of which the recogniser must be able to write. The one in RapidOCR's
+            wheel writes Chinese, Japanese and most languages in Latin letters; `pixr.media.LETTERS` has all codes.
+        model: another recogniser of PaddleOCR's in ONNX, or a folder of several, from which `languages` choose.
+    """
+
+    languages: tuple[str, ...] = ()
+    model: str | PathLike[str] | None = None

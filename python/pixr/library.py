@@ -23,7 +23,7 @@ from pixr.convert import MODE_OF, segments_from_rows, video_from_json, video_to_
 from pixr.encoder_choice import Choice, Given, chosen, recall, remember
 from pixr.errors import DimensionMismatch, InvalidBatch, InvalidQuery
 from pixr.facets import without_own_filter
-from pixr.ingest_options import SpeechOptions
+from pixr.ingest_options import ScreenOptions, SpeechOptions
 from pixr.progress import Outcome, Progress, Source
 from pixr.questions import Ask, Question, asks
 from pixr.types import Channel, Creator, Fusion, Hits, Limits, Mode, Segment, Sync, Timing, Video
@@ -183,12 +183,12 @@ class Library(Upkeep):
         metadata: Mapping[str, Any] | None = None,
         captions: str | PathLike[str] | None = None,
         speech: bool | SpeechOptions = True,
-        screen: bool = True,
+        screen: bool | ScreenOptions = True,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Video:
         """Index one video file: its pictures, speech, words on screen and metadata. Searchable when this returns.
 
-        `speech` and `screen` may be left out; `SpeechOptions` choose another recogniser or language.
+        `speech` and `screen` may be left out; `SpeechOptions` and `ScreenOptions` choose other models or languages.
         A video with the same id is replaced in one step. Without `id`, the id is made from the content, so that adding
         the same file twice changes nothing but the metadata. `captions`, a file of SRT, WebVTT or JSON, says what is
         said, which is then not recognised.
@@ -196,6 +196,7 @@ class Library(Upkeep):
         Raises:
             UnreadableVideo: the file can't be decoded; nothing was added.
             InvalidCaptions: the captions can't be read; nothing was added.
+            ModelError, ModelNotFound: no recogniser at hand can write the languages of `ScreenOptions`.
             MissingExtra: a media package is not installed.
         """
         made = Source(
@@ -214,7 +215,7 @@ class Library(Upkeep):
         sources: Iterable[Source | str | PathLike[str]],
         *,
         speech: bool | SpeechOptions = True,
-        screen: bool = True,
+        screen: bool | ScreenOptions = True,
         jobs: int | None = None,
         skip_known: bool = True,
         on_progress: Callable[[Progress], None] | None = None,

@@ -18,7 +18,7 @@ from pixr.cli.filters import parse_metadata
 from pixr.cli.locking import LockTimeout
 from pixr.cli.progress import IndexProgress
 from pixr.cli.sources import expand, is_url
-from pixr.ingest_options import SpeechOptions
+from pixr.ingest_options import ScreenOptions, SpeechOptions
 from pixr.show.clock import clock
 from pixr.types import Sync
 from pixr.wire import error_to_dict, video_to_dict
@@ -78,6 +78,16 @@ def index(
         str | None, typer.Option(metavar="CODE", help="What is spoken, such as de; detected if not given.")
     ] = None,
     screen: Annotated[bool, typer.Option("--screen/--no-screen", help="Read words on the screen.")] = True,
+    screen_language: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CODE", help="What is written on the screen, such as ja; may be repeated."),
+    ] = None,
+    screen_model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|DIR", help="PaddleOCR recognisers in ONNX, for languages that the own one can't write."
+        ),
+    ] = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Videos at work at the same time; half of the cores if not given.")
     ] = None,
@@ -112,7 +122,8 @@ def index(
             "sync": sync,
         }
         recognised = speech and SpeechOptions(speech_model, language)
-        _index(library, opening, told, {"speech": recognised, "screen": screen, "jobs": jobs}, run, progress, captions)
+        read = screen and ScreenOptions(tuple(screen_language or ()), screen_model)
+        _index(library, opening, told, {"speech": recognised, "screen": read, "jobs": jobs}, run, progress, captions)
     run.report(as_json)
     if run.interrupted:
         raise typer.Exit(130)

@@ -8,11 +8,13 @@ from pixr.media.audio import AudioChunk
 from pixr.media.frames import SampledFrame, VideoInfo
 from pixr.media.sandbox import SegmentStream, open_audio, open_segments, probe_video
 from pixr.media.screen import ScreenReader, ScreenText
+from pixr.media.screen_model import LETTERS
 from pixr.media.segments import CutOptions, CutSegment
 from pixr.media.speech import SpeechRecogniser
 from pixr.media.utterances import Utterance, Word, align_to_shots
 
 __all__ = [
+    "LETTERS",
     "AudioChunk",
     "CutOptions",
     "CutSegment",

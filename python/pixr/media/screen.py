@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from pixr.errors import MissingExtra
 from pixr.media.near_duplicates import DuplicateFilter
+from pixr.media.screen_model import find_recogniser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from os import PathLike
 
     import numpy as np
     from numpy.typing import NDArray
@@ -65,18 +67,30 @@ class ScreenReader:
 
     Args:
         thread_count: of onnxruntime, for each of the two models.
+        languages: codes of `LETTERS`; the recogniser must be able to write them all.
+        model: another recogniser than the wheel's: an ONNX file, or a folder of several.
 
     Raises:
         MissingExtra: rapidocr is not installed.
+        ModelNotFound, ModelError: no recogniser at hand can write the languages.
     """
 
-    def __init__(self, *, thread_count: int = 1, read_every_seconds: float = _READ_EVERY_SECONDS) -> None:
+    def __init__(
+        self,
+        *,
+        thread_count: int = 1,
+        read_every_seconds: float = _READ_EVERY_SECONDS,
+        languages: Sequence[str] = (),
+        model: str | PathLike[str] | None = None,
+    ) -> None:
         try:
             from rapidocr import RapidOCR
         except ModuleNotFoundError as error:
             raise MissingExtra("rapidocr", "screen") from error
+        recogniser = find_recogniser(languages, model)
         self._engine: Any = RapidOCR(
             params={
+                **({"Rec.model_path": str(recogniser)} if recogniser is not None else {}),
                 "Global.use_cls": False,
                 "Global.log_level": "critical",
                 "Global.text_score": _LEAST_CONFIDENCE,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from pixr.errors import ModelError, ModelNotFound
 from pixr.media import CutSegment, SampledFrame, ScreenReader
+from pixr.media.screen_model import find_recogniser
 from tests.python.media.videos import textured
 
 
@@ -81,3 +84,71 @@ def test_importing_the_media_room_loads_no_heavy_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_languages_choose_a_recogniser_by_the_letters_it_knows(tmp_path: Path) -> None:
+    cyrillic = with_letters(tmp_path / "cyrillic_rec.onnx", dict(zip("velthargfocn", "велтхаргфосн", strict=True)))
+    assert find_recogniser(["de", "ja"], None) == find_recogniser(["en"], tmp_path)
+    assert find_recogniser([], None) is None
+    assert find_recogniser([], cyrillic) == cyrillic
+    with pytest.raises(ModelError, match=r"no recogniser at hand can write ru: .* lacks 33 letters"):
+        find_recogniser(["ru"], None)
+    with pytest.raises(ModelError, match=r"cyrillic_rec\.onnx lacks .* letters"):
+        find_recogniser(["ru"], tmp_path)  # it knows eleven of them
+    with pytest.raises(ModelError, match="xx can't be asked for"):
+        find_recogniser(["xx"], None)
+    with pytest.raises(ModelNotFound, match="nowhere"):
+        find_recogniser(["ru"], tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelNotFound, match="has no ONNX file"):
+        find_recogniser(["ru"], tmp_path / "empty")
+
+
+def test_another_recogniser_reads_in_its_own_letters(tmp_path: Path) -> None:
+    letters = dict(zip("abcdefghijklmnopqrstuvwxyz", "абцдефгхийклмнопярстувшьыз", strict=True))
+    rest = dict(zip("äöüßàâçéèêëîïôù", "ёщъэюяжчґєіїўђј", strict=True))
+    with_letters(tmp_path / "cyrillic_rec.onnx", letters | rest)
+    reader = ScreenReader(languages=["ru"], model=tmp_path)
+    (text,) = reader.read(segment([captioned("velvet harbor falcon")] * 2))
+    assert text.text.lower() == "velvet harbor falcon".translate(str.maketrans(letters))
+
+
+def with_letters(target: Path, changed: dict[str, str]) -> Path:
+    """The wheel's recogniser, writing other letters for some: its metadata is changed, field 14 of the ONNX message."""
+    import rapidocr
+
+    (source,) = (Path(rapidocr.__file__).parent / "models").glob("*rec*.onnx")
+    data, kept, at = source.read_bytes(), bytearray(), 0
+    while at < len(data):
+        begun = at
+        key, at = varint(data, at)
+        value, after = varint(data, at)
+        at = after + value if key & 7 == 2 else after
+        if key >> 3 == 14:
+            entry = data[after:at]
+            _, where = varint(entry, len(b"\n\tcharacter") + 1)
+            characters = entry[where:].decode().translate(str.maketrans(changed)).encode()
+            content = entry[: len(b"\n\tcharacter") + 1] + as_varint(len(characters)) + characters
+            kept += as_varint(key) + as_varint(len(content)) + content
+        else:
+            kept += data[begun:at]
+    target.write_bytes(kept)
+    return target
+
+
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value, shift, at = value | (byte & 127) << shift, shift + 7, at + 1
+        if byte < 128:
+            return value, at
+
+
+def as_varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
