@@ -1,10 +1,10 @@
 """Cuts a video into chapters, from what is stored of it: no media is read.
 
 A chapter begins where the picture is cut, nobody is in the middle of a sentence, and what is shown and said after it is
-unlike what was before. The unlikeness of both sides (cosines of the mean vectors of about as much as half a chapter)
-is weighed with the length of the pause in speech; the strongest boundaries win, none nearer to another than the least
-length of a chapter. Titles are the words that are said and written in a chapter more than in the others, and what it
-shows.
+unlike what was before. The unlikeness of both sides (cosines of the mean vectors of about as much as half a chapter,
+against those of the video's other cuts) is weighed with the length of the pause in speech; the strongest boundaries
+win, none nearer to another than the least length of a chapter. Titles are the words that are said and written in a
+chapter more than in the others, and what it shows. `benches/eval/chapters.py` measures the boundaries.
 
 Time is linear in the segments, but for sorting.
 """
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Chapter", "find_chapters"]
 
 TITLE_WORDS = 3
-PAUSE_WORTH = 0.15  # what a long pause adds to an unlikeness of 0 to 2
+PAUSE_WORTH = 0.05  # what a long pause adds to unlikeness, in standard deviations
+WORDS_WORTH = 0.3  # what words weigh beside the pictures' 1: a sentence says little of what it is about
 LONG_PAUSE_SECONDS = 2.0
 STANDS_OUT = 0.5  # standard deviations above the mean from which unlikeness is a boundary
 _WORD = re.compile(r"[^\W\d_][\w'’-]{2,}")
@@ -215,6 +216,7 @@ class _Track:
     starts: list[float]
     ends: list[float]
     sums: Floats
+    weight: float
 
     def mean(self, begins: float, ends: float) -> Floats | None:
         """Of what begins in between; None where nothing does."""
@@ -263,19 +265,24 @@ def _track(rows: Sequence[dict[str, Any]], channel: str) -> _Track | None:
         return None
     vectors = np.array([row[f"{channel}.vector"] for row in held], np.float64)
     sums = np.vstack([np.zeros((1, vectors.shape[1])), np.cumsum(vectors, axis=0)])
-    return _Track([row["start"] for row in held], [row["end"] for row in held], sums)
+    weight = 1.0 if channel == "frame" else WORDS_WORTH
+    return _Track([row["start"] for row in held], [row["end"] for row in held], sums, weight)
 
 
 def _score(
     cuts: Sequence[float], said: Sequence[tuple[float, float]], tracks: Sequence[_Track], duration: float, least: float
 ) -> list[tuple[float, float]]:
     """How much of a boundary each cut is, with its instant; those within a sentence are left out."""
+    import numpy as np
+
     starts = [start for start, _ in said]
     latest: list[float] = []
     for _, end in said:
         latest.append(max(end, latest[-1] if latest else 0.0))
     window = max(1.5 * least, 8.0)
-    scored = []
+    instants: list[float] = []
+    unlike: list[list[float]] = []
+    pauses: list[float] = []
     for cut in cuts:
         if not 0.0 < cut < duration:
             continue
@@ -283,17 +290,25 @@ def _score(
         before = latest[at - 1] if at else 0.0
         if before > cut + 0.2:
             continue  # in the middle of a sentence
+        sides = [(track.mean(cut - window, cut), track.mean(cut, cut + window)) for track in tracks]
+        if all(one is None or other is None for one, other in sides):
+            continue
+        instants.append(cut)
+        unlike.append([math.nan if one is None or other is None else 1.0 - float(one @ other) for one, other in sides])
         following = starts[at] if at < len(starts) else duration
-        pause = max(0.0, following - before) if said else 0.0
-        unlike = []
-        for track in tracks:
-            one, other = track.mean(cut - window, cut), track.mean(cut, cut + window)
-            if one is not None and other is not None:
-                unlike.append(1.0 - float(one @ other))
-        if unlike:
-            worth = sum(unlike) / len(unlike) + PAUSE_WORTH * min(pause / LONG_PAUSE_SECONDS, 1.0)
-            scored.append((worth, cut))
-    return scored
+        pauses.append(min(max(0.0, following - before) / LONG_PAUSE_SECONDS, 1.0) if said else 0.0)
+    if not instants:
+        return []
+    weights = np.array([track.weight for track in tracks])
+    values = np.array(unlike)
+    known = ~np.isnan(values)
+    # Against the other cuts of this video, since a channel's cosines may all lie close together.
+    count = np.maximum(known.sum(axis=0), 1)
+    means = np.where(known, values, 0.0).sum(axis=0) / count
+    away = np.where(known, values - means, 0.0)
+    spread = np.sqrt((away**2).sum(axis=0) / count) + 1e-9
+    worth = (away / spread * weights).sum(axis=1) / (known * weights).sum(axis=1) + PAUSE_WORTH * np.array(pauses)
+    return list(zip(worth.tolist(), instants, strict=True))
 
 
 def _choose(scored: Sequence[tuple[float, float]], duration: float, least: float, most: int) -> list[float]:

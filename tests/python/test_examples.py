@@ -36,19 +36,19 @@ Sound = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 def hum(at: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 0.5 * np.sin(2 * np.pi * 110 * at)
+    return np.asarray(0.5 * np.sin(2 * np.pi * 110 * at))
 
 
 def buzz(at: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 0.4 * np.sign(np.sin(2 * np.pi * 200 * at))
+    return np.asarray(0.4 * np.sign(np.sin(2 * np.pi * 200 * at)))
 
 
 def whistle(at: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 0.5 * np.sin(2 * np.pi * 5000 * at)
+    return np.asarray(0.5 * np.sin(2 * np.pi * 5000 * at))
 
 
 def siren(at: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 0.5 * np.sin(2 * np.pi * (600 * at + 60 * np.sin(2 * np.pi * at)))
+    return np.asarray(0.5 * np.sin(2 * np.pi * (600 * at + 60 * np.sin(2 * np.pi * at))))
 
 
 # Each video has two shots, each with a picture and a sound of its own.

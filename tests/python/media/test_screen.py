@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -110,10 +111,10 @@ def test_another_recogniser_reads_in_its_own_letters(tmp_path: Path) -> None:
     with_letters(tmp_path / "cyrillic_rec.onnx", letters | rest)
     reader = ScreenReader(languages=["ru"], model=tmp_path)
     (text,) = reader.read(segment([captioned("velvet harbor falcon")] * 2))
-    assert text.text.lower() == "velvet harbor falcon".translate(str.maketrans(letters))
+    assert text.text.lower() == "velvet harbor falcon".translate({ord(one): other for one, other in letters.items()})
 
 
-def with_letters(target: Path, changed: dict[str, str]) -> Path:
+def with_letters(target: Path, changed: Mapping[str, str]) -> Path:
     """The wheel's recogniser, writing other letters for some: its metadata is changed, field 14 of the ONNX message."""
     import rapidocr
 
@@ -127,7 +128,7 @@ def with_letters(target: Path, changed: dict[str, str]) -> Path:
         if key >> 3 == 14:
             entry = data[after:at]
             _, where = varint(entry, len(b"\n\tcharacter") + 1)
-            characters = entry[where:].decode().translate(str.maketrans(changed)).encode()
+            characters = entry[where:].decode().translate({ord(one): other for one, other in changed.items()}).encode()
             content = entry[: len(b"\n\tcharacter") + 1] + as_varint(len(characters)) + characters
             kept += as_varint(key) + as_varint(len(content)) + content
         else:
