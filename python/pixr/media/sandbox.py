@@ -1,10 +1,10 @@
 """Decodes in a process of its own, so that no file can crash, hang or starve the caller.
 
 `open_segments` and `open_audio` give what `decoder_child` sends, as plain iterators. A decoder that dies becomes
-`UnreadableVideo` with the signal's name; one that makes no progress for `stall_seconds` is killed and becomes the
-same. Memory is limited by the operating system (`memory_byte_limit`, where there is `setrlimit`). Processes are kept
-for the next file, since starting one takes a few tenths of a second; one that misbehaved, or whose iterator was
-closed early, is killed.
+`UnreadableVideo` with the signal's name; one that makes no progress for `stall_seconds` (as much longer as the machine
+is full) is killed and becomes the same. Memory is limited by the operating system (`memory_byte_limit`, where there is
+`setrlimit`). Processes are kept for the next file, since starting one takes a few tenths of a second; one that
+misbehaved, or whose iterator was closed early, is killed.
 
 What is on the way is bounded: one segment or audio chunk in the queue and one in the pipe. Decoding runs beside the
 caller and needs no GIL of his.
@@ -167,9 +167,9 @@ def _converse(path: str, request: dict[str, Any], stall_seconds: float, memory_b
         decoder.ask({"path": os.path.abspath(path), **request})
         while True:
             try:
-                message = decoder.messages.get(timeout=patience)
+                message = decoder.messages.get(timeout=(waited := patience * _crowding()))
             except queue.Empty:
-                raise UnreadableVideo(path, f"decoding made no progress for {patience:.0f} s") from None
+                raise UnreadableVideo(path, f"decoding made no progress for {waited:.0f} s") from None
             if message is None:
                 raise UnreadableVideo(path, _death(decoder.process.wait()))
             header = message[0]
@@ -193,6 +193,18 @@ def _converse(path: str, request: dict[str, Any], stall_seconds: float, memory_b
             _give_back(decoder)
         else:
             decoder.kill()
+
+
+def _crowding() -> float:
+    """How many times as long anything takes here, since others want the cores as well: 1 on a machine with room.
+
+    Without it a healthy decoder was given up on where ten processes shared a core.
+    """
+    try:
+        wanted = os.getloadavg()[0]
+    except (AttributeError, OSError):  # Windows has none
+        return 1.0
+    return max(1.0, wanted / (os.cpu_count() or 1))
 
 
 def _death(code: int) -> str:
