@@ -75,6 +75,11 @@ impl WordMatches {
         (0..self.on(channel).len()).any(|term| !self.within(channel, term, rows).is_empty())
     }
 
+    /// The greatest score of a term within the rows.
+    pub(super) fn most(&self, channel: Channel, term: usize, rows: &std::ops::Range<u32>) -> Option<f32> {
+        self.within(channel, term, rows).iter().map(|(_, score)| *score).reduce(f32::max)
+    }
+
     fn within(&self, channel: Channel, term: usize, rows: &std::ops::Range<u32>) -> &[(u32, f32)] {
         let Some(all) = self.on(channel).get(term) else { return &[] };
         let start = all.partition_point(|(row, _)| *row < rows.start);

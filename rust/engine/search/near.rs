@@ -1,9 +1,10 @@
 //! Approximate answers: the best rows of each channel, and of their videos no more than the page needs.
 //!
 //! Each channel names the videos of its best rows. What such a video can score at most follows: on a channel that named
-//! it, from the best of its rows there; on any other, from the last row that the channel named. Videos are completed and
-//! scored in the order of that bound, until the page is full and no video left can enter it. So scores are exact, and the
-//! page is that of all named videos; what may be missing is a video that no channel named.
+//! it, from the best of its rows there; on any other, from the last row that the channel named. What its own words and
+//! the codes of its own rows say bounds it closer. Videos are completed and scored in the order of that bound, until the
+//! page is full and no video left can enter it. So scores are exact, and the page is that of all named videos, but where
+//! a code errs by more than four standard errors; what may be missing is a video that no channel named.
 
 use super::ask::{Ask, Term};
 use super::calibrate::combine_clauses;
@@ -14,7 +15,7 @@ use super::page::{Position, compare_hits, cut_page};
 use crate::catalog::row_set::RowSet;
 use crate::error::Result;
 use crate::part::LivePart;
-use crate::vector::Path;
+use crate::vector::{Estimator, Path};
 
 /// Videos that are scored before looking again whether the page is full.
 const SCORED_TOGETHER: usize = 16;
@@ -33,18 +34,22 @@ struct Most {
     lexical: Option<f32>,
 }
 
-/// A video with the score that it can't exceed.
+/// A video with the score that it can't exceed, and the raw scores from which that follows, term by term.
 struct Named {
     part: usize,
     video: u32,
     bound: f32,
+    most: Vec<Most>,
 }
 
 /// What the channels name in one part.
 struct Probed {
-    named: Vec<(u32, f32)>,
+    named: Vec<Named>,
     plan: Plan,
 }
+
+/// What compares the rows of one part with each term's vector, where it has one.
+type Estimators<'a> = Vec<Option<Estimator<'a>>>;
 
 impl Run<'_> {
     pub(super) fn rank_near(&self, effort: usize, position: Option<&Position>, limit: usize) -> Result<Near> {
@@ -52,15 +57,21 @@ impl Run<'_> {
         let mut plan = Plan::new();
         let mut order = Vec::new();
         let mut named = self.no_videos();
-        for (part, (probed, videos)) in probed.into_iter().zip(&mut named).enumerate() {
+        for (probed, videos) in probed.into_iter().zip(&mut named) {
             for (channel, way) in probed.plan {
                 let known = plan.entry(channel).or_insert(way);
                 *known = way.max(*known);
             }
-            for (video, bound) in probed.named {
-                order.push(Named { part, video, bound });
-                videos.insert(video);
+            for one in probed.named {
+                videos.insert(one.video);
+                order.push(one);
             }
+        }
+        if order.len() > limit.saturating_add(SCORED_TOGETHER) {
+            let parts = self.snapshot.parts.iter();
+            let estimators: Vec<Estimators<'_>> = parts.map(|part| self.estimators(part)).collect::<Result<_>>()?;
+            let bounds = self.spread.map(&order, 16, |_, one| self.bound_closer(one, &estimators))?;
+            order.iter_mut().zip(bounds).for_each(|(one, bound)| one.bound = bound);
         }
         order.sort_unstable_by(|a, b| b.bound.total_cmp(&a.bound).then((a.part, a.video).cmp(&(b.part, b.video))));
         let mut hits: Vec<Scored> = Vec::new();
@@ -132,10 +143,43 @@ impl Run<'_> {
                 && bound > 0.0
                 && bound >= self.ask.min_score
             {
-                probed.named.push((*video, bound));
+                probed.named.push(Named { part: index, video: *video, bound, most });
             }
         }
         Ok(probed)
+    }
+}
+
+impl Run<'_> {
+    fn estimators<'a>(&'a self, part: &'a LivePart) -> Result<Estimators<'a>> {
+        let mut estimators = Estimators::new();
+        for channel in &self.ask.channels {
+            let column = part.part.vectors(channel.channel);
+            for term in &channel.terms {
+                estimators.push(match (&term.vector, column) {
+                    (Some(query), Some(column)) => Some(column.estimator(query)?),
+                    _ => None,
+                });
+            }
+        }
+        Ok(estimators)
+    }
+
+    /// The bound of a video, from its own words and the codes of its own rows.
+    fn bound_closer(&self, one: &Named, estimators: &[Estimators<'_>]) -> Result<f32> {
+        let rows = self.part(one.part)?.part.table().rows(one.video)?;
+        let words = self.words.get(one.part);
+        let mut most = one.most.clone();
+        let mut slots = most.iter_mut().zip(estimators.get(one.part).into_iter().flatten());
+        for channel in &self.ask.channels {
+            for (at, (slot, estimator)) in (0..channel.terms.len()).zip(slots.by_ref()) {
+                slot.lexical = words.and_then(|words| words.most(channel.channel, at, &rows));
+                if let (Some(known), Some(estimator)) = (slot.cosine, estimator) {
+                    slot.cosine = estimator.most(rows.clone())?.map(|most| most.min(known));
+                }
+            }
+        }
+        Ok(bound(&self.ask, &most).min(one.bound))
     }
 }
 

@@ -35,6 +35,7 @@ mod scan;
 #[expect(clippy::panic, reason = "a test fails by panicking")]
 mod tests;
 
+pub(crate) use approximate::Estimator;
 pub use column::{Index, VectorColumn};
 pub use matrix::{Attention, HalfMatrix};
 pub use normalise::normalise;

@@ -24,6 +24,8 @@ mod build;
 pub(super) mod nibbles;
 mod prune;
 
+use std::ops::Range;
+
 use half::f16;
 
 pub(super) use beam::Beam;
@@ -119,6 +121,26 @@ impl Graph {
         let mut beam = Beam::default();
         beam.search(self, kernels, query, self.entry, width)?;
         Ok((beam.found().collect(), beam.compared()))
+    }
+
+    /// The estimated cosines of `query` with the vectors of a run of nodes, in order.
+    ///
+    /// # Errors
+    /// `damaged` where a checksum says so or a node does not exist.
+    pub(super) fn estimates<'a>(
+        &'a self,
+        kernels: &'a Kernels,
+        query: &'a Levels,
+        nodes: Range<u32>,
+    ) -> Result<impl Iterator<Item = f32> + 'a> {
+        if nodes.end > self.count {
+            return Err(self.no_such_node(nodes.end - 1));
+        }
+        let node_bytes = node_byte_len(self.code_bytes);
+        let at = |node: u32| HEAD_BYTES + node as usize * node_bytes;
+        let run = self.section.slice(at(nodes.start)..at(nodes.end.max(nodes.start)))?;
+        let code_bytes = self.code_bytes;
+        Ok(run.chunks_exact(node_bytes).map(move |node| query.estimate(kernels, node.split_at(code_bytes).0)))
     }
 
     #[inline]

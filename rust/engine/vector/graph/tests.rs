@@ -62,6 +62,37 @@ fn a_walk_finds_nearly_all_and_more_effort_finds_more() -> Result<()> {
 }
 
 #[test]
+fn codes_bound_the_best_of_some_rows_from_above_and_closely() -> Result<()> {
+    let linked = open(built(ROWS)?)?;
+    let plain = open(built(3000)?)?;
+    let (mut runs, mut exceeded, mut apart) = (0_u32, 0_u32, 0.0);
+    for query in queries(20)? {
+        let (codes, vectors) = (linked.estimator(&query)?, plain.estimator(&query)?);
+        for start in (0..ROWS).step_by(331) {
+            let rows = start..(start + 33).min(ROWS);
+            let mut exact = Vec::new();
+            linked.score_rows(&query, rows.clone(), &mut exact)?;
+            let best = exact.iter().map(|(_, score)| *score).fold(f32::NEG_INFINITY, f32::max);
+            let most = codes.most(rows)?.unwrap_or(f32::NAN);
+            runs += 1;
+            exceeded += u32::from(most < best);
+            apart += most - best;
+        }
+        let mut exact = Vec::new();
+        plain.score_rows(&query, 5..40, &mut exact)?;
+        assert_eq!(
+            vectors.most(5..40)?,
+            exact.iter().map(|(_, score)| *score).reduce(f32::max),
+            "without codes, exactly"
+        );
+        assert_eq!((codes.most(7..7)?, codes.most(ROWS..ROWS + 9)?), (None, None));
+    }
+    assert!(exceeded * 1000 <= runs, "{exceeded} of {runs}");
+    assert!(apart / (runs as f32) < 0.1, "{apart} in {runs}");
+    Ok(())
+}
+
+#[test]
 fn a_filter_costs_no_recall_whatever_it_leaves() -> Result<()> {
     let column = open(built(ROWS)?)?;
     for step in [2, 10, 100, 1000] {
