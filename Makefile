@@ -9,7 +9,7 @@ CHECKED := --config 'profile.release.package.pixr.overflow-checks=true' --config
 SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md \
 	$(shell find python rust models -type f ! -name '*.py[co]' ! -name '*.so' ! -name '.*')
 
-.PHONY: help build demo test lint bench bench-peers bench-scale faults faults-peers eval clean
+.PHONY: help build demo test lint clients fuzz-server bench bench-server bench-peers bench-scale faults faults-peers eval clean
 help:  ## what there is to do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 16
 
@@ -39,6 +39,17 @@ test: lint build  ## everything: lints, types, Rust and Python tests, README exa
 	cargo test --release --package pixr --locked $(CHECKED)
 	$(BIN)/python -m pytest -q
 	cargo bench --no-run --locked
+
+clients: build  ## other people's JavaScript clients against the server; installs them from npm into tests/clients
+	npm ci --prefix tests/clients --no-audit --no-fund
+	$(BIN)/python -m pytest -q tests/python/server/test_javascript_clients.py
+
+fuzz-server: build  ## Schemathesis on every operation of the server, thousands of requests
+	PIXR_SLOW_TESTS=1 $(BIN)/python -m pytest -q -s tests/python/server/test_schemathesis.py
+
+bench-server: build  ## what the server costs and bears; ARGS="load --seconds 60" for one part
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check litestar
+	$(BIN)/python -m benches.server $(ARGS)
 
 bench: build  ## measure the engine
 	cargo bench --locked

@@ -19,6 +19,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -35,6 +36,7 @@ from pixr.server.idempotency import Idempotency
 from pixr.server.limiting import Limiting
 from pixr.server.maintenance import Maintenance
 from pixr.server.openapi import specification
+from pixr.server.patience import PATIENCE
 from pixr.server.routes import (
     analytics,
     documentation,
@@ -76,18 +78,24 @@ ROUTERS = (
     sandbox.router,
     health.router,
 )
-STATUS_CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "PAYLOAD_TOO_LARGE", 415: "UNSUPPORTED_MEDIA"}
+STATUS_CODES = {
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    408: "REQUEST_TIMEOUT",
+    413: "PAYLOAD_TOO_LARGE",
+    415: "UNSUPPORTED_MEDIA",
+}
 
 
 def create_app(server: ServerState) -> FastAPI:
     """The ASGI application of a server. It closes `server` when it shuts down."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - how it is called
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:  # noqa: ARG001 - how it is called
         server.courier.start()
         upkeep = Maintenance(server)
         upkeep.start()
-        yield
+        yield {PATIENCE: server.settings.slow_client_seconds}
         server.stopping = True
         await asyncio.to_thread(upkeep.stop)
         await asyncio.to_thread(server.close)
@@ -98,7 +106,7 @@ def create_app(server: ServerState) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/openapi.json",
+        openapi_url=None,  # a route of `documentation` that does not keep the event loop
         redirect_slashes=False,
         middleware=[
             Middleware(RequestContext),
@@ -110,6 +118,7 @@ def create_app(server: ServerState) -> FastAPI:
             Middleware(
                 BodyLimit,
                 most_bytes=server.settings.max_body_bytes,
+                patience=server.settings.slow_client_seconds,
                 larger={"/v1/videos/upload/tus": server.settings.max_upload_bytes, "/v1/search/file": 21 << 20},
             ),
             Middleware(Authentication, server=server),
@@ -140,7 +149,17 @@ async def _answer_error(request: Request, error: Exception) -> Response:
 
 async def _answer_http(request: Request, error: Any) -> Response:
     code = STATUS_CODES.get(error.status_code, "INVALID_REQUEST" if error.status_code < 500 else "INTERNAL")
-    return _respond(request, ApiError(code, str(error.detail), headers=error.headers))
+    headers = dict(error.headers or {})
+    if code == "METHOD_NOT_ALLOWED":
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
+    return _respond(request, ApiError(code, str(error.detail), headers=headers))
+
+
+def _methods(request: Request) -> set[str]:
+    """What may be done with the path: one method a route, and the framework names those of the first alone."""
+    routes: list[Any] = [one for router in (*ROUTERS, documentation.router) for one in router.routes]
+    fitting = (one for one in routes if isinstance(one, APIRoute) and one.path_regex.match(request.url.path))
+    return {method for one in fitting for method in one.methods or ()}
 
 
 async def _answer_invalid(request: Request, error: Any) -> Response:

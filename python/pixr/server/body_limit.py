@@ -1,22 +1,36 @@
-"""Refuses bodies that are too large before they are read, and stops reading those that lied about it."""
+"""Refuses bodies that are too large before they are read, and stops reading those that lied, or come too slowly."""
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
+
+from anyio import move_on_after
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pixr.server.context import send_problem
 from pixr.server.errors import ApiError
+from pixr.server.whole_numbers import whole_number
 
 __all__ = ["BodyLimit"]
 
+# A body may be waited for as long as it brings this many bytes a second.
+SLOWEST_BYTES_PER_SECOND = 1000.0
+
 
 class BodyLimit:
-    """Every body is at most `most_bytes` long, but for the paths of `larger`, which have their own limit."""
+    """Every body is at most `most_bytes` long, but for the paths of `larger`, which have their own limit.
 
-    def __init__(self, app: ASGIApp, most_bytes: int, larger: dict[str, int] | None = None) -> None:
+    It may keep the server waiting for `patience` seconds in all, and a second more for each thousand bytes that it
+    brings. To what is inside, a body that comes too slowly looks like a connection that broke.
+    """
+
+    def __init__(self, app: ASGIApp, most_bytes: int, patience: float, larger: dict[str, int] | None = None) -> None:
         self._app = app
         self._most_bytes = most_bytes
+        self._patience = patience
         self._larger = larger or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -27,26 +41,42 @@ class BodyLimit:
         path: str = scope["path"]
         limit = next((bytes for prefix, bytes in self._larger.items() if path.startswith(prefix)), self._most_bytes)
         too_large = ApiError("PAYLOAD_TOO_LARGE", f"A body has at most {limit} bytes here.")
-        told = Headers(scope=scope).get("content-length", "")
-        if told.isdigit() and int(told) > limit:
+        if (whole_number(Headers(scope=scope).get("content-length", "")) or 0) > limit:
             await send_problem(scope, receive, send, too_large)
             return
-        got = 0
+        got, waited, more, answered = 0, 0.0, True, False
+        refusal: ApiError | None = None
 
         async def counted() -> Message:
-            nonlocal got
-            message = await receive()
+            nonlocal got, waited, more, refusal
+            if not more:
+                return await receive()
+            if refusal is not None:
+                return {"type": "http.disconnect"}
+            message: Message | None = None
+            begun = time.monotonic()
+            with move_on_after(min(self._patience, self._patience + got / SLOWEST_BYTES_PER_SECOND - waited)):
+                message = await receive()
+            waited += time.monotonic() - begun
+            if message is None:
+                refusal = ApiError("REQUEST_TIMEOUT", "The body came too slowly.", headers={"Connection": "close"})
+                return {"type": "http.disconnect"}
             if message["type"] == "http.request":
                 got += len(message.get("body", b""))
+                more = message.get("more_body", False)
                 if got > limit:
+                    refusal = too_large
                     raise too_large
             return message
 
         async def answer(message: Message) -> None:
             """Frameworks make answers of their own of an error while reading; ours goes out in place of them."""
-            if got <= limit:
+            nonlocal answered
+            if refusal is None or answered:
+                answered = True
                 await send(message)
-            elif message["type"] == "http.response.start":
-                await send_problem(scope, receive, send, too_large)
 
-        await self._app(scope, counted, answer)
+        with suppress(ClientDisconnect):
+            await self._app(scope, counted, answer)
+        if refusal is not None and not answered:
+            await send_problem(scope, receive, send, refusal)

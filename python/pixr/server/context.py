@@ -20,6 +20,7 @@ from pixr.server.tracing import Span, span
 __all__ = ["RequestContext", "send_problem"]
 
 log = logging.getLogger("pixr.server")
+_CLIENT_GONE = 499
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -65,8 +66,8 @@ class RequestContext:
                 raise
             await send_problem(scope, receive, answer, failed)
         finally:
-            if scope["type"] == "http":
-                self._tell(scope, status, time.perf_counter() - begun, traced)
+            if scope["type"] == "http":  # nobody answered where the caller went away
+                self._tell(scope, status or _CLIENT_GONE, time.perf_counter() - begun, traced)
             request_id.reset(token)
 
     def _tell(self, scope: Scope, status: int, seconds: float, traced: Span) -> None:

@@ -54,6 +54,7 @@ CODES: dict[str, Code] = {
     "UNREADABLE_VIDEO": Code(422, "Unreadable media", "The file can't be decoded; try to convert it."),
     "UNSUPPORTED_MEDIA": Code(415, "Unsupported media type", "The detail lists what is taken."),
     "PAYLOAD_TOO_LARGE": Code(413, "Body too large", "Send less, or upload in pieces."),
+    "REQUEST_TIMEOUT": Code(408, "Too slow", "Send the body faster; an upload goes on where it was."),
     "NOT_FOUND": Code(404, "Not found", "No such path or thing."),
     "METHOD_NOT_ALLOWED": Code(405, "Method not allowed", "`Allow` lists the methods of this path."),
     "VIDEO_NOT_FOUND": Code(404, "Video not found", "It was deleted, or never was in this organization."),

@@ -6,16 +6,22 @@ for a day. If the process dies in between, the next request finds a hold that ha
 same seed: it makes the ids that the first made (`ids.repeatable`), so what that one had finished is found, not doubled.
 Answers that say "not now" are not kept: 429, 5xx and the like, or where the status can't say so, `not_now` in the
 request's state.
+
+Answers may hold secrets, so they are kept encrypted, under a key that is made of the idempotency key, which the
+database has only a hash of. Pieces of uploads are not looked at: what a piece is, its offset says, and a creation its
+headers.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import secrets
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from anyio import to_thread
+from cryptography.fernet import Fernet
 from sqlalchemy import delete
 from sqlalchemy.exc import IntegrityError
 from starlette.datastructures import Headers
@@ -37,7 +43,17 @@ __all__ = ["NOT_KEPT", "Idempotency", "sweep"]
 KEPT = timedelta(hours=24)
 HELD = timedelta(seconds=60)
 _MOST_KEY = 255
-_KEPT_HEADERS = ("content-type", "location", "cache-control", "x-video-id")
+_KEPT_HEADERS = (
+    "content-type",
+    "location",
+    "cache-control",
+    "x-video-id",
+    "tus-resumable",
+    "upload-offset",
+    "upload-expires",
+)
+_PIECE_TYPE = "application/offset+octet-stream"
+_DESCRIBING_HEADERS = ("upload-length", "upload-metadata")
 NOT_KEPT = (401, 402, 403, 408, 409, 423, 425, 429)
 
 
@@ -53,28 +69,36 @@ class Idempotency:
         if scope["type"] != "http" or scope["method"] not in ("POST", "PATCH"):
             await self._app(scope, receive, send)
             return
-        key, who = Headers(scope=scope).get("idempotency-key"), scope["state"]["principal"]
-        if key is None or not isinstance(who, Principal):
+        headers, who = Headers(scope=scope), scope["state"]["principal"]
+        key, piece = headers.get("idempotency-key"), headers.get("content-type") == _PIECE_TYPE
+        if key is None or not isinstance(who, Principal) or (piece and scope["method"] == "PATCH"):
             await self._app(scope, receive, send)
             return
         if not 0 < len(key) <= _MOST_KEY or not key.isprintable():
             await send_problem(scope, receive, send, ApiError("INVALID_REQUEST", "The idempotency key is not usable."))
             return
-        body = await _whole_body(receive)
-        print_of = hashlib.sha256(scope["query_string"] + b"\n" + body).digest()
-        id = hashlib.sha256("\n".join((who.organization, scope["method"], scope["path"], key)).encode()).hexdigest()
+        body = b"" if piece else await _whole_body(receive)
+        if body is None:
+            return
+        described = "\n".join(headers.get(name, "") for name in _DESCRIBING_HEADERS)
+        print_of = hashlib.sha256(b"\n".join((scope["query_string"], described.encode(), body))).digest()
+        named = "\n".join((who.organization, scope["method"], scope["path"], key)).encode()
+        id, vault = hashlib.sha256(named).hexdigest(), Fernet(_vault_key(named))
         try:
             held = await to_thread.run_sync(self._take, id, who.organization, print_of)
         except ApiError as refusal:
             await send_problem(scope, receive, send, refusal)
             return
         if held.status is not None:
-            again = Response(held.body, held.status, {**(held.headers or {}), "Idempotent-Replayed": "true"})
+            kept = vault.decrypt(held.body or b"")
+            again = Response(kept, held.status, {**(held.headers or {}), "Idempotent-Replayed": "true"})
             await again(scope, receive, send)
             return
-        await self._carry_out(scope, _replay(body, receive), send, held)
+        await self._carry_out(scope, receive if piece else _replay(body, receive), send, held, vault)
 
-    async def _carry_out(self, scope: Scope, receive: Receive, send: Send, held: IdempotentRequest) -> None:
+    async def _carry_out(
+        self, scope: Scope, receive: Receive, send: Send, held: IdempotentRequest, vault: Fernet
+    ) -> None:
         """The answer is kept before its last byte goes out, so that whoever has it whole gets it again."""
         start: Message = {}
         parts: list[bytes] = []
@@ -88,7 +112,7 @@ class Idempotency:
             if message.get("more_body", False):
                 return
             status = 503 if scope["state"].get("not_now") else start["status"]
-            await to_thread.run_sync(self._keep, held.id, status, _headers(start), b"".join(parts))
+            await to_thread.run_sync(self._keep, held.id, status, _headers(start), b"".join(parts), vault)
             await send(start)
             await send({"type": "http.response.body", "body": b"".join(parts)})
 
@@ -133,13 +157,13 @@ class Idempotency:
             known.held_until = now() + HELD
             return known
 
-    def _keep(self, id: str, status: int, headers: dict[str, str], body: bytes) -> None:
+    def _keep(self, id: str, status: int, headers: dict[str, str], body: bytes, vault: Fernet) -> None:
         if status >= 500 or status in NOT_KEPT:
             self._let_go(id)
             return
         with self._server.database.write() as session:
             known = session.get_one(IdempotentRequest, id)
-            known.status, known.headers, known.body = status, headers, body
+            known.status, known.headers, known.body = status, headers, vault.encrypt(body)
 
     def _let_go(self, id: str) -> None:
         """Let the next request try at once, under the same seed."""
@@ -154,12 +178,13 @@ def sweep(session: Any) -> int:
     return int(session.execute(delete(IdempotentRequest).where(IdempotentRequest.expires < now())).rowcount)
 
 
-async def _whole_body(receive: Receive) -> bytes:
+async def _whole_body(receive: Receive) -> bytes | None:
+    """None where the caller went before the end: half a request is none, and its key stays free."""
     parts, more = [], True
     while more:
         message = await receive()
         if message["type"] != "http.request":
-            break
+            return None
         parts.append(message.get("body", b""))
         more = message.get("more_body", False)
     return b"".join(parts)
@@ -176,6 +201,10 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return again
+
+
+def _vault_key(named: bytes) -> bytes:
+    return base64.urlsafe_b64encode(hashlib.sha256(b"answer\n" + named).digest())
 
 
 def _headers(start: Message) -> dict[str, str]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pixr.server.deprecation import find_deprecation
 from pixr.server.errors import MEDIA_TYPE
 from pixr.server.principal import SCOPES, requires
+from pixr.server.schemas.oauth import OAuthError
 from pixr.server.schemas.problem import Problem
 from pixr.server.schemas.shape import RequestShape, ResponseShape
 from pixr.server.schemas.webhooks import EVENT_EXAMPLE, EventShape
@@ -64,6 +65,7 @@ def specification(app: FastAPI) -> dict[str, Any]:
         extra = shape.model_config.get("json_schema_extra")
         if shape.__name__ in schemas and isinstance(extra, dict):
             schemas[shape.__name__] |= extra
+    schemas["OAuthError"] = OAuthError.model_json_schema()
     event = EventShape.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas |= event.pop("$defs", {})
     schemas["Event"] = event
@@ -127,7 +129,11 @@ def _complete(operation: dict[str, Any], scope: str | None, schemas: dict[str, A
     answers: dict[str, Any] = operation["responses"]
     answers.pop("422", None)
     errors = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-    answers["4XX"] = {"description": "The request can't be answered; `code` says why", **errors}
+    refusal = answers.setdefault("4XX", {"content": {}})
+    refusal["description"] = "The request can't be answered; `code` says why"
+    refusal["content"] |= errors["content"]
+    if "401" in answers:
+        answers["401"]["content"] |= errors["content"]
     answers["5XX"] = {"description": "The server can't answer; `code` says why", **errors}
     if scope is not None:
         assert scope in SCOPES

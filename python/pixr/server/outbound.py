@@ -11,13 +11,13 @@ import ipaddress
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
 from pydantic import IPvAnyNetwork
 
 from pixr.server.errors import ApiError
 
-__all__ = ["Target", "resolve"]
+__all__ = ["Target", "follow", "resolve"]
 
 # Addresses that Python calls global and that still lead inside: NAT64, 6to4 and Teredo carry IPv4 addresses.
 _CARRIERS = [ipaddress.ip_network(one) for one in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")]
@@ -38,11 +38,11 @@ def resolve(url: str, allowed: Sequence[IPvAnyNetwork] = ()) -> Target:
     Raises:
         ApiError: URL_REFUSED.
     """
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        host, port = None, None
+        parts, host, port = urlsplit(""), None, None
     if parts.scheme not in ("http", "https") or not host or parts.username is not None or parts.password is not None:
         raise ApiError("URL_REFUSED", "Only http and https URLs with a host and without credentials are fetched.")
     try:
@@ -53,6 +53,18 @@ def resolve(url: str, allowed: Sequence[IPvAnyNetwork] = ()) -> Target:
     if not addresses or not all(_public(address, allowed) for address in addresses):
         raise ApiError("URL_REFUSED", "The host has an address that is not public.")
     return _pinned(parts, host, port, addresses[0])
+
+
+def follow(url: str, location: str) -> str:
+    """Where a redirect leads. It is no address that was checked: `resolve` it.
+
+    Raises:
+        ApiError: URL_REFUSED.
+    """
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise ApiError("URL_REFUSED", "The URL redirects to what is no URL.") from None
 
 
 def _pinned(

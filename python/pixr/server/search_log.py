@@ -41,6 +41,7 @@ class SearchLog:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._waiting: list[_Answered] = []
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep_writing, name="pixr-search-log", daemon=True)
@@ -168,7 +169,11 @@ class SearchLog:
         return gone
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write what waits; what another thread is writing is written as well when this returns."""
+        with self._writing:
+            self._write()
+
+    def _write(self) -> None:
         with self._lock:
             waiting, self._waiting = self._waiting, []
         if not waiting:

@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import func, select
 
+from pixr.server.patience import PatientProtocol
 from pixr.server.processing.pool import WorkerPool
 from pixr.server.settings import Settings
 
@@ -54,6 +55,7 @@ def _answer(settings: Settings, listening: socket.socket) -> None:
     uvicorn.run(
         "pixr.server.serve:app_of_environment",
         factory=True,
+        http=PatientProtocol,
         fd=listening.fileno(),
         workers=settings.workers,
         log_config=None,

@@ -110,6 +110,9 @@ class Settings(BaseSettings):
         default=None, pattern=r"^https?://[^\s]+$", description="an OpenTelemetry collector (OTLP over HTTP)"
     )
     trace_ratio: float = Field(default=1.0, ge=0, le=1, description="the part of requests that are traced")
+    slow_client_seconds: float = Field(
+        default=30.0, gt=0, le=3600, description="how long a client may keep the server waiting: headers, body, reading"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     trusted_issuers: list[TrustedIssuer] = []

@@ -9,8 +9,9 @@ from typing import Any
 from pydantic_core import to_json
 
 from pixr.server.errors import ApiError, problem, problem_of
+from pixr.server.whole_numbers import whole_number
 
-__all__ = ["as_events", "as_lines", "pieces"]
+__all__ = ["as_events", "as_lines", "pieces", "place_after"]
 
 HEARTBEAT_SECONDS = 10.0
 
@@ -23,20 +24,30 @@ def pieces(answer: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "done", {name: value for name, value in answer.items() if name not in ("results", "facets")}
 
 
+def place_after(last_id: str, answer: dict[str, Any]) -> int:
+    """How many pieces of an answer whoever comes back with `Last-Event-ID` has seen.
+
+    Raises:
+        ApiError: CURSOR_EXPIRED, it is no place in this answer: the library has changed since.
+    """
+    snapshot, _, seen = last_id.rpartition(":")
+    position = whole_number(seen)
+    if position is None or snapshot != answer["snapshot"]:
+        raise ApiError("CURSOR_EXPIRED", "The library has changed since; ask again without Last-Event-ID.")
+    return position
+
+
 async def as_events(
-    answer: Awaitable[dict[str, Any]], *, instance: str, request_id: str, last_id: str | None
+    answer: Awaitable[dict[str, Any]], *, instance: str, request_id: str, after: int = 0
 ) -> AsyncIterator[bytes]:
-    """Server-sent events. An id is the snapshot and a number; who comes back with the last one gets what follows it."""
+    """Server-sent events, those that follow the first `after`. An id is the snapshot and a number."""
     at_work = asyncio.ensure_future(answer)
     try:
         while not (await asyncio.wait({at_work}, timeout=HEARTBEAT_SECONDS))[0]:
             yield b": waiting\n\n"
         whole = at_work.result()
-        snapshot, _, seen = (last_id or "").rpartition(":")
-        if last_id and (snapshot != whole["snapshot"] or not seen.isdigit()):
-            raise ApiError("CURSOR_EXPIRED", "The library has changed since; ask again without Last-Event-ID.")
         for number, (name, body) in enumerate(pieces(whole), start=1):
-            if not last_id or number > int(seen):
+            if number > after:
                 yield b"event: %b\nid: %b:%d\ndata: %b\n\n" % (
                     name.encode(),
                     whole["snapshot"].encode(),

@@ -23,6 +23,7 @@ from typing import IO, Any, TypeVar
 from anyio import to_thread
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from starlette.requests import ClientDisconnect
 
 from pixr.server.database import Database, now
 from pixr.server.errors import ApiError
@@ -174,7 +175,10 @@ class Uploads:
                         if checksum is None and got - safe >= _SYNC_BYTES:
                             await _off_loop(self._acknowledge, upload, file, got)
                             safe = got
-            except BaseException:
+            except BaseException as error:
+                if checksum is None and isinstance(error, ClientDisconnect):
+                    await _off_loop(_write, file, bytes(waiting))
+                    got += len(waiting)
                 if checksum is None and got > safe:
                     self._acknowledge(upload, file, got)
                 raise

@@ -39,6 +39,7 @@ class Usage:
         self._settings = settings
         self._database = database
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._pending: Counter[tuple[str, str]] = Counter()
         self._used: dict[str, tuple[int, int, str]] = {}  # this month, ever, which month
         self._ended = threading.Event()
@@ -59,7 +60,11 @@ class Usage:
         return None
 
     def flush(self) -> None:
-        """Write what was counted."""
+        """Write what was counted; what another thread is writing is written as well when this returns."""
+        with self._writing:
+            self._write()
+
+    def _write(self) -> None:
         with self._lock:
             pending, self._pending = self._pending, Counter()
         if not pending:

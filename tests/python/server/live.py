@@ -13,6 +13,7 @@ import uvicorn
 from pixr.server.app import create_app
 from pixr.server.keys import create_key
 from pixr.server.organizations import create_organization
+from pixr.server.patience import PatientProtocol
 from pixr.server.settings import load_settings
 from pixr.server.state import ServerState, build_state
 
@@ -36,7 +37,9 @@ class Live:
         with state.database.write() as session:
             organization = create_organization(session, "Live", "enterprise").id
             key, secret = create_key(session, organization, name="live")
-        config = uvicorn.Config(create_app(state), log_config=None, lifespan="on", timeout_graceful_shutdown=2)
+        config = uvicorn.Config(
+            create_app(state), log_config=None, lifespan="on", http=PatientProtocol, timeout_graceful_shutdown=2
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
         thread.start()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from sqlalchemy import func, select
 from starlette.testclient import TestClient
@@ -15,6 +19,7 @@ from pixr.server.database import now
 from pixr.server.idempotency import sweep
 from pixr.server.models import IdempotentRequest, Upload, VideoRecord
 from pixr.server.state import ServerState
+from tests.python.server.live import Live
 from tests.python.server.partner import Partner, code_of
 
 INIT = "/v1/videos/upload/init"
@@ -116,3 +121,52 @@ def test_a_day_later_the_key_is_free(acme: Partner, server: ServerState) -> None
 @pytest.mark.parametrize("key", ["", "x" * 256])
 def test_unusable_keys_are_refused(acme: Partner, key: str) -> None:
     assert code_of(init(acme, key)) == "INVALID_REQUEST"
+
+
+def test_two_creations_by_tus_differ_by_their_headers(acme: Partner, server: ServerState) -> None:
+    """A creation has no body: what it asks for stands in its headers, which come back with the answer too."""
+
+    def create(length: int) -> Any:
+        headers = {"Idempotency-Key": "once", "Tus-Resumable": "1.0.0", "Upload-Length": str(length)}
+        return acme.post("/v1/videos/upload/tus", headers=headers)
+
+    first, second, other = create(10), create(10), create(11)
+    assert (second.status_code, second.headers["idempotent-replayed"]) == (201, "true")
+    for name in ("location", "tus-resumable", "upload-offset", "upload-expires", "x-video-id"):
+        assert second.headers[name] == first.headers[name]
+    assert code_of(other) == "IDEMPOTENCY_KEY_REUSED"
+    assert count(server, Upload) == 1
+
+
+def test_pieces_of_an_upload_go_by_their_offset_and_not_by_a_key(acme: Partner) -> None:
+    """A piece may have gigabytes: it is not kept in memory for a key's sake."""
+    path = "/v1/videos" + init(acme).json()["uploadUrl"].partition("/v1/videos")[2]
+    headers = {"Idempotency-Key": "piece", "Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
+    first = acme.patch(path, content=b"12345", headers=headers)
+    assert (first.status_code, first.headers["upload-offset"]) == (204, "5")
+    assert code_of(acme.patch(path, content=b"12345", headers=headers)) == "UPLOAD_OFFSET_MISMATCH"
+
+
+def test_half_a_request_leaves_its_key_free(listen: Callable[..., Live]) -> None:
+    """A connection breaks in the middle of a body; whoever sends it again whole is not told that the key is used."""
+    live = listen()
+    body = b'{"filename": "a.mp4", "size": 10}'
+    address = urlsplit(live.url)
+    with socket.create_connection((str(address.hostname), int(address.port or 0))) as connection:
+        lines = [f"POST {INIT} HTTP/1.1", "Host: x", "Idempotency-Key: once", "Content-Type: application/json"]
+        lines += [f"Content-Length: {len(body)}", *(f"{name}: {value}" for name, value in live.headers.items())]
+        connection.sendall("\r\n".join([*lines, "", ""]).encode() + body[:20])
+        time.sleep(0.3)
+    headers = live.headers | {"Idempotency-Key": "once", "Content-Type": "application/json"}
+    whole = httpx.post(f"{live.url}{INIT}", content=body, headers=headers)
+    assert (whole.status_code, "idempotent-replayed" in whole.headers) == (201, False)
+
+
+def test_a_kept_answer_gives_no_secret_to_whoever_reads_the_database(acme: Partner, server: ServerState) -> None:
+    made = acme.post("/v1/auth/keys", json={"name": "x"}, headers={"Idempotency-Key": "once"})
+    again = acme.post("/v1/auth/keys", json={"name": "x"}, headers={"Idempotency-Key": "once"})
+    assert again.json()["secret"] == made.json()["secret"]
+    with server.database.read() as session:
+        kept = session.scalars(select(IdempotentRequest)).one()
+    assert made.json()["secret"].encode() not in (kept.body or b"")
+    assert kept.body

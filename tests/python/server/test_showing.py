@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from PIL import Image
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from pixr.server.database import now
 from pixr.server.maintenance import Maintenance
@@ -170,3 +171,20 @@ def test_an_organization_says_how_its_players_look(shown: Partner) -> None:
     for wrong in ({"colors": {"accent": "red;"}}, {"logoUrl": "javascript:x"}, {"allowedOrigins": ["x; script-src *"]}):
         assert shown.call("PUT", "/v1/branding", json=wrong).status_code == 422
     assert shown.call("PUT", "/v1/branding", json={}).json() == {}
+
+
+def test_what_another_thread_writes_is_written_when_a_flush_returns(acme: Partner, server: ServerState) -> None:
+    """A click right after its search, and a deletion right after one, find the search while it is being written."""
+    acme.post("/v1/search", json={"query": "solar panels"})
+    lock = "LOCK TABLE searches" if not server.database.is_sqlite else "SELECT 1"
+    with server.database.write() as session:
+        session.execute(text(lock))  # nobody else writes now
+        threads = [threading.Thread(target=server.search_log.flush) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        threads[1].join(0.3)
+        assert all(thread.is_alive() for thread in threads), "one writes, the other waits for it"
+    for thread in threads:
+        thread.join()
+    with server.database.read() as session:
+        assert session.scalars(select(SearchRecord.query)).all() == ["solar panels"]

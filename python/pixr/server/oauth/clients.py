@@ -82,9 +82,7 @@ def create_client(
         ApiError: INVALID_REQUEST, a redirect URI that tokens must not be sent to.
     """
     for uri in redirect_uris:
-        parts = urlsplit(uri)
-        local = parts.hostname in ("localhost", "127.0.0.1", "::1")
-        if parts.fragment or not parts.netloc or not (parts.scheme == "https" or (parts.scheme == "http" and local)):
+        if not _is_redirect(uri):
             raise ApiError("INVALID_REQUEST", f"{uri!r} is not https, nor http on the same machine.")
     secret = None if public else new_secret("ocs")
     client = OAuthClient(
@@ -96,6 +94,18 @@ def create_client(
         scopes=[scope for scope in SCOPES if scope in scopes],
     )
     return session.merge(client), secret
+
+
+def _is_redirect(uri: str) -> bool:
+    if not uri.isascii() or not uri.isprintable() or " " in uri:  # it becomes a header
+        return False
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return False
+    local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    safe = parts.scheme == "https" or (parts.scheme == "http" and local)
+    return safe and bool(parts.hostname) and not parts.fragment
 
 
 def list_clients(session: Session, organization: str) -> list[OAuthClient]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from urllib.parse import urljoin
 
 import httpx
 from pydantic import IPvAnyNetwork
 
 from pixr.errors import UnreadableVideo
-from pixr.server.outbound import resolve
+from pixr.server.outbound import follow, resolve
+from pixr.server.whole_numbers import whole_number
 
 __all__ = ["fetch"]
 
@@ -43,7 +43,7 @@ def fetch(
             headers = target.headers | {"User-Agent": "Pixr", "Accept-Encoding": "identity"}
             with client.stream("GET", target.url, headers=headers, extensions=target.extensions) as answer:
                 if answer.is_redirect:
-                    url = urljoin(url, answer.headers.get("location", ""))
+                    url = follow(url, answer.headers.get("location", ""))
                     continue
                 if answer.status_code in (408, 425, 429) or answer.status_code >= 500:
                     raise httpx.RemoteProtocolError(f"the other side answered {answer.status_code}")
@@ -61,8 +61,7 @@ def _save(
     deadline: float,
     on_bytes: Callable[[int, int | None], None],
 ) -> int:
-    told = answer.headers.get("content-length", "")
-    total = int(told) if told.isdigit() else None
+    total = whole_number(answer.headers.get("content-length", ""))
     got = 0
     if total is not None and total > most_bytes:
         raise UnreadableVideo(url, f"it has {total} bytes, more than {most_bytes}")

@@ -1,4 +1,4 @@
-"""`/docs`, `/openapi-3.0.json`, `/postman.json`. Open to all, outside the API and its specification."""
+"""`/docs`, the specifications, `/postman.json`. Open to all, outside the API and its specification."""
 
 from __future__ import annotations
 
@@ -24,6 +24,12 @@ router = APIRouter(include_in_schema=False)
 
 HEADERS = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "X-Content-Type-Options": "nosniff"}
 KEPT = {"Cache-Control": "public, max-age=86400", "X-Content-Type-Options": "nosniff"}
+
+
+@router.get("/openapi.json")
+def openapi(request: Request) -> Response:
+    """The specification."""
+    return json_answer(specification(request.app))
 
 
 @router.get("/openapi-3.0.json")

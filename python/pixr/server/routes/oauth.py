@@ -38,8 +38,17 @@ _PARAMETERS = (
 ClientId = Annotated[str, Path(alias="clientId", max_length=100, examples=["ocl_7q3k5w4mzy2a6bnd4vhtj3c2ei"])]
 
 
-def _form(example: str) -> dict[str, Any]:
-    content = {"application/x-www-form-urlencoded": {"schema": {"type": "object"}, "example": example}}
+_PROBLEM = {"schema": {"$ref": "#/components/schemas/OAuthError"}, "example": {"error": "invalid_client"}}
+REFUSED: dict[int | str, dict[str, Any]] = {"4XX": {"content": {"application/json": _PROBLEM}}}
+
+
+def _form(example: str, *fields: str) -> dict[str, Any]:
+    schema = {
+        "type": "object",
+        "properties": {name: {"type": "string"} for name in fields},
+        "additionalProperties": {"type": "string"},
+    }
+    content = {"application/x-www-form-urlencoded": {"schema": schema, "example": example}}
     return {"requestBody": {"required": True, "content": content}}
 
 
@@ -47,6 +56,14 @@ def _json(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
     return {200: {"content": {"application/json": {"schema": {"type": "object"}, "example": example}}}}
 
 
+PAGE: dict[int | str, dict[str, Any]] = REFUSED | {
+    200: {"content": {"text/html": {"schema": {"type": "string"}, "example": "<!doctype html>…"}}},
+    302: {"description": "Sent back to `redirect_uri`, with a code or with an error"},
+    401: {
+        "description": "The page again: key and secret were not right",
+        "content": {"text/html": {"schema": {"type": "string"}, "example": "<!doctype html>…"}},
+    },
+}
 TOKEN = {"access_token": "oat_…", "token_type": "Bearer", "expires_in": 3600, "scope": "search"}
 
 
@@ -54,8 +71,10 @@ TOKEN = {"access_token": "oat_…", "token_type": "Bearer", "expires_in": 3600, 
     "/v1/auth/token",
     operation_id="getToken",
     response_class=Response,
-    openapi_extra=_form("grant_type=client_credentials&scope=search"),
-    responses=_json(TOKEN),
+    openapi_extra=_form(
+        "grant_type=client_credentials&scope=search", "grant_type", "scope", "client_id", "client_secret"
+    ),
+    responses=REFUSED | _json(TOKEN),
 )
 async def token(request: Request, server: Server) -> Response:
     """Get an access token (RFC 6749): client credentials, authorization code with PKCE, refresh token."""
@@ -66,8 +85,8 @@ async def token(request: Request, server: Server) -> Response:
     "/v1/auth/revoke",
     operation_id="revokeToken",
     response_class=Response,
-    openapi_extra=_form("token=oat_…"),
-    responses=_json({}),
+    openapi_extra=_form("token=oat_…", "token", "client_id", "client_secret"),
+    responses=REFUSED | _json({}),
 )
 async def revoke(request: Request, server: Server) -> Response:
     """Revoke an access or refresh token at once (RFC 7009)."""
@@ -78,8 +97,8 @@ async def revoke(request: Request, server: Server) -> Response:
     "/v1/auth/introspect",
     operation_id="introspectToken",
     response_class=Response,
-    openapi_extra=_form("token=oat_…"),
-    responses=_json({"active": True, "scope": "search", "client_id": "ocl_…"}),
+    openapi_extra=_form("token=oat_…", "token", "client_id", "client_secret"),
+    responses=REFUSED | _json({"active": True, "scope": "search", "client_id": "ocl_…"}),
 )
 async def introspect(request: Request, server: Server) -> Response:
     """Say whether an access token is good, and for what (RFC 7662)."""
@@ -90,7 +109,7 @@ async def introspect(request: Request, server: Server) -> Response:
     "/v1/auth/authorize",
     operation_id="authorize",
     response_class=HTMLResponse,
-    responses={200: {"content": {"text/html": {"schema": {"type": "string"}, "example": "<!doctype html>…"}}}},
+    responses=PAGE,
 )
 async def authorize(request: Request, server: Server) -> Response:
     """Ask the owner of an organization to let a client act for it; the answer is sent to `redirect_uri`."""
@@ -102,8 +121,10 @@ async def authorize(request: Request, server: Server) -> Response:
     "/v1/auth/authorize",
     operation_id="consent",
     response_class=Response,
-    openapi_extra=_form("decision=allow&sealed=…&key=pk_live_…&secret=sk_live_…"),
-    responses={200: {"content": {"text/html": {"schema": {"type": "string"}, "example": "<!doctype html>…"}}}},
+    openapi_extra=_form(
+        "decision=allow&sealed=…&key=pk_live_…&secret=sk_live_…", "decision", "sealed", "key", "secret"
+    ),
+    responses=PAGE,
 )
 async def consent(request: Request, server: Server) -> Response:
     """Take the owner's answer, from the page alone: it carries the request, signed."""
@@ -202,7 +223,22 @@ async def _endpoint(request: Request, server: ServerState, work: Any) -> Respons
             answer: Response = work(Flows(session, server.settings.base_url), asked)
             return answer
 
-    return await to_thread.run_sync(run)
+    answer: Response = await to_thread.run_sync(run)
+    if answer.status_code == 401:  # a client that is not who it says
+        _count_failure(request, server)
+    return answer
+
+
+def _count_failure(request: Request, server: ServerState) -> None:
+    """Slow down whoever guesses.
+
+    Raises:
+        ApiError: RATE_LIMITED.
+    """
+    client = request.client.host if request.client else ""
+    allowance = server.rate_limits.take(f"failures/{client}", server.settings.failed_logins_per_second)
+    if not allowance.allowed:
+        raise ApiError("RATE_LIMITED", "Too many attempts.", headers=allowance.headers())
 
 
 def _basic(request: Request) -> dict[str, str]:
@@ -245,9 +281,7 @@ def _ask(server: ServerState, values: dict[str, str], complaint: str | None) -> 
 def _answer(server: ServerState, values: dict[str, str], form: dict[str, str], request: Request) -> Response:
     owner: Principal | None = None
     if form.get("decision") == "allow":
-        client = request.client.host if request.client else ""
-        if not server.rate_limits.take(f"failures/{client}", server.settings.failed_logins_per_second).allowed:
-            raise ApiError("RATE_LIMITED", "Too many attempts.", headers={"Retry-After": "1"})
+        _count_failure(request, server)
         try:
             with server.database.read() as session:
                 owner = principal_of_key(session, form.get("key", ""), form.get("secret", ""))

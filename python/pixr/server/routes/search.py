@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
 from typing import Any
 
@@ -17,7 +18,7 @@ from pixr.server.principal import Searcher
 from pixr.server.schemas.search import SearchRequest, SearchResponse
 from pixr.server.searching import MOST_FILE_BYTES, answer_search
 from pixr.server.state import Server
-from pixr.server.streaming import as_events, as_lines
+from pixr.server.streaming import as_events, as_lines, pieces, place_after
 
 router = APIRouter(tags=["search"])
 
@@ -31,7 +32,8 @@ MORE: dict[int | str, dict[str, Any]] = {
             },
             LINES: {"schema": {"type": "string"}, "example": '{"type":"result","videoId":"vid_…"}\n'},
         }
-    }
+    },
+    204: {"description": "Whoever came back with `Last-Event-ID` has seen it all"},
 }
 
 
@@ -89,13 +91,21 @@ async def search_by_file(request: Request, caller: Searcher, server: Server) -> 
     return await _respond(request, answer_search(server, caller, asked, files={kind: content}))
 
 
-async def _respond(request: Request, answer: Awaitable[dict[str, Any]]) -> Response:
+async def _respond(request: Request, asked: Awaitable[dict[str, Any]]) -> Response:
+    answer: asyncio.Future[dict[str, Any]] = asyncio.ensure_future(asked)
     accepted = request.headers.get("accept", "")
     about: dict[str, Any] = {"instance": request.url.path, "request_id": request.scope["state"]["request_id"]}
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     if EVENTS in accepted:
-        last = request.headers.get("last-event-id")
-        return StreamingResponse(as_events(answer, last_id=last, **about), media_type=EVENTS, headers=headers)
+        after = 0
+        if last := request.headers.get("last-event-id"):
+            whole = await answer
+            after = place_after(last, whole)
+            if after >= sum(1 for _ in pieces(whole)):
+                return Response(status_code=204, headers=headers)  # which tells an EventSource not to come back
+            answer = asyncio.get_running_loop().create_future()
+            answer.set_result(whole)
+        return StreamingResponse(as_events(answer, after=after, **about), media_type=EVENTS, headers=headers)
     if LINES in accepted:
         return StreamingResponse(as_lines(answer, **about), media_type=LINES, headers=headers)
     whole = await answer

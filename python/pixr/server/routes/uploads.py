@@ -20,6 +20,7 @@ from pixr.server.schemas.uploads import UploadRequest, UploadShape
 from pixr.server.state import Server, ServerState
 from pixr.server.uploads import CHECKSUMS, Checksum
 from pixr.server.videos import rfc3339
+from pixr.server.whole_numbers import whole_number
 
 router = APIRouter(prefix="/v1/videos/upload", tags=["uploads"])
 
@@ -51,6 +52,33 @@ async def _owner(
 
 Owner = Annotated[str, Depends(_owner)]
 tus = [Depends(_version)]
+LENGTH = {
+    "name": "Upload-Length",
+    "in": "header",
+    "required": True,
+    "description": "bytes of the file",
+    "schema": {"type": "integer", "minimum": 1, "maximum": 1 << 50, "examples": [1048576]},
+}
+METADATA = {
+    "name": "Upload-Metadata",
+    "in": "header",
+    "description": "names with base64 values between commas: filename, filetype, title, description",
+    "schema": {"type": "string", "examples": ["filename YS5tcDQ="]},
+}
+OFFSET = {
+    "name": "Upload-Offset",
+    "in": "header",
+    "required": True,
+    "description": "where the piece belongs",
+    "schema": {"type": "integer", "minimum": 0, "examples": [0]},
+}
+CHECKSUM = {
+    "name": "Upload-Checksum",
+    "in": "header",
+    "description": "an algorithm and a base64 digest of the piece",
+    "schema": {"type": "string", "examples": ["sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0="]},
+}
+PIECE = {"schema": {"type": "string", "format": "binary"}, "example": "bytes of the file"}
 BY_TOKEN: dict[str, Any] = {"x-pixr-scope": "videos.write"}
 
 
@@ -72,11 +100,18 @@ async def describe(server: Server) -> Response:
     return Response(status_code=204, headers=TUS | headers)
 
 
-@router.post("/tus", operation_id="createUpload", status_code=201, response_class=Response, dependencies=tus)
+@router.post(
+    "/tus",
+    operation_id="createUpload",
+    status_code=201,
+    response_class=Response,
+    dependencies=tus,
+    openapi_extra={"parameters": [LENGTH, METADATA]},
+)
 async def create(request: Request, caller: VideoWriter, server: Server) -> Response:
     """Begin an upload as tus clients do, with `Upload-Length` and `Upload-Metadata`; a first piece may follow."""
-    told = request.headers.get("upload-length", "")
-    if not told.isdigit() or int(told) < 1:
+    byte_len = whole_number(request.headers.get("upload-length", ""))
+    if not byte_len:
         raise ApiError("INVALID_REQUEST", "Upload-Length is the size of the file; deferred lengths are not taken.")
     given = request.headers.get("upload-metadata", "")
     known = _metadata(given)
@@ -84,14 +119,14 @@ async def create(request: Request, caller: VideoWriter, server: Server) -> Respo
     upload = await to_thread.run_sync(
         lambda: server.uploads.begin(
             caller.organization,
-            byte_len=int(told),
+            byte_len=byte_len,
             filename=known.get("filename") or known.get("name"),
             content_type=known.get("filetype") or known.get("type"),
             metadata=words,
             given=given,
         )
     )
-    if request.headers.get("content-type") == PIECE_TYPE:
+    if request.headers.get("content-type") == PIECE_TYPE and upload.received == 0:  # else it was begun before a crash
         upload = await server.uploads.append(upload, 0, request.stream(), _checksum(request))
     headers = {"Location": _url(server, upload), "X-Video-Id": upload.video_id}
     return Response(status_code=201, headers=headers | _progress(upload))
@@ -120,17 +155,18 @@ async def offset(upload_id: UploadId, owner: Owner, server: Server) -> Response:
     response_class=Response,
     dependencies=tus,
     openapi_extra=BY_TOKEN
-    | {"requestBody": {"required": True, "content": {PIECE_TYPE: {"schema": {}, "example": "bytes of the file"}}}},
+    | {"parameters": [OFFSET, CHECKSUM]}
+    | {"requestBody": {"required": True, "content": {PIECE_TYPE: PIECE}}},
 )
 async def append(request: Request, upload_id: UploadId, owner: Owner, server: Server) -> Response:
     """Continue at `Upload-Offset`. Another offset is 409, a piece that is not what `Upload-Checksum` says is 460."""
     if request.headers.get("content-type") != PIECE_TYPE:
         raise ApiError("UNSUPPORTED_MEDIA", f"A piece has the content type {PIECE_TYPE}.")
-    told = request.headers.get("upload-offset", "")
-    if not told.isdigit():
+    begin_at = whole_number(request.headers.get("upload-offset", ""))
+    if begin_at is None:
         raise ApiError("INVALID_REQUEST", "Upload-Offset says where the piece belongs.")
     upload = await to_thread.run_sync(server.uploads.find, owner, upload_id)
-    upload = await server.uploads.append(upload, int(told), request.stream(), _checksum(request))
+    upload = await server.uploads.append(upload, begin_at, request.stream(), _checksum(request))
     return Response(status_code=204, headers=_progress(upload))
 
 

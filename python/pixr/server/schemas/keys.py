@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from pixr.server.principal import SCOPES, Scope
-from pixr.server.schemas.shape import RequestShape, ResponseShape
+from pixr.server.schemas.shape import Instant, RequestShape, ResponseShape
 
 __all__ = ["KeyList", "KeyRequest", "KeyShape", "KeyWithSecret", "RotateRequest"]
 
@@ -36,7 +36,7 @@ class KeyRequest(RequestShape):
         default=None, description="test keys act on the sandbox; live if not given, and test in a sandbox"
     )
     scopes: list[Scope] = Field(default=list(SCOPES), min_length=1)
-    expires: AwareDatetime | None = None
+    expires: Instant | None = None
 
 
 class RotateRequest(RequestShape):

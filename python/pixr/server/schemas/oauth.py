@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 from pixr.server.principal import Scope
 from pixr.server.schemas.shape import RequestShape, ResponseShape
 
-__all__ = ["ClientList", "ClientRequest", "ClientWithSecret", "UserToken", "UserTokenRequest"]
+__all__ = ["ClientList", "ClientRequest", "ClientWithSecret", "OAuthError", "UserToken", "UserTokenRequest"]
 
 CLIENT_EXAMPLE: dict[str, Any] = {
     "clientId": "ocl_7q3k5w4mzy2a6bnd4vhtj3c2ei",
@@ -68,6 +68,16 @@ class ClientList(ResponseShape):
     model_config = ConfigDict(json_schema_extra={"examples": [{"clients": [CLIENT_EXAMPLE]}]})
 
     clients: list[ClientShape]
+
+
+class OAuthError(ResponseShape):
+    """Why a token was not given (RFC 6749 §5.2)."""
+
+    model_config = ConfigDict(alias_generator=None)
+
+    error: str
+    error_description: str | None = None
+    error_uri: str | None = None
 
 
 class UserTokenRequest(RequestShape):

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+import re
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Strict
 from pydantic.alias_generators import to_camel
 
-__all__ = ["RequestShape", "ResponseShape"]
+__all__ = ["Instant", "RequestShape", "ResponseShape"]
+
+_DATED = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
 
 
 class RequestShape(BaseModel):
-    """A request's body: a field that is not known is an error, so that a typing mistake is never silence."""
+    """A request's body: a field that is not known is an error, so that a typing mistake is never silence.
 
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
+    Types are those of JSON: `"5"` and `true` are no numbers, and `0` is neither a time nor false.
+    """
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True)
+
+
+def _said_in_letters(value: object) -> object:
+    if not isinstance(value, str) or not _DATED.match(value):
+        raise ValueError("a time is RFC 3339, such as 2026-11-24T08:00:00Z")
+    return value
+
+
+# A time in a request; pydantic by itself takes seconds since 1970 as well, also as digits.
+Instant = Annotated[AwareDatetime, Strict(False), BeforeValidator(_said_in_letters)]
 
 
 class ResponseShape(BaseModel):

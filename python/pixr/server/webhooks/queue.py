@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session, aliased
 from pixr.server.database import now
 from pixr.server.events import record
 from pixr.server.models import Delivery, DeliveryAttempt, Event, InspectorRequest, WebhookEndpoint
+from pixr.server.whole_numbers import whole_number
 
 __all__ = ["ATTEMPT_SECONDS", "KEPT_DAYS", "SCHEDULE_SECONDS", "any_due", "claim", "disable", "purge", "settle"]
 
@@ -167,7 +168,8 @@ def _wait(attempts: int, attempt: DeliveryAttempt, instant: datetime) -> timedel
 def _retry_after(value: str, instant: datetime) -> timedelta:
     """The header's wait (RFC 9110 §10.2.3: seconds or a date), at most a day; none where it can't be read."""
     try:
-        wait = timedelta(seconds=int(value)) if value.isdigit() else parsedate_to_datetime(value) - instant
+        seconds = whole_number(value)
+        wait = parsedate_to_datetime(value) - instant if seconds is None else timedelta(seconds=seconds)
     except (ValueError, TypeError, OverflowError):
         return timedelta(0)
     return min(max(wait, timedelta(0)), LONGEST_WAIT)

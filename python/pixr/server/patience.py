@@ -1,0 +1,93 @@
+"""Cuts off clients that are too slow, which uvicorn waits for without end.
+
+A request's headers have to come whole within the time of `slow_client_seconds`, counted from their first byte or from
+the connection. An answer that is not read is given up when the socket's buffer has not emptied for as long. What of a
+body is left when it has been answered already is read for as long once more. How fast a body has to come is a matter of
+`body_limit.py`, which can still answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+__all__ = ["PATIENCE", "PatientProtocol"]
+
+# Under which name the application's lifespan hands over the seconds.
+PATIENCE = "pixr_patience"
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """A connection with a deadline for each direction."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        seconds = self.app_state[PATIENCE]
+        self._reading = _Deadline(seconds, self._give_up)
+        self._writing = _Deadline(seconds, self._give_up)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first headers."""
+        super().connection_made(transport)
+        self._reading.arm()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._reading.cancel()
+        self._writing.cancel()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """Wait for the headers of the next request."""
+        self._reading.arm()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Leave the body to the application."""
+        self._reading.cancel()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Nothing is to come."""
+        self._reading.cancel()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Wait for the rest of a body that nobody reads."""
+        if self.cycle.more_body:
+            self._reading.arm()
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """Wait for the other side to read."""
+        self._writing.arm()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """The other side has read."""
+        self._writing.cancel()
+        super().resume_writing()
+
+    def _give_up(self) -> None:
+        self.transport.abort()
+
+
+class _Deadline:
+    """Calls `late` unless it is cancelled in time."""
+
+    def __init__(self, seconds: float, late: Callable[[], None]) -> None:
+        self._seconds = seconds
+        self._late = late
+        self._timer: asyncio.TimerHandle | None = None
+
+    def arm(self) -> None:
+        self.cancel()
+        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._late)
+
+    def cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
