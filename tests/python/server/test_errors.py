@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
+import pytest
 from starlette.testclient import TestClient
 
 import pixr.errors
@@ -36,3 +38,37 @@ def test_a_request_id_is_taken_over_unless_it_could_forge_a_line(client: TestCli
     assert client.get("/health/live", headers={"X-Request-Id": "mine-1"}).headers["x-request-id"] == "mine-1"
     for forged in ("a b", "x" * 65, 'a"}'):
         assert client.get("/health/live", headers={"X-Request-Id": forged}).headers["x-request-id"].startswith("req_")
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/videos", "GET, POST"),
+        ("/v1/videos/roof", "DELETE, GET, PATCH"),
+        ("/v1/videos/upload/tus/upl_x", "DELETE, HEAD, PATCH"),
+        ("/openapi.json", "GET"),
+    ],
+)
+def test_a_refused_method_is_told_all_that_are_allowed(acme: Partner, path: str, allowed: str) -> None:
+    refused = acme.call("PUT", path)
+    assert (refused.status_code, code_of(refused), refused.headers["allow"]) == (405, "METHOD_NOT_ALLOWED", allowed)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/auth/clients", {"name": "a", "scopes": ["search"], "public": 0}),
+        ("/v1/auth/keys", {"name": "a", "expires": 0}),
+        ("/v1/auth/keys", {"name": "a", "expires": "1795507200"}),
+        ("/v1/videos/upload/init", {"filename": "a.mp4", "size": "5"}),
+        ("/v1/videos/upload/init", {"filename": "a.mp4", "size": 5, "metadata": {"pixInvestment": True}}),
+    ],
+)
+def test_values_of_another_type_are_refused_and_not_guessed_at(acme: Partner, path: str, body: dict[str, Any]) -> None:
+    """`0` for a time was a key that had expired in 1970."""
+    assert code_of(acme.post(path, json=body)) == "INVALID_REQUEST"
+
+
+def test_a_new_endpoint_is_shown_with_what_the_database_fills_in(acme: Partner) -> None:
+    made = acme.post("/v1/webhooks/endpoints", json={"url": "https://example.com/hooks"}).json()
+    assert made["created"] == acme.get(f"/v1/webhooks/endpoints/{made['endpointId']}").json()["created"]

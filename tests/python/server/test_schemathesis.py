@@ -29,7 +29,7 @@ EXAMPLES = 60 if SLOW else 1
 PHASES = "examples,coverage,fuzzing,stateful" if SLOW else "examples,fuzzing,stateful"
 
 
-def test_no_answer_is_outside_of_the_specification(listen: Callable[..., Live]) -> None:
+def test_no_answer_is_outside_of_the_specification(listen: Callable[..., Live], tmp_path: Path) -> None:
     """Asked with a user token: a key among the operations' ids would sooner or later be revoked by its own request."""
     live = listen(failed_logins_per_second=100_000)
     fill(live.state, live.organization)
@@ -38,10 +38,10 @@ def test_no_answer_is_outside_of_the_specification(listen: Callable[..., Live]) 
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION), "run"]
     command += [f"{live.url}/openapi.json", "--checks", "all", "--phases", PHASES, "--max-examples", str(EXAMPLES)]
     command += ["--header", f"Authorization: Bearer {token}", "--seed", "1", "--no-color", "--continue-on-failure"]
-    environment = {**os.environ, "SCHEMATHESIS_HOOKS": "schemathesis_hooks"}
+    environment = {**os.environ, "SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(CONFIGURATION.parent)}
     done = subprocess.run(
         command,
-        cwd=CONFIGURATION.parent,
+        cwd=tmp_path,
         env=environment,
         capture_output=True,
         text=True,
