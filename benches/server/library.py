@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
@@ -37,7 +38,8 @@ def make_library(path: Path, segments: int) -> None:
     chance, numbers = random.Random(1), np.random.default_rng(1)
     space = load_encoders(DEFAULT_MODEL, None).visual.space
     centres = numbers.normal(size=(500, space.dimension)).astype(np.float32)
-    with pixr.open(path) as library:
+    made = path.with_name(f"unfinished-{os.getpid()}.pixr")
+    with pixr.open(made) as library:
         for begin in range(0, segments, 10_000):
             count = min(10_000, segments - begin)
             vectors = centres[numbers.integers(0, 500, count)] + numbers.normal(size=(count, space.dimension)).astype(
@@ -63,3 +65,4 @@ def make_library(path: Path, segments: int) -> None:
             ]
             library.add_segments(pa.record_batch(columns), videos=videos, spaces={"frame": space})
         library.compact()
+    made.rename(path)

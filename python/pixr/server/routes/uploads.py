@@ -76,7 +76,7 @@ CHECKSUM = {
     "name": "Upload-Checksum",
     "in": "header",
     "description": "an algorithm and a base64 digest of the piece",
-    "schema": {"type": "string", "examples": ["sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0="]},
+    "schema": {"type": "string", "examples": ["sha1 EpQ8Z3FTAp4kNvCO6XQcgWSvwWY="]},
 }
 PIECE = {"schema": {"type": "string", "format": "binary"}, "example": "bytes of the file"}
 BY_TOKEN: dict[str, Any] = {"x-pixr-scope": "videos.write"}

@@ -1,0 +1,143 @@
+"""The pages as Chromium shows them: nothing is loaded from elsewhere, nothing is refused by the page's own policy.
+
+`PIXR_SCREENSHOTS` names a directory for pictures to look at.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import httpx
+import pytest
+
+from tests.python.clips import make_clip
+from tests.python.server.browser import CHROMIUM, Tab, browsing
+from tests.python.server.conftest import fill
+from tests.python.server.live import Live
+from tests.python.server.receiver import wait_until
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+
+
+@pytest.fixture
+def live(listen: Callable[..., Live]) -> Live:
+    return listen()
+
+
+@pytest.fixture
+def tab() -> Iterator[Tab]:
+    with browsing() as opened:
+        yield opened
+
+
+def look(tab: Tab, name: str) -> None:
+    """Leave a picture, if somebody wants to look."""
+    if place := os.environ.get("PIXR_SCREENSHOTS"):
+        Path(place).mkdir(parents=True, exist_ok=True)
+        Path(place, f"{name}.png").write_bytes(tab.picture())
+
+
+def check(tab: Tab, live: Live, *, elsewhere: str = "") -> None:
+    origins = {"{0.scheme}://{0.netloc}".format(urlsplit(url)) for url in tab.asked if url.startswith("http")}
+    assert origins <= {live.url, elsewhere}, "something is loaded from elsewhere"
+    assert tab.complaints == []
+
+
+def post(live: Live, path: str, body: dict[str, Any]) -> Any:
+    return httpx.post(f"{live.url}{path}", json=body, headers=live.headers, timeout=60).raise_for_status().json()
+
+
+def test_the_reference_shows_every_operation(live: Live, tab: Tab) -> None:
+    tab.open(f"{live.url}/docs")
+    document = httpx.get(f"{live.url}/openapi.json", timeout=60).json()
+    count = sum(len(operations) for operations in document["paths"].values())
+    tab.wait_for(f"document.querySelectorAll('.opblock').length >= {count}")
+    look(tab, "docs")
+    tab.value("document.querySelector('#operations-search-search .opblock-summary-control').click()")
+    tab.wait_for("document.querySelector('#operations-search-search .opblock-body') !== null")
+    look(tab, "docs-operation")
+    check(tab, live)
+
+
+@pytest.mark.parametrize("path", ["/docs/errors", "/docs/errors/RATE_LIMITED"])
+def test_errors_have_pages(live: Live, tab: Tab, path: str) -> None:
+    tab.open(live.url + path)
+    assert "RATE_LIMITED" in tab.value("document.body.innerText")
+    look(tab, path.strip("/").replace("/", "-"))
+    check(tab, live)
+
+
+@pytest.mark.parametrize("answer", ["allow", "deny"])
+def test_consent_is_given_or_refused_by_hand(live: Live, tab: Tab, answer: str) -> None:
+    """A wrong secret is told on the page; the right one sends back with a code, a refusal with an error."""
+    callback = f"{live.url}/callback"
+    wanted = {"name": "Editor & <b>Co</b>", "redirectUris": [callback], "scopes": ["search", "videos.read"]}
+    values = {
+        "response_type": "code",
+        "client_id": post(live, "/v1/auth/clients", wanted)["clientId"],
+        "redirect_uri": callback,
+        "scope": "search videos.read",
+        "state": "s",
+        "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+        "code_challenge_method": "S256",
+    }
+    tab.open(f"{live.url}/v1/auth/authorize?{urlencode(values)}")
+    assert tab.value("document.querySelector('h1').innerText") == "Allow Editor & <b>Co</b>?"
+    look(tab, "consent")
+    key, secret = live.headers.values()
+    fields = "for (const [n, v] of Object.entries({})) document.querySelector(`[name=${{n}}]`).value = v;"
+    press = f"document.querySelector('button[value={answer}]').click()"
+    if answer == "allow":
+        tab.value(fields.format(f"{{key: '{key}', secret: 'wrong'}}") + press)
+        tab.wait_for("document.querySelector('[role=alert]') !== null")
+        look(tab, "consent-wrong")
+        tab.complaints.clear()  # the browser tells of the status 401
+    tab.value(fields.format(f"{{key: '{key}', secret: '{secret}'}}") + press)
+    tab.wait_for("location.pathname === '/callback'")
+    query = parse_qs(tab.value("location.search")[1:])
+    assert query["state"] == ["s"]
+    assert ("code" in query, query.get("error")) == ((True, None) if answer == "allow" else (False, ["access_denied"]))
+
+
+def test_an_inspector_shows_what_came_and_whether_it_was_genuine(live: Live, tab: Tab) -> None:
+    inspector = post(live, "/v1/webhooks/inspector", {})
+    tab.open(inspector["pageUrl"])
+    assert "0 received" in tab.value("document.body.innerText")
+    endpoint = post(live, "/v1/webhooks/endpoints", {"url": inspector["url"]})
+    known = post(live, "/v1/webhooks/inspector", {"secret": endpoint["secret"]})
+    changed = {"url": known["url"]}
+    path = f"{live.url}/v1/webhooks/endpoints/{endpoint['endpointId']}"
+    httpx.patch(path, json=changed, headers=live.headers, timeout=60).raise_for_status()
+    post(live, f"/v1/webhooks/endpoints/{endpoint['endpointId']}/test", {"type": "video.processed"})
+    httpx.post(known["url"], content='{"type": "<script>alert(1)</script>"}', timeout=60)
+    shown = f"{live.url}/v1/webhooks/inspector/{known['inspectorId']}"
+    wait_until(lambda: len(httpx.get(shown, headers=live.headers).json()["requests"]) == 2)
+    tab.open(known["pageUrl"])
+    text = tab.value("document.body.innerText")
+    assert "signature valid" in text
+    assert "signature invalid" in text
+    assert "<script>alert(1)</script>" in text
+    tab.value("for (const one of document.querySelectorAll('summary')) one.click()")
+    assert "webhook-id" in tab.value("document.body.innerText")
+    look(tab, "inspector")
+    check(tab, live)
+
+
+def test_a_player_shows_the_moment_and_seeks_when_its_page_says_so(live: Live, tab: Tab, tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    clip = make_clip(tmp_path / "roof.mp4", ["one", "two"], seconds=2.0)
+    fill(live.state, live.organization)
+    with live.state.libraries.writing(live.organization) as library:
+        library.update("roof", source=str(clip), duration=4.0)
+    code = httpx.get(f"{live.url}/v1/videos/roof/embed?t=2.5", headers=live.headers, timeout=60).json()
+    tab.open(code["url"])
+    tab.wait_for("document.querySelector('video').readyState >= 2")
+    tab.wait_for("Math.abs(document.querySelector('video').currentTime - 2.5) < 0.2")
+    look(tab, "player")
+    tab.value("window.postMessage({seek: 0.5}, '*')")
+    tab.wait_for("document.querySelector('video').currentTime < 2")
+    check(tab, live)
