@@ -56,7 +56,7 @@ def player_page(title: str, media: str, poster: str, seconds: float, branding: M
 <title>{heading}</title>
 <style>
 html, body {{ margin: 0; height: 100%; background: {background}; color: {accent}; font: 14px system-ui, sans-serif }}
-video {{ width: 100%; height: 100%; object-fit: contain; accent-color: {accent} }}
+video {{ display: block; width: 100%; height: 100%; object-fit: contain; accent-color: {accent} }}
 .logo {{ position: fixed; top: 12px; right: 12px; max-height: 32px; pointer-events: none }}
 </style>
 <video controls playsinline preload="metadata" src="{escape(media)}#t={seconds:.3f}" poster="{escape(poster)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -125,7 +126,13 @@ def scope_of(route: APIRoute) -> str | None:
     return None
 
 
+def _summary(operation_id: str) -> str:
+    """`createWebhookEndpoint` in words."""
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda found: f" {found[1].lower()}", operation_id).capitalize()
+
+
 def _complete(operation: dict[str, Any], scope: str | None, schemas: dict[str, Any]) -> None:
+    operation["summary"] = _summary(operation["operationId"])
     answers: dict[str, Any] = operation["responses"]
     answers.pop("422", None)
     errors = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}

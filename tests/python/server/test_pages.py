@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -134,7 +136,11 @@ def test_a_player_shows_the_moment_and_seeks_when_its_page_says_so(live: Live, t
     with live.state.libraries.writing(live.organization) as library:
         library.update("roof", source=str(clip), duration=4.0)
     code = httpx.get(f"{live.url}/v1/videos/roof/embed?t=2.5", headers=live.headers, timeout=60).json()
+    page = httpx.get(code["url"], timeout=60).text
+    poster = unescape(re.findall(r'poster="([^"]+)"', page)[0])
+    wait_until(lambda: httpx.get(poster, timeout=60).status_code == 200, 120)  # made when it is first asked for
     tab.open(code["url"])
+    assert tab.value("document.documentElement.scrollHeight <= innerHeight"), "nothing to scroll"
     tab.wait_for("document.querySelector('video').readyState >= 2")
     tab.wait_for("Math.abs(document.querySelector('video').currentTime - 2.5) < 0.2")
     look(tab, "player")

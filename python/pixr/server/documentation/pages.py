@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from importlib.resources import files
 
@@ -64,7 +65,7 @@ def errors_page() -> str:
     """All error codes."""
     rows = "".join(
         f'<tr><td>{code.status}</td><td><a href="/docs/errors/{name}"><code>{name}</code></a></td>'
-        f"<td>{escape(code.title)}</td><td>{escape(code.advice)}</td></tr>"
+        f"<td>{escape(code.title)}</td><td>{_words(code.advice)}</td></tr>"
         for name, code in sorted(CODES.items(), key=lambda item: (item[1].status, item[0]))
     )
     table = f"<table><tr><th>Status</th><th>Code</th><th>What</th><th>What to do</th></tr>{rows}</table>"
@@ -84,11 +85,16 @@ def error_page(name: str) -> str:
     code = CODES[name]
     again = "Yes, after the time that Retry-After says." if code.status in (429, 503) else "Not unchanged."
     body = (
-        f"<p><b>{escape(code.title)}</b>, HTTP status {code.status}.</p><p>{escape(code.advice)}</p>"
+        f"<p><b>{escape(code.title)}</b>, HTTP status {code.status}.</p><p>{_words(code.advice)}</p>"
         f"<p>Try again? {again}</p>"
         '<p><a href="/docs/errors">All codes</a></p>'
     )
     return _page(name, body)
+
+
+def _words(text: str) -> str:
+    """Text in which backquotes stand around code."""
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))
 
 
 def _page(title: str, body: str) -> str:

@@ -37,7 +37,7 @@ input {{ width: 100%; padding: .5rem; font: inherit; box-sizing: border-box }}
 button {{ font: inherit; padding: .5rem 1.2rem; margin-right: .5rem }} [role=alert] {{ color: #a11 }}
 </style>
 <h1>Allow {escape(client)}?</h1>
-<p>It wants to, and will return you to {escape(host)}:</p><ul>{wishes}</ul>{wrong}
+<p>It wants to</p><ul>{wishes}</ul><p>Then you will be sent back to <b>{escape(host)}</b>.</p>{wrong}
 <form method="post" autocomplete="off"><input type="hidden" name="sealed" value="{escape(sealed)}">
 <label>API key <input name="key" autofocus></label>
 <label>API secret <input name="secret" type="password"></label>

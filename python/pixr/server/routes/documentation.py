@@ -44,6 +44,12 @@ def postman(request: Request) -> Response:
     return json_answer(to_postman(specification(request.app)))
 
 
+@router.get("/favicon.ico")
+def icon() -> Response:
+    """None: browsers ask for one on every page, also on the player's, which bears no mark of ours."""
+    return Response(status_code=204, headers=KEPT)
+
+
 @router.get("/docs")
 def reference() -> Response:
     """The interactive reference."""

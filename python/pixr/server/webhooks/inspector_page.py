@@ -18,6 +18,7 @@ pre { background: #f4f6f8; padding: .8rem; overflow-x: auto; border-radius: .4re
 details { border: 1px solid #d8dee6; border-radius: .5rem; margin: .6rem 0; padding: .6rem .9rem }
 summary { cursor: pointer } .good { color: #0a6b35 } .bad { color: #a3182d } .unknown { color: #5a6572 }
 time { color: #5a6572; margin-right: .8rem } .verdict { float: right }
+summary::after { content: ""; display: block; clear: both }
 @media (prefers-color-scheme: dark) {
   body { background: #12161c; color: #e3e8ef } pre { background: #1c232d } details { border-color: #39434f }
   .good { color: #5fd38d } .bad { color: #ff8b9b } .unknown, time { color: #a7b2c0 }
