@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, Strict
 
 from pixr.errors import InvalidQuery
 from pixr.questions import Ask, Blend, Question, from_dict
@@ -73,7 +73,7 @@ class SearchRequest(RequestShape):
     clip: FileAt | None = Field(default=None, description="a video to find moments like")
     like: MomentOf | None = Field(default=None, description="more like this moment, which is left out itself")
     vectors: dict[Channel, list[float]] | None = Field(default=None, description="your own vectors, by channel")
-    blend: list[tuple[str | dict[str, Any], float]] | None = Field(
+    blend: list[Annotated[tuple[str | dict[str, Any], float], Strict(False)]] | None = Field(
         default=None, max_length=_MOST_PARTS, description="several questions at once, each with its weight, -1 to 1"
     )
     then: str | dict[str, Any] | None = Field(default=None, description="what follows: words, or a question again")

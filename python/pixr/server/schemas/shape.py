@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Strict
@@ -23,6 +24,8 @@ class RequestShape(BaseModel):
 
 
 def _said_in_letters(value: object) -> object:
+    if isinstance(value, datetime):
+        return value
     if not isinstance(value, str) or not _DATED.match(value):
         raise ValueError("a time is RFC 3339, such as 2026-11-24T08:00:00Z")
     return value
