@@ -109,8 +109,13 @@ def searches(url: str, headers: dict[str, str]) -> list[bytes]:
 
 def warm(url: str, asked: list[bytes]) -> None:
     """Ask everything once, so that models are loaded and encodings kept."""
-    outcome = asyncio.run(as_fast(url, asked, 2, 0.1 if not asked else 10.0))
-    print(f"  warmed up: {outcome}", flush=True)
+
+    async def scene() -> None:
+        connection = Connection(url)
+        for one in asked:
+            assert await connection.ask(one) == 200
+
+    asyncio.run(scene())
 
 
 def load(library: Path, seconds: float) -> dict[str, Any]:
@@ -163,7 +168,7 @@ def load(library: Path, seconds: float) -> dict[str, Any]:
         }
 
 
-def overhead(library: Path, rounds: int) -> dict[str, Any]:
+def overhead(library: Path, seconds: float) -> dict[str, Any]:
     """HTTP and the library's own call in turn, one at a time."""
     with serving(library) as (url, headers), pixr.open(library, read_only=True) as direct:
         asked, texts = searches(url, headers), questions(200)
@@ -174,8 +179,9 @@ def overhead(library: Path, rounds: int) -> dict[str, Any]:
 
         async def scene() -> None:
             connection = Connection(url)
-            for number in range(rounds):
-                at = time.perf_counter()
+            ended = time.perf_counter() + seconds
+            while (at := time.perf_counter()) < ended:
+                number = len(calls)
                 direct.search(texts[number % 200], limit=20)
                 calls.append((time.perf_counter() - at) * 1e3)
                 at = time.perf_counter()
@@ -258,7 +264,7 @@ def main() -> None:
     make_library(library, asked.segments)
     measure = {
         "load": lambda: load(library, asked.seconds),
-        "overhead": lambda: overhead(library, 1000),
+        "overhead": lambda: overhead(library, 40.0),
         "limit": lambda: limit(library, 8.0),
         "table": lambda: table(library, 6.0),
     }

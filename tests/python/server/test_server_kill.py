@@ -209,6 +209,16 @@ def test_nothing_acknowledged_is_lost_or_doubled_by_kills_under_load(
     assert {len(ids) for ids in told.values()} == {1}, "delivered more than once, an event has the same id"
 
 
+def test_a_worker_whose_server_is_dead_before_it_begins_ends(tmp_path: Path) -> None:
+    """Importing takes a second; a server killed within it left a worker that took init for its parent, and stayed."""
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    settings = json.dumps({"data": str(tmp_path), "database": f"sqlite:///{tmp_path / 'server.db'}"})
+    command = [sys.executable, "-m", "pixr.server.processing.worker", str(gone.pid)]
+    done = subprocess.run(command, env={**os.environ, "PIXR_SERVER_SETTINGS": settings}, timeout=120, check=False)
+    assert done.returncode == 0
+
+
 def _processed(receiver: Receiver, type: str) -> set[str]:
     events = [json.loads(request.body) for request in list(receiver.requests)]
     return {event["data"]["videoId"] for event in events if event["type"] == type}

@@ -14,7 +14,6 @@ __all__ = ["WorkerPool"]
 log = logging.getLogger("pixr.server.pool")
 _PAUSES = (0.5, 2.0, 10.0, 60.0)
 _STEADY_SECONDS = 60.0
-_COMMAND = [sys.executable, "-m", "pixr.server.processing.worker"]
 
 
 class WorkerPool:
@@ -51,7 +50,7 @@ class WorkerPool:
         while not self._stopping.is_set():
             begun = time.monotonic()
             process = subprocess.Popen(
-                [sys.executable, "-m", "pixr.server.processing.worker"], stdin=subprocess.DEVNULL
+                [sys.executable, "-m", "pixr.server.processing.worker", str(os.getpid())], stdin=subprocess.DEVNULL
             )
             self._processes[number] = process
             if self._stopping.is_set():

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
@@ -293,7 +294,10 @@ def _reason(error: Exception) -> str:
 
 
 def main() -> None:
-    """A worker process: settings come in `PIXR_SERVER_SETTINGS`, and it ends when its parent does or on SIGTERM."""
+    """A worker process: settings come in `PIXR_SERVER_SETTINGS`. It ends on SIGTERM, or when its parent does.
+
+    The parent is named, not asked for: it may be dead before this begins.
+    """
     from pixr.server.logs import configure_logging
     from pixr.server.serve import settings_of_environment
 
@@ -308,8 +312,7 @@ def main() -> None:
     worker = Worker(settings, database, libraries)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: worker.stopping.set())
-    parent = os.getppid()
-    threading.Thread(target=_follow, args=(parent, worker.stopping), daemon=True).start()
+    threading.Thread(target=_follow, args=(int(sys.argv[1]), worker.stopping), daemon=True).start()
     worker.run()
     end_tracing()
 
