@@ -175,7 +175,8 @@ def overhead(library: Path, seconds: float) -> dict[str, Any]:
         warm(url, asked)
         for text in texts:
             direct.search(text, limit=20)
-        calls, answers = [], []
+        calls: list[float] = []
+        answers: list[float] = []
 
         async def scene() -> None:
             connection = Connection(url)
