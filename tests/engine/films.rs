@@ -4,7 +4,7 @@ use half::f16;
 use pixr::catalog::channel::Channel;
 use pixr::catalog::video::{Evidence, Segment, Space, Span, Video, VideoId};
 use pixr::library::Library;
-use pixr::search::calibrate::{Calibration, CosineCurve, Logistic, Saturation};
+use pixr::search::calibrate::{Calibration, CosineCurve, Logistic, Reported, Saturation};
 use pixr::search::query::{Clause, Query};
 use proptest::prelude::*;
 
@@ -79,7 +79,8 @@ pub fn prepare(library: &Library, fitted: bool) {
     if fitted {
         let lexical = Some(Saturation { half: 0.5, power: 2.0, top: 0.95 });
         let vector = Some(CosineCurve::Logistic(Logistic { center: 0.5, slope: 8.0, top: 1.0 }));
-        let enough = Calibration { floor: 0.02, sufficient: 0.1, ..Calibration::default() };
+        let reported = Some(Reported { low: 2.0, high: 3.0, shift: -1.0 });
+        let enough = Calibration { floor: 0.02, sufficient: 0.1, reported, ..Calibration::default() };
         let alike = Some(CosineCurve::Saturation(Saturation { half: 0.6, power: 4.0, top: 0.9 }));
         library.set_calibration(Channel::Frame, Calibration { vector, alike, ..enough }).unwrap();
         for channel in [Channel::Speech, Channel::Metadata] {

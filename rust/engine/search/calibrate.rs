@@ -19,6 +19,10 @@
 //! `greater + agreement * lesser * (1 - greater)`: `agreement` 0 is the maximum, 1 is noisy-or, and it is fitted as the
 //! rest. Unfitted it is 0.
 //!
+//! These confidences are fitted for what ranks first. Told as they are, they would be too sure of weak evidence, and fitted
+//! for being told they rank worse (`benches/README.md`, Confidence). So what a result tells is a second map of the first:
+//! `Reported`, by which a confidence is how often such evidence was right. It never falls, so it changes no order.
+//!
 //! Both curves and the combination never fall as a raw score rises. That makes the inverse (`cosine_floor`,
 //! `lexical_floor`) safe for pruning: no segment below the floors can reach the confidence.
 
@@ -69,6 +73,19 @@ pub enum CosineCurve {
     Saturation(Saturation),
 }
 
+/// From the confidence that ranks to the one that is told, `1 / (1 + exp(-(shift + low * ln c - high * ln (1 - c))))`: beta
+/// calibration (Kull et al. 2017), which takes 0 to 0 and 1 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reported {
+    /// How steep it is near 0; not below 0.
+    pub low: f32,
+    /// How steep it is near 1; not below 0.
+    pub high: f32,
+    /// The greater, the surer.
+    pub shift: f32,
+}
+
 /// How one channel's raw scores become confidences. The default is the unfitted one.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -85,6 +102,12 @@ pub struct Calibration {
     pub floor: f32,
     /// The confidence from which this channel's evidence is enough for a moment; 0 where nothing was fitted.
     pub sufficient: f32,
+    /// What a result tells of a confidence; `None` tells it as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reported: Option<Reported>,
+    /// The same for a vector of the channel's own medium.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alike_reported: Option<Reported>,
 }
 
 /// What a channel is asked for, which decides how far a raw score can be pruned.
@@ -146,13 +169,33 @@ impl Saturation {
     }
 }
 
+impl Reported {
+    fn of(self, confidence: f32) -> f32 {
+        let given = f64::from(confidence);
+        let (low, high) = (f64::from(self.low), f64::from(self.high));
+        // A steepness of 0 leaves its side out, also where the logarithm is infinite.
+        let rising = if low > 0.0 { low * given.ln() } else { 0.0 };
+        let falling = if high > 0.0 { high * (-given).ln_1p() } else { 0.0 };
+        let told = 1.0 / (1.0 + (falling - rising - f64::from(self.shift)).exp());
+        // Evidence is never told to be none, nor more than certain.
+        (told as f32).clamp(f32::MIN_POSITIVE, 1.0)
+    }
+
+    fn fault(self) -> Option<String> {
+        let Self { low, high, shift } = self;
+        let is_right = (0.0..=1e3).contains(&low) && (0.0..=1e3).contains(&high) && shift.abs() <= 1e3;
+        (!is_right).then(|| format!("reported: low {low}, high {high}, shift {shift}: expected 0..1000, -1000..1000"))
+    }
+}
+
 impl Calibration {
     /// Checks parameters that come from a file or a caller; `what` names them in the error.
     pub fn validate(&self, what: &str) -> Result<()> {
         let wrong = |detail: String| Err(Error::InvalidQuery { detail: format!("calibration of {what}: {detail}") });
         let curves = [self.vector, self.alike].map(|curve| curve.and_then(CosineCurve::fault));
-        let faults = [curves[0].clone(), curves[1].clone(), self.lexical.and_then(Saturation::fault)];
-        if let Some(fault) = faults.into_iter().flatten().next() {
+        let reported = [self.reported, self.alike_reported].map(|map| map.and_then(Reported::fault));
+        let faults = curves.into_iter().chain([self.lexical.and_then(Saturation::fault)]).chain(reported);
+        if let Some(fault) = faults.flatten().next() {
             return wrong(fault);
         }
         for (name, value) in [("agreement", self.agreement), ("floor", self.floor), ("sufficient", self.sufficient)] {
@@ -166,7 +209,13 @@ impl Calibration {
     /// The calibration for a vector of the channel's own medium.
     #[must_use]
     pub fn for_alike(self) -> Self {
-        Self { vector: self.alike, ..self }
+        Self { vector: self.alike, reported: self.alike_reported, ..self }
+    }
+
+    /// What a result tells of a confidence above 0: how often such evidence is right, where that was fitted.
+    #[must_use]
+    pub fn reported(&self, confidence: f32) -> f32 {
+        self.reported.map_or(confidence, |map| map.of(confidence.clamp(0.0, 1.0)))
     }
 
     /// Whether every curve that the channel is asked through was fitted on data.
@@ -336,6 +385,21 @@ mod tests {
         assert!(fitted.confidence(Some(0.31), None) > 0.5);
         assert_eq!(fitted.confidence(Some(f32::NAN), None), 0.0);
         assert_eq!(fitted.confidence(None, None), 0.0);
+    }
+
+    #[test]
+    fn what_is_told_keeps_the_order_and_the_ends() {
+        let map = Reported { low: 1.5, high: 4.0, shift: -2.0 };
+        let fitted = Calibration { reported: Some(map), alike_reported: None, ..Calibration::default() };
+        let told: Vec<f32> = (1..=100).map(|percent| fitted.reported(percent as f32 / 100.0)).collect();
+        assert!(told.windows(2).all(|two| two[0] <= two[1]), "{told:?}");
+        assert!(told[0] > 0.0 && told[0] < 1e-3 && told[99] == 1.0);
+        // ln 0.5 * 1.5 + ln 0.5 * -4 - 2 = -0.267
+        assert!((fitted.reported(0.5) - 0.4336).abs() < 1e-3, "{}", fitted.reported(0.5));
+        assert_eq!(fitted.for_alike().reported(0.5), 0.5);
+        assert_eq!(Reported { low: 0.0, high: 0.0, shift: 0.0 }.of(1.0), 0.5);
+        let refused = Calibration { reported: Some(Reported { low: -1.0, ..map }), ..Calibration::default() };
+        assert!(matches!(refused.validate("frame"), Err(Error::InvalidQuery { detail }) if detail.contains("low -1")));
     }
 
     #[test]

@@ -174,11 +174,14 @@ fn combine(ask: &Ask, channel: &ChannelAsk, part: &Part, found: &[TermMatch]) ->
     let of = |is_clause: bool| found.iter().filter(move |one| one.clause.is_some() == is_clause);
     let whole = of(false).map(|one| one.confidence).fold(0.0, f32::max);
     let confidence = combine_clauses(whole, of(true).map(|one| one.confidence));
+    // Examples of the channel's own medium are the question itself, never a clause.
+    let asked = channel.terms.first().map_or(channel.calibration, |term| term.calibration);
     Ok(Some(Match {
         row: best.row,
         channel: channel.channel,
         span: part.table().span(best.row)?,
         confidence,
+        reported: asked.reported(confidence),
         is_sufficient: !ask.needs_sufficient || confidence >= channel.calibration.sufficient,
         rank: None,
         clause: best.clause,

@@ -4,6 +4,10 @@
 //! the confidences and the query's weights, and never falls when a confidence rises. Every fusion also says what each
 //! channel contributed; the contributions are not negative and add up to the score.
 //!
+//! A sum is shared by what can be noticed apart: pictures, metadata, words seen, and what is heard. Speech and sound are
+//! two readings of one sound track, and little of it is both a sentence and a sound that was asked for. So they share one
+//! place in the sum, where they combine by noisy-or: a sentence counts the same whether or not sounds were labelled.
+//!
 //! Weights are relative: the greatest becomes 1. So `{frame: 2, speech: 1}` and `{frame: 1, speech: 0.5}` are the same
 //! query, and a single channel's weight changes nothing. A weight of 0 takes the channel out.
 
@@ -28,7 +32,8 @@ pub enum Fusion {
     /// Noisy-or, `1 - Π (1 - weight * confidence)`: channels are independent witnesses, one sure one is enough.
     Probabilistic,
     /// `Σ weight * confidence / Σ weight` over the requested channels that the library holds: what is silent on a channel
-    /// loses by it (Bruch et al. 2022, "An analysis of fusion functions for hybrid retrieval").
+    /// loses by it (Bruch et al. 2022, "An analysis of fusion functions for hybrid retrieval"). Speech and sound count as
+    /// one channel with the greater of their weights.
     #[default]
     WeightedSum,
     /// The greatest `weight * confidence`.
@@ -51,8 +56,16 @@ pub struct Weights {
 pub struct Fuser {
     fusion: Fusion,
     weights: Weights,
-    /// Of the channels that sums are shared by.
+    /// Of the places that sums are shared by.
     weight_sum: f64,
+}
+
+/// Where `channel` stands in a sum: speech and sound in one place.
+const fn place(channel: Channel) -> usize {
+    match channel {
+        Channel::Sound => Channel::Speech.index(),
+        Channel::Frame | Channel::Metadata | Channel::Screen | Channel::Speech => channel.index(),
+    }
 }
 
 impl Weights {
@@ -92,13 +105,13 @@ impl Fuser {
     /// Scores by `fusion` under `weights`.
     #[must_use]
     pub fn new(fusion: Fusion, weights: Weights) -> Self {
-        Self { fusion, weights, weight_sum: weights.by_channel.iter().copied().map(f64::from).sum() }
+        Self { fusion, weights, weight_sum: weight_sum(fusion, &weights, &Channel::ALL) }
     }
 
     /// The same, with sums shared by these channels only: others, which have no evidence anywhere, hold nothing down.
     #[must_use]
     pub fn over(self, channels: &[Channel]) -> Self {
-        let weight_sum = channels.iter().map(|channel| f64::from(self.weights.get(*channel))).sum();
+        let weight_sum = weight_sum(self.fusion, &self.weights, channels);
         if weight_sum > 0.0 { Self { weight_sum, ..self } } else { self }
     }
 
@@ -136,7 +149,8 @@ impl Fuser {
         let worth = self.worth(strengths);
         let score = match self.fusion {
             Fusion::Probabilistic => 1.0 - worth.iter().map(|worth| 1.0 - worth).product::<f64>(),
-            Fusion::WeightedSum | Fusion::ReciprocalRank => worth.iter().sum::<f64>() / self.weight_sum,
+            Fusion::WeightedSum => self.shared_place(worth).iter().sum::<f64>() / self.weight_sum,
+            Fusion::ReciprocalRank => worth.iter().sum::<f64>() / self.weight_sum,
             Fusion::Max => worth.iter().copied().fold(0.0, f64::max),
         };
         score.clamp(0.0, 1.0) as f32
@@ -151,9 +165,9 @@ impl Fuser {
     pub fn contributions(&self, strengths: &PerChannel) -> PerChannel {
         let worth = self.worth(strengths);
         let shares = match self.fusion {
-            // A certain channel has an infinite logarithm; the bound keeps shares finite and in order.
-            Fusion::Probabilistic => worth.map(|worth| -(-worth.min(1.0 - 1e-12)).ln_1p()),
-            Fusion::WeightedSum | Fusion::ReciprocalRank => worth,
+            Fusion::Probabilistic => worth.map(surprise),
+            Fusion::WeightedSum => self.shared_place(worth),
+            Fusion::ReciprocalRank => worth,
             Fusion::Max => {
                 let winner = greatest(&worth);
                 let mut shares = [0.0; Channel::ALL.len()];
@@ -183,9 +197,44 @@ impl Fuser {
         smallest_reaching(0.0, 1.0, score, |confidence| self.score(&[confidence; Channel::ALL.len()]))
     }
 
+    /// What each channel adds to a sum, with what speech and sound are worth together shared between them.
+    fn shared_place(&self, worth: [f64; Channel::ALL.len()]) -> [f64; Channel::ALL.len()] {
+        let heard = [Channel::Speech, Channel::Sound].map(Channel::index);
+        let most = heard.iter().map(|&index| f64::from(self.weights.by_channel[index])).fold(0.0, f64::max);
+        // Alone, either is worth exactly what it was: no rounding where there is nothing to share.
+        if heard.iter().any(|&index| worth[index] <= 0.0) {
+            return worth;
+        }
+        let parts = heard.map(|index| worth[index] / most);
+        let together = most * (1.0 - (1.0 - parts[0]) * (1.0 - parts[1]));
+        let surprises = parts.map(surprise);
+        let mut shared = worth;
+        for (index, part) in heard.into_iter().zip(surprises) {
+            shared[index] = together * part / (surprises[0] + surprises[1]);
+        }
+        shared
+    }
+
     fn worth(&self, strengths: &PerChannel) -> [f64; Channel::ALL.len()] {
         std::array::from_fn(|index| f64::from(self.weights.by_channel[index]) * f64::from(strengths[index]))
     }
+}
+
+/// What the places of a sum weigh that `channels` take: each place as much as the weightiest channel in it. Ranks are
+/// summed channel by channel.
+fn weight_sum(fusion: Fusion, weights: &Weights, channels: &[Channel]) -> f64 {
+    let mut by_place = [0.0_f64; Channel::ALL.len()];
+    for &channel in channels {
+        let place = if fusion == Fusion::ReciprocalRank { channel.index() } else { place(channel) };
+        by_place[place] = by_place[place].max(f64::from(weights.get(channel)));
+    }
+    by_place.iter().sum()
+}
+
+/// `-ln (1 - worth)`, in which noisy-or is a sum. Of what is certain it is infinite; the bound keeps shares finite and in
+/// order.
+fn surprise(worth: f64) -> f64 {
+    -(-worth.min(1.0 - 1e-12)).ln_1p()
 }
 
 /// The index of the greatest number, the first of equal ones.
@@ -235,6 +284,23 @@ mod tests {
         assert_eq!(ranked.strength(0.2, Some(1)), 1.0);
         assert!((ranked.strength(0.2, Some(62)) - 0.5).abs() < 1e-6);
         assert_eq!(ranked.strength(0.2, None), 0.0);
+        Ok(())
+    }
+
+    #[test]
+    fn a_sentence_counts_the_same_whether_or_not_sounds_are_held() -> Result<()> {
+        let all = Channel::ALL.map(|channel| (channel, 1.0));
+        let fuser = fuser(Fusion::WeightedSum, &all)?;
+        let without = fuser.over(&[Channel::Frame, Channel::Speech]);
+        let with = fuser.over(&[Channel::Frame, Channel::Speech, Channel::Sound]);
+        let said = [0.0, 0.0, 0.0, 0.7, 0.0];
+        assert_eq!(without.score(&said), 0.35);
+        assert_eq!(with.score(&said), 0.35);
+        assert_eq!(with.score(&[0.0, 0.0, 0.0, 0.0, 0.7]), 0.35);
+        assert_eq!(fuser.over(&[Channel::Speech, Channel::Sound]).score(&said), 0.7);
+        // Both together are worth their noisy-or, here of half the audio's weight for the sound.
+        let halved = self::fuser(Fusion::WeightedSum, &[(Channel::Speech, 1.0), (Channel::Sound, 0.5)])?;
+        assert!((halved.score(&[0.0, 0.0, 0.0, 0.6, 0.5]) - (1.0 - 0.4 * 0.75)).abs() < 1e-6);
         Ok(())
     }
 

@@ -54,7 +54,7 @@ pub struct HitMatch {
     pub start: f64,
     /// First instant after.
     pub end: f64,
-    /// Calibrated, in (0, 1].
+    /// How often such evidence is right, in (0, 1]; where that was not fitted, the confidence that it was ranked by.
     pub confidence: f32,
     /// The channel's weight, in (0, 1].
     pub weight: f32,
@@ -165,7 +165,7 @@ impl HitMatch {
             channel: evidence.channel,
             start: evidence.span.start,
             end: evidence.span.end,
-            confidence: evidence.confidence,
+            confidence: evidence.reported,
             weight,
             contribution,
             part: None,

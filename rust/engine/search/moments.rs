@@ -42,8 +42,10 @@ pub struct Match {
     pub channel: Channel,
     /// When, in seconds; for metadata the whole video.
     pub span: Span,
-    /// Calibrated, above 0 and at most 1; others are ignored.
+    /// Calibrated, above 0 and at most 1; others are ignored. By it evidence is ranked.
     pub confidence: f32,
+    /// The confidence that is told: how often such evidence is right.
+    pub reported: f32,
     /// Whether it is enough for a moment; a moment needs one such match.
     pub is_sufficient: bool,
     /// For reciprocal rank fusion: 1 + the number of segments with a higher confidence on this channel.
@@ -424,6 +426,7 @@ pub(super) mod samples {
             channel,
             span: Span { start, end },
             confidence,
+            reported: confidence,
             is_sufficient: true,
             rank: None,
             clause: None,
