@@ -5,8 +5,10 @@
     PYTHONPATH=../python python build_concepts.py embedded/concepts.npz
 
 Concepts are the 1000 ImageNet classes (their ids are WordNet 3.0 offsets, listed in imagenet-1k-synsets.txt) and the
-hypernyms that join at least three and at most 250 of them ("dog", "wheeled vehicle"). A concept's prototype is the
-weighted mean of the MiniLM vectors of four phrasings made of its WordNet words and definition.
+hypernyms that join at least three and at most 250 of them ("dog", "wheeled vehicle"). A class's prototype is the MiniLM
+vector of its line in concept-descriptions.txt: its name, and in everyday words how it looks or what it is for. WordNet's
+definitions are a dictionary's ("any of several ..."), and people don't ask that way. A hypernym's prototype is the
+weighted mean of the vectors of four phrasings made of its WordNet words and definition.
 
 A picture has probabilities p over the classes, and so M p over all concepts, where M is the identity above the
 hypernyms' membership times HYPERNYM_WEIGHT. A query has weights w over all concepts, those of hypernyms scaled by
@@ -64,9 +66,14 @@ def main() -> None:
     concepts = classes + list(hypernyms)
 
     minilm = MiniLMEncoder(arguments.minilm, EncoderOptions(threads=1, batch_size=1), cached_texts=0)
-    phrases = [text for offset in concepts for text in phrase(nouns, offset)]
-    vectors_by_phrasing = minilm.encode_text(phrases).reshape(len(concepts), len(PHRASING_WEIGHTS), -1)
-    prototypes = np.average(vectors_by_phrasing, axis=1, weights=PHRASING_WEIGHTS)
+    described = (HERE / "concept-descriptions.txt").read_text(encoding="utf8").splitlines()
+    for offset, line in zip(classes, described, strict=True):
+        if line.partition(": ")[0] != nouns[offset].lemmas[0]:
+            raise SystemExit(f"concept-descriptions.txt: {line!r} is not about {nouns[offset].lemmas[0]}")
+    phrases = [text for offset in hypernyms for text in phrase(nouns, offset)]
+    vectors_by_phrasing = minilm.encode_text(phrases).reshape(len(hypernyms), len(PHRASING_WEIGHTS), -1)
+    of_hypernyms = np.average(vectors_by_phrasing, axis=1, weights=PHRASING_WEIGHTS)
+    prototypes = np.concatenate([minilm.encode_text(described), of_hypernyms])
 
     concept_map = np.zeros((len(concepts), len(classes)))
     concept_map[: len(classes)] = np.eye(len(classes))

@@ -36,8 +36,8 @@ MODEL_FILE = "efficientnet-lite2-int8.onnx"
 TABLE_FILE = "concepts.npz"
 SIDE = 260  # pixels, the model's input
 CLASSES = 1000
-QUERY_TEMPERATURE = 0.05  # of the softmax over cosines with the concepts' prototypes
-MATCH_CENTER, MATCH_WIDTH = 0.45, 0.03  # logistic: cosine with the best class at which half of a query's length is kept
+QUERY_TEMPERATURE = 0.04  # of the softmax over cosines with the concepts' prototypes
+MATCH_CENTER, MATCH_WIDTH = 0.60, 0.04  # logistic: cosine with the best class at which half of a query's length is kept
 DESCRIBE_ABOVE = 0.05  # probability
 DESCRIBE_AT_MOST = 3
 
