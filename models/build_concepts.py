@@ -6,9 +6,9 @@
 
 Concepts are the 1000 ImageNet classes (their ids are WordNet 3.0 offsets, listed in imagenet-1k-synsets.txt) and the
 hypernyms that join at least three and at most 250 of them ("dog", "wheeled vehicle"). A class's prototype is the MiniLM
-vector of its line in concept-descriptions.txt: its name, and in everyday words how it looks or what it is for. WordNet's
-definitions are a dictionary's ("any of several ..."), and people don't ask that way. A hypernym's prototype is the
-weighted mean of the vectors of four phrasings made of its WordNet words and definition.
+vector of its line in concept-descriptions.txt: its name, and in everyday words how it looks or what it is for.
+WordNet's definitions are a dictionary's ("any of several ..."), and people don't ask that way. A hypernym's prototype
+is the weighted mean of the vectors of four phrasings made of its WordNet words and definition.
 
 A picture has probabilities p over the classes, and so M p over all concepts, where M is the identity above the
 hypernyms' membership times HYPERNYM_WEIGHT. A query has weights w over all concepts, those of hypernyms scaled by

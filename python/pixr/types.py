@@ -99,9 +99,10 @@ class Segment:
 class Match:
     """Evidence on one channel: when, how sure, what it says.
 
-    `confidence` in [0, 1] is how often such evidence is right, where that was fitted for the space; `contribution` is this
-    match's part of the moment's score, and the contributions of a moment add up to it. Scores are made for ranking, of
-    sharper confidences than are told, which come in the same order. `cosine` and `bm25` are the raw scores, None where there are none.
+    `confidence` in [0, 1] is how often such evidence is right, where that was fitted for the space. `contribution` is
+    this match's part of the moment's score, and the contributions of a moment add up to it; scores are made of the
+    confidences that rank, which come in the same order. `cosine` and `bm25` are the raw scores, None where there are
+    none.
     `highlights` are spans of `description` (in characters) where words of the query stand. `clause` is the clause of
     the question that it answers best, None where that is the whole; `part` is which of related questions it answers.
     What a moment must not have contributes less than nothing.
