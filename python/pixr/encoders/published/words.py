@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from pixr.encoders.published.texts import TextTokenizer
 from pixr.encoders.published.towers import TEXT_INPUTS, TEXT_OUTPUTS, TOKEN_OUTPUTS, Towers, input_name, output_name
+from pixr.encoders.text_cache import TextCache
 from pixr.errors import ModelError
 
 if TYPE_CHECKING:
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 
     from pixr.encoders.protocol import EncoderOptions, Vectors
     from pixr.encoders.published.description import Pooling, TextRecipe
-
-CACHED_TEXTS = 1024
 
 
 class Words:
@@ -47,31 +44,21 @@ class Words:
         self._output = output_name(model, recipe.output, TEXT_OUTPUTS if self._pooling == "none" else TOKEN_OUTPUTS)
         shape = model.inputs[self._input].shape
         self._length = shape[1] if len(shape) == 2 else None  # an export of fixed length takes no other
-        self._cache: OrderedDict[str, Vectors] = OrderedDict()
-        self._lock = threading.Lock()
         self.dimension = int(self._encode([""]).shape[1])
+        self._cache = TextCache(self.dimension)
 
     def encode(self, texts: Sequence[str], prefix: str) -> Vectors:
         """Encode texts with `prefix` before each: float32 `(len(texts), dimension)`, unit rows."""
+        return self._cache.rows([prefix + text for text in texts], self._encode_all)
+
+    def _encode_all(self, texts: list[str]) -> Vectors:
         import numpy as np
 
-        whole = [prefix + text for text in texts]
         rows = np.empty((len(texts), self.dimension), np.float32)
-        with self._lock:
-            known = {text: self._cache[text] for text in whole if text in self._cache}
-        fresh = list(dict.fromkeys(text for text in whole if text not in known))
-        by_length = sorted(fresh, key=len)  # little goes into padding
+        by_length = sorted(range(len(texts)), key=lambda at: len(texts[at]))  # little goes into padding
         for at in range(0, len(by_length), self._options.rows_a_call):
-            batch = by_length[at : at + self._options.rows_a_call]
-            known |= dict(zip(batch, self._encode(batch), strict=True))
-        for at, text in enumerate(whole):
-            rows[at] = known[text]
-        with self._lock:
-            for text in whole:
-                self._cache[text] = known[text]
-                self._cache.move_to_end(text)
-            while len(self._cache) > CACHED_TEXTS:
-                self._cache.popitem(last=False)
+            chosen = by_length[at : at + self._options.rows_a_call]
+            rows[chosen] = self._encode([texts[index] for index in chosen])
         return rows
 
     def _encode(self, texts: Sequence[str]) -> Vectors:
