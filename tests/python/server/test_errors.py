@@ -13,6 +13,8 @@ from pixr.errors import PixrError
 from pixr.server.errors import CODES, problem_of
 from tests.python.server.partner import Partner, code_of
 
+JSON = {"Content-Type": "application/json"}
+
 
 def test_every_error_of_the_library_has_a_status() -> None:
     kinds = [kind for _, kind in inspect.getmembers(pixr.errors, inspect.isclass) if issubclass(kind, PixrError)]
@@ -67,6 +69,12 @@ def test_a_refused_method_is_told_all_that_are_allowed(acme: Partner, path: str,
 def test_values_of_another_type_are_refused_and_not_guessed_at(acme: Partner, path: str, body: dict[str, Any]) -> None:
     """`0` for a time was a key that had expired in 1970."""
     assert code_of(acme.post(path, json=body)) == "INVALID_REQUEST"
+
+
+def test_a_whole_number_may_be_written_with_a_point(acme: Partner) -> None:
+    made = acme.post("/v1/videos/upload/init", content=b'{"filename": "a.mp4", "size": 3e9}', headers=JSON)
+    assert made.status_code == 201
+    assert code_of(acme.post("/v1/videos/upload/init", json={"filename": "a.mp4", "size": 5.5})) == "INVALID_REQUEST"
 
 
 def test_a_new_endpoint_is_shown_with_what_the_database_fills_in(acme: Partner) -> None:

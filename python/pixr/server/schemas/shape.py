@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Strict
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Strict, model_validator
 from pydantic.alias_generators import to_camel
 
 __all__ = ["Instant", "RequestShape", "ResponseShape"]
@@ -21,6 +21,15 @@ class RequestShape(BaseModel):
     """
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole(cls, given: Any) -> Any:
+        """`5.0` is a whole number in JSON too, and how GraphQL's floats carry those past 32 bits."""
+        if not isinstance(given, dict):
+            return given
+        whole = {name: int(value) for name, value in given.items() if isinstance(value, float) and value.is_integer()}
+        return given | whole
 
 
 def _said_in_letters(value: object) -> object:
