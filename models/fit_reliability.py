@@ -88,7 +88,7 @@ def gather(library_path: Path, queries_path: Path, channels: Channels) -> dict[s
         for channel, mode in MODES.items():
             questions.append((channel, {"query": text, "modes": [mode]}, (), queries_path.parent))
     with copied(library_path, channels) as library:
-        asker = Asker(library.engine, library.encoders)
+        asker = Asker(library.engine, library.encoders, library.encoders)
         ids = {source_name(video): video.id for video in library.videos()}
         for about, question, relevant, folder in questions:
             right = [(ids.get(span.video), span.start, span.end) for span in relevant]

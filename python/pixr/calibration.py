@@ -68,5 +68,8 @@ def fitted(spaces: dict[Channel, Space]) -> dict[Channel, dict[str, Any]]:
         if space is None or entry.get("space") != str(space):
             calibration.pop("vector", None)
             calibration.pop("alike", None)
+            if "space" in entry:  # what is told was fitted to these curves
+                calibration.pop("reported", None)
+                calibration.pop("alike_reported", None)
         chosen[channel] = calibration
     return chosen
