@@ -155,6 +155,10 @@ impl Shared {
             let next_file = manifest.next_file;
             writer.manifest = Manifest::load(&*self.storage)?;
             writer.manifest.next_file = writer.manifest.next_file.max(next_file);
+            if writer.manifest.generation == manifest.generation {
+                // The new one has its name, only not for good: from here on its parts are the library's.
+                *self.snapshot.write() = Arc::new(current);
+            }
             return Err(error);
         }
         writer.manifest = manifest;
