@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -225,6 +226,9 @@ def table(library: Path, seconds: float) -> dict[str, Any]:
         live = [request(url, "GET", "/health/live", {})]
         rows["GET /health/live"] = asyncio.run(as_fast(url, live, 8, seconds))
     for name in ("fastapi", "litestar", "starlette"):
+        if find_spec(name) is None:
+            print(f"table: {name} is not installed, and is left out")
+            continue
         rows[f"bare {name}"] = _bare(name, library, body, seconds)
     print(f"table ({len(body)} bytes an answer):")
     for name, outcome in rows.items():
