@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import wave
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -15,20 +14,12 @@ import pixr
 from pixr.encoders import EncoderOptions
 from pixr.errors import ModelError, SpaceMismatch
 from tests.python.clips import make_clip
-from tests.python.encoders.parity_inputs import ARCHIVE, sound
+from tests.python.encoders.parity_inputs import sound
 
 pytest.importorskip("av")
 pytest.importorskip("decord")
 
 OPTIONS = EncoderOptions(threads=1, batch_size=4)
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    with zipfile.ZipFile(ARCHIVE) as archive:
-        archive.extractall(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +38,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def library(models: Path, clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def library(recorded: Path, clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("library") / "l.pixr"
-    names = [models / name for name in ("clip", "sentence-multilingual", "clap-unfused")]
+    names = [recorded / name for name in ("clip", "sentence-multilingual", "clap-unfused")]
     with pixr.open(path, encoder=names, encoder_options=OPTIONS) as opened:
         opened.add(clip, title="Two words", speech=False, screen=False)
     return path
@@ -80,9 +71,9 @@ def test_words_are_asked_of_every_channel_without_naming_the_models_again(librar
         assert opened.search("a dog", channels=["sound"], min_score=0.0).warnings == ()
 
 
-def test_another_model_is_refused_and_both_are_named(library: Path, models: Path, clip: Path, tmp_path: Path) -> None:
+def test_another_model_is_refused_and_both_are_named(library: Path, recorded: Path, clip: Path, tmp_path: Path) -> None:
     other = make_clip(tmp_path / "other.mp4", ["three"])
-    with pixr.open(library, encoder=models / "siglip", encoder_options=OPTIONS) as opened:
+    with pixr.open(library, encoder=recorded / "siglip", encoder_options=OPTIONS) as opened:
         with pytest.raises(SpaceMismatch) as caught:
             opened.add(other, speech=False, screen=False)
         assert "siglip" in str(caught.value)
@@ -100,13 +91,13 @@ def test_a_model_that_is_gone_is_said_so(library: Path, tmp_path: Path) -> None:
         opened.search("a dog")
 
 
-def test_the_same_sound_at_two_rates_is_nearly_the_same_to_the_model(models: Path) -> None:
+def test_the_same_sound_at_two_rates_is_nearly_the_same_to_the_model(recorded: Path) -> None:
     import av
 
     from pixr.encoders import SoundEncoder
     from pixr.encoders.published import load_folder
 
-    encoder = load_folder(models / "clap-unfused", OPTIONS)
+    encoder = load_folder(recorded / "clap-unfused", OPTIONS)
     assert isinstance(encoder, SoundEncoder)
 
     def tone(rate_hz: int) -> NDArray[np.float32]:

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import wave
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from numpy.typing import NDArray
 import pixr
 from pixr.encoders import EncoderOptions
 from pixr.errors import SpeechUnavailable, UnreadableVideo
-from tests.python.encoders.parity_inputs import ARCHIVE
 
 pytest.importorskip("av")
 pytest.importorskip("decord")
@@ -75,12 +73,10 @@ def write_sound(path: Path, make: Sound, seconds: float = SHOT_SECONDS) -> Path:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(recorded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library of the videos, and beside it what it is asked with."""
     folder = tmp_path_factory.mktemp("examples")
-    with zipfile.ZipFile(ARCHIVE) as archive:
-        archive.extractall(folder / "models")
-    encoders = [folder / "models" / "clip", folder / "models" / "clap-unfused"]
+    encoders = [recorded / "clip", recorded / "clap-unfused"]
     with pixr.open(folder / "films.pixr", encoder=encoders, encoder_options=OPTIONS) as library:
         for name, shots in SHOTS.items():
             path = film(folder / f"{name}.mp4", *shots)

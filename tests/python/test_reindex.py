@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import time
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from pixr.encoders import EncoderOptions
 from pixr.progress import Progress
 from pixr.types import Channel
 from tests.python.clips import make_clip
-from tests.python.encoders.parity_inputs import ARCHIVE
 
 pytest.importorskip("av")
 pytest.importorskip("decord")
@@ -44,14 +42,6 @@ with pixr.open(sys.argv[1]) as library:
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    with zipfile.ZipFile(ARCHIVE) as archive:
-        archive.extractall(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("clips")
     return [make_clip(folder / f"{at}.mp4", ["red", "green", str(at)]) for at in range(3)]
@@ -64,9 +54,9 @@ def index(path: Path, clips: list[Path], encoder: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def indexed(models: Path, clips: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def indexed(recorded: Path, clips: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("indexed") / "l.pixr"
-    index(path, clips, models / "clip")
+    index(path, clips, recorded / "clip")
     return path
 
 
@@ -91,14 +81,14 @@ def space(path: Path) -> str:
 
 
 def test_a_reindexed_library_equals_one_that_was_indexed_so(
-    library: Path, models: Path, clips: list[Path], tmp_path: Path
+    library: Path, recorded: Path, clips: list[Path], tmp_path: Path
 ) -> None:
     with pixr.open(library) as opened:
-        report = opened.reindex([models / "siglip", models / "sentence-mean"], encoder_options=OPTIONS)
+        report = opened.reindex([recorded / "siglip", recorded / "sentence-mean"], encoder_options=OPTIONS)
     assert report.complete
     assert report.channels == ("frame", "metadata", "speech")
     assert report.encoded == 3
-    index(tmp_path / "new.pixr", clips, [models / "siglip", models / "sentence-mean"])
+    index(tmp_path / "new.pixr", clips, [recorded / "siglip", recorded / "sentence-mean"])
     channel: Channel
     for channel in ("frame", "metadata"):
         got, wanted = vectors(library, channel), vectors(tmp_path / "new.pixr", channel)
@@ -112,7 +102,7 @@ def test_a_reindexed_library_equals_one_that_was_indexed_so(
         assert opened.check()["damaged"] == []
 
 
-def test_the_old_space_serves_meanwhile_and_an_interrupted_run_goes_on(library: Path, models: Path) -> None:
+def test_the_old_space_serves_meanwhile_and_an_interrupted_run_goes_on(library: Path, recorded: Path) -> None:
     served: list[tuple[str, int]] = []
 
     def interrupt(step: Progress) -> None:
@@ -122,10 +112,10 @@ def test_the_old_space_serves_meanwhile_and_an_interrupted_run_goes_on(library: 
             raise KeyboardInterrupt
 
     with pixr.open(library) as opened, pytest.raises(KeyboardInterrupt):
-        opened.reindex(models / "siglip", encoder_options=OPTIONS, on_progress=interrupt)
+        opened.reindex(recorded / "siglip", encoder_options=OPTIONS, on_progress=interrupt)
     assert served == [("clip", 3), ("clip", 3)]
     with pixr.open(library) as opened:
-        report = opened.reindex(models / "siglip", encoder_options=OPTIONS)
+        report = opened.reindex(recorded / "siglip", encoder_options=OPTIONS)
         assert (report.encoded, report.complete) == (1, True)
         assert len(opened.search("red", min_score=0.0)) == 3  # this handle asks with the new model at once
     assert space(library) == "siglip"
@@ -133,10 +123,10 @@ def test_the_old_space_serves_meanwhile_and_an_interrupted_run_goes_on(library: 
 
 @pytest.mark.skipif(os.name != "posix", reason="kills with a signal")
 @pytest.mark.parametrize("videos", [1, 3])
-def test_a_killed_run_leaves_the_old_space_whole_and_goes_on(library: Path, models: Path, videos: int) -> None:
+def test_a_killed_run_leaves_the_old_space_whole_and_goes_on(library: Path, recorded: Path, videos: int) -> None:
     """Killed after so many videos; with three, somewhere about the change itself."""
     before = vectors(library)
-    command = [sys.executable, "-c", CHILD, str(library), str(models / "siglip")]
+    command = [sys.executable, "-c", CHILD, str(library), str(recorded / "siglip")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
         assert child.stdout is not None
         for _ in range(videos):
@@ -151,7 +141,7 @@ def test_a_killed_run_leaves_the_old_space_whole_and_goes_on(library: Path, mode
         if not changed:
             assert vectors(library) == before
             assert len(opened.search("red", min_score=0.0)) == 3
-        report = opened.reindex(models / "siglip", encoder_options=OPTIONS)
+        report = opened.reindex(recorded / "siglip", encoder_options=OPTIONS)
         assert report.complete
         assert report.encoded <= 3 - videos
         assert len(opened.search("red", min_score=0.0)) == 3
@@ -159,18 +149,18 @@ def test_a_killed_run_leaves_the_old_space_whole_and_goes_on(library: Path, mode
     assert not (library / "reindex").exists()
 
 
-def test_readers_that_stay_open_go_over_with_the_library(library: Path, models: Path) -> None:
+def test_readers_that_stay_open_go_over_with_the_library(library: Path, recorded: Path) -> None:
     with pixr.open(library, read_only=True, encoder_options=OPTIONS) as reader:
         assert len(reader.search("red", modes=["visual"], min_score=0.0)) == 3
         with pixr.open(library) as opened:
-            opened.reindex(models / "siglip", encoder_options=OPTIONS)
+            opened.reindex(recorded / "siglip", encoder_options=OPTIONS)
         time.sleep(0.06)  # readers look again after 50 ms
         hits = reader.search("red", modes=["visual"], min_score=0.0)
         assert (len(hits), hits.warnings) == (3, ())
 
 
 def test_others_write_while_a_reading_handle_reindexes(
-    library: Path, models: Path, clips: list[Path], tmp_path: Path
+    library: Path, recorded: Path, clips: list[Path], tmp_path: Path
 ) -> None:
     late = make_clip(tmp_path / "late.mp4", ["late"])
     written: list[str] = []
@@ -182,7 +172,7 @@ def test_others_write_while_a_reading_handle_reindexes(
                 other.update(next(id for id, _, _ in vectors(library) if id != written[0]), title="renamed")
 
     with pixr.open(library, read_only=True) as opened:
-        report = opened.reindex(models / "siglip", encoder_options=OPTIONS, on_progress=write)
+        report = opened.reindex(recorded / "siglip", encoder_options=OPTIONS, on_progress=write)
     assert (report.complete, report.encoded) == (True, 5)  # three, the late one, and the renamed one once more
     assert written[0] in {id for id, _, _ in vectors(library)}
     assert {len(vector) for vector in vectors(library).values()} == {
@@ -190,43 +180,43 @@ def test_others_write_while_a_reading_handle_reindexes(
     }
 
 
-def test_a_file_that_is_another_one_now_is_not_read(models: Path, clips: list[Path], tmp_path: Path) -> None:
+def test_a_file_that_is_another_one_now_is_not_read(recorded: Path, clips: list[Path], tmp_path: Path) -> None:
     copy = Path(shutil.copy(clips[0], tmp_path / "clip.mp4"))
-    index(tmp_path / "l.pixr", [copy], models / "clip")
+    index(tmp_path / "l.pixr", [copy], recorded / "clip")
     shutil.copy(clips[1], copy)
     with pixr.open(tmp_path / "l.pixr") as library:
-        report = library.reindex(models / "siglip", encoder_options=OPTIONS)
+        report = library.reindex(recorded / "siglip", encoder_options=OPTIONS)
     assert not report.complete
     assert "not the file that was indexed" in report.failed[0][1]
 
 
-def test_what_changed_since_an_interrupted_run_is_done_again(library: Path, models: Path) -> None:
+def test_what_changed_since_an_interrupted_run_is_done_again(library: Path, recorded: Path) -> None:
     def interrupt(step: Progress) -> None:
         raise KeyboardInterrupt
 
     with pixr.open(library) as opened:
         with pytest.raises(KeyboardInterrupt):
-            opened.reindex(models / "sentence-mean", encoder_options=OPTIONS, on_progress=interrupt)
+            opened.reindex(recorded / "sentence-mean", encoder_options=OPTIONS, on_progress=interrupt)
         first = next(opened.videos())
         opened.update(first.id, title="another title")
-        report = opened.reindex(models / "sentence-mean", encoder_options=OPTIONS)
+        report = opened.reindex(recorded / "sentence-mean", encoder_options=OPTIONS)
         assert (report.encoded, report.channels) == (3, ("metadata", "speech"))
 
 
 def test_a_video_whose_source_is_gone_holds_the_change_up_unless_it_is_left_out(
-    models: Path, clips: list[Path], tmp_path: Path
+    recorded: Path, clips: list[Path], tmp_path: Path
 ) -> None:
     copies = [Path(shutil.copy(clip, tmp_path)) for clip in clips]
     path = tmp_path / "l.pixr"
-    index(path, copies, models / "clip")
+    index(path, copies, recorded / "clip")
     copies[1].unlink()
     with pixr.open(path) as library:
-        report = library.reindex(models / "siglip", encoder_options=OPTIONS)
+        report = library.reindex(recorded / "siglip", encoder_options=OPTIONS)
         assert (report.complete, report.encoded, len(report.failed)) == (False, 2, 1)
         assert "not there any more" in report.failed[0][1]
     assert space(path) == "clip"
     with pixr.open(path) as library:
-        report = library.reindex(models / "siglip", encoder_options=OPTIONS, leave_out_failed=True)
+        report = library.reindex(recorded / "siglip", encoder_options=OPTIONS, leave_out_failed=True)
         assert (report.complete, report.encoded) == (True, 0)
         gone = report.failed[0][0]
     assert space(path) == "siglip"
@@ -234,20 +224,22 @@ def test_a_video_whose_source_is_gone_holds_the_change_up_unless_it_is_left_out(
     assert gone.id in {id for id, _, _ in vectors(path, "metadata")}  # other channels keep theirs
 
 
-def test_a_crash_right_after_the_change_keeps_it(library: Path, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_right_after_the_change_keeps_it(
+    library: Path, recorded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def crash(*_: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(reindex_module, "remember", crash)
     opened = pixr.open(library)
     with pytest.raises(MemoryError):
-        opened.reindex(models / "siglip", encoder_options=OPTIONS)
+        opened.reindex(recorded / "siglip", encoder_options=OPTIONS)
     crashed = Path(shutil.copytree(library, library.with_name("crashed.pixr")))
     opened.close()
     assert space(crashed) == "siglip"
     monkeypatch.undo()
     with pixr.open(crashed, encoder_options=OPTIONS) as again:
-        assert again.reindex(models / "siglip", encoder_options=OPTIONS).complete
+        assert again.reindex(recorded / "siglip", encoder_options=OPTIONS).complete
         assert len(again.search("red", min_score=0.0)) == 3
 
 

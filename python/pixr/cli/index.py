@@ -6,7 +6,6 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +13,7 @@ import typer
 
 from pixr.cli.console import is_terminal, print_json, print_table
 from pixr.cli.download import DownloadError, download
+from pixr.cli.encoding import Precision, Providers, encoder_options
 from pixr.cli.filters import parse_metadata
 from pixr.cli.locking import LockTimeout
 from pixr.cli.progress import IndexProgress
@@ -24,7 +24,6 @@ from pixr.types import Sync
 from pixr.wire import error_to_dict, video_to_dict
 
 if TYPE_CHECKING:
-    from pixr.encoders.protocol import EncoderOptions
     from pixr.progress import Outcome, Source
     from pixr.types import Video
 
@@ -63,13 +62,8 @@ def index(
         list[str] | None,
         typer.Option(metavar="NAME|DIR", help="A model's name or folder; may be repeated, each for its channels."),
     ] = None,
-    precision: Annotated[
-        str, typer.Option(metavar="P", help="Of a published model: auto, fp32, fp16, int8, q4, q4f16.")
-    ] = "auto",
-    provider: Annotated[
-        list[str] | None,
-        typer.Option(metavar="P", help="cuda, tensorrt, coreml, openvino, directml or cpu, the most wanted first."),
-    ] = None,
+    precision: Precision = "auto",
+    provider: Providers = None,
     speech: Annotated[bool, typer.Option("--speech/--no-speech", help="Recognise what is said.")] = True,
     speech_model: Annotated[
         str | None, typer.Option(metavar="NAME|DIR", help="A Whisper model that was pulled, or its folder.")
@@ -129,17 +123,6 @@ def index(
         raise typer.Exit(130)
     if run.count("failed"):
         raise typer.Exit(1)
-
-
-def encoder_options(precision: str, providers: list[str] | None) -> EncoderOptions:
-    """What the options say of how models run; a misspelt precision is a misuse."""
-    from pixr.encoders.protocol import EncoderOptions
-
-    try:
-        options = EncoderOptions(precision=precision)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--precision") from None
-    return replace(options, providers=tuple(providers)) if providers else options
 
 
 class _Run:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pixr.cli.console import complain, print_json
-from pixr.cli.index import encoder_options
+from pixr.cli.encoding import Precision, Providers, encoder_options
 from pixr.cli.locking import LockTimeout
 from pixr.cli.progress import IndexProgress
 
@@ -35,13 +35,8 @@ def register(app: typer.Typer) -> None:
 def reindex(
     library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")],
     encoder: Annotated[list[str], typer.Option(metavar="NAME|DIR", help="A model's name or folder; may be repeated.")],
-    precision: Annotated[
-        str, typer.Option(metavar="P", help="Of a published model: auto, fp32, fp16, int8, q4, q4f16.")
-    ] = "auto",
-    provider: Annotated[
-        list[str] | None,
-        typer.Option(metavar="P", help="cuda, tensorrt, coreml, openvino, directml or cpu, the most wanted first."),
-    ] = None,
+    precision: Precision = "auto",
+    provider: Providers = None,
     leave_out_failed: Annotated[
         bool, typer.Option("--leave-out-failed", help="Go over even if some videos can't be read any more.")
     ] = False,

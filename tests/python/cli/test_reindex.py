@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
 
 import pytest
 
 from tests.python.cli.process import Run
 from tests.python.clips import make_clip
-from tests.python.encoders.parity_inputs import ARCHIVE
 
 pytest.importorskip("av")
 pytest.importorskip("decord")
 
 
-def test_reindex_says_what_changed_and_which_files_are_gone(run: Run, tmp_path: Path) -> None:
-    with zipfile.ZipFile(ARCHIVE) as archive:
-        archive.extractall(tmp_path / "models")
+def test_reindex_says_what_changed_and_which_files_are_gone(run: Run, recorded: Path, tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "red.mp4", ["red"])
     assert run("index", "films.pixr", clip, "--no-speech", "--no-screen").returncode == 0
-    words = run("reindex", "films.pixr", "--encoder", "models/sentence-mean", "--json")
+    words = run("reindex", "films.pixr", "--encoder", recorded / "sentence-mean", "--json")
     assert words.returncode == 0, words.stderr
     assert json.loads(words.stdout) == {
         "channels": ["metadata", "speech"],
@@ -30,7 +26,7 @@ def test_reindex_says_what_changed_and_which_files_are_gone(run: Run, tmp_path: 
         "complete": True,
     }
     clip.unlink()
-    gone = run("reindex", "films.pixr", "--encoder", "models/clip")
+    gone = run("reindex", "films.pixr", "--encoder", recorded / "clip")
     assert gone.returncode == 1
     assert "red.mp4" in gone.stderr
     assert "not there any more" in gone.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ import pytest
 from numpy.typing import NDArray
 
 from pixr.encoders import EncoderOptions, Encoders, default_encoders
-from tests.python.encoders.parity_inputs import ARCHIVE
 
 
 @pytest.fixture(scope="session")
@@ -28,15 +26,6 @@ def pictures() -> list[NDArray[np.uint8]]:
     board = np.repeat(((rows // 25 + columns // 25) % 2 * 255).astype(np.uint8)[:, :, None], 3, axis=2)
     disc = np.where(((rows - 100) ** 2 + (columns - 150) ** 2 < 70**2)[:, :, None], (255, 140, 0), (30, 60, 160))
     return [noise, gradient, board, disc.astype(np.uint8), np.full((33, 17, 3), 128, np.uint8)]
-
-
-@pytest.fixture(scope="session")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Small models of every family with their references' vectors; see `models/build_parity.py`."""
-    folder = tmp_path_factory.mktemp("parity")
-    with zipfile.ZipFile(ARCHIVE) as archive:
-        archive.extractall(folder)
-    return folder
 
 
 @pytest.fixture
