@@ -179,7 +179,9 @@ class Asker:
             if encoder is None:
                 detail = f"channel {channel} holds vectors of space {held}, which no loaded encoder speaks"
                 if channel not in asked.text and len(channels) == 1:
-                    raise SpaceMismatch(f"{detail}; give vectors, open with that encoder, or index again")
+                    raise SpaceMismatch(
+                        f"{detail}; give vectors, open with that encoder, or change it with `pixr reindex`"
+                    )
                 warnings.append(detail)
             elif image is not None and channel == "frame":
                 from pixr.media.pictures import load_picture

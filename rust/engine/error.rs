@@ -84,7 +84,7 @@ pub enum Error {
     /// Vectors of two spaces would have been compared.
     #[error(
         "channel {channel} of this library holds vectors of space {expected}, got {got}; \
-         index again with the other encoder to change it"
+         `pixr reindex` changes it"
     )]
     SpaceMismatch {
         /// The channel.

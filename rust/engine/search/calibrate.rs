@@ -4,9 +4,9 @@
 //! A `Calibration` belongs to one channel in one space and maps either to a confidence in [0, 1]: a logistic or saturating
 //! curve of a cosine, and a saturating curve of the ratio of a BM25 score to the best score that the query could have. The
 //! saturating curve is a logistic in the logarithm: it suits spaces whose cosines are shares of a whole and spread over
-//! orders of magnitude, as those of concepts do. Where no
-//! parameters were fitted, the curves are straight lines ((1 + cosine) / 2, never quite 0, and the ratio itself), and `is_fitted` says
-//! so: such confidences order evidence but must not be read as probabilities.
+//! orders of magnitude, as those of concepts do. Where no parameters were fitted, the curves are straight lines
+//! ((1 + cosine) / 2, never quite 0, and the ratio itself), and `is_fitted` says so: such confidences order evidence but
+//! must not be read as probabilities.
 //!
 //! A confidence below `floor` is exactly zero: no evidence. One of `sufficient` or more is enough for a moment; below that
 //! it only adds to others. The two are apart because faint evidence, worthless alone, still tells equals from each other.
