@@ -30,6 +30,8 @@ pub struct Part {
     descriptions: [Option<StringColumn>; Channel::ALL.len()],
     /// By channel, made when first asked for.
     videos_with_vector: [OnceLock<RowSet>; Channel::ALL.len()],
+    /// Made when first asked for.
+    videos_apart: OnceLock<RowSet>,
     sections: BTreeMap<String, Section>,
 }
 
@@ -157,6 +159,7 @@ impl Part {
             vectors,
             descriptions,
             videos_with_vector: [const { OnceLock::new() }; Channel::ALL.len()],
+            videos_apart: OnceLock::new(),
             sections,
         })
     }
@@ -195,6 +198,40 @@ impl Part {
             }
         }
         Ok(Some(known.get_or_init(|| videos)))
+    }
+
+    /// The videos of which no two rows that hold evidence with a time overlap: at any instant, one row says all.
+    pub fn videos_apart(&self) -> Result<&RowSet> {
+        if let Some(videos) = self.videos_apart.get() {
+            return Ok(videos);
+        }
+        let mut timed = RowSet::empty(self.table.row_count());
+        for channel in Channel::ALL.into_iter().filter(|channel| *channel != Channel::Metadata) {
+            if let Some(column) = self.vectors(channel) {
+                column.rows()?.iter().for_each(|row| timed.insert(row));
+            }
+            if let Some(text) = &self.text {
+                text.rows_with_words(channel)?.for_each(|row| timed.insert(row));
+            }
+        }
+        let mut videos = RowSet::empty(self.table.video_count());
+        for video in 0..self.table.video_count() {
+            let rows = self.table.rows(video)?;
+            let spans = rows.filter(|row| timed.contains(*row)).map(|row| self.table.span(row));
+            let mut end = f64::NEG_INFINITY;
+            let mut is_apart = true;
+            for span in spans {
+                let span = span?;
+                // The centre as moments take it, which rounding may move to the end of a very short span.
+                let centre = span.start + (span.end - span.start) / 2.0;
+                is_apart &= end <= span.start && centre < span.end;
+                end = span.end;
+            }
+            if is_apart {
+                videos.insert(video);
+            }
+        }
+        Ok(self.videos_apart.get_or_init(|| videos))
     }
 
     /// What is shown for a row on a channel: its indexed words, else its description.

@@ -275,7 +275,7 @@ impl Calibration {
         }
     }
 
-    fn of_cosine(&self, cosine: f32) -> f32 {
+    pub(super) fn of_cosine(&self, cosine: f32) -> f32 {
         if cosine.is_nan() {
             return 0.0;
         }
@@ -284,7 +284,7 @@ impl Calibration {
         self.vector.map_or_else(unfitted, |curve| curve.confidence(cosine)).clamp(0.0, 1.0)
     }
 
-    fn of_ratio(&self, ratio: f32) -> f32 {
+    pub(super) fn of_ratio(&self, ratio: f32) -> f32 {
         if ratio.is_nan() {
             return 0.0;
         }
@@ -311,7 +311,9 @@ pub fn required_of_one(confidence: f32, clauses: usize) -> f32 {
     if clauses < 2 || confidence <= 0.0 {
         return confidence;
     }
-    let root = (1.0 - f64::from(confidence.min(1.0))).powf(1.0 / clauses as f64);
+    // What clauses combine to was rounded to f32, near 1 by more than they may lack.
+    let lacking = 1.0 - f64::from(confidence.min(1.0)) + f64::from(f32::EPSILON);
+    let root = lacking.min(1.0).powf(1.0 / clauses as f64);
     // A margin for rounding, which is far smaller.
     ((1.0 - root) * (1.0 - 1e-5)) as f32
 }
@@ -344,12 +346,12 @@ pub(super) fn smallest_reaching(low: f32, high: f32, value: f32, rising: impl Fn
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    fn calibrations() -> impl Strategy<Value = Calibration> {
+    pub(in super::super) fn calibrations() -> impl Strategy<Value = Calibration> {
         let logistic = (-0.5f32..0.9, 0.1f32..80.0, 0.1f32..=1.0)
             .prop_map(|(center, slope, top)| CosineCurve::Logistic(Logistic { center, slope, top }));
         let saturation =
@@ -365,6 +367,13 @@ mod tests {
                 ..Calibration::default()
             },
         )
+    }
+
+    #[test]
+    fn clauses_that_round_to_certainty_need_not_be_certain() {
+        let clauses = [0.999_624_3, 0.999_680_1, 0.767_455_9];
+        assert_eq!(combine_clauses(0.0, clauses), 1.0);
+        assert!(required_of_one(1.0, clauses.len()) <= 0.999_680_1);
     }
 
     #[test]

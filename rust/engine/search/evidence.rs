@@ -18,6 +18,9 @@ use crate::part::Part;
 /// Ranks of rows on one channel, for reciprocal rank fusion: `(part, row)` to rank.
 pub(super) type Ranks = BTreeMap<(usize, u32), u32>;
 
+/// A weight above this leaves no score that it has a part in at 0.
+const LEAST_SURE_WEIGHT: f32 = 1e-6;
+
 /// Rows with BM25 scores, ascending by row.
 type Found = Vec<(u32, f32)>;
 
@@ -75,12 +78,8 @@ impl WordMatches {
         (0..self.on(channel).len()).any(|term| !self.within(channel, term, rows).is_empty())
     }
 
-    /// The greatest score of a term within the rows.
-    pub(super) fn most(&self, channel: Channel, term: usize, rows: &std::ops::Range<u32>) -> Option<f32> {
-        self.within(channel, term, rows).iter().map(|(_, score)| *score).reduce(f32::max)
-    }
-
-    fn within(&self, channel: Channel, term: usize, rows: &std::ops::Range<u32>) -> &[(u32, f32)] {
+    /// The rows among `rows` in which a term was found.
+    pub(super) fn within(&self, channel: Channel, term: usize, rows: &std::ops::Range<u32>) -> &[(u32, f32)] {
         let Some(all) = self.on(channel).get(term) else { return &[] };
         let start = all.partition_point(|(row, _)| *row < rows.start);
         let end = all.partition_point(|(row, _)| *row < rows.end);
@@ -88,30 +87,62 @@ impl WordMatches {
     }
 }
 
-/// The videos of a part of which some row may reach the bar on some channel; a superset, never less.
-pub(super) fn candidates(ask: &Ask, part: &Part, rows: &RowSet, words: &WordMatches, bar: Bar) -> Result<RowSet> {
+/// The videos of a part that may be returned.
+pub(super) struct Candidates {
+    /// Those of which some row may reach the bar on some channel; a superset, never less.
+    pub(super) videos: RowSet,
+    /// Those of them that a single cosine or word score already makes hits, where a channel's evidence can be enough.
+    pub(super) sure: RowSet,
+}
+
+impl Candidates {
+    pub(super) fn none(video_count: u32) -> Self {
+        Self { videos: RowSet::empty(video_count), sure: RowSet::empty(video_count) }
+    }
+}
+
+/// The candidates of a part. None is sure unless `tells`: where evidence counts only within a scope, it must be scored.
+pub(super) fn candidates(
+    ask: &Ask,
+    part: &Part,
+    rows: &RowSet,
+    words: &WordMatches,
+    bar: Bar,
+    tells: bool,
+) -> Result<Candidates> {
     let table = part.table();
-    let mut videos = RowSet::empty(table.video_count());
+    let Candidates { mut videos, mut sure } = Candidates::none(table.video_count());
     for channel in &ask.channels {
         let needed = bar.required_of_one(channel);
+        let may_be_sure = tells && ask.needs_sufficient && ask.fuser.weights().get(channel.channel) > LEAST_SURE_WEIGHT;
+        let is_sure = |confidence: f32| may_be_sure && confidence >= channel.calibration.sufficient;
         for (at, term) in channel.terms.iter().enumerate() {
             if let (Some(query), Some(column)) = (&term.vector, part.vectors(channel.channel)) {
                 let floor = term.calibration.cosine_floor(needed, term.kinds());
-                for (row, _) in column.at_least(query, floor, Some(rows))? {
-                    videos.insert(table.video_of(row)?);
+                for (row, cosine) in column.at_least(query, floor, Some(rows))? {
+                    let video = table.video_of(row)?;
+                    videos.insert(video);
+                    if is_sure(term.calibration.confidence(Some(cosine), None)) {
+                        sure.insert(video);
+                    }
                 }
             }
             if let Some(asked) = &term.words {
                 let floor = term.calibration.lexical_floor(needed, term.kinds());
                 for &(row, score) in words.on(channel.channel).get(at).into_iter().flatten() {
-                    if asked.ratio(score) >= floor {
-                        videos.insert(table.video_of(row)?);
+                    let ratio = asked.ratio(score);
+                    if ratio >= floor {
+                        let video = table.video_of(row)?;
+                        videos.insert(video);
+                        if !sure.contains(video) && is_sure(term.calibration.confidence(None, Some(ratio))) {
+                            sure.insert(video);
+                        }
                     }
                 }
             }
         }
     }
-    Ok(videos)
+    Ok(Candidates { videos, sure })
 }
 
 /// All evidence of one video on all requested channels.

@@ -1,8 +1,4 @@
-//! Runs a query: candidates, completion, fusion, moments, order, page, counts.
-//!
-//! Exact: the hits, their scores, their order and the counts are those of scoring every segment. Where evidence below a
-//! confidence can't reach the least score, the codes leave it out; where it can (a query that any video answers), the
-//! best videos are found by a bound that falls until the page is full, and the rest is counted without being scored.
+//! Runs a query: evidence, ranking (`rank`), moments, page, counts.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -13,11 +9,11 @@ use super::compound;
 use super::cursor::Cursor;
 use super::evidence::{self, Bar, Ranks, WordMatches};
 use super::fuse::{Fuser, Fusion};
-use super::hit::{Hit, HitMoment, Plan, Relation, SearchResult, Snippet, Timing, Way};
+use super::hit::{Hit, HitMoment, SearchResult, Snippet, Timing, Way};
 use super::moments::{Match, Moment, MomentRules, best_score, find_moments};
-use super::near::{Near, best_of};
-use super::page::{Position, compare_hits, cut_page};
-use super::query::{Facets, Query, Total};
+use super::page::{Position, cut_page};
+use super::query::{Facets, Query};
+use super::rank::Ranked;
 use super::scope;
 use super::spread::Spread;
 use crate::catalog::channel::Channel;
@@ -31,29 +27,19 @@ use crate::text::snippet::snippet;
 
 /// Up to so many rows every video is scored: it costs less than finding out which could be left out.
 const EXHAUSTIVE_ROWS: u64 = 20_000;
+/// With so much effort an approximate answer takes as long as an exact one of `EXHAUSTIVE_ROWS`.
+const EXHAUSTIVE_EFFORT: u64 = 400;
 /// Longest text of a match, in characters.
 const SNIPPET_CHARS: usize = 240;
-
-/// Of up to so many videos the evidence is kept from ranking to telling.
-const KEPT_VIDEOS: usize = 256;
 
 /// A video with its score.
 pub(super) struct Scored {
     pub(super) part: usize,
-    video: u32,
+    pub(super) video: u32,
     pub(super) id: VideoId,
     pub(super) score: f32,
     /// Its evidence, where that was kept.
     matches: Option<Vec<Match>>,
-}
-
-/// Hits in order, at least those up to the end of the page, and what to count.
-struct Ranked {
-    hits: Vec<Scored>,
-    /// For each part the videos that the query returns; none for those that have any evidence.
-    returned: Option<Vec<RowSet>>,
-    relation: Relation,
-    plan: Plan,
 }
 
 /// The snapshot that a query's cursor names; none without a cursor.
@@ -73,7 +59,12 @@ pub(crate) fn search(snapshot: &Snapshot, query: &Query, secret: &[u8; 32]) -> R
 }
 
 /// `search` that leaves out what can't be returned where there are more rows than `exhaustive_rows`.
-fn search_past(exhaustive_rows: u64, snapshot: &Snapshot, query: &Query, secret: &[u8; 32]) -> Result<SearchResult> {
+pub(super) fn search_past(
+    exhaustive_rows: u64,
+    snapshot: &Snapshot,
+    query: &Query,
+    secret: &[u8; 32],
+) -> Result<SearchResult> {
     if let Some(compound) = &query.compound {
         return compound::search(exhaustive_rows, snapshot, query, compound, secret);
     }
@@ -111,7 +102,7 @@ fn search_past(exhaustive_rows: u64, snapshot: &Snapshot, query: &Query, secret:
 /// One query under way.
 pub(super) struct Run<'a> {
     pub(super) snapshot: &'a Snapshot,
-    query: &'a Query,
+    pub(super) query: &'a Query,
     exhaustive_rows: u64,
     pub(super) spread: Spread,
     pub(super) ask: Ask,
@@ -168,46 +159,24 @@ impl<'a> Run<'a> {
         if self.is_small() || self.query.fusion == Fusion::ReciprocalRank {
             return Ok(self.allowed_videos());
         }
-        if self.ask.needs_sufficient { self.candidates(Bar::Share(share)) } else { self.videos_with_evidence() }
+        if !self.ask.needs_sufficient {
+            return self.videos_with_evidence();
+        }
+        Ok(self.candidates(Bar::Share(share))?.into_iter().map(|found| found.videos).collect())
     }
 
-    fn is_small(&self) -> bool {
+    pub(super) fn is_small(&self) -> bool {
         let rows: u64 = self.snapshot.parts.iter().map(|part| u64::from(part.rows.count())).sum();
         rows <= self.exhaustive_rows
     }
 
-    /// The effort of an approximate answer; none where the answer is exact, as it always is by ranks, which need all
-    /// evidence, and in a small library.
-    fn near_effort(&self) -> Option<usize> {
-        let may_be_near = !self.is_small() && self.query.fusion != Fusion::ReciprocalRank;
-        self.query.effort.filter(|_| may_be_near).map(|effort| effort as usize)
-    }
-
-    fn rank(&self, position: Option<&Position>, limit: usize) -> Result<Ranked> {
-        let least = self.ask.fuser.required_confidence(self.ask.min_score);
-        if self.is_small() || self.query.fusion == Fusion::ReciprocalRank {
-            return self.exactly(self.rank_exactly(&self.allowed_videos(), self.ask.min_score)?);
-        }
-        let is_any_enough = self.is_any_evidence_enough(least);
-        if let Some(effort) = self.near_effort()
-            && (self.query.total == Total::Found || is_any_enough)
-        {
-            let Near { hits, named, plan } = self.rank_near(effort, position, limit)?;
-            let (returned, relation) = match self.query.total {
-                Total::Exact => (None, Relation::Exact),
-                Total::Found => (Some(named), Relation::Estimated),
-            };
-            return Ok(Ranked { hits, returned, relation, plan });
-        }
-        if is_any_enough {
-            return self.exactly(self.rank_top(position, limit)?);
-        }
-        let bar = if self.ask.needs_sufficient { Bar::Sufficient } else { Bar::Confidence(least) };
-        self.exactly(self.rank_exactly(&self.candidates(bar)?, self.ask.min_score)?)
-    }
-
-    fn exactly(&self, (hits, returned): (Vec<Scored>, Vec<RowSet>)) -> Result<Ranked> {
-        Ok(Ranked { hits, returned: Some(returned), relation: Relation::Exact, plan: self.exact_plan().collect() })
+    /// The effort of an approximate answer; none where the answer is exact: by ranks, which need all evidence, and where
+    /// so few rows are allowed that it takes no longer.
+    pub(super) fn near_effort(&self) -> Option<usize> {
+        let effort = self.query.effort?;
+        let allowed: u64 = self.ask.allowed.iter().map(|allowed| u64::from(allowed.rows.count())).sum();
+        let few = self.exhaustive_rows.saturating_mul(u64::from(effort).div_ceil(EXHAUSTIVE_EFFORT).max(1));
+        (allowed > few && self.query.fusion != Fusion::ReciprocalRank).then_some(effort as usize)
     }
 
     /// Every channel asked, searched exactly.
@@ -215,95 +184,9 @@ impl<'a> Run<'a> {
         self.ask.channels.iter().map(|channel| (channel.channel, Way::Exact))
     }
 
-    /// Scores all of `videos` and keeps those that reach `min_score`.
-    fn rank_exactly(&self, videos: &[RowSet], min_score: f32) -> Result<(Vec<Scored>, Vec<RowSet>)> {
-        let places: Vec<(usize, u32)> = videos
-            .iter()
-            .enumerate()
-            .flat_map(|(part, videos)| videos.iter().map(move |video| (part, video)))
-            .collect();
-        let keeps = places.len() <= KEPT_VIDEOS;
-        let scored = self.spread.map(&places, 16, |_, &(part, video)| self.score(part, video, min_score, keeps))?;
-        let mut hits: Vec<Scored> = scored.into_iter().flatten().collect();
-        hits.sort_unstable_by(|a, b| compare_hits((a.score, &a.id), (b.score, &b.id)));
-        let mut returned = self.no_videos();
-        for hit in &hits {
-            if let Some(videos) = returned.get_mut(hit.part) {
-                videos.insert(hit.video);
-            }
-        }
-        Ok((hits, returned))
-    }
-
-    /// Finds the page without scoring every video: takes the best rows of each channel, scores their videos, and then
-    /// every further video that could reach the page's last score.
-    fn rank_top(&self, position: Option<&Position>, limit: usize) -> Result<(Vec<Scored>, Vec<RowSet>)> {
-        let returned = self.videos_with_evidence()?;
-        let total: usize = returned.iter().map(|videos| videos.count() as usize).sum();
-        let mut probes = 4 * limit + 64;
-        loop {
-            if probes >= total {
-                let (hits, _) = self.rank_exactly(&returned, self.ask.min_score)?;
-                return Ok((hits, returned));
-            }
-            let (probed, _) = self.rank_exactly(&self.probe(probes)?, 0.0)?;
-            let (range, _) = cut_page(&probed, |hit| (hit.score, &hit.id), position, limit);
-            if range.len() == limit
-                && let Some(last) = probed.get(range.end - 1)
-            {
-                let needed = self.ask.fuser.required_confidence(last.score);
-                if needed > 0.0 {
-                    let (mut hits, _) = self.rank_exactly(&self.candidates(Bar::Confidence(needed))?, 0.0)?;
-                    let (range, next) = cut_page(&hits, |hit| (hit.score, &hit.id), position, limit);
-                    if next.is_none() && range.end < total {
-                        // The page ends where the scored hits do, but others follow; one more must be known.
-                        probes *= 4;
-                        continue;
-                    }
-                    hits.truncate(range.end + 1);
-                    return Ok((hits, returned));
-                }
-            }
-            probes *= 4;
-        }
-    }
-
-    /// The videos of the best rows on each channel.
-    fn probe(&self, count: usize) -> Result<Vec<RowSet>> {
-        self.by_part(|index, part| {
-            let table = part.part.table();
-            let mut videos = RowSet::empty(table.video_count());
-            let (Some(allowed), Some(words)) = (self.ask.allowed.get(index), self.words.get(index)) else {
-                return Ok(videos);
-            };
-            for channel in &self.ask.channels {
-                for term in &channel.terms {
-                    if let (Some(query), Some(column)) = (&term.vector, part.part.vectors(channel.channel)) {
-                        for (row, _) in column.top_k(query, count, Some(&allowed.rows))? {
-                            videos.insert(table.video_of(row)?);
-                        }
-                    }
-                }
-                for found in words.on(channel.channel) {
-                    for (row, _) in best_of(found, count) {
-                        videos.insert(table.video_of(row)?);
-                    }
-                }
-            }
-            Ok(videos)
-        })
-    }
-
-    fn candidates(&self, bar: Bar) -> Result<Vec<RowSet>> {
-        self.by_part(|index, part| match (self.ask.allowed.get(index), self.words.get(index)) {
-            (Some(allowed), Some(words)) => evidence::candidates(&self.ask, &part.part, &allowed.rows, words, bar),
-            _ => Ok(RowSet::empty(part.part.table().video_count())),
-        })
-    }
-
     /// Whether a vector or a matching word makes any video a hit. What lies outside of a scope is evidence to the codes, so
     /// there it is only known from a video's score.
-    fn is_any_evidence_enough(&self, least: f32) -> bool {
+    pub(super) fn is_any_evidence_enough(&self, least: f32) -> bool {
         let takes_all = |term: &Term| term.vector.is_none() || term.calibration.confidence(Some(-1.0), None) > 0.0;
         !self.ask.needs_sufficient
             && least <= 0.0
@@ -316,7 +199,7 @@ impl<'a> Run<'a> {
     }
 
     /// The allowed videos that have a vector or matching words on some channel.
-    fn videos_with_evidence(&self) -> Result<Vec<RowSet>> {
+    pub(super) fn videos_with_evidence(&self) -> Result<Vec<RowSet>> {
         self.by_part(|index, part| {
             let table = part.part.table();
             let mut videos = RowSet::empty(table.video_count());
@@ -482,7 +365,7 @@ impl<'a> Run<'a> {
         Ok(ranked.collect())
     }
 
-    fn allowed_videos(&self) -> Vec<RowSet> {
+    pub(super) fn allowed_videos(&self) -> Vec<RowSet> {
         self.ask.allowed.iter().map(|allowed| allowed.videos.clone()).collect()
     }
 
@@ -509,6 +392,8 @@ mod tests {
 
     use super::*;
     use crate::films::{empty, films, put, query};
+    use crate::search::hit::Relation;
+    use crate::search::query::Total;
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(256))]

@@ -197,6 +197,17 @@ impl Fuser {
         smallest_reaching(0.0, 1.0, score, |confidence| self.score(&[confidence; Channel::ALL.len()]))
     }
 
+    /// The fusion as bounds compute it. By ranks nothing is bounded: their scores don't follow from confidences.
+    pub(super) fn blend(&self) -> Blend {
+        let weights = self.weights.by_channel;
+        match self.fusion {
+            Fusion::WeightedSum => Blend::Sum { weights, scale: (1.0 / self.weight_sum) as f32 },
+            Fusion::Probabilistic => Blend::NoisyOr { weights },
+            Fusion::Max => Blend::Max { weights },
+            Fusion::ReciprocalRank => Blend::Sum { weights: [f32::INFINITY; Channel::ALL.len()], scale: 1.0 },
+        }
+    }
+
     /// What each channel adds to a sum, with what speech and sound are worth together shared between them.
     fn shared_place(&self, worth: [f64; Channel::ALL.len()]) -> [f64; Channel::ALL.len()] {
         let heard = [Channel::Speech, Channel::Sound].map(Channel::index);
@@ -217,6 +228,54 @@ impl Fuser {
 
     fn worth(&self, strengths: &PerChannel) -> [f64; Channel::ALL.len()] {
         std::array::from_fn(|index| f64::from(self.weights.by_channel[index]) * f64::from(strengths[index]))
+    }
+}
+
+/// A fusion of confidences in f32, channel by channel: what it gives is, but for rounding, not below the score.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Blend {
+    /// Speech and sound are added up, as if they did not share a place.
+    Sum {
+        weights: PerChannel,
+        scale: f32,
+    },
+    NoisyOr {
+        weights: PerChannel,
+    },
+    Max {
+        weights: PerChannel,
+    },
+}
+
+impl Blend {
+    /// The weight of a channel.
+    pub(super) fn weight(&self, channel: Channel) -> f32 {
+        let (Self::Sum { weights, .. } | Self::NoisyOr { weights } | Self::Max { weights }) = self;
+        weights[channel.index()]
+    }
+
+    /// The score of confidences that are met together.
+    pub(super) fn score(&self, confidences: &PerChannel) -> f32 {
+        let timed = Channel::ALL.into_iter().filter(|channel| *channel != Channel::Metadata);
+        let blended = timed.fold(0.0, |blended, channel| self.add(blended, channel, confidences[channel.index()]));
+        self.with_metadata(blended, confidences[Channel::Metadata.index()])
+    }
+
+    /// The score of what was blended of the channels with a time, and the metadata.
+    pub(super) fn with_metadata(&self, blended: f32, metadata: f32) -> f32 {
+        let all = self.add(blended, Channel::Metadata, metadata);
+        let score = if let Self::Sum { scale, .. } = self { all * scale } else { all };
+        score.min(1.0)
+    }
+
+    /// One channel more.
+    pub(super) fn add(&self, blended: f32, channel: Channel, confidence: f32) -> f32 {
+        let worth = if confidence > 0.0 { self.weight(channel) * confidence } else { 0.0 };
+        match self {
+            Self::Sum { .. } => blended + worth,
+            Self::NoisyOr { .. } => 1.0 - (1.0 - blended) * (1.0 - worth),
+            Self::Max { .. } => blended.max(worth),
+        }
     }
 }
 
@@ -333,6 +392,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_blend_is_not_below_the_score(fuser in fusers(), strengths in strengths()) {
+            prop_assert!(fuser.blend().score(&strengths) * (1.0 + 1e-5) >= fuser.score(&strengths));
+        }
+
         #[test]
         fn contributions_add_up_to_the_score(fuser in fusers(), strengths in strengths()) {
             let (score, parts) = (fuser.score(&strengths), fuser.contributions(&strengths));

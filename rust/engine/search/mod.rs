@@ -2,9 +2,10 @@
 //!
 //! A [`query::Query`] is checked against a snapshot (`ask`), finds and completes its evidence (`evidence`), maps it to
 //! confidences ([`calibrate`]), fuses them ([`fuse`]) on the timeline into moments ([`moments`]), and cuts a page out of
-//! the ordered hits ([`page`], [`cursor`]). `execute` runs the steps.
+//! the ordered hits ([`page`], [`cursor`]). `execute` runs the steps; `rank` chooses what to score, by `bounds`.
 
 mod ask;
+mod bounds;
 pub mod calibrate;
 pub mod compound;
 pub mod cursor;
@@ -16,8 +17,10 @@ pub mod moments;
 mod near;
 pub mod page;
 pub mod query;
+mod rank;
 mod relate;
 mod scope;
 mod spread;
+mod steps;
 mod suppress;
 mod timeline;

@@ -178,6 +178,15 @@ impl TextIndex {
         self.head.lengths.get(channel.index()).map_or(0, |lengths| lengths.row_count)
     }
 
+    /// The rows with words on a channel, deleted ones too.
+    ///
+    /// # Errors
+    /// `damaged` if the section is.
+    pub fn rows_with_words(&self, channel: Channel) -> Result<impl Iterator<Item = u32>> {
+        let lengths = self.row_lengths(channel)?.unwrap_or_default();
+        Ok(lengths.iter().zip(0_u32..).filter(|(length, _)| **length > 0).map(|(_, row)| row))
+    }
+
     /// The text of a row on a channel, as it was given.
     ///
     /// # Errors

@@ -5,16 +5,11 @@
 //! rows are allowed, or few of those that the walk found are, the search is exact. So a filter costs time, not recall.
 //!
 //! Scores are exact either way; what is approximate is that a row can be missed.
-//!
-//! `Estimator` says what the rows of a video can score at most, from the codes beside the graph where there is one.
-
-use std::ops::Range;
 
 use super::best::Best;
 use super::codes::Candidate;
 use super::column::VectorColumn;
 use super::graph::Graph;
-use super::graph::nibbles::Levels;
 use super::query::QueryVector;
 use super::scan::{CODES_A_RESCORE, Path, Work};
 use crate::catalog::row_set::RowSet;
@@ -27,17 +22,6 @@ const CODES_A_STEP: usize = 240;
 const MARGIN: f32 = 0.01;
 /// So many more than half as many again as are asked for are scored in any case.
 const FEWEST_MORE: usize = 8;
-
-/// How far a vector's cosine may lie above its estimate, by the square root of the dimension: four standard errors of
-/// `nibbles` where residuals are of length one. One vector in thirty thousand exceeds that.
-const SLACK: f32 = 0.44;
-
-/// A query prepared to be compared with a column: with the codes of its graph, or with its vectors where it has none.
-pub(crate) struct Estimator<'a> {
-    column: &'a VectorColumn,
-    query: &'a QueryVector,
-    codes: Option<(&'a Graph, Levels)>,
-}
 
 /// Rows with their cosines, and what finding them read.
 type Found = (Vec<(u32, f32)>, Work);
@@ -80,15 +64,6 @@ impl VectorColumn {
             return Ok(found);
         }
         self.top_k_with_work(query, k, allowed)
-    }
-
-    /// Prepares a query to be compared with the rows of some videos.
-    ///
-    /// # Errors
-    /// `dimension_mismatch`.
-    pub(crate) fn estimator<'a>(&'a self, query: &'a QueryVector) -> Result<Estimator<'a>> {
-        self.check(query)?;
-        Ok(Estimator { column: self, query, codes: self.graph().map(|graph| (graph, graph.query(query.components()))) })
     }
 
     /// How many rows the walk must keep so that about `effort` of them are allowed; `None` if exact search is cheaper.
@@ -134,26 +109,5 @@ impl VectorColumn {
         let mut best = Best::new(k);
         let scored_rows = self.settle(query, candidates, &rows, &mut best)?;
         Ok(Some((best.into_sorted(), Work { path: Path::Graph, coded_rows: walked_rows, scored_rows })))
-    }
-}
-
-impl Estimator<'_> {
-    /// A cosine that the vector of hardly any of `rows` exceeds (`SLACK`); `None` if none of them carries a vector.
-    ///
-    /// # Errors
-    /// `damaged` where a checksum says so.
-    pub(crate) fn most(&self, rows: Range<u32>) -> Result<Option<f32>> {
-        let positions = self.column.rows()?.positions(rows);
-        let mut most: Option<f32> = None;
-        let mut take = |cosine: f32| most = Some(most.map_or(cosine, |most| most.max(cosine)));
-        match &self.codes {
-            Some((graph, levels)) => {
-                let estimates = graph.estimates(self.column.kernels(), levels, positions)?;
-                let slack = SLACK / (self.column.dimension() as f32).sqrt();
-                estimates.for_each(|estimate| take(estimate + slack));
-            }
-            None => self.column.score_run(self.query, positions, |_, cosine| take(cosine))?,
-        }
-        Ok(most)
     }
 }

@@ -36,9 +36,9 @@ pub(super) const BLOCK_ROWS: usize = 32;
 pub(super) const PLANES: usize = 4;
 const LARGEST_LEVEL: f32 = 15.0;
 /// Standard errors that a row must be short of the floor to be excluded: one row in three million is, wrongly.
-const CONFIDENCE: f32 = 5.0;
+pub(super) const CONFIDENCE: f32 = 5.0;
 /// Covers the rounding of `a`, `b` and `|o|²`.
-const SLACK: f32 = 0.002;
+pub(super) const SLACK: f32 = 0.002;
 /// Half the step, in standard deviations, at which sixteen uniform levels fit a normal distribution best (Max, 1960).
 const HALF_STEP: f32 = 0.1676;
 
@@ -198,6 +198,17 @@ impl CodeQuery {
         let beyond = short * short * residual > self.spread * error;
         // Asked this way round, factors that are not numbers are re-scored rather than dropped.
         !beyond || short <= 0.0
+    }
+
+    /// A score that the row does not exceed, at most one: what `reaches` asks, without a floor to be near to.
+    #[inline(always)]
+    pub(super) fn upper(&self, estimate: f32, a: f32, b: f32) -> f32 {
+        let residual = positive(self.residual_base - 2.0 * b);
+        let a_square = a * a;
+        let error = positive(a_square - residual) * self.square + a_square * self.error_square;
+        let upper = estimate + ((self.spread * error).sqrt() + SLACK);
+        // Factors that are not numbers bound nothing.
+        if upper < 1.0 { upper } else { 1.0 }
     }
 
     /// The floor less what rounding may have taken.

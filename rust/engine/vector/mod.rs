@@ -10,6 +10,8 @@
 //! - `flat` scans the f16 rows: the truth. `scan` reads the codes, leaves out every row that their bound excludes, and
 //!   scores the others like `flat`.
 //!
+//! - `estimate` says what rows can score at most, from their codes: by it videos are put in an order in which few have to
+//!   be scored.
 //! - `approximate` walks a `graph`, if the column is large enough to have one, and scores what it finds like `flat`. It
 //!   may miss a row; it never gives another score.
 //!
@@ -22,6 +24,7 @@ mod best;
 mod codes;
 mod column;
 mod distance;
+mod estimate;
 mod flat;
 mod graph;
 mod kernels;
@@ -35,8 +38,8 @@ mod scan;
 #[expect(clippy::panic, reason = "a test fails by panicking")]
 mod tests;
 
-pub(crate) use approximate::Estimator;
 pub use column::{Index, VectorColumn};
+pub(crate) use estimate::{Closeness, Estimator};
 pub use matrix::{Attention, HalfMatrix};
 pub use normalise::normalise;
 pub use query::QueryVector;

@@ -40,6 +40,8 @@ const VERSION: u32 = 1;
 const HEAD_BYTES: usize = 64;
 /// Neighbours of a node: they and the factors of the code fill two lines.
 const DEGREE: usize = 30;
+/// Nodes of a run that are asked for before they are compared.
+const NODES_AHEAD: usize = 6;
 const LINK_BYTES: usize = 4 * DEGREE;
 /// Keys of the beam leave 31 bits for a node.
 const MOST_NODES: usize = 1 << 31;
@@ -140,7 +142,14 @@ impl Graph {
         let at = |node: u32| HEAD_BYTES + node as usize * node_bytes;
         let run = self.section.slice(at(nodes.start)..at(nodes.end.max(nodes.start)))?;
         let code_bytes = self.code_bytes;
-        Ok(run.chunks_exact(node_bytes).map(move |node| query.estimate(kernels, node.split_at(code_bytes).0)))
+        let estimate = move |(index, node): (usize, &'a [u8])| {
+            if let Some(ahead) = run.get((index + NODES_AHEAD) * node_bytes..).and_then(|ahead| ahead.get(..code_bytes))
+            {
+                prefetch(ahead);
+            }
+            query.estimate(kernels, node.split_at(code_bytes).0)
+        };
+        Ok(run.chunks_exact(node_bytes).enumerate().map(estimate))
     }
 
     #[inline]

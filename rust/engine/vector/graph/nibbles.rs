@@ -30,6 +30,8 @@ pub(in super::super) const RUN_COMPONENTS: usize = 128;
 pub(in super::super) const RUN_BYTES: usize = 64;
 /// Bytes of `a` and `b`.
 pub(super) const FACTOR_BYTES: usize = 8;
+/// Standard error of an estimate of residuals of length one, times the square root of the dimension.
+pub(in super::super) const STANDARD_ERROR: f32 = 0.11;
 const LARGEST_LEVEL: f32 = 15.0;
 /// Half the step, in standard deviations, at which sixteen uniform levels fit a normal distribution best (Max, 1960).
 const HALF_STEP: f32 = 0.1676;

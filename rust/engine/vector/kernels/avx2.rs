@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::codes::{BLOCK_ROWS, Candidate, CodeQuery, PLANES, block_byte_len};
+use super::super::codes::{BLOCK_ROWS, Candidate, CodeQuery, PLANES, SLACK, block_byte_len};
 use super::super::distance::LANES;
 use super::super::graph::nibbles::{RUN_BYTES, RUN_COMPONENTS};
 use super::{Kernels, scalar};
@@ -11,7 +11,7 @@ use super::{Kernels, scalar};
 /// The kernels, if the machine has what they need.
 pub(super) fn kernels() -> Option<Kernels> {
     (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c"))
-        .then_some(Kernels { name: "avx2", dot, scan, nibble_dot })
+        .then_some(Kernels { name: "avx2", dot, scan, uppers, nibble_dot })
 }
 
 fn dot(query: &[f32], stored: &[u8]) -> f32 {
@@ -22,6 +22,11 @@ fn dot(query: &[f32], stored: &[u8]) -> f32 {
 fn scan(query: &CodeQuery, blocks: &[u8], floor: f32, first: u32, out: &mut Vec<Candidate>) {
     // SAFETY: this function is reachable only through `kernels`, which found the features.
     unsafe { scan_wide(query, blocks, floor, first, out) }
+}
+
+fn uppers(query: &CodeQuery, blocks: &[u8], out: &mut Vec<f32>) {
+    // SAFETY: this function is reachable only through `kernels`, which found the features.
+    unsafe { uppers_wide(query, blocks, out) }
 }
 
 fn nibble_dot(levels: &[i8], code: &[u8]) -> i32 {
@@ -115,40 +120,76 @@ fn scan_wide(query: &CodeQuery, blocks: &[u8], floor: f32, first: u32, out: &mut
     }
     let (tables, _) = query.tables.as_chunks::<16>();
     let bounds = Bounds::new(query, floor);
-    let low_bytes = _mm256_set1_epi16(0xff);
     for (index, block) in blocks.chunks_exact(block_byte_len(words)).enumerate() {
         let (codes, factors) = block.split_at(words * WORD_BYTES);
-        let (codes, _) = codes.as_chunks::<WORD_BYTES>();
-        let (mut even, mut odd) = (_mm256_setzero_si256(), _mm256_setzero_si256());
-        for word in 0..words {
-            let (Some(bytes), Some(tables)) = (codes.get(word), tables.get(word)) else { break };
-            let bytes = transposed(bytes);
-            for pair in 0..4 {
-                // Each nibble counts at most 60, four of them fit a byte.
-                let counts = _mm256_add_epi8(
-                    counts(bytes[2 * pair], &tables[4 * pair], &tables[4 * pair + 1]),
-                    counts(bytes[2 * pair + 1], &tables[4 * pair + 2], &tables[4 * pair + 3]),
-                );
-                even = _mm256_add_epi16(even, _mm256_and_si256(counts, low_bytes));
-                odd = _mm256_add_epi16(odd, _mm256_srli_epi16::<8>(counts));
-            }
-        }
         let first = first + (index * BLOCK_ROWS) as u32;
-        let sums = in_order(even, odd);
+        let sums = block_sums(codes, tables);
         for (eight, &sums) in sums.iter().enumerate() {
-            let factors = factors.as_ptr();
-            // SAFETY: the factors are 128 bytes, of which 16 are read at a multiple of 16 below 64, and 64 further on.
-            let (a, b) = unsafe {
-                (
-                    _mm256_cvtph_ps(_mm_loadu_si128(factors.add(16 * eight).cast())),
-                    _mm256_cvtph_ps(_mm_loadu_si128(factors.add(64 + 16 * eight).cast())),
-                )
-            };
+            let (a, b) = factors_of(factors, eight);
             let (estimate, hits) = bounds.test(_mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(sums)), a, b);
             if hits != 0 {
                 push(hits, first + 8 * eight as u32, estimate, a, b, out);
             }
         }
+    }
+}
+
+/// As `scan_wide`, with `CodeQuery::upper` of every row.
+#[target_feature(enable = "avx2,fma,f16c")]
+fn uppers_wide(query: &CodeQuery, blocks: &[u8], out: &mut Vec<f32>) {
+    let words = query.planes.len() / PLANES;
+    if words > MOST_WORDS {
+        return (scalar::KERNELS.uppers)(query, blocks, out);
+    }
+    let (tables, _) = query.tables.as_chunks::<16>();
+    let bounds = Bounds::new(query, 0.0);
+    for block in blocks.chunks_exact(block_byte_len(words)) {
+        let (codes, factors) = block.split_at(words * WORD_BYTES);
+        let sums = block_sums(codes, tables);
+        let mut uppers = [0.0_f32; BLOCK_ROWS];
+        for (eight, &sums) in sums.iter().enumerate() {
+            let (a, b) = factors_of(factors, eight);
+            let upper = bounds.upper(_mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(sums)), a, b);
+            // SAFETY: eight f32 are written at a multiple of eight below 32; the store needs no alignment.
+            unsafe { _mm256_storeu_ps(uppers.as_mut_ptr().add(8 * eight), upper) };
+        }
+        out.extend_from_slice(&uppers);
+    }
+}
+
+/// The weighted counts of the rows of a block, eight rows a register.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn block_sums(codes: &[u8], tables: &[[[u8; 16]; 16]]) -> [__m128i; 4] {
+    let low_bytes = _mm256_set1_epi16(0xff);
+    let (codes, _) = codes.as_chunks::<WORD_BYTES>();
+    let (mut even, mut odd) = (_mm256_setzero_si256(), _mm256_setzero_si256());
+    for (bytes, tables) in codes.iter().zip(tables) {
+        let bytes = transposed(bytes);
+        for pair in 0..4 {
+            // Each nibble counts at most 60, four of them fit a byte.
+            let counts = _mm256_add_epi8(
+                counts(bytes[2 * pair], &tables[4 * pair], &tables[4 * pair + 1]),
+                counts(bytes[2 * pair + 1], &tables[4 * pair + 2], &tables[4 * pair + 3]),
+            );
+            even = _mm256_add_epi16(even, _mm256_and_si256(counts, low_bytes));
+            odd = _mm256_add_epi16(odd, _mm256_srli_epi16::<8>(counts));
+        }
+    }
+    in_order(even, odd)
+}
+
+/// The factors a and b of eight rows of a block.
+#[inline]
+#[target_feature(enable = "avx2,f16c")]
+fn factors_of(factors: &[u8], eight: usize) -> (__m256, __m256) {
+    let factors = factors.as_ptr();
+    // SAFETY: the factors are 128 bytes, of which 16 are read at a multiple of 16 below 64, and 64 further on.
+    unsafe {
+        (
+            _mm256_cvtph_ps(_mm_loadu_si128(factors.add(16 * eight).cast())),
+            _mm256_cvtph_ps(_mm_loadu_si128(factors.add(64 + 16 * eight).cast())),
+        )
     }
 }
 
@@ -244,7 +285,7 @@ fn push(mut hits: u32, first: u32, estimate: __m256, a: __m256, b: __m256, out: 
     }
 }
 
-/// `CodeQuery::estimate` and `CodeQuery::reaches` for eight rows, in the same order.
+/// `CodeQuery::estimate`, `CodeQuery::reaches` and `CodeQuery::upper` for eight rows, in the same order.
 struct Bounds {
     offset: __m256,
     slope: __m256,
@@ -271,6 +312,22 @@ impl Bounds {
             floor: _mm256_set1_ps(floor),
             slack_floor: _mm256_set1_ps(CodeQuery::slack_floor(floor)),
         }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn upper(&self, sum: __m256, a: __m256, b: __m256) -> __m256 {
+        let zero = _mm256_setzero_ps();
+        let centred = _mm256_add_ps(self.base, b);
+        let inner = _mm256_sub_ps(self.offset, _mm256_mul_ps(self.slope, sum));
+        let estimate = _mm256_add_ps(_mm256_mul_ps(a, inner), centred);
+        let residual = _mm256_max_ps(_mm256_sub_ps(self.residual_base, _mm256_add_ps(b, b)), zero);
+        let a_square = _mm256_mul_ps(a, a);
+        let error = _mm256_mul_ps(_mm256_max_ps(_mm256_sub_ps(a_square, residual), zero), self.square);
+        let error = _mm256_add_ps(error, _mm256_mul_ps(a_square, self.error_square));
+        let aside = _mm256_add_ps(_mm256_sqrt_ps(_mm256_mul_ps(self.spread, error)), _mm256_set1_ps(SLACK));
+        // The lesser is the second operand where the first is NaN.
+        _mm256_min_ps(_mm256_add_ps(estimate, aside), _mm256_set1_ps(1.0))
     }
 
     #[inline]

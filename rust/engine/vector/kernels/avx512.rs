@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::super::codes::{BLOCK_ROWS, Candidate, CodeQuery, PLANES, block_byte_len};
+use super::super::codes::{BLOCK_ROWS, Candidate, CodeQuery, PLANES, SLACK, block_byte_len};
 use super::super::distance::LANES;
 use super::super::graph::nibbles::{RUN_BYTES, RUN_COMPONENTS};
 use super::Kernels;
@@ -16,7 +16,7 @@ pub(super) fn kernels() -> Option<Kernels> {
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512vnni")
         && is_x86_feature_detected!("avx512vpopcntdq"))
-    .then_some(Kernels { name: "avx512", dot, scan, nibble_dot })
+    .then_some(Kernels { name: "avx512", dot, scan, uppers, nibble_dot })
 }
 
 fn dot(query: &[f32], stored: &[u8]) -> f32 {
@@ -27,6 +27,11 @@ fn dot(query: &[f32], stored: &[u8]) -> f32 {
 fn scan(query: &CodeQuery, blocks: &[u8], floor: f32, first: u32, out: &mut Vec<Candidate>) {
     // SAFETY: this function is reachable only through `kernels`, which found the features.
     unsafe { scan_wide(query, blocks, floor, first, out) }
+}
+
+fn uppers(query: &CodeQuery, blocks: &[u8], out: &mut Vec<f32>) {
+    // SAFETY: this function is reachable only through `kernels`, which found the features.
+    unsafe { uppers_wide(query, blocks, out) }
 }
 
 fn nibble_dot(levels: &[i8], code: &[u8]) -> i32 {
@@ -90,46 +95,85 @@ fn dot_wide(query: &[f32], stored: &[u8]) -> f32 {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
 fn scan_wide(query: &CodeQuery, blocks: &[u8], floor: f32, first: u32, out: &mut Vec<Candidate>) {
-    const RUN_BYTES: usize = BLOCK_ROWS * 8;
     let words = query.planes.len() / PLANES;
     let (planes, _) = query.planes.as_chunks::<PLANES>();
     let bounds = Bounds::new(query, floor);
     for (index, block) in blocks.chunks_exact(block_byte_len(words)).enumerate() {
-        let (codes, factors) = block.split_at(words * RUN_BYTES);
-        let mut counts = [[_mm512_setzero_si512(); 4]; PLANES];
-        for (run, planes) in codes.chunks_exact(RUN_BYTES).zip(planes) {
-            let run = run.as_ptr();
-            // SAFETY: a run has 256 bytes; the loads need no alignment.
-            let rows: [__m512i; 4] = std::array::from_fn(|i| unsafe { _mm512_loadu_si512(run.add(64 * i).cast()) });
-            for (counts, &plane) in counts.iter_mut().zip(planes) {
-                let plane = _mm512_set1_epi64(plane.cast_signed());
-                for (count, &row) in counts.iter_mut().zip(&rows) {
-                    *count = _mm512_add_epi64(*count, _mm512_popcnt_epi64(_mm512_xor_si512(row, plane)));
-                }
-            }
-        }
-        let [ones, twos, fours, eights] = counts;
-        let sums: [__m256i; 4] = std::array::from_fn(|i| {
-            let high = _mm512_add_epi64(fours[i], _mm512_add_epi64(eights[i], eights[i]));
-            let high = _mm512_add_epi64(twos[i], _mm512_add_epi64(high, high));
-            _mm512_cvtepi64_epi32(_mm512_add_epi64(ones[i], _mm512_add_epi64(high, high)))
-        });
+        let (codes, factors) = block.split_at(words * WORD_BYTES);
+        let sums = block_sums(codes, planes);
         let first = first + (index * BLOCK_ROWS) as u32;
-        for half in 0..2 {
-            let sum = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(sums[2 * half]), sums[2 * half + 1]);
-            let factors = factors.as_ptr();
-            // SAFETY: the factors are 128 bytes, of which 32 are read at 0 or 32 and at 64 or 96.
-            let (a, b) = unsafe {
-                (
-                    _mm512_cvtph_ps(_mm256_loadu_si256(factors.add(32 * half).cast())),
-                    _mm512_cvtph_ps(_mm256_loadu_si256(factors.add(64 + 32 * half).cast())),
-                )
-            };
-            let (estimate, hits) = bounds.test(_mm512_cvtepi32_ps(sum), a, b);
+        for (half, &sum) in sums.iter().enumerate() {
+            let (a, b) = factors_of(factors, half);
+            let (estimate, hits) = bounds.test(sum, a, b);
             if hits != 0 {
                 push(hits, first + 16 * half as u32, estimate, a, b, out);
             }
         }
+    }
+}
+
+/// As `scan_wide`, with `CodeQuery::upper` of every row.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
+fn uppers_wide(query: &CodeQuery, blocks: &[u8], out: &mut Vec<f32>) {
+    let words = query.planes.len() / PLANES;
+    let (planes, _) = query.planes.as_chunks::<PLANES>();
+    let bounds = Bounds::new(query, 0.0);
+    for block in blocks.chunks_exact(block_byte_len(words)) {
+        let (codes, factors) = block.split_at(words * WORD_BYTES);
+        let sums = block_sums(codes, planes);
+        let mut uppers = [0.0_f32; BLOCK_ROWS];
+        for (half, &sum) in sums.iter().enumerate() {
+            let (a, b) = factors_of(factors, half);
+            // SAFETY: sixteen f32 are written at 0 or 16 of 32; the store needs no alignment.
+            unsafe { _mm512_storeu_ps(uppers.as_mut_ptr().add(16 * half), bounds.upper(sum, a, b)) };
+        }
+        out.extend_from_slice(&uppers);
+    }
+}
+
+/// Bytes of a word of all rows of a block.
+const WORD_BYTES: usize = BLOCK_ROWS * 8;
+
+/// The weighted counts of the rows of a block, sixteen rows a register.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")]
+fn block_sums(codes: &[u8], planes: &[[u64; PLANES]]) -> [__m512; 2] {
+    let mut counts = [[_mm512_setzero_si512(); 4]; PLANES];
+    for (run, planes) in codes.chunks_exact(WORD_BYTES).zip(planes) {
+        let run = run.as_ptr();
+        // SAFETY: a run has 256 bytes; the loads need no alignment.
+        let rows: [__m512i; 4] = std::array::from_fn(|i| unsafe { _mm512_loadu_si512(run.add(64 * i).cast()) });
+        for (counts, &plane) in counts.iter_mut().zip(planes) {
+            let plane = _mm512_set1_epi64(plane.cast_signed());
+            for (count, &row) in counts.iter_mut().zip(&rows) {
+                *count = _mm512_add_epi64(*count, _mm512_popcnt_epi64(_mm512_xor_si512(row, plane)));
+            }
+        }
+    }
+    let [ones, twos, fours, eights] = counts;
+    let sums: [__m256i; 4] = std::array::from_fn(|i| {
+        let high = _mm512_add_epi64(fours[i], _mm512_add_epi64(eights[i], eights[i]));
+        let high = _mm512_add_epi64(twos[i], _mm512_add_epi64(high, high));
+        _mm512_cvtepi64_epi32(_mm512_add_epi64(ones[i], _mm512_add_epi64(high, high)))
+    });
+    let [a, b, c, d] = sums;
+    [
+        _mm512_cvtepi32_ps(_mm512_inserti64x4::<1>(_mm512_castsi256_si512(a), b)),
+        _mm512_cvtepi32_ps(_mm512_inserti64x4::<1>(_mm512_castsi256_si512(c), d)),
+    ]
+}
+
+/// The factors a and b of sixteen rows of a block.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn factors_of(factors: &[u8], half: usize) -> (__m512, __m512) {
+    let factors = factors.as_ptr();
+    // SAFETY: the factors are 128 bytes, of which 32 are read at 0 or 32 and at 64 or 96.
+    unsafe {
+        (
+            _mm512_cvtph_ps(_mm256_loadu_si256(factors.add(32 * half).cast())),
+            _mm512_cvtph_ps(_mm256_loadu_si256(factors.add(64 + 32 * half).cast())),
+        )
     }
 }
 
@@ -150,7 +194,7 @@ fn push(mut hits: u16, first: u32, estimate: __m512, a: __m512, b: __m512, out: 
     }
 }
 
-/// `CodeQuery::estimate` and `CodeQuery::reaches` for sixteen rows, in the same order.
+/// `CodeQuery::estimate`, `CodeQuery::reaches` and `CodeQuery::upper` for sixteen rows, in the same order.
 struct Bounds {
     offset: __m512,
     slope: __m512,
@@ -177,6 +221,22 @@ impl Bounds {
             floor: _mm512_set1_ps(floor),
             slack_floor: _mm512_set1_ps(CodeQuery::slack_floor(floor)),
         }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn upper(&self, sum: __m512, a: __m512, b: __m512) -> __m512 {
+        let zero = _mm512_setzero_ps();
+        let centred = _mm512_add_ps(self.base, b);
+        let inner = _mm512_sub_ps(self.offset, _mm512_mul_ps(self.slope, sum));
+        let estimate = _mm512_add_ps(_mm512_mul_ps(a, inner), centred);
+        let residual = _mm512_max_ps(_mm512_sub_ps(self.residual_base, _mm512_add_ps(b, b)), zero);
+        let a_square = _mm512_mul_ps(a, a);
+        let error = _mm512_mul_ps(_mm512_max_ps(_mm512_sub_ps(a_square, residual), zero), self.square);
+        let error = _mm512_add_ps(error, _mm512_mul_ps(a_square, self.error_square));
+        let aside = _mm512_add_ps(_mm512_sqrt_ps(_mm512_mul_ps(self.spread, error)), _mm512_set1_ps(SLACK));
+        // The lesser is the second operand where the first is NaN.
+        _mm512_min_ps(_mm512_add_ps(estimate, aside), _mm512_set1_ps(1.0))
     }
 
     #[inline]

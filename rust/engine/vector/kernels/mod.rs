@@ -20,6 +20,9 @@ use super::codes::{BLOCK_ROWS, Candidate, CodeQuery};
 /// Reads whole blocks of codes and appends the rows that can reach `floor`; `first` is the position of the first row.
 pub(super) type Scan = fn(query: &CodeQuery, blocks: &[u8], floor: f32, first: u32, out: &mut Vec<Candidate>);
 
+/// Reads whole blocks of codes and appends for each row a score that it does not exceed.
+pub(super) type Uppers = fn(query: &CodeQuery, blocks: &[u8], out: &mut Vec<f32>);
+
 /// One machine's inner loops.
 #[derive(Debug)]
 pub(super) struct Kernels {
@@ -29,6 +32,8 @@ pub(super) struct Kernels {
     pub(super) dot: fn(query: &[f32], stored: &[u8]) -> f32,
     /// The code scan.
     pub(super) scan: Scan,
+    /// The code scan that bounds every row.
+    pub(super) uppers: Uppers,
     /// Inner product of signed levels with a 4-bit code of half as many bytes, in the layout of `graph::nibbles`.
     pub(super) nibble_dot: fn(levels: &[i8], code: &[u8]) -> i32,
 }
@@ -70,6 +75,16 @@ fn pick(query: &CodeQuery, sums: &[f32; BLOCK_ROWS], factors: &[u8], floor: f32,
     while hits != 0 {
         out.extend(lanes.get(hits.trailing_zeros() as usize));
         hits &= hits - 1;
+    }
+}
+
+/// Appends a score that it does not exceed for each row of one block, from their weighted bit counts.
+#[inline(always)]
+fn bound(query: &CodeQuery, sums: &[f32; BLOCK_ROWS], factors: &[u8], out: &mut Vec<f32>) {
+    let (a_bytes, b_bytes) = factors.split_at(factors.len() / 2);
+    for (lane, &sum) in sums.iter().enumerate() {
+        let (Some(a), Some(b)) = (half_at(a_bytes, lane), half_at(b_bytes, lane)) else { return };
+        out.push(query.upper(query.estimate(sum, a, b), a, b));
     }
 }
 

@@ -7,11 +7,11 @@ use std::arch::asm;
 use super::super::codes::{BLOCK_ROWS, Candidate, CodeQuery, PLANES, block_byte_len};
 use super::super::distance::LANES;
 use super::super::graph::nibbles::{RUN_BYTES, RUN_COMPONENTS};
-use super::{Kernels, pick};
+use super::{Kernels, bound, pick};
 
 /// The kernels, if the machine has what they need.
 pub(super) fn kernels() -> Option<Kernels> {
-    std::arch::is_aarch64_feature_detected!("neon").then_some(Kernels { name: "neon", dot, scan, nibble_dot })
+    std::arch::is_aarch64_feature_detected!("neon").then_some(Kernels { name: "neon", dot, scan, uppers, nibble_dot })
 }
 
 fn dot(query: &[f32], stored: &[u8]) -> f32 {
@@ -22,6 +22,11 @@ fn dot(query: &[f32], stored: &[u8]) -> f32 {
 fn scan(query: &CodeQuery, blocks: &[u8], floor: f32, first: u32, out: &mut Vec<Candidate>) {
     // SAFETY: this function is reachable only through `kernels`, which found the feature.
     unsafe { scan_wide(query, blocks, floor, first, out) }
+}
+
+fn uppers(query: &CodeQuery, blocks: &[u8], out: &mut Vec<f32>) {
+    // SAFETY: this function is reachable only through `kernels`, which found the feature.
+    unsafe { uppers_wide(query, blocks, out) }
 }
 
 fn nibble_dot(levels: &[i8], code: &[u8]) -> i32 {
@@ -111,32 +116,52 @@ fn step(lanes: [float32x4_t; 8], q: &[f32; LANES], x: &[u8]) -> [float32x4_t; 8]
 
 #[target_feature(enable = "neon")]
 fn scan_wide(query: &CodeQuery, blocks: &[u8], floor: f32, first: u32, out: &mut Vec<Candidate>) {
-    const RUN_BYTES: usize = BLOCK_ROWS * 8;
     let words = query.planes.len() / PLANES;
     let (planes, _) = query.planes.as_chunks::<PLANES>();
     for (index, block) in blocks.chunks_exact(block_byte_len(words)).enumerate() {
-        let (codes, factors) = block.split_at(words * RUN_BYTES);
-        let mut totals = [vdupq_n_u32(0); BLOCK_ROWS / 2];
-        for (run, planes) in codes.chunks_exact(RUN_BYTES).zip(planes) {
-            let planes = planes.map(|plane| vreinterpretq_u8_u64(vdupq_n_u64(plane)));
-            for (i, total) in totals.iter_mut().enumerate() {
-                // SAFETY: a run has 256 bytes and `i` is below sixteen; the load needs no alignment.
-                let row = unsafe { vld1q_u8(run.as_ptr().add(16 * i)) };
-                let [ones, twos, fours, eights] = planes.map(|plane| vcntq_u8(veorq_u8(row, plane)));
-                // At most 8 × 15 a byte.
-                let high = vaddq_u8(fours, vaddq_u8(eights, eights));
-                let high = vaddq_u8(twos, vaddq_u8(high, high));
-                let weighted = vaddq_u8(ones, vaddq_u8(high, high));
-                *total = vpadalq_u16(*total, vpaddlq_u8(weighted));
-            }
-        }
-        let mut sums = [0.0_f32; BLOCK_ROWS];
-        for (sums, &total) in sums.chunks_exact_mut(2).zip(&totals) {
-            let pair = vpaddlq_u32(total);
-            if let [a, b] = sums {
-                (*a, *b) = (vgetq_lane_u64::<0>(pair) as f32, vgetq_lane_u64::<1>(pair) as f32);
-            }
-        }
-        pick(query, &sums, factors, floor, first + (index * BLOCK_ROWS) as u32, out);
+        let (codes, factors) = block.split_at(words * WORD_BYTES);
+        pick(query, &block_sums(codes, planes), factors, floor, first + (index * BLOCK_ROWS) as u32, out);
     }
+}
+
+/// As `scan_wide`, with `CodeQuery::upper` of every row.
+#[target_feature(enable = "neon")]
+fn uppers_wide(query: &CodeQuery, blocks: &[u8], out: &mut Vec<f32>) {
+    let words = query.planes.len() / PLANES;
+    let (planes, _) = query.planes.as_chunks::<PLANES>();
+    for block in blocks.chunks_exact(block_byte_len(words)) {
+        let (codes, factors) = block.split_at(words * WORD_BYTES);
+        bound(query, &block_sums(codes, planes), factors, out);
+    }
+}
+
+/// Bytes of a word of all rows of a block.
+const WORD_BYTES: usize = BLOCK_ROWS * 8;
+
+/// The weighted counts of the rows of a block.
+#[inline]
+#[target_feature(enable = "neon")]
+fn block_sums(codes: &[u8], planes: &[[u64; PLANES]]) -> [f32; BLOCK_ROWS] {
+    let mut totals = [vdupq_n_u32(0); BLOCK_ROWS / 2];
+    for (run, planes) in codes.chunks_exact(WORD_BYTES).zip(planes) {
+        let planes = planes.map(|plane| vreinterpretq_u8_u64(vdupq_n_u64(plane)));
+        for (i, total) in totals.iter_mut().enumerate() {
+            // SAFETY: a run has 256 bytes and `i` is below sixteen; the load needs no alignment.
+            let row = unsafe { vld1q_u8(run.as_ptr().add(16 * i)) };
+            let [ones, twos, fours, eights] = planes.map(|plane| vcntq_u8(veorq_u8(row, plane)));
+            // At most 8 × 15 a byte.
+            let high = vaddq_u8(fours, vaddq_u8(eights, eights));
+            let high = vaddq_u8(twos, vaddq_u8(high, high));
+            let weighted = vaddq_u8(ones, vaddq_u8(high, high));
+            *total = vpadalq_u16(*total, vpaddlq_u8(weighted));
+        }
+    }
+    let mut sums = [0.0_f32; BLOCK_ROWS];
+    for (sums, &total) in sums.chunks_exact_mut(2).zip(&totals) {
+        let pair = vpaddlq_u32(total);
+        if let [a, b] = sums {
+            (*a, *b) = (vgetq_lane_u64::<0>(pair) as f32, vgetq_lane_u64::<1>(pair) as f32);
+        }
+    }
+    sums
 }

@@ -5,9 +5,9 @@ use half::f16;
 use super::super::codes::{BLOCK_ROWS, Candidate, CodeQuery, PLANES, block_byte_len};
 use super::super::distance::LANES;
 use super::super::graph::nibbles::{RUN_BYTES, RUN_COMPONENTS};
-use super::{Kernels, pick};
+use super::{Kernels, bound, pick};
 
-pub(super) const KERNELS: Kernels = Kernels { name: "scalar", dot, scan, nibble_dot };
+pub(super) const KERNELS: Kernels = Kernels { name: "scalar", dot, scan, uppers, nibble_dot };
 
 fn dot(query: &[f32], stored: &[u8]) -> f32 {
     let mut lanes = [0.0_f32; LANES];
@@ -42,18 +42,31 @@ fn scan(query: &CodeQuery, blocks: &[u8], floor: f32, first: u32, out: &mut Vec<
     let words = query.planes.len() / PLANES;
     for (index, block) in blocks.chunks_exact(block_byte_len(words)).enumerate() {
         let (codes, factors) = block.split_at(words * BLOCK_ROWS * 8);
-        let mut sums = [0_u32; BLOCK_ROWS];
-        for (run, planes) in codes.chunks_exact(BLOCK_ROWS * 8).zip(query.planes.chunks_exact(PLANES)) {
-            let (run, _) = run.as_chunks::<8>();
-            for (sum, &code) in sums.iter_mut().zip(run) {
-                let code = u64::from_le_bytes(code);
-                for (plane, bits) in planes.iter().enumerate() {
-                    *sum += (code ^ bits).count_ones() << plane;
-                }
+        pick(query, &sums(query, codes), factors, floor, first + (index * BLOCK_ROWS) as u32, out);
+    }
+}
+
+fn uppers(query: &CodeQuery, blocks: &[u8], out: &mut Vec<f32>) {
+    let words = query.planes.len() / PLANES;
+    for block in blocks.chunks_exact(block_byte_len(words)) {
+        let (codes, factors) = block.split_at(words * BLOCK_ROWS * 8);
+        bound(query, &sums(query, codes), factors, out);
+    }
+}
+
+/// The weighted count of the bits in which each row of a block differs from the query.
+fn sums(query: &CodeQuery, codes: &[u8]) -> [f32; BLOCK_ROWS] {
+    let mut sums = [0_u32; BLOCK_ROWS];
+    for (run, planes) in codes.chunks_exact(BLOCK_ROWS * 8).zip(query.planes.chunks_exact(PLANES)) {
+        let (run, _) = run.as_chunks::<8>();
+        for (sum, &code) in sums.iter_mut().zip(run) {
+            let code = u64::from_le_bytes(code);
+            for (plane, bits) in planes.iter().enumerate() {
+                *sum += (code ^ bits).count_ones() << plane;
             }
         }
-        pick(query, &sums.map(|sum| sum as f32), factors, floor, first + (index * BLOCK_ROWS) as u32, out);
     }
+    sums.map(|sum| sum as f32)
 }
 
 fn nibble_dot(levels: &[i8], code: &[u8]) -> i32 {

@@ -89,9 +89,22 @@ proptest! {
             (kernels.scan)(&query, &bytes, floor, 96, &mut found);
             found
         };
-        let truth = scan(&scalar::KERNELS);
+        let uppers = |kernels: &Kernels| {
+            let mut found = Vec::new();
+            (kernels.uppers)(&query, &bytes, &mut found);
+            found.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+        };
+        let (truth, bounds) = (scan(&scalar::KERNELS), uppers(&scalar::KERNELS));
+        prop_assert_eq!(bounds.len(), blocks * BLOCK_ROWS);
         for kernels in faster() {
             prop_assert_eq!(scan(&kernels), &truth[..], "{} at {} words", kernels.name, words);
+            prop_assert_eq!(uppers(&kernels), &bounds[..], "{} at {} words", kernels.name, words);
+        }
+        // What can't reach the floor is bounded below it.
+        for (bound, position) in bounds.into_iter().zip(96..) {
+            if f32::from_bits(bound) < floor {
+                prop_assert!(truth.iter().all(|row| row.position != position));
+            }
         }
     }
 }

@@ -1,0 +1,375 @@
+//! Chooses which videos to score: all of a few, else those that may be on the page, by their bounds.
+//!
+//! Exact: hits, scores, order and counts are those of scoring every segment. Where evidence below a confidence can't
+//! reach the least score, the codes leave it out. Of the rest, videos are taken best bound first (`bounds`), bounded
+//! more closely, and scored until the page is full and no video left can enter it. What is only counted is scored only
+//! where it isn't sure.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+use super::bounds::{self, Bounds, Room};
+use super::evidence::{self, Bar, Candidates};
+use super::execute::{Run, Scored};
+use super::fuse::Fusion;
+use super::hit::{Plan, Relation};
+use super::near::Near;
+use super::page::{Position, compare_hits, cut_page};
+use super::query::Total;
+use super::steps::Steps;
+use crate::catalog::row_set::RowSet;
+use crate::error::Result;
+
+/// Of up to so many videos the evidence is kept from ranking to telling.
+const KEPT_VIDEOS: usize = 256;
+/// Videos that are bounded closely before looking again which is best.
+const BOUNDED_TOGETHER: usize = 32;
+/// Videos that are scored before looking again whether the page is full.
+const SCORED_TOGETHER: usize = 4;
+
+/// Hits in order, at least those up to the end of the page, and what to count.
+pub(super) struct Ranked {
+    pub(super) hits: Vec<Scored>,
+    /// For each part the videos that the query returns; none for those that have any evidence.
+    pub(super) returned: Option<Vec<RowSet>>,
+    pub(super) relation: Relation,
+    pub(super) plan: Plan,
+}
+
+/// A video with a score that it does not exceed.
+#[derive(Clone, Copy)]
+pub(super) struct Bounded {
+    pub(super) bound: f32,
+    pub(super) part: usize,
+    pub(super) video: u32,
+    /// Whether no closer bound is to be had for less than scoring it.
+    pub(super) is_close: bool,
+}
+
+impl PartialEq for Bounded {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Bounded {}
+
+impl PartialOrd for Bounded {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Bounded {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.bound.total_cmp(&other.bound).then((other.part, other.video).cmp(&(self.part, self.video)))
+    }
+}
+
+impl Run<'_> {
+    pub(super) fn rank(&self, position: Option<&Position>, limit: usize) -> Result<Ranked> {
+        let least = self.ask.fuser.required_confidence(self.ask.min_score);
+        if self.is_small() || self.query.fusion == Fusion::ReciprocalRank {
+            return self.exactly(self.rank_exactly(&self.allowed_videos(), self.ask.min_score)?);
+        }
+        let is_any_enough = self.is_any_evidence_enough(least);
+        if let Some(effort) = self.near_effort()
+            && (self.query.total == Total::Found || is_any_enough)
+        {
+            let Near { hits, named, plan } = self.rank_near(effort, position, limit)?;
+            let (returned, relation) = match self.query.total {
+                Total::Exact => (None, Relation::Exact),
+                Total::Found => (Some(named), Relation::Estimated),
+            };
+            return Ok(Ranked { hits, returned, relation, plan });
+        }
+        let steps = bounds::steps(&self.ask);
+        let bounds = self.bounds(&steps)?;
+        if is_any_enough {
+            let order = self.bound_all(&bounds, &self.allowed_videos())?;
+            let (hits, _) = self.best_first(order, &bounds, position, limit)?;
+            return self.exactly((hits, self.videos_with_evidence()?));
+        }
+        if !self.ask.needs_sufficient {
+            let mut candidates = self.no_videos();
+            let found = self.candidates(Bar::Confidence(least))?;
+            let found: Vec<RowSet> = found.into_iter().map(|found| found.videos).collect();
+            for one in self.bound_all(&bounds, &found)?.into_iter().filter(|one| one.bound >= self.ask.min_score) {
+                candidates.get_mut(one.part).into_iter().for_each(|videos| videos.insert(one.video));
+            }
+            return self.exactly(self.rank_exactly(&candidates, self.ask.min_score)?);
+        }
+        let found = self.candidates(Bar::Sufficient)?;
+        let (mut videos, mut sure) = (Vec::with_capacity(found.len()), Vec::with_capacity(found.len()));
+        for found in found {
+            videos.push(found.videos);
+            sure.push(found.sure);
+        }
+        let order = self.bound_all(&bounds, &videos)?;
+        let unsure: Vec<Bounded> = order
+            .iter()
+            .copied()
+            .filter(|one| sure.get(one.part).is_some_and(|sure| !sure.contains(one.video)))
+            .collect();
+        let (hits, _) = self.best_first(order, &bounds, position, limit)?;
+        let found =
+            self.spread.map(&unsure, 16, |_, one| Ok(self.score(one.part, one.video, 0.0, false)?.is_some()))?;
+        for (one, _) in unsure.iter().zip(found).filter(|(_, is_hit)| *is_hit) {
+            sure.get_mut(one.part).into_iter().for_each(|videos| videos.insert(one.video));
+        }
+        self.exactly((hits, sure))
+    }
+
+    fn exactly(&self, (hits, returned): (Vec<Scored>, Vec<RowSet>)) -> Result<Ranked> {
+        Ok(Ranked { hits, returned: Some(returned), relation: Relation::Exact, plan: self.exact_plan().collect() })
+    }
+
+    /// Scores all of `videos` and keeps those that reach `min_score`.
+    fn rank_exactly(&self, videos: &[RowSet], min_score: f32) -> Result<(Vec<Scored>, Vec<RowSet>)> {
+        let places: Vec<(usize, u32)> = videos
+            .iter()
+            .enumerate()
+            .flat_map(|(part, videos)| videos.iter().map(move |video| (part, video)))
+            .collect();
+        let keeps = places.len() <= KEPT_VIDEOS;
+        let scored = self.spread.map(&places, 16, |_, &(part, video)| self.score(part, video, min_score, keeps))?;
+        let mut hits: Vec<Scored> = scored.into_iter().flatten().collect();
+        hits.sort_unstable_by(|a, b| compare_hits((a.score, &a.id), (b.score, &b.id)));
+        let mut returned = self.no_videos();
+        for hit in &hits {
+            if let Some(videos) = returned.get_mut(hit.part) {
+                videos.insert(hit.video);
+            }
+        }
+        Ok((hits, returned))
+    }
+
+    /// The query prepared to bound the videos of each part.
+    pub(super) fn bounds<'a>(&'a self, steps: &'a [Vec<Steps>]) -> Result<Vec<Bounds<'a>>> {
+        let parts = self.snapshot.parts.iter().zip(&self.words);
+        parts.map(|(part, words)| Bounds::new(&self.ask, part, words, steps)).collect()
+    }
+
+    /// Bounds of those of `videos` that can score.
+    fn bound_all(&self, bounds: &[Bounds<'_>], videos: &[RowSet]) -> Result<Vec<Bounded>> {
+        let mut runs = Vec::new();
+        for (part, of_part) in bounds.iter().enumerate() {
+            runs.extend(of_part.runs()?.into_iter().map(|run| (part, run)));
+        }
+        let found = self.spread.map(&runs, 1, |_, (part, run)| match (bounds.get(*part), videos.get(*part)) {
+            (Some(bounds), Some(videos)) => bounds.rough(run.clone(), videos),
+            _ => Ok(Vec::new()),
+        })?;
+        let of_run = |((part, _), found): ((usize, _), Vec<(u32, f32)>)| {
+            found.into_iter().map(move |(video, bound)| Bounded { bound, part, video, is_close: false })
+        };
+        Ok(runs.into_iter().zip(found).flat_map(of_run).collect())
+    }
+
+    /// Scores videos best bound first, until the page is full and none left can enter it; hits in order, and those that
+    /// turned out to be none.
+    pub(super) fn best_first(
+        &self,
+        order: Vec<Bounded>,
+        bounds: &[Bounds<'_>],
+        position: Option<&Position>,
+        limit: usize,
+    ) -> Result<(Vec<Scored>, Vec<Bounded>)> {
+        let mut waiting = BinaryHeap::from(order);
+        let (mut hits, mut missed): (Vec<Scored>, Vec<Bounded>) = (Vec::new(), Vec::new());
+        while let Some(best) = waiting.peek() {
+            let floor = page_floor(&hits, position, limit);
+            let is_close = best.is_close;
+            let mut together = Vec::new();
+            if let (false, Some(floor)) = (is_close, floor) {
+                // What can enter the page as far as is known must be bounded closely in any case: now, in the order in
+                // which it is stored.
+                let all = std::mem::take(&mut waiting).into_vec().into_iter().filter(|one| one.bound >= floor);
+                let (close, mut rough): (Vec<Bounded>, Vec<Bounded>) = all.partition(|one| one.is_close);
+                rough.sort_unstable_by_key(|one| (one.part, one.video));
+                (waiting, together) = (BinaryHeap::from(close), rough);
+            } else {
+                let most = if is_close { SCORED_TOGETHER } else { BOUNDED_TOGETHER };
+                while together.len() < most
+                    && let Some(next) = waiting.peek()
+                    && next.is_close == is_close
+                    && floor.is_none_or(|floor| next.bound >= floor)
+                {
+                    together.extend(waiting.pop());
+                }
+            }
+            if together.is_empty() {
+                break;
+            }
+            if !is_close {
+                let pieces: Vec<&[Bounded]> = together.chunks(BOUNDED_TOGETHER / 4).collect();
+                let closer = self.spread.map(&pieces, 1, |_, piece| bound_closer(piece, bounds))?;
+                for one in closer.into_iter().flatten() {
+                    if one.bound > 0.0 && one.bound >= self.ask.min_score {
+                        waiting.push(one);
+                    } else {
+                        missed.push(one);
+                    }
+                }
+                continue;
+            }
+            let scored =
+                self.spread.map(&together, 2, |_, one| self.score(one.part, one.video, self.ask.min_score, true))?;
+            for (one, scored) in together.into_iter().zip(scored) {
+                let Some(hit) = scored else {
+                    missed.push(one);
+                    continue;
+                };
+                let at = hits.partition_point(|other| {
+                    compare_hits((other.score, &other.id), (hit.score, &hit.id)) == Ordering::Less
+                });
+                hits.insert(at, hit);
+            }
+        }
+        Ok((hits, missed))
+    }
+
+    pub(super) fn candidates(&self, bar: Bar) -> Result<Vec<Candidates>> {
+        let tells = self.query.has_scope();
+        self.spread.map(&self.snapshot.parts, 1, |index, part| {
+            match (self.ask.allowed.get(index), self.words.get(index)) {
+                (Some(allowed), Some(words)) => {
+                    evidence::candidates(&self.ask, &part.part, &allowed.rows, words, bar, !tells)
+                }
+                _ => Ok(Candidates::none(part.part.table().video_count())),
+            }
+        })
+    }
+}
+
+/// The same videos with closer bounds.
+fn bound_closer(videos: &[Bounded], bounds: &[Bounds<'_>]) -> Result<Vec<Bounded>> {
+    let mut room = Room::default();
+    let closer = videos.iter().map(|one| {
+        let Some(of_part) = bounds.get(one.part) else { return Ok(*one) };
+        Ok(Bounded { bound: of_part.close(one.video, &mut room)?.min(one.bound), is_close: true, ..*one })
+    });
+    closer.collect()
+}
+
+/// The score of the page's last hit, once a hit behind the page is known as well.
+fn page_floor(hits: &[Scored], position: Option<&Position>, limit: usize) -> Option<f32> {
+    let (range, _) = cut_page(hits, |hit| (hit.score, &hit.id), position, limit);
+    let last = hits.get(range.end.checked_sub(1)?)?;
+    (range.len() == limit && range.end < hits.len()).then_some(last.score)
+}
+
+#[cfg(test)]
+mod tests {
+    use half::f16;
+
+    use super::super::calibrate::{Calibration, CosineCurve, Logistic, Saturation};
+    use super::super::execute::search_past;
+    use super::super::query::Query;
+    use super::*;
+    use crate::catalog::channel::Channel;
+    use crate::catalog::video::{Evidence, Segment, Space, Span, Video, VideoId};
+    use crate::library::Library;
+
+    const DIMENSION: usize = 64;
+    const VIDEOS: usize = 160;
+    const ROWS_A_VIDEO: usize = 20;
+    const CLUSTERS: usize = 40;
+
+    fn noise(seed: u64) -> impl FnMut() -> f32 {
+        let mut state = seed;
+        move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
+        }
+    }
+
+    /// A direction near one of the clusters.
+    fn direction(next: &mut impl FnMut() -> f32) -> Vec<f32> {
+        let cluster = ((next() + 1.0) / 2.0 * CLUSTERS as f32) as u64;
+        let mut centre = noise(1000 + cluster);
+        (0..DIMENSION).map(|_| centre() + 0.6 * next()).collect()
+    }
+
+    fn words(next: &mut impl FnMut() -> f32) -> String {
+        let word = |next: &mut dyn FnMut() -> f32| format!("word{}", (30.0 * (next() / 2.0 + 0.5).powi(2)) as u32);
+        (0..5).map(|_| word(next)).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Videos whose rows lie apart, and every third with rows that overlap; enough rows for codes.
+    fn library(is_fitted: bool) -> Result<Library> {
+        let library = Library::in_memory()?;
+        let space = Space { name: "test".to_owned(), version: "1".to_owned(), dimension: DIMENSION as u32 };
+        for channel in [Channel::Frame, Channel::Speech] {
+            library.set_space(channel, space.clone())?;
+        }
+        if is_fitted {
+            let vector = Some(CosineCurve::Logistic(Logistic { center: 0.6, slope: 9.0, top: 0.9 }));
+            let lexical = Some(Saturation { half: 0.5, power: 2.0, top: 0.95 });
+            let enough = Calibration { vector, lexical, agreement: 0.3, floor: 0.05, ..Calibration::default() };
+            for (channel, sufficient) in [(Channel::Frame, 0.6), (Channel::Speech, 0.5), (Channel::Metadata, 0.7)] {
+                library.set_calibration(channel, Calibration { sufficient, ..enough })?;
+            }
+        }
+        let mut next = noise(5);
+        let mut films = Vec::new();
+        for number in 0..VIDEOS {
+            let length = if number % 3 == 0 { 11.0 } else { 4.0 };
+            let mut segments = Vec::new();
+            for row in 0..ROWS_A_VIDEO {
+                let start = 4.0 * row as f64;
+                let mut evidence = |channel, text| {
+                    let vector = direction(&mut next);
+                    let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+                    let vector = Some(vector.iter().map(|value| f16::from_f32(value / length)).collect());
+                    Evidence { channel, vector, text, description: None }
+                };
+                let evidence = vec![evidence(Channel::Frame, None), evidence(Channel::Speech, None)];
+                segments.push(Segment { span: Span { start, end: start + length }, evidence });
+            }
+            for segment in &mut segments {
+                segment.evidence[1].text = (next() > -0.5).then(|| words(&mut next));
+            }
+            let id = VideoId::new(format!("video-{number:03}"))?;
+            films.push((Video { title: words(&mut next), duration: 90.0, ..Video::named(id) }, segments));
+        }
+        library.put(films)?;
+        Ok(library)
+    }
+
+    #[test]
+    fn bounds_from_codes_leave_out_nothing() -> Result<()> {
+        for is_fitted in [false, true] {
+            let library = library(is_fitted)?;
+            let snapshot = library.current()?;
+            let part = snapshot.parts.first().map(|live| std::sync::Arc::clone(&live.part));
+            let apart = part.as_ref().map_or(Ok(0), |part| part.videos_apart().map(RowSet::count))?;
+            assert!(apart as usize > VIDEOS / 2 && (apart as usize) < VIDEOS, "{apart}");
+            let mut next = noise(77);
+            for (number, fusion) in
+                (0..60).zip([Fusion::WeightedSum, Fusion::Probabilistic, Fusion::Max].iter().cycle())
+            {
+                let vectors = [Channel::Frame, Channel::Speech].map(|channel| (channel, direction(&mut next)));
+                let text = [Channel::Speech, Channel::Metadata].map(|channel| (channel, words(&mut next)));
+                let query = Query {
+                    vectors: vectors.into_iter().take(2 - number % 2).collect(),
+                    text: text.into_iter().skip(usize::from(number % 5 == 0)).collect(),
+                    fusion: *fusion,
+                    limit: 3,
+                    ..Query::default()
+                };
+                let answer = |exhaustive_rows| search_past(exhaustive_rows, &snapshot, &query, &[7; 32]);
+                let (everything, bounded) = (answer(u64::MAX)?, answer(0)?);
+                assert_eq!(bounded.hits, everything.hits, "{number}");
+                assert_eq!((bounded.total, &bounded.next_cursor), (everything.total, &everything.next_cursor));
+                let second = Query { cursor: everything.next_cursor.clone(), ..query.clone() };
+                let answer = |exhaustive_rows| search_past(exhaustive_rows, &snapshot, &second, &[7; 32]);
+                assert_eq!(answer(0)?.hits, answer(u64::MAX)?.hits);
+                let near = Query { effort: Some(4000), ..query };
+                let near = search_past(0, &snapshot, &near, &[7; 32])?;
+                assert_eq!(near.hits, everything.hits);
+            }
+        }
+        Ok(())
+    }
+}

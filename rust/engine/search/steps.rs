@@ -1,0 +1,98 @@
+//! A calibration read from tables: never less than what it gives, for a few nanoseconds.
+//!
+//! A curve is an exponential or a power, and videos are bounded by hundreds of thousands of rows. So each curve is
+//! evaluated once at the upper end of every step, and a raw score has the confidence of its step.
+
+use super::calibrate::Calibration;
+
+const COSINE_STEPS: usize = 512;
+const RATIO_STEPS: usize = 256;
+/// Covers the rounding of what is computed here in f32.
+const ROUNDING: f32 = 1e-4;
+
+/// One calibration.
+pub(super) struct Steps {
+    /// By cosine in [-1, 1]; the first entry is for a row without a vector.
+    cosine: Vec<f32>,
+    /// The confidences of those without words.
+    alone: Vec<f32>,
+    /// By ratio of BM25 scores in [0, 1]; the first entry is for a row without words.
+    ratio: Vec<f32>,
+    agreement: f32,
+    floor: f32,
+}
+
+/// Where a raw score lies; 0 is none.
+pub(super) type Step = u16;
+
+impl Steps {
+    pub(super) fn new(calibration: &Calibration, has_vector: bool, has_words: bool) -> Self {
+        let table = |is_asked: bool, steps: usize, curve: &dyn Fn(f32) -> f32| {
+            let ends = (1..=if is_asked { steps } else { 0 }).map(|step| curve(step as f32 / steps as f32));
+            std::iter::once(0.0).chain(ends).collect::<Vec<f32>>()
+        };
+        let mut steps = Self {
+            alone: Vec::new(),
+            cosine: table(has_vector, COSINE_STEPS, &|share| calibration.of_cosine(2.0 * share - 1.0)),
+            ratio: table(has_words, RATIO_STEPS, &|share| calibration.of_ratio(share)),
+            agreement: calibration.agreement,
+            floor: calibration.floor * (1.0 - ROUNDING),
+        };
+        steps.alone = (0..steps.cosine.len() as Step).map(|step| steps.confidence(step, 0)).collect();
+        steps
+    }
+
+    /// The step of a cosine.
+    #[inline]
+    pub(super) fn of_cosine(cosine: f32) -> Step {
+        // A cast keeps to the range, and makes 0 of what is no number.
+        1 + (((cosine + 1.0) * (COSINE_STEPS as f32 / 2.0)) as Step).min(COSINE_STEPS as Step - 1)
+    }
+
+    /// The step of a ratio of BM25 scores.
+    #[inline]
+    pub(super) fn of_ratio(ratio: f32) -> Step {
+        1 + ((ratio * RATIO_STEPS as f32) as Step).min(RATIO_STEPS as Step - 1)
+    }
+
+    /// A confidence that no cosine in this step exceeds without words.
+    #[inline]
+    pub(super) fn of_cosine_alone(&self, step: Step) -> f32 {
+        self.alone.get(usize::from(step)).copied().unwrap_or(1.0)
+    }
+
+    /// A confidence that no raw scores in these steps exceed.
+    #[inline]
+    pub(super) fn confidence(&self, cosine: Step, ratio: Step) -> f32 {
+        let of = |table: &[f32], step: Step| table.get(usize::from(step)).copied().unwrap_or(1.0);
+        let (one, other) = (of(&self.cosine, cosine), of(&self.ratio, ratio));
+        let (greater, lesser) = if one > other { (one, other) } else { (other, one) };
+        let combined = (greater + self.agreement * lesser * (1.0 - greater)) * (1.0 + ROUNDING);
+        if combined >= self.floor { combined } else { 0.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::calibrate::tests::calibrations;
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn steps_are_never_below_the_curves_and_not_far_above(
+            calibration in calibrations(), cosine in -1.0_f32..=1.0, ratio in 0.0_f32..=1.0,
+        ) {
+            let steps = Steps::new(&calibration, true, true);
+            let (at, of) = (Steps::of_cosine(cosine), Steps::of_ratio(ratio));
+            prop_assert!(steps.confidence(at, of) >= calibration.confidence(Some(cosine), Some(ratio)));
+            prop_assert_eq!(steps.of_cosine_alone(at), steps.confidence(at, 0));
+            prop_assert!(steps.confidence(at, 0) >= calibration.confidence(Some(cosine), None));
+            prop_assert!(steps.confidence(0, of) >= calibration.confidence(None, Some(ratio)));
+            prop_assert_eq!(steps.confidence(0, 0), 0.0);
+            let above = calibration.confidence(Some(cosine + 2.1 / COSINE_STEPS as f32), Some(ratio + 1.1 / RATIO_STEPS as f32));
+            prop_assert!(steps.confidence(at, of) <= above.max(calibration.floor) * (1.0 + 3.0 * ROUNDING) + 1e-5);
+        }
+    }
+}
