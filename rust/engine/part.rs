@@ -21,6 +21,20 @@ use crate::storage::section::{Section, SectionBytes};
 use crate::text::index::TextIndex;
 use crate::vector::{Index, VectorColumn};
 
+/// Fewer rows are built on one thread.
+const FEWEST_ROWS_AT_ONCE: u32 = 4096;
+
+/// Columns and words take about as long as each other: at once where there is much, as when a full log is replayed. On a
+/// thread of its own and not in a pool, for the caller may hold the writer.
+fn at_once<A, B: Send>(one: impl FnOnce() -> A, other: impl FnOnce() -> B + Send) -> Result<(A, B)> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("pixr-words".to_owned()).spawn_scoped(scope, other);
+        let thread = thread.map_err(|error| Error::io("pixr-words", "start a thread for", error))?;
+        let one = one();
+        Ok((one, thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))))
+    })
+}
+
 /// The searchable form of some videos.
 #[derive(Debug)]
 pub struct Part {
@@ -128,18 +142,28 @@ impl Part {
         }
         let videos: Vec<(&Video, &[Span])> =
             contents.iter().zip(&spans).map(|(content, spans)| (&content.video, spans.as_slice())).collect();
-        let mut out = SectionBytes::new();
-        VideoTable::build(&videos, &mut out)?;
-        for (channel, (rows, values)) in &vectors {
-            let dimension = spaces.get(channel).map_or(0, |space| space.dimension as usize);
-            VectorColumn::build(&vector_prefix(*channel), dimension, rows, values, index, &mut out)?;
-        }
-        for (channel, strings) in &descriptions {
-            StringColumn::build(&description_prefix(*channel), strings, &mut out)?;
-        }
-        let texts: Vec<(u32, Channel, &str)> =
-            texts.iter().map(|(row, channel, text)| (*row, *channel, text.as_str())).collect();
-        TextIndex::build(row, &texts, &mut out)?;
+        let columns = || -> Result<SectionBytes> {
+            let mut out = SectionBytes::new();
+            VideoTable::build(&videos, &mut out)?;
+            for (channel, (rows, values)) in &vectors {
+                let dimension = spaces.get(channel).map_or(0, |space| space.dimension as usize);
+                VectorColumn::build(&vector_prefix(*channel), dimension, rows, values, index, &mut out)?;
+            }
+            for (channel, strings) in &descriptions {
+                StringColumn::build(&description_prefix(*channel), strings, &mut out)?;
+            }
+            Ok(out)
+        };
+        let words = || -> Result<SectionBytes> {
+            let texts: Vec<(u32, Channel, &str)> =
+                texts.iter().map(|(row, channel, text)| (*row, *channel, text.as_str())).collect();
+            let mut out = SectionBytes::new();
+            TextIndex::build(row, &texts, &mut out)?;
+            Ok(out)
+        };
+        let (columns, words) = if row < FEWEST_ROWS_AT_ONCE { (columns(), words()) } else { at_once(columns, words)? };
+        let mut out = columns?;
+        out.extend(words?);
         Ok(out)
     }
 
