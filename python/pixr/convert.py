@@ -10,6 +10,8 @@ from pixr.types import Channel, Creator, Mode, Segment, Video
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pyarrow as pa
+
 MODE_OF: dict[Channel, Mode] = {
     "frame": "visual",
     "metadata": "text",
@@ -56,10 +58,15 @@ def video_to_json(video: Video) -> dict[str, Any]:
     return value
 
 
-def segments_from_rows(rows: list[dict[str, Any]]) -> list[Segment]:
-    """Rows of an exported batch as segments."""
+def segments_from_batch(batch: pa.RecordBatch) -> list[Segment]:
+    """Rows of an exported batch as segments. Of a vector it matters only whether there is one, so none is read."""
+    columns = [
+        (column.is_valid() if name.endswith(".vector") else column).to_pylist()
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    ]
     segments = []
-    for row in rows:
+    for values in zip(*columns, strict=True):
+        row: dict[str, Any] = dict(zip(batch.schema.names, values, strict=True))
         if row["start"] is None:
             continue
         texts: dict[Channel, str] = {}
@@ -68,7 +75,7 @@ def segments_from_rows(rows: list[dict[str, Any]]) -> list[Segment]:
             text = row.get(f"{channel}.text") or row.get(f"{channel}.description")
             if text:
                 texts[channel] = text
-            if text or row.get(f"{channel}.vector") is not None:
+            if text or row.get(f"{channel}.vector"):
                 channels.append(channel)
         segments.append(Segment(row["start"], row["end"], texts, tuple(channels)))
     return segments

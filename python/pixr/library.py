@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pixr import _engine
 from pixr.asking import Asker, Request, spaces_of
-from pixr.convert import MODE_OF, segments_from_rows, video_from_json, video_to_json
+from pixr.convert import MODE_OF, segments_from_batch, video_from_json, video_to_json
 from pixr.encoder_choice import Choice, Given, chosen, recall, remember
 from pixr.errors import DimensionMismatch, InvalidBatch, InvalidQuery
 from pixr.facets import without_own_filter
@@ -486,7 +486,7 @@ class Library(Upkeep):
         """A video's segments, by time. Raises VideoNotFound."""
         import pyarrow as pa
 
-        return segments_from_rows(pa.record_batch(self._engine.segments([id])).to_pylist())
+        return segments_from_batch(pa.record_batch(self._engine.segments([id])))
 
     def transcript(self, id: str) -> list[Caption]:
         """What is said in a video, in order of time; `pixr.captions.write_captions` makes files of it.

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import pyarrow as pa
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -97,7 +98,7 @@ class Videos:
             if shown is None:
                 raise ApiError("VIDEO_NOT_FOUND", f"No video {id!r}.")
             if held is not None and (known is None or known.status == "processing"):
-                count = len(library.segments(id))
+                count = _segment_count(library, id)
                 shown["segments"] = {"count": count, "analyzed": count}
             return shown
 
@@ -288,6 +289,12 @@ def _held(library: Library, id: str) -> Video | None:
         return library.video(id)
     except (VideoNotFound, InvalidInput):  # an id that no video can have is an id that none has
         return None
+
+
+def _segment_count(library: Library, id: str) -> int:
+    """How many segments a video has, without making any of them."""
+    starts = pa.record_batch(library.engine.segments([id])).column("start")
+    return len(starts) - int(starts.null_count)
 
 
 def _status(known: VideoRecord | None, held: bool) -> str | None:
