@@ -47,10 +47,10 @@ async def find_principal(server: ServerState, headers: Mapping[str, str]) -> Pri
         return server.dev_principal
     try:
         if bearer is not None:
-            return await to_thread.run_sync(_of_bearer, server, bearer)
+            return server.known.find(bearer) or await to_thread.run_sync(_of_bearer, server, bearer)
         if not key or not secret:
             raise ApiError("INVALID_API_KEY", "X-API-Key and X-API-Secret go together.")
-        return await to_thread.run_sync(_of_key, server, key, secret)
+        return server.known.find(key, secret) or await to_thread.run_sync(_of_key, server, key, secret)
     except ApiError as error:
         AUTH_FAILURES.labels(error.code).inc()
         return error
@@ -59,10 +59,8 @@ async def find_principal(server: ServerState, headers: Mapping[str, str]) -> Pri
 def _of_bearer(server: ServerState, token: str) -> Principal:
     if token.count(".") == 2:
         return server.user_tokens.principal(token)
-    with server.database.read() as session:
-        return principal_of_token(session, token)
+    return server.known.look_up(principal_of_token, token)
 
 
 def _of_key(server: ServerState, key: str, secret: str) -> Principal:
-    with server.database.read() as session:
-        return principal_of_key(session, key, secret)
+    return server.known.look_up(principal_of_key, key, secret)

@@ -8,6 +8,7 @@ loop.
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -69,6 +70,8 @@ class Database:
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
         self._writing = self.engine.execution_options(pixr_writes=True)
+        self._counting = threading.Lock()
+        self.writes = 0  # how many transactions of this process have written and ended
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -79,8 +82,12 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction that is committed at the end, or rolled back by an exception."""
-        with Session(self._writing, expire_on_commit=False) as session, session.begin():
-            yield session
+        try:
+            with Session(self._writing, expire_on_commit=False) as session, session.begin():
+                yield session
+        finally:
+            with self._counting:
+                self.writes += 1
 
     def migrate(self) -> None:
         """Bring the tables to what `models.py` says. Safe to call from several processes at a time."""

@@ -70,12 +70,17 @@ def principal_of_key(session: Session, id: str, secret: str) -> Principal:
     offered = _hash(secret)
     matches = hmac.compare_digest(offered, key.secret_hash if key else _NO_HASH)
     instant = now()
-    if key is not None and key.previous_hash is not None:
+    ends = [key.expires] if key is not None and key.expires is not None else []
+    if key is not None and key.previous_hash is not None and key.previous_expires is not None:
         previous = hmac.compare_digest(offered, key.previous_hash)
-        matches |= previous and key.previous_expires is not None and instant < key.previous_expires
-    if key is None or not matches or key.revoked is not None or (key.expires is not None and key.expires <= instant):
+        matches |= previous
+        ends += [key.previous_expires] if previous else []
+    expires = min(ends, default=None)
+    if key is None or not matches or key.revoked is not None or (expires is not None and expires <= instant):
         raise ApiError("INVALID_API_KEY", "The API key or its secret is not valid.")
-    who = Principal.of(key.organization, subject=key.id, scopes=key.scopes, environment=key.environment)
+    who = Principal.of(
+        key.organization, subject=key.id, scopes=key.scopes, environment=key.environment, expires=expires
+    )
     if key.environment == "test" and not key.organization.sandbox:
         sandbox = find_sandbox(session, key.organization_id)
         if sandbox is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from fastapi import Depends
@@ -32,7 +33,11 @@ SCOPES: tuple[Scope, ...] = ("videos.read", "videos.write", "search", "analytics
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Whoever a request's credentials stand for. `rate_limit` is a token's own, in requests a second."""
+    """Whoever a request's credentials stand for.
+
+    `rate_limit` is a token's own, in requests a second. `expires` says when what the database has of keys and access
+    tokens ends by itself; a signed token says it of itself.
+    """
 
     organization: str
     plan: str
@@ -40,6 +45,7 @@ class Principal:
     scopes: frozenset[str]
     environment: str = "live"
     rate_limit: float | None = None
+    expires: datetime | None = None
 
     @classmethod
     def of(
@@ -50,6 +56,7 @@ class Principal:
         scopes: Iterable[str],
         environment: str = "live",
         rate_limit: float | None = None,
+        expires: datetime | None = None,
     ) -> Principal:
         """The principal of an organization.
 
@@ -58,7 +65,7 @@ class Principal:
         """
         if organization.suspended is not None:
             raise ApiError("FORBIDDEN", "The organization is suspended.")
-        return cls(organization.id, organization.plan, subject, frozenset(scopes), environment, rate_limit)
+        return cls(organization.id, organization.plan, subject, frozenset(scopes), environment, rate_limit, expires)
 
 
 class requires:  # noqa: N801 - reads as a sentence where it is used

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from pixr.server.database import Database
 from pixr.server.errors import ApiError
 from pixr.server.homes import Homes
+from pixr.server.known_credentials import KnownCredentials
 from pixr.server.libraries import Libraries
 from pixr.server.oauth.jwt import UserTokens
 from pixr.server.pictures import Pictures
@@ -44,6 +45,7 @@ class ServerState:
     rate_limits: RateLimits
     usage: Usage
     user_tokens: UserTokens
+    known: KnownCredentials
     courier: Courier
     search_log: SearchLog
     pictures: Pictures
@@ -97,6 +99,7 @@ def build_state(settings: Settings) -> ServerState:
         rate_limits=RateLimits(settings.data_directory / "rate_limits"),
         usage=Usage(settings, database),
         user_tokens=UserTokens(settings, database),
+        known=KnownCredentials(database),
         courier=Courier(database, sender, settings.webhook_concurrency),
         search_log=SearchLog(database),
         pictures=Pictures(),

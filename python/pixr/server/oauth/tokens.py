@@ -63,7 +63,7 @@ def principal_of_token(session: Session, secret: str) -> Principal:
     token = session.get(OAuthToken, hash_of(secret))
     if token is None or token.revoked is not None or token.expires <= now():
         raise invalid_token("The token is expired, revoked, or was never given.")
-    return Principal.of(token.organization, subject=token.subject, scopes=token.scopes)
+    return Principal.of(token.organization, subject=token.subject, scopes=token.scopes, expires=token.expires)
 
 
 def invalid_token(detail: str) -> ApiError:

@@ -1,0 +1,62 @@
+"""Remembers for a second whose credentials are good, so that not every request has to ask the database.
+
+What is remembered lies under a digest with a secret of this process's own; of the credentials nothing is kept. It ends
+when they do, and all of it with each write of this process to the database: what is revoked here is revoked at once.
+What another process revokes, or says of a plan, counts here within the second. Refusals are not remembered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+import time
+from collections.abc import Callable
+
+from pixr.server.database import Database, now
+from pixr.server.principal import Principal
+
+__all__ = ["KNOWN_SECONDS", "KnownCredentials"]
+
+KNOWN_SECONDS = 1.0
+_MOST = 10_000
+
+
+class KnownCredentials:
+    """Principals by what they showed."""
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
+        self._database = database
+        self._clock = clock
+        self._secret = secrets.token_bytes(32)
+        self._lock = threading.Lock()
+        self._known: dict[bytes, tuple[Principal, float, int]] = {}  # until when, after which write
+
+    def find(self, *credentials: str) -> Principal | None:
+        """Who showed these within the last second. Asks nobody, so it may be called on the event loop."""
+        found = self._known.get(self._digest(credentials))
+        if found is None:
+            return None
+        who, until, writes = found
+        if self._clock() >= until or writes != self._database.writes:
+            return None
+        return None if who.expires is not None and who.expires <= now() else who
+
+    def look_up(self, find: Callable[..., Principal], *credentials: str) -> Principal:
+        """Whom `find(session, *credentials)` finds in the database; from now on known.
+
+        Raises:
+            ApiError: what `find` raises.
+        """
+        writes, until = self._database.writes, self._clock() + KNOWN_SECONDS  # from before it was looked up
+        with self._database.read() as session:
+            who = find(session, *credentials)
+        with self._lock:
+            if len(self._known) >= _MOST:
+                self._known.clear()
+            self._known[self._digest(credentials)] = (who, until, writes)
+        return who
+
+    def _digest(self, credentials: tuple[str, ...]) -> bytes:
+        shown = "\0".join(credentials).encode()
+        return hashlib.blake2b(shown, key=self._secret, digest_size=32).digest()
