@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ from pixr.server.settings import Settings
 
 __all__ = ["app_of_environment", "first_start", "serve", "settings_of_environment"]
 
+_OBJECTS_BEFORE_COLLECTION = 20_000
 # How worker processes are told what to serve.
 SETTINGS_VARIABLE = "PIXR_SERVER_SETTINGS"
 
@@ -76,7 +78,12 @@ def app_of_environment() -> FastAPI:
     settings = settings_of_environment()
     configure_logging(settings.log_level)
     start_tracing(settings, "api")
-    return create_app(build_state(settings))
+    app = create_app(build_state(settings))
+    # A page of results is a thousand objects, which Python by default looks through twice, and now and then at all that
+    # was ever loaded. None of that is garbage, and of cycles there are few.
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
+    return app
 
 
 def settings_of_environment() -> Settings:
