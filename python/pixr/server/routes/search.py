@@ -92,8 +92,12 @@ async def search_by_file(request: Request, caller: Searcher, server: Server) -> 
 
 
 async def _respond(request: Request, asked: Awaitable[dict[str, Any]]) -> Response:
-    answer: asyncio.Future[dict[str, Any]] = asyncio.ensure_future(asked)
     accepted = request.headers.get("accept", "")
+    if EVENTS not in accepted and LINES not in accepted:
+        whole = await asked
+        timing = ", ".join(f"{name};dur={milliseconds:.2f}" for name, milliseconds in whole["timing"].items())
+        return json_answer(whole, headers={"Server-Timing": timing})
+    answer: asyncio.Future[dict[str, Any]] = asyncio.ensure_future(asked)
     about: dict[str, Any] = {"instance": request.url.path, "request_id": request.scope["state"]["request_id"]}
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     if EVENTS in accepted:
@@ -106,8 +110,4 @@ async def _respond(request: Request, asked: Awaitable[dict[str, Any]]) -> Respon
             answer = asyncio.get_running_loop().create_future()
             answer.set_result(whole)
         return StreamingResponse(as_events(answer, after=after, **about), media_type=EVENTS, headers=headers)
-    if LINES in accepted:
-        return StreamingResponse(as_lines(answer, **about), media_type=LINES, headers=headers)
-    whole = await answer
-    timing = ", ".join(f"{name};dur={milliseconds:.2f}" for name, milliseconds in whole["timing"].items())
-    return json_answer(whole, headers={"Server-Timing": timing})
+    return StreamingResponse(as_lines(answer, **about), media_type=LINES, headers=headers)
