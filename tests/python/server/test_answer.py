@@ -16,7 +16,7 @@ from pixr.server.answer import json_answer
 @pytest.mark.parametrize(
     "body",
     [
-        {"title": "Über 太陽 \U0001f31e \"'\\/\n\t\u2028\x7f", "none": None, "yes": True, "nested": {"a": [1, 2.5, ()]}},
+        {"title": "Über 太陽 \U0001f31e \"'\\/\n\t\u2028\x7f", "none": None, "yes": True, "nested": {"a": [1, ()]}},
         {"metadata": {"past 64 bits": 2**70, "and within": -(2**63)}},
         {"when": datetime(2026, 11, 24, 9, 30, tzinfo=timezone.utc)},
         {1: "a name that is a number"},
