@@ -18,6 +18,7 @@ request_id: ContextVar[str | None] = ContextVar("pixr_request_id", default=None)
 _SECRET = re.compile(
     r"\b(sk_(?:live|test)_|whsec_|oat_|ort_|oac_|ocs_)[A-Za-z0-9+/=_-]{8,}|\beyJ[\w-]+\.[\w-]+\.[\w-]+"
 )
+_written = json.JSONEncoder(default=str).encode  # json.dumps would make one for each line
 _BUILT_IN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 
 
@@ -37,7 +38,7 @@ class JsonLines(logging.Formatter):
         line |= {name: value for name, value in vars(record).items() if name not in _BUILT_IN}
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return _SECRET.sub(lambda match: f"{match[1] or 'jwt'}[removed]", json.dumps(line, default=str))
+        return _SECRET.sub(lambda match: f"{match[1] or 'jwt'}[removed]", _written(line))
 
 
 def configure_logging(level: str) -> None:
