@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pixr.cli.console import is_terminal, print_table
 from pixr.show.clock import clock
+from pixr.show.reasons import reasons
 from pixr.wire import source_name
 
 if TYPE_CHECKING:
@@ -67,9 +68,8 @@ def _span(moment: Moment) -> str:
 
 def _reasons(moment: Moment) -> str:
     """What was found, the strongest evidence first: `speech 0.91: we mount the panels; frame 0.55`."""
-    ordered = sorted(moment.matches, key=lambda match: -match.contribution)
     parts = []
-    for match in ordered:
+    for match in reasons(moment):
         said = f": {_short(match.description)}" if match.description else ""
         for_part = f" for {_short(match.part)!r}" if match.part else ""
         parts.append(f"{match.channel} {match.confidence:.2f}{for_part}{said}")

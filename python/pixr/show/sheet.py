@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pixr.errors import MissingExtra
 from pixr.show.clock import clock
+from pixr.show.reasons import reasons
 from pixr.show.thumbnails import Thumbnails
 from pixr.types import Hit, Hits, Moment
 from pixr.wire import source_name
@@ -130,7 +131,7 @@ def _draw_cell(
     y += LINE_HEIGHT
     _draw_bar(draw, x, y + 2, room, 6, moment.score, SCORE)
     y += LINE_HEIGHT - 4
-    ordered = sorted(moment.matches, key=lambda match: -match.contribution)
+    ordered = reasons(moment)
     for match in ordered[:MATCH_LINES]:
         _draw_bar(draw, x, y + 5, 48, 8, match.confidence, MODE_COLOURS[match.mode])
         said = match.description or match.part

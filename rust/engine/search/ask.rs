@@ -26,13 +26,14 @@ pub(super) struct ChannelAsk {
 }
 
 /// A question, or a clause of one, on one channel.
-#[derive(Default)]
 pub(super) struct Term {
     pub(super) clause: Option<u32>,
     /// The channel's, or what it has for vectors of its own medium.
     pub(super) calibration: Calibration,
     pub(super) vector: Option<QueryVector>,
     pub(super) words: Option<Words>,
+    /// A cosine below this, without words, is no evidence.
+    pub(super) least_cosine: f32,
 }
 
 /// A text query with the statistics that its scores need.
@@ -61,6 +62,14 @@ pub(super) struct Allowed {
 }
 
 impl Term {
+    fn new(calibration: Calibration, vector: Option<QueryVector>, words: Option<Words>) -> Self {
+        let least_cosine = match vector {
+            Some(_) => calibration.cosine_floor(calibration.least(), Kinds::One),
+            None => f32::INFINITY,
+        };
+        Self { clause: None, calibration, vector, words, least_cosine }
+    }
+
     pub(super) fn kinds(&self) -> Kinds {
         if self.vector.is_some() && self.words.is_some() { Kinds::Both } else { Kinds::One }
     }
@@ -152,7 +161,8 @@ fn ask_channel<'a>(snapshot: &Snapshot, query: &'a Query, channel: Channel, read
     let calibration = snapshot.calibration(channel);
     let whole = ask(&query.text, &query.vectors)?;
     let is_alike = query.alike.contains(&channel);
-    let mut terms = vec![if is_alike { Term { calibration: calibration.for_alike(), ..whole } } else { whole }];
+    let mut terms =
+        vec![if is_alike { Term::new(calibration.for_alike(), whole.vector, whole.words) } else { whole }];
     for (clause, index) in query.clauses.iter().zip(0..) {
         terms.push(Term { clause: Some(index), ..ask(&clause.text, &clause.vectors)? });
     }
@@ -183,7 +193,7 @@ fn ask_term(
         Some(text) => ask_words(snapshot, text, channel)?,
         None => None,
     };
-    Ok(Term { clause: None, calibration: snapshot.calibration(channel), vector, words })
+    Ok(Term::new(snapshot.calibration(channel), vector, words))
 }
 
 fn ask_words(snapshot: &Snapshot, query: Arc<TextQuery>, channel: Channel) -> Result<Option<Words>> {

@@ -159,8 +159,10 @@ pub(super) fn of_video(ask: &Ask, part: &Part, words: &WordMatches, video: u32) 
             }
             join(term, &cosines, words.within(channel.channel, at, &rows), &mut found);
         }
-        // Stable: of one row the whole comes first, then the clauses in order.
-        found.sort_by_key(|one: &TermMatch| one.row);
+        if channel.terms.len() > 1 {
+            // Stable: of one row the whole comes first, then the clauses in order.
+            found.sort_by_key(|one: &TermMatch| one.row);
+        }
         for of_row in found.chunk_by(|one, other| one.row == other.row) {
             matches.extend(combine(ask, channel, part, of_row)?);
         }
@@ -189,6 +191,9 @@ fn join(term: &Term, cosines: &[(u32, f32)], words: &[(u32, f32)], found: &mut V
         };
         let cosine = cosines.next_if(|(at, _)| *at == row).map(|(_, cosine)| *cosine);
         let lexical = words.next_if(|(at, _)| *at == row).map(|(_, score)| *score);
+        if lexical.is_none() && cosine.is_some_and(|cosine| cosine < term.least_cosine) {
+            continue;
+        }
         let lexical_ratio = lexical.and_then(|score| term.words.as_ref().map(|words| words.ratio(score)));
         let confidence = term.calibration.confidence(cosine, lexical_ratio);
         if confidence > 0.0 {
