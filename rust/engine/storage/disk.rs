@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -211,6 +211,12 @@ impl ByteOwner for Mapped {
     #[cfg(unix)]
     fn read_at(&self, at: usize, room: &mut [u8]) -> Option<io::Result<()>> {
         Some(std::os::unix::fs::FileExt::read_exact_at(&self.file, room, at as u64))
+    }
+
+    #[cfg(unix)]
+    fn expect(&self, range: Range<usize>) {
+        // A hint: what it fails to bring is read when it is touched.
+        let _ = self.map.advise_range(memmap2::Advice::WillNeed, range.start, range.len());
     }
 }
 

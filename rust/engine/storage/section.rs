@@ -22,6 +22,11 @@ pub trait ByteOwner: Deref<Target = [u8]> + Send + Sync + 'static {
         let _ = (at, room);
         None
     }
+
+    /// Hints that the bytes will be read: a disk does better with many requests at once.
+    fn expect(&self, range: Range<usize>) {
+        let _ = range;
+    }
 }
 
 impl ByteOwner for Vec<u8> {}
@@ -166,6 +171,22 @@ impl Section {
     #[must_use]
     pub fn in_memory(&self, range: Range<usize>) -> Option<&[u8]> {
         self.raw().get(range).filter(|_| self.checks.is_none())
+    }
+
+    /// Whether every block has been verified, and so was in memory at least once.
+    #[must_use]
+    pub fn is_verified(&self) -> bool {
+        self.checks.as_ref().is_none_or(|checks| (0..checks.expected.len()).all(|block| checks.has_verified(block)))
+    }
+
+    /// Hints that bytes `range` will be read, where reading them for the first time means reading whole blocks.
+    pub fn expect(&self, range: Range<usize>) {
+        let Some(checks) = &self.checks else { return };
+        let blocks = blocks(&range);
+        if range.end <= self.len() && blocks.clone().any(|block| !checks.has_verified(block)) {
+            let end = (blocks.end * BLOCK_BYTES).min(self.len());
+            self.owner.expect(self.range.start + blocks.start * BLOCK_BYTES..self.range.start + end);
+        }
     }
 
     /// Verifies every block again, whether or not it was touched before.

@@ -4,6 +4,9 @@
 //! drops what is not allowed afterwards. The planner compares what both ways would read, in codes scanned; where few
 //! rows are allowed, or few of those that the walk found are, the search is exact. So a filter costs time, not recall.
 //!
+//! A graph of a file is read whole before it is walked, in the background: a walk touches it everywhere, and reading here
+//! and there is what disks do worst. Until then, searches are exact, by codes that are a sixth of it and read in a row.
+//!
 //! Scores are exact either way; what is approximate is that a row can be missed.
 
 use super::best::Best;
@@ -57,7 +60,7 @@ impl VectorColumn {
     ) -> Result<Found> {
         self.check(query)?;
         if k > 0
-            && let Some(graph) = self.graph()
+            && let Some(graph) = self.graph().filter(|graph| graph.is_ready())
             && let Some(width) = self.width(effort.max(k), allowed)
             && let Some(found) = self.walk(graph, query, k, effort.max(k), width, allowed)?
         {

@@ -327,8 +327,10 @@ impl VectorColumn {
     #[inline]
     pub(super) fn expect(&self, position: u32) {
         let start = position as usize * 2 * self.dimension;
-        if let Some(vector) = self.f16.in_memory(start..start + 2 * self.dimension) {
-            prefetch(vector);
+        let range = start..start + 2 * self.dimension;
+        match self.f16.in_memory(range.clone()) {
+            Some(vector) => prefetch(vector),
+            None => self.f16.expect(range),
         }
     }
 

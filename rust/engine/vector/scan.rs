@@ -99,6 +99,7 @@ impl VectorColumn {
             let found = self.flat_top_k(query, k, allowed)?;
             return Ok((found, Work { scored_rows: self.len(), ..Work::default() }));
         };
+        codes.section.expect(0..codes.section.len());
         let code_query = codes.coder.query(query.components());
         let mut work = Work::default();
         let mut waiting: Vec<Candidate> = Vec::new();
@@ -272,6 +273,7 @@ impl VectorColumn {
     ) -> Result<usize> {
         let mut positions: Vec<u32> = candidates.iter().map(|row| row.position).collect();
         positions.sort_unstable();
+        positions.iter().for_each(|&position| self.expect(position));
         let scores = self.score_at(query, &positions)?;
         push_all(best, rows, &positions, &scores);
         Ok(positions.len())

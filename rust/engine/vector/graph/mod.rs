@@ -25,6 +25,8 @@ pub(super) mod nibbles;
 mod prune;
 
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use half::f16;
 
@@ -46,14 +48,20 @@ const LINK_BYTES: usize = 4 * DEGREE;
 /// Keys of the beam leave 31 bits for a node.
 const MOST_NODES: usize = 1 << 31;
 
+/// Larger graphs are not read whole before they are walked.
+const MOST_READ_BYTES: usize = 512 * 1024 * 1024;
+
 /// A graph in a section.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Graph {
     section: Section,
     nibbles: Nibbles,
     count: u32,
     entry: u32,
     code_bytes: usize,
+    /// Whether the first reading was begun, and whether it is done.
+    is_asked: AtomicBool,
+    is_read: Arc<AtomicBool>,
 }
 
 /// Bytes of a node.
@@ -107,7 +115,7 @@ impl Graph {
             return Err(damaged(format!("it has {} bytes for {count} nodes", section.len())));
         }
         let nibbles = Nibbles::new(seed, centre.to_vec());
-        Ok(Self { section, nibbles, count, entry, code_bytes })
+        Ok(Self { section, nibbles, count, entry, code_bytes, is_asked: AtomicBool::new(false), is_read: Arc::default() })
     }
 
     /// Prepares a unit-length query.
@@ -150,6 +158,31 @@ impl Graph {
             query.estimate(kernels, node.split_at(code_bytes).0)
         };
         Ok(run.chunks_exact(node_bytes).enumerate().map(estimate))
+    }
+
+    /// Whether the graph may be walked: not while a file's is being read for the first time, which this begins. One that
+    /// is too large to be read whole is walked at once.
+    pub(super) fn is_ready(&self) -> bool {
+        if self.is_read.load(Ordering::Acquire) {
+            return true;
+        }
+        if self.section.len() > MOST_READ_BYTES || self.section.is_verified() {
+            self.is_read.store(true, Ordering::Release);
+            return true;
+        }
+        if !self.is_asked.swap(true, Ordering::Relaxed) {
+            let (section, is_read) = (self.section.clone(), Arc::clone(&self.is_read));
+            let read = move || {
+                section.expect(0..section.len());
+                // What is damaged is told to the search that comes upon it.
+                let _ = section.all();
+                is_read.store(true, Ordering::Release);
+            };
+            if std::thread::Builder::new().name("pixr-read".to_owned()).spawn(read).is_err() {
+                self.is_read.store(true, Ordering::Release);
+            }
+        }
+        false
     }
 
     #[inline]
