@@ -161,8 +161,7 @@ fn ask_channel<'a>(snapshot: &Snapshot, query: &'a Query, channel: Channel, read
     let calibration = snapshot.calibration(channel);
     let whole = ask(&query.text, &query.vectors)?;
     let is_alike = query.alike.contains(&channel);
-    let mut terms =
-        vec![if is_alike { Term::new(calibration.for_alike(), whole.vector, whole.words) } else { whole }];
+    let mut terms = vec![if is_alike { Term::new(calibration.for_alike(), whole.vector, whole.words) } else { whole }];
     for (clause, index) in query.clauses.iter().zip(0..) {
         terms.push(Term { clause: Some(index), ..ask(&clause.text, &clause.vectors)? });
     }

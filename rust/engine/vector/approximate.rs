@@ -59,14 +59,19 @@ impl VectorColumn {
         allowed: Option<&RowSet>,
     ) -> Result<Found> {
         self.check(query)?;
-        if k > 0
-            && let Some(graph) = self.graph().filter(|graph| graph.is_ready())
-            && let Some(width) = self.width(effort.max(k), allowed)
-            && let Some(found) = self.walk(graph, query, k, effort.max(k), width, allowed)?
-        {
-            return Ok(found);
+        let width = self.width(effort.max(k), allowed).filter(|_| k > 0);
+        let Some((graph, width)) = self.graph().zip(width) else {
+            return self.top_k_with_work(query, k, allowed);
+        };
+        if !graph.is_ready() {
+            let found = self.top_k_with_work(query, k, allowed);
+            graph.read_ahead();
+            return found;
         }
-        self.top_k_with_work(query, k, allowed)
+        match self.walk(graph, query, k, effort.max(k), width, allowed)? {
+            Some(found) => Ok(found),
+            None => self.top_k_with_work(query, k, allowed),
+        }
     }
 
     /// How many rows the walk must keep so that about `effort` of them are allowed; `None` if exact search is cheaper.

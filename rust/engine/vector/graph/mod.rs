@@ -115,7 +115,15 @@ impl Graph {
             return Err(damaged(format!("it has {} bytes for {count} nodes", section.len())));
         }
         let nibbles = Nibbles::new(seed, centre.to_vec());
-        Ok(Self { section, nibbles, count, entry, code_bytes, is_asked: AtomicBool::new(false), is_read: Arc::default() })
+        Ok(Self {
+            section,
+            nibbles,
+            count,
+            entry,
+            code_bytes,
+            is_asked: AtomicBool::new(false),
+            is_read: Arc::default(),
+        })
     }
 
     /// Prepares a unit-length query.
@@ -160,29 +168,33 @@ impl Graph {
         Ok(run.chunks_exact(node_bytes).enumerate().map(estimate))
     }
 
-    /// Whether the graph may be walked: not while a file's is being read for the first time, which this begins. One that
-    /// is too large to be read whole is walked at once.
+    /// Whether the graph may be walked: not before a file's was read for the first time. One that is too large to be read
+    /// whole is walked at once.
     pub(super) fn is_ready(&self) -> bool {
-        if self.is_read.load(Ordering::Acquire) {
-            return true;
-        }
-        if self.section.len() > MOST_READ_BYTES || self.section.is_verified() {
+        let is_ready = self.is_read.load(Ordering::Acquire)
+            || self.section.len() > MOST_READ_BYTES
+            || (!self.is_asked.load(Ordering::Relaxed) && self.section.is_verified());
+        if is_ready {
             self.is_read.store(true, Ordering::Release);
-            return true;
         }
-        if !self.is_asked.swap(true, Ordering::Relaxed) {
-            let (section, is_read) = (self.section.clone(), Arc::clone(&self.is_read));
-            let read = move || {
-                section.expect(0..section.len());
-                // What is damaged is told to the search that comes upon it.
-                let _ = section.all();
-                is_read.store(true, Ordering::Release);
-            };
-            if std::thread::Builder::new().name("pixr-read".to_owned()).spawn(read).is_err() {
-                self.is_read.store(true, Ordering::Release);
-            }
+        is_ready
+    }
+
+    /// Begins to read the graph in the background, if that was not begun before.
+    pub(super) fn read_ahead(&self) {
+        if self.is_asked.swap(true, Ordering::Relaxed) {
+            return;
         }
-        false
+        let (section, is_read) = (self.section.clone(), Arc::clone(&self.is_read));
+        let read = move || {
+            section.expect(0..section.len());
+            // What is damaged is told to the search that comes upon it.
+            let _ = section.all();
+            is_read.store(true, Ordering::Release);
+        };
+        if std::thread::Builder::new().name("pixr-read".to_owned()).spawn(read).is_err() {
+            self.is_read.store(true, Ordering::Release);
+        }
     }
 
     #[inline]
