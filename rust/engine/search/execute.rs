@@ -28,7 +28,7 @@ use crate::text::snippet::snippet;
 /// Up to so many rows every video is scored: it costs less than finding out which could be left out.
 const EXHAUSTIVE_ROWS: u64 = 20_000;
 /// With so much effort an approximate answer takes as long as an exact one of `EXHAUSTIVE_ROWS`.
-const EXHAUSTIVE_EFFORT: u64 = 400;
+const EXHAUSTIVE_EFFORT: u64 = 80;
 /// Longest text of a match, in characters.
 const SNIPPET_CHARS: usize = 240;
 
