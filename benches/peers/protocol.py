@@ -36,7 +36,7 @@ class Index(ABC):
 
     def search_many(self, queries: Vectors, parameter: int) -> Sequence[Rows] | NDArray[np.integer]:
         """The same for each of `queries`, of shape (count, dimension), in one call on all cores."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} takes one query a call")
 
     @property
     def has_batches(self) -> bool:
