@@ -221,7 +221,7 @@ def table(library: Path, seconds: float) -> dict[str, Any]:
         warm(url, asked)
         body = httpx.post(f"{url}/v1/search", json={"query": questions(1)[0]}, headers=headers).content
         rows["POST /v1/search"] = asyncio.run(as_fast(url, asked, 8, seconds))
-        listed = [request(url, "GET", "/v1/videos/video-000001", headers)]
+        listed = [request(url, "GET", "/v1/videos/video-000000", headers)]
         rows["GET /v1/videos/{id}"] = asyncio.run(as_fast(url, listed, 8, seconds))
         live = [request(url, "GET", "/health/live", {})]
         rows["GET /health/live"] = asyncio.run(as_fast(url, live, 8, seconds))

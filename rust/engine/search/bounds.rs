@@ -7,7 +7,8 @@
 use std::ops::Range;
 
 use super::ask::{Ask, Term};
-use super::evidence::WordMatches;
+use super::calibrate::Kinds;
+use super::evidence::{self, WordMatches};
 use super::fuse::{Blend, PerChannel};
 use super::steps::{Step, Steps};
 use crate::catalog::channel::Channel;
@@ -18,6 +19,8 @@ use crate::vector::{Closeness, Estimator};
 
 /// Rows that are bounded in one go: what is known of them stays in the cache.
 const ROWS_TOGETHER: u32 = 4096;
+/// Rows so near each other are scored with what lies between them.
+const NEAR_ROWS: u32 = 4;
 /// Covers the rounding of sums in f32.
 const ROUNDING: f32 = 1e-5;
 
@@ -165,6 +168,30 @@ impl<'a> Bounds<'a> {
         let count = rows.end - rows.start;
         self.fill(Closeness::Close, rows, room)?;
         Ok(self.of_rows(room, video, 0..count))
+    }
+
+    /// Whether a row of the video is enough by itself, by what a single cosine or word score doesn't tell (`candidates`
+    /// has it). Rows that may be are scored until one is.
+    pub(super) fn is_sufficient(&self, video: u32, room: &mut Room) -> Result<bool> {
+        let rows = self.part.part.table().rows(video)?;
+        for (index, channel) in self.ask.channels.iter().enumerate() {
+            if let [term] = channel.terms.as_slice()
+                && term.kinds() == Kinds::One
+            {
+                continue;
+            }
+            self.fill_channel(index, Closeness::Close, rows.clone(), room)?;
+            let reaching = rows.clone().zip(&room.channels[index]).filter(|(_, most)| self.is_enough(index, **most));
+            let reaching: Vec<u32> = reaching.map(|(row, _)| row).collect();
+            for run in reaching.chunk_by(|one, next| next - one <= NEAR_ROWS) {
+                let (Some(&first), Some(&last)) = (run.first(), run.last()) else { continue };
+                let found = evidence::of_rows(self.ask, channel, &self.part.part, self.words, &(first..last + 1))?;
+                if found.iter().any(|one| one.is_sufficient) {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// Bounds what each of the rows says.

@@ -5,6 +5,7 @@
 //! is scored beside the whole, and one row's confidences are combined.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::ask::{Ask, ChannelAsk, Term};
 use super::calibrate::combine_clauses;
@@ -14,6 +15,7 @@ use crate::catalog::row_set::RowSet;
 use crate::catalog::video::Span;
 use crate::error::Result;
 use crate::part::Part;
+use crate::vector::QueryVector;
 
 /// Ranks of rows on one channel, for reciprocal rank fusion: `(part, row)` to rank.
 pub(super) type Ranks = BTreeMap<(usize, u32), u32>;
@@ -74,12 +76,12 @@ impl WordMatches {
     }
 
     /// Whether any term was found in any of the rows.
-    pub(super) fn any_within(&self, channel: Channel, rows: &std::ops::Range<u32>) -> bool {
+    pub(super) fn any_within(&self, channel: Channel, rows: &Range<u32>) -> bool {
         (0..self.on(channel).len()).any(|term| !self.within(channel, term, rows).is_empty())
     }
 
     /// The rows among `rows` in which a term was found.
-    pub(super) fn within(&self, channel: Channel, term: usize, rows: &std::ops::Range<u32>) -> &[(u32, f32)] {
+    pub(super) fn within(&self, channel: Channel, term: usize, rows: &Range<u32>) -> &[(u32, f32)] {
         let Some(all) = self.on(channel).get(term) else { return &[] };
         let start = all.partition_point(|(row, _)| *row < rows.start);
         let end = all.partition_point(|(row, _)| *row < rows.end);
@@ -114,7 +116,7 @@ pub(super) fn candidates(
     let Candidates { mut videos, mut sure } = Candidates::none(table.video_count());
     for channel in &ask.channels {
         let needed = bar.required_of_one(channel);
-        let may_be_sure = tells && ask.needs_sufficient && ask.fuser.weights().get(channel.channel) > LEAST_SURE_WEIGHT;
+        let may_be_sure = tells && ask.needs_sufficient && counts(ask, channel);
         let is_sure = |confidence: f32| may_be_sure && confidence >= channel.calibration.sufficient;
         for (at, term) in channel.terms.iter().enumerate() {
             if let (Some(query), Some(column)) = (&term.vector, part.vectors(channel.channel)) {
@@ -145,29 +147,49 @@ pub(super) fn candidates(
     Ok(Candidates { videos, sure })
 }
 
+/// Whether no score is 0 that evidence on the channel has a part in.
+pub(super) fn counts(ask: &Ask, channel: &ChannelAsk) -> bool {
+    ask.fuser.weights().get(channel.channel) > LEAST_SURE_WEIGHT
+}
+
 /// All evidence of one video on all requested channels.
 pub(super) fn of_video(ask: &Ask, part: &Part, words: &WordMatches, video: u32) -> Result<Vec<Match>> {
     let rows = part.table().rows(video)?;
     let mut matches = Vec::new();
-    let (mut cosines, mut found) = (Vec::new(), Vec::new());
     for channel in &ask.channels {
-        found.clear();
-        for (at, term) in channel.terms.iter().enumerate() {
-            cosines.clear();
-            if let (Some(query), Some(column)) = (&term.vector, part.vectors(channel.channel)) {
-                column.score_rows(query, rows.clone(), &mut cosines)?;
-            }
-            join(term, &cosines, words.within(channel.channel, at, &rows), &mut found);
-        }
-        if channel.terms.len() > 1 {
-            // Stable: of one row the whole comes first, then the clauses in order.
-            found.sort_by_key(|one: &TermMatch| one.row);
-        }
-        for of_row in found.chunk_by(|one, other| one.row == other.row) {
-            matches.extend(combine(ask, channel, part, of_row)?);
-        }
+        matches.extend(of_rows(ask, channel, part, words, &rows)?);
     }
     Ok(matches)
+}
+
+/// The evidence of some rows on one channel.
+pub(super) fn of_rows(
+    ask: &Ask,
+    channel: &ChannelAsk,
+    part: &Part,
+    words: &WordMatches,
+    rows: &Range<u32>,
+) -> Result<Vec<Match>> {
+    let mut cosines: Vec<Vec<(u32, f32)>> = vec![Vec::new(); channel.terms.len()];
+    if let Some(column) = part.vectors(channel.channel) {
+        let asked = channel.terms.iter().enumerate().filter_map(|(at, term)| Some((at, term.vector.as_ref()?)));
+        let (places, queries): (Vec<usize>, Vec<&QueryVector>) = asked.unzip();
+        column.score_rows_by_each(&queries, rows.clone(), |query, row, cosine| {
+            if let Some(of_term) = places.get(query).and_then(|&at| cosines.get_mut(at)) {
+                of_term.push((row, cosine));
+            }
+        })?;
+    }
+    let mut found = Vec::new();
+    for (at, (term, cosines)) in channel.terms.iter().zip(&cosines).enumerate() {
+        join(term, cosines, words.within(channel.channel, at, rows), &mut found);
+    }
+    if channel.terms.len() > 1 {
+        // Stable: of one row the whole comes first, then the clauses in order.
+        found.sort_by_key(|one: &TermMatch| one.row);
+    }
+    let of_row = |of_row: &[TermMatch]| combine(ask, channel, part, of_row).transpose();
+    found.chunk_by(|one, other| one.row == other.row).filter_map(of_row).collect()
 }
 
 /// What one term found in one row.

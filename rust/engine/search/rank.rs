@@ -112,9 +112,7 @@ impl Run<'_> {
             .filter(|one| sure.get(one.part).is_some_and(|sure| !sure.contains(one.video)))
             .collect();
         let (hits, _) = self.best_first(order, &bounds, position, limit)?;
-        let found =
-            self.spread.map(&unsure, 16, |_, one| Ok(self.score(one.part, one.video, 0.0, false)?.is_some()))?;
-        for (one, _) in unsure.iter().zip(found).filter(|(_, is_hit)| *is_hit) {
+        for (one, _) in unsure.iter().zip(self.are_hits(&unsure, &bounds)?).filter(|(_, is_hit)| *is_hit) {
             sure.get_mut(one.part).into_iter().for_each(|videos| videos.insert(one.video));
         }
         self.exactly((hits, sure))
@@ -227,6 +225,25 @@ impl Run<'_> {
             }
         }
         Ok((hits, missed))
+    }
+
+    /// Whether each of the videos is a hit, where evidence must be enough by itself.
+    fn are_hits(&self, videos: &[Bounded], bounds: &[Bounds<'_>]) -> Result<Vec<bool>> {
+        let one_row_tells =
+            !self.query.has_scope() && self.ask.channels.iter().all(|one| evidence::counts(&self.ask, one));
+        if !one_row_tells {
+            return self.spread.map(videos, 16, |_, one| Ok(self.score(one.part, one.video, 0.0, false)?.is_some()));
+        }
+        let pieces: Vec<&[Bounded]> = videos.chunks(BOUNDED_TOGETHER).collect();
+        let found = self.spread.map(&pieces, 1, |_, piece| {
+            let mut room = Room::default();
+            let is_hit = |one: &Bounded| match bounds.get(one.part) {
+                Some(of_part) => of_part.is_sufficient(one.video, &mut room),
+                None => Ok(false),
+            };
+            piece.iter().map(is_hit).collect::<Result<Vec<bool>>>()
+        })?;
+        Ok(found.concat())
     }
 
     pub(super) fn candidates(&self, bar: Bar) -> Result<Vec<Candidates>> {

@@ -10,6 +10,7 @@
 //! {prefix}.f16    n × d × f16, unit length
 //! {prefix}.codes  with codes only: see `codes`
 //! {prefix}.graph  optional: see `graph`
+//! {prefix}.vertical  optional, with codes only: see `vertical`
 //! ```
 //!
 //! A run holds rows `first..first + n` and needs no list. Codes are left out below `FEWEST_CODED_ROWS` rows or
@@ -33,6 +34,7 @@ use super::graph::Graph;
 use super::kernels::{Kernels, kernels, prefetch};
 use super::query::QueryVector;
 use super::rows::Rows;
+use super::vertical::{self, Vertical, VerticalQuery};
 use crate::error::{Error, Result};
 use crate::storage::section::{Section, SectionBytes, Sections};
 
@@ -83,6 +85,7 @@ pub struct VectorColumn {
     list: Option<List>,
     f16: Section,
     codes: Option<Codes>,
+    vertical: Option<Vertical>,
     graph: Option<Arc<Graph>>,
     kernels: &'static Kernels,
 }
@@ -164,6 +167,7 @@ impl VectorColumn {
             let blocks: Vec<Vec<u8>> =
                 vectors.par_chunks(dimension * BLOCK_ROWS).map(|block| coder.encode_block(block)).collect();
             out.push((format!("{prefix}.codes"), blocks.concat()));
+            out.extend(vertical::encode(dimension, vectors).map(|bytes| (format!("{prefix}.vertical"), bytes)));
         }
         Ok(())
     }
@@ -212,7 +216,7 @@ impl VectorColumn {
         };
         let row_bytes = dimension.checked_mul(2);
         let f16 = section("f16", row_bytes.and_then(|bytes| bytes.checked_mul(count as usize)))?;
-        let mut graph = None;
+        let (mut graph, mut vertical) = (None, None);
         let codes = if words > 0 {
             let (components, rest) = head.get(HEAD_BYTES..).unwrap_or_default().as_chunks::<4>();
             let centre: Vec<f32> = components.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
@@ -221,15 +225,19 @@ impl VectorColumn {
                 return Err(damaged(format!("the centre has {} components", centre.len())));
             }
             let blocks = (count as usize).div_ceil(BLOCK_ROWS);
-            let section = section("codes", blocks.checked_mul(block_byte_len(words)))?;
+            let codes = section("codes", blocks.checked_mul(block_byte_len(words)))?;
             if let Some(section) = sections.get(&format!("{prefix}.graph")) {
                 graph = Some(Arc::new(Graph::open(section, seed, &centre, count)?));
             }
-            Some(Codes { section, coder: Arc::new(Coder::new(seed, centre, mean_square)) })
+            if sections.get(&format!("{prefix}.vertical")).is_some() {
+                let section = section("vertical", vertical::byte_len(dimension, count as usize))?;
+                vertical = Some(Vertical::new(section, dimension, count as usize));
+            }
+            Some(Codes { section: codes, coder: Arc::new(Coder::new(seed, centre, mean_square)) })
         } else {
             None
         };
-        Ok(Some(Self { dimension, count, first_row, list, f16, codes, graph, kernels: kernels() }))
+        Ok(Some(Self { dimension, count, first_row, list, f16, codes, vertical, graph, kernels: kernels() }))
     }
 
     /// How many vectors.
@@ -283,10 +291,27 @@ impl VectorColumn {
     /// # Errors
     /// `dimension_mismatch`; `damaged` where a checksum says so.
     pub fn score_rows(&self, query: &QueryVector, rows: Range<u32>, out: &mut Vec<(u32, f32)>) -> Result<()> {
-        self.check(query)?;
+        self.score_rows_by_each(&[query], rows, |_, row, score| out.push((row, score)))
+    }
+
+    /// Calls `found` with every row of `rows` that carries a vector, ascending, and for each query its place among
+    /// them and the exact cosine. The vectors are read once.
+    ///
+    /// # Errors
+    /// As `score_rows`.
+    pub(crate) fn score_rows_by_each(
+        &self,
+        queries: &[&QueryVector],
+        rows: Range<u32>,
+        mut found: impl FnMut(usize, u32, f32),
+    ) -> Result<()> {
+        queries.iter().try_for_each(|query| self.check(query))?;
         let column_rows = self.rows()?;
-        self.score_run(query, column_rows.positions(rows), |position, score| {
-            out.extend(column_rows.row(position).map(|row| (row, score)));
+        self.visit_run(column_rows.positions(rows), |position, vector| {
+            let Some(row) = column_rows.row(position) else { return };
+            for (index, query) in queries.iter().enumerate() {
+                found(index, row, cosine(self.kernels, query, vector));
+            }
         })
     }
 
@@ -297,12 +322,17 @@ impl VectorColumn {
         positions: Range<u32>,
         mut found: impl FnMut(u32, f32),
     ) -> Result<()> {
+        self.visit_run(positions, |position, vector| found(position, cosine(self.kernels, query, vector)))
+    }
+
+    /// Calls `found` with every position of the run and its stored vector, in order.
+    fn visit_run(&self, positions: Range<u32>, mut found: impl FnMut(u32, &[u8])) -> Result<()> {
         let mut room = Vec::new();
         let is_short = positions.len() * 2 * self.dimension <= MOST_READ_BYTES;
         let access = if is_short { Access::Read } else { Access::Mapped };
         let stored = self.stored(positions.clone(), access, &mut room)?;
         for (position, vector) in positions.zip(stored.chunks_exact(2 * self.dimension)) {
-            found(position, cosine(self.kernels, query, vector));
+            found(position, vector);
         }
         Ok(())
     }
@@ -341,6 +371,12 @@ impl VectorColumn {
             return Ok(());
         }
         Err(Error::DimensionMismatch { what: "the query vector".to_owned(), expected, got })
+    }
+
+    /// A query prepared to bound rows component by component, to within `tolerance`; none where that doesn't pay.
+    pub(super) fn vertical(&self, query: &QueryVector, tolerance: f32) -> Result<Option<VerticalQuery<'_>>> {
+        let Some(vertical) = &self.vertical else { return Ok(None) };
+        vertical.query(query.components(), tolerance)
     }
 
     pub(super) fn kernels(&self) -> &'static Kernels {

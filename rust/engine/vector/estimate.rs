@@ -1,5 +1,6 @@
 //! What the vectors of some rows can score at most, from their codes: roughly by the 1-bit codes, closely by the 4-bit
-//! codes of the graph. Where a column has no such codes, it is what they score.
+//! codes of the graph; component by component where a column is kept so and the query asks for few (`vertical`). Where
+//! a column has none of them, it is what they score.
 //!
 //! A bound is wrong for one row in three million, as that of the exact search is: `CONFIDENCE` standard errors.
 
@@ -10,12 +11,17 @@ use super::column::VectorColumn;
 use super::graph::Graph;
 use super::graph::nibbles::{Levels, STANDARD_ERROR};
 use super::query::QueryVector;
+use super::vertical::VerticalQuery;
 use crate::error::Result;
+
+/// How much of a score may stay unread where it is bounded component by component.
+const TOLERANCE: f32 = 0.001;
 
 /// A query prepared to be compared with a column.
 pub(crate) struct Estimator<'a> {
     column: &'a VectorColumn,
     query: &'a QueryVector,
+    vertical: Option<VerticalQuery<'a>>,
     rough: Option<CodeQuery>,
     close: Option<(&'a Graph, Levels)>,
 }
@@ -33,12 +39,16 @@ impl VectorColumn {
     /// Prepares a query to be compared with rows.
     ///
     /// # Errors
-    /// `dimension_mismatch`.
+    /// `dimension_mismatch`; `damaged` where a checksum says so.
     pub(crate) fn estimator<'a>(&'a self, query: &'a QueryVector) -> Result<Estimator<'a>> {
         self.check(query)?;
+        let vertical = self.vertical(query, TOLERANCE)?;
+        // A code of the whole vector is never close enough where components are worth keeping apart.
+        let by_codes = vertical.is_none();
         let components = query.components();
-        let close = self.graph().map(|graph| (graph, graph.query(components)));
-        Ok(Estimator { column: self, query, rough: self.codes().map(|codes| codes.coder.query(components)), close })
+        let close = self.graph().filter(|_| by_codes).map(|graph| (graph, graph.query(components)));
+        let rough = self.codes().filter(|_| by_codes).map(|codes| codes.coder.query(components));
+        Ok(Estimator { column: self, query, vertical, rough, close })
     }
 }
 
@@ -58,6 +68,13 @@ impl Estimator<'_> {
                 found(row, most);
             }
         };
+        if let Some(vertical) = &self.vertical
+            && vertical.is_worth(positions.len())
+        {
+            let uppers = vertical.uppers(self.column.kernels(), positions.clone())?;
+            positions.zip(uppers).for_each(|(position, most)| take(position, most));
+            return Ok(());
+        }
         match (closeness, &self.close, &self.rough, self.column.codes()) {
             (Closeness::Close, Some((graph, levels)), ..) => {
                 let slack = CONFIDENCE * STANDARD_ERROR / (self.column.dimension() as f32).sqrt();

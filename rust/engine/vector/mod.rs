@@ -12,6 +12,7 @@
 //!
 //! - `estimate` says what rows can score at most, from their codes: by it videos are put in an order in which few have to
 //!   be scored.
+//! - `vertical` keeps columns of shares component by component, and bounds what a query that asks for few of them can find.
 //! - `approximate` walks a `graph`, if the column is large enough to have one, and scores what it finds like `flat`. It
 //!   may miss a row; it never gives another score.
 //!
@@ -37,6 +38,7 @@ mod scan;
 #[cfg(test)]
 #[expect(clippy::panic, reason = "a test fails by panicking")]
 mod tests;
+mod vertical;
 
 pub use column::{Index, VectorColumn};
 pub(crate) use estimate::{Closeness, Estimator};

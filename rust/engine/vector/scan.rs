@@ -37,6 +37,8 @@ const MOST_READ_ROWS: usize = 64;
 const GROUP_ROWS: usize = 64;
 /// Reading this many vectors in a row costs about as much as one at random.
 const READ_THROUGH: usize = 4;
+/// What of a floor may stay unread where rows are bounded component by component.
+const READ_SHARE: f32 = 4.0;
 /// Vectors that are asked for ahead of the one being scored.
 const AHEAD: usize = 8;
 
@@ -155,6 +157,21 @@ impl VectorColumn {
             let work = Work { path: Path::Allowed, coded_rows: 0, scored_rows: positions.len() };
             return Ok((keep(&positions, &scores), work));
         }
+        let is_allowed =
+            |position: &u32| rows.row(*position).is_some_and(|row| allowed.is_none_or(|allowed| allowed.contains(row)));
+        let vertical = if floor > 0.0 { self.vertical(query, floor / READ_SHARE)? } else { None };
+        if let Some(vertical) = vertical {
+            let chunk = |range: Range<u32>| {
+                let uppers = vertical.uppers(self.kernels(), range.clone())?;
+                let reaching = range.zip(uppers).filter(|(_, upper)| *upper >= floor);
+                let positions: Vec<u32> = reaching.map(|(position, _)| position).filter(is_allowed).collect();
+                let scores = self.score_each(query, &positions, access_of(&positions))?;
+                Ok((keep(&positions, &scores), positions.len()))
+            };
+            let parts: Vec<(Vec<(u32, f32)>, usize)> =
+                chunks(0..self.len() as u32).into_par_iter().map(chunk).collect::<Result<_>>()?;
+            return Ok(of_chunks(parts, self.len()));
+        }
         let Some(codes) = self.codes() else {
             let found = self.flat_at_least(query, floor, allowed)?;
             return Ok((found, Work { scored_rows: self.len(), ..Work::default() }));
@@ -177,15 +194,12 @@ impl VectorColumn {
             }
             let candidates = self.chunk_candidates(codes, &code_query, floor, range, &rows, allowed)?;
             let positions: Vec<u32> = candidates.iter().map(|row| row.position).collect();
-            let access = if positions.len() > MOST_READ_ROWS { Access::Mapped } else { Access::Read };
-            let scores = self.score_each(query, &positions, access)?;
+            let scores = self.score_each(query, &positions, access_of(&positions))?;
             Ok((keep(&positions, &scores), positions.len()))
         };
         let parts: Vec<(Vec<(u32, f32)>, usize)> =
             chunks(0..self.len() as u32).into_par_iter().map(chunk).collect::<Result<_>>()?;
-        let scored_rows = parts.iter().map(|(_, scored)| scored).sum();
-        let work = Work { coded_rows: self.len(), scored_rows, ..Work::default() };
-        Ok((parts.into_iter().flat_map(|(found, _)| found).collect(), work))
+        Ok(of_chunks(parts, self.len()))
     }
 
     /// How many rows the codes alone can't exclude from `floor`: the scan without the re-scoring. `None` without codes.
@@ -329,6 +343,18 @@ impl VectorColumn {
         }
         Ok(())
     }
+}
+
+/// How the vectors of one chunk's positions are best reached.
+fn access_of(positions: &[u32]) -> Access {
+    if positions.len() > MOST_READ_ROWS { Access::Mapped } else { Access::Read }
+}
+
+/// What was found chunk by chunk and how many were scored for it, as one.
+fn of_chunks(parts: Vec<(Vec<(u32, f32)>, usize)>, coded_rows: usize) -> (Vec<(u32, f32)>, Work) {
+    let scored_rows = parts.iter().map(|(_, scored)| scored).sum();
+    let found = parts.into_iter().flat_map(|(found, _)| found).collect();
+    (found, Work { coded_rows, scored_rows, ..Work::default() })
 }
 
 /// Takes the candidates with the best estimates out.

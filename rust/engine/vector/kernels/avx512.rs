@@ -16,7 +16,7 @@ pub(super) fn kernels() -> Option<Kernels> {
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512vnni")
         && is_x86_feature_detected!("avx512vpopcntdq"))
-    .then_some(Kernels { name: "avx512", dot, scan, uppers, nibble_dot })
+    .then_some(Kernels { name: "avx512", dot, scan, uppers, add_squares, nibble_dot })
 }
 
 fn dot(query: &[f32], stored: &[u8]) -> f32 {
@@ -32,6 +32,16 @@ fn scan(query: &CodeQuery, blocks: &[u8], floor: f32, first: u32, out: &mut Vec<
 fn uppers(query: &CodeQuery, blocks: &[u8], out: &mut Vec<f32>) {
     // SAFETY: this function is reachable only through `kernels`, which found the features.
     unsafe { uppers_wide(query, blocks, out) }
+}
+
+fn add_squares(weight: f32, codes: &[u8], sums: &mut [f32]) {
+    // SAFETY: this function is reachable only through `kernels`, which found the features.
+    unsafe { add_squares_wide(weight, codes, sums) }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+fn add_squares_wide(weight: f32, codes: &[u8], sums: &mut [f32]) {
+    super::add_squares(weight, codes, sums);
 }
 
 fn nibble_dot(levels: &[i8], code: &[u8]) -> i32 {

@@ -34,6 +34,8 @@ pub(super) struct Kernels {
     pub(super) scan: Scan,
     /// The code scan that bounds every row.
     pub(super) uppers: Uppers,
+    /// Adds `weight` times the square of each code to its sum.
+    pub(super) add_squares: fn(weight: f32, codes: &[u8], sums: &mut [f32]),
     /// Inner product of signed levels with a 4-bit code of half as many bytes, in the layout of `graph::nibbles`.
     pub(super) nibble_dot: fn(levels: &[i8], code: &[u8]) -> i32,
 }
@@ -85,6 +87,14 @@ fn bound(query: &CodeQuery, sums: &[f32; BLOCK_ROWS], factors: &[u8], out: &mut 
     for (lane, &sum) in sums.iter().enumerate() {
         let (Some(a), Some(b)) = (half_at(a_bytes, lane), half_at(b_bytes, lane)) else { return };
         out.push(query.upper(query.estimate(sum, a, b), a, b));
+    }
+}
+
+/// `Kernels::add_squares`, as the compiler makes it for each machine.
+#[inline(always)]
+fn add_squares(weight: f32, codes: &[u8], sums: &mut [f32]) {
+    for (sum, &code) in sums.iter_mut().zip(codes) {
+        *sum += weight * (u32::from(code) * u32::from(code)) as f32;
     }
 }
 

@@ -11,7 +11,14 @@ use super::{Kernels, bound, pick};
 
 /// The kernels, if the machine has what they need.
 pub(super) fn kernels() -> Option<Kernels> {
-    std::arch::is_aarch64_feature_detected!("neon").then_some(Kernels { name: "neon", dot, scan, uppers, nibble_dot })
+    std::arch::is_aarch64_feature_detected!("neon").then_some(Kernels {
+        name: "neon",
+        dot,
+        scan,
+        uppers,
+        add_squares,
+        nibble_dot,
+    })
 }
 
 fn dot(query: &[f32], stored: &[u8]) -> f32 {
@@ -27,6 +34,16 @@ fn scan(query: &CodeQuery, blocks: &[u8], floor: f32, first: u32, out: &mut Vec<
 fn uppers(query: &CodeQuery, blocks: &[u8], out: &mut Vec<f32>) {
     // SAFETY: this function is reachable only through `kernels`, which found the feature.
     unsafe { uppers_wide(query, blocks, out) }
+}
+
+fn add_squares(weight: f32, codes: &[u8], sums: &mut [f32]) {
+    // SAFETY: this function is reachable only through `kernels`, which found the features.
+    unsafe { add_squares_wide(weight, codes, sums) }
+}
+
+#[target_feature(enable = "neon")]
+fn add_squares_wide(weight: f32, codes: &[u8], sums: &mut [f32]) {
+    super::add_squares(weight, codes, sums);
 }
 
 fn nibble_dot(levels: &[i8], code: &[u8]) -> i32 {

@@ -5,9 +5,9 @@ use half::f16;
 use super::super::codes::{BLOCK_ROWS, Candidate, CodeQuery, PLANES, block_byte_len};
 use super::super::distance::LANES;
 use super::super::graph::nibbles::{RUN_BYTES, RUN_COMPONENTS};
-use super::{Kernels, bound, pick};
+use super::{Kernels, add_squares, bound, pick};
 
-pub(super) const KERNELS: Kernels = Kernels { name: "scalar", dot, scan, uppers, nibble_dot };
+pub(super) const KERNELS: Kernels = Kernels { name: "scalar", dot, scan, uppers, add_squares, nibble_dot };
 
 fn dot(query: &[f32], stored: &[u8]) -> f32 {
     let mut lanes = [0.0_f32; LANES];

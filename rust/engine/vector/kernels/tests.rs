@@ -69,6 +69,22 @@ proptest! {
     }
 
     #[test]
+    fn every_kernel_adds_the_same_squares(count in 0_usize..200, weight in -1.0_f32..1.0, seed: u64) {
+        let mut next = noise(seed);
+        let codes: Vec<u8> = (0..count).map(|_| next() as u8).collect();
+        let sums: Vec<f32> = (0..count).map(|_| unit(next())).collect();
+        let added = |kernels: &Kernels| {
+            let mut sums = sums.clone();
+            (kernels.add_squares)(weight, &codes, &mut sums);
+            sums.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+        };
+        let truth = added(&scalar::KERNELS);
+        for kernels in faster() {
+            prop_assert_eq!(added(&kernels), &truth[..], "{}", kernels.name);
+        }
+    }
+
+    #[test]
     fn every_kernel_picks_the_same_candidates_to_the_bit(
         words in 1_usize..=72, blocks in 0_usize..4, floor in -0.5_f32..1.5, seed: u64,
     ) {
