@@ -202,7 +202,7 @@ def limit(library: Path, step_seconds: float) -> dict[str, Any]:
         asked = searches(url, headers)
         warm(url, asked)
         found, body = 0.0, httpx.post(f"{url}/v1/search", json={"query": questions(1)[0]}, headers=headers).content
-        for rate in (60, 80, 100, 120, 140, 160, 180, 200, 225, 250, 275, 300, 350, 400, 450, 500):
+        for rate in (20, 30, 40, 50, 60, 80, 100, 120, 140, 160, 180, 200, 225, 250, 275, 300, 350, 400, 450, 500):
             outcome = asyncio.run(at_rate(url, asked, rate, step_seconds))
             print(f"  {rate}/s: {outcome}", flush=True)
             if outcome.percentile(0.99) > 100 or outcome.errors:

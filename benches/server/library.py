@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import os
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ SHORTEST_VIDEO, LONGEST_VIDEO = 5, 60
 SCENE_ROWS = 10
 PICTURES = 500  # how many differ by more than noise
 NOISE = 0.3  # standard deviation of the logarithm of a concept's share
+_FIRST_CLAUSE = re.compile(r"(?<=\w)[^\w\s'-]")  # up to there a description is as long as a question
 _WORDS = [
     first + second
     for first in ("ba", "co", "du", "fe", "gi", "ho", "ka", "le", "mi", "no", "pa", "ru")
@@ -48,7 +50,7 @@ def is_real() -> bool:
 def questions(count: int) -> list[str]:
     """What is asked, over and over, so that its encodings are kept."""
     if is_real():
-        said = _lines("query_texts.txt.gz")
+        said = [_FIRST_CLAUSE.split(line)[0] for line in _lines("query_texts.txt.gz")]
         shown = [line.split("\t")[1] for line in (PHOTOS / "photos.tsv").read_text("utf-8").splitlines()]
         return [one for pair in zip(said, shown, strict=False) for one in pair][:count]
     chance = random.Random(7)
