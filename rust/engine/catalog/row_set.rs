@@ -59,21 +59,6 @@ impl RowSet {
         }
     }
 
-    /// Whether the set holds any number of `range`.
-    #[must_use]
-    pub fn any_within(&self, range: std::ops::Range<u32>) -> bool {
-        let end = range.end.min(self.len);
-        let mut at = range.start;
-        while at < end {
-            let word = self.words.get(at as usize / 64).copied().unwrap_or(0) >> (at % 64);
-            if word != 0 {
-                return at + word.trailing_zeros() < end;
-            }
-            at = (at / 64 + 1) * 64;
-        }
-        false
-    }
-
     /// Takes `number` out.
     pub fn remove(&mut self, number: u32) {
         if let Some(word) = self.words.get_mut(number as usize / 64) {
@@ -148,8 +133,6 @@ mod tests {
         assert!(!set.contains(70));
         let mut few = RowSet::empty(70);
         few.insert_range(60..66);
-        assert!(few.any_within(0..61) && few.any_within(65..70) && few.any_within(63..64));
-        assert!(!few.any_within(0..60) && !few.any_within(66..200) && !few.any_within(61..61));
         set.intersect(&few);
         assert_eq!(set.iter().collect::<Vec<_>>(), [60, 61, 62, 63, 64, 65]);
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::calibrate::{Calibration, Kinds, required_of_one};
+use super::calibrate::{Calibration, required_of_one};
 use super::fuse::Fuser;
 use super::query::Query;
 use super::spread::Spread;
@@ -64,14 +64,10 @@ pub(super) struct Allowed {
 impl Term {
     fn new(calibration: Calibration, vector: Option<QueryVector>, words: Option<Words>) -> Self {
         let least_cosine = match vector {
-            Some(_) => calibration.cosine_floor(calibration.least(), Kinds::One),
+            Some(_) => calibration.cosine_floor(calibration.least()),
             None => f32::INFINITY,
         };
         Self { clause: None, calibration, vector, words, least_cosine }
-    }
-
-    pub(super) fn kinds(&self) -> Kinds {
-        if self.vector.is_some() && self.words.is_some() { Kinds::Both } else { Kinds::One }
     }
 }
 

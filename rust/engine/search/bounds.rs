@@ -6,11 +6,11 @@
 
 use std::ops::Range;
 
-use super::ask::{Ask, Term};
-use super::calibrate::Kinds;
+use super::ask::{Ask, ChannelAsk, Term};
 use super::evidence::{self, WordMatches};
 use super::fuse::{Blend, PerChannel};
-use super::steps::{Step, Steps};
+use super::rank::Bounded;
+use super::steps::Steps;
 use crate::catalog::channel::Channel;
 use crate::catalog::row_set::RowSet;
 use crate::error::Result;
@@ -19,10 +19,33 @@ use crate::vector::{Closeness, Estimator};
 
 /// Rows that are bounded in one go: what is known of them stays in the cache.
 const ROWS_TOGETHER: u32 = 4096;
+/// Where fewer than this part of a run's rows are wanted, each video is read by itself.
+const FEW_WANTED: usize = 8;
 /// Rows so near each other are scored with what lies between them.
 const NEAR_ROWS: u32 = 4;
 /// Covers the rounding of sums in f32.
 const ROUNDING: f32 = 1e-5;
+
+/// From which confidence on a channel a video is a candidate.
+#[derive(Clone, Copy)]
+pub(super) enum Bar {
+    /// Any evidence.
+    None,
+    /// The same for every channel.
+    Confidence(f32),
+    /// What is enough by itself on the channel.
+    Sufficient,
+    /// A part of that.
+    Share(f32),
+}
+
+/// What makes a row a candidate by a term of a channel.
+struct Floor {
+    /// The confidence that it must have.
+    confidence: f32,
+    /// The cosine that has it without words, by term.
+    cosines: Vec<f32>,
+}
 
 /// A query prepared to bound the videos of one part.
 pub(super) struct Bounds<'a> {
@@ -37,14 +60,19 @@ pub(super) struct Bounds<'a> {
     blend: Blend,
 }
 
-/// Room for what is known of some rows that follow one another.
+/// What was read of rows that follow one another, and room for what it says of one video.
 #[derive(Default)]
-pub(super) struct Room {
-    /// Of one term: where the cosines lie, and the confidences.
-    cosines: Vec<Step>,
-    found: Vec<f32>,
-    /// By channel as the query has them: confidences.
+pub(super) struct Room<'a> {
+    first_row: u32,
+    /// By channel and term: cosines that the rows don't exceed.
+    cosines: Vec<Vec<Vec<f32>>>,
+    /// By channel and term: rows that hold words.
+    words: Vec<Vec<&'a [(u32, f32)]>>,
+    /// Whether a row is above a floor.
+    reaching: Vec<bool>,
+    /// By channel as the query has them: confidences of the video's rows; and of one term.
     channels: Vec<Vec<f32>>,
+    found: Vec<f32>,
     /// What no clause says of the row.
     silent: Vec<f32>,
     /// The channels with a time, blended.
@@ -93,25 +121,114 @@ impl<'a> Bounds<'a> {
         Ok(runs)
     }
 
-    /// The videos of a run that are among `wanted` and can score, each with a bound.
-    pub(super) fn rough(&self, run: Range<u32>, wanted: &RowSet) -> Result<Vec<(u32, f32)>> {
-        if !wanted.any_within(run.clone()) {
-            return Ok(Vec::new());
-        }
-        let table = self.part.part.table();
-        let Some(last) = run.end.checked_sub(1) else { return Ok(Vec::new()) };
-        let rows = table.rows(run.start)?.start..table.rows(last)?.end;
-        let mut room = Room::default();
-        self.fill(Closeness::Rough, rows.clone(), &mut room)?;
-        let mut bounds = Vec::new();
-        for video in run.filter(|&video| wanted.contains(video)) {
-            let of_video = table.rows(video)?;
-            let bound = self.of_rows(&room, video, of_video.start - rows.start..of_video.end - rows.start);
+    /// The videos of a run that are among `wanted`, are candidates and can score, each with a bound; `part` is the number of
+    /// this part. If one row tells whether a video is a hit, also whether it is.
+    pub(super) fn rough(
+        &self,
+        part: usize,
+        run: Range<u32>,
+        wanted: &RowSet,
+        bar: Bar,
+        one_row_tells: bool,
+    ) -> Result<Vec<Bounded>> {
+        let mut found = Vec::new();
+        self.visit_candidates(run, wanted, bar, |video, rows, room| {
+            self.fill(rows.clone(), room);
+            let bound = self.of_filled(room, video);
             if bound > 0.0 {
-                bounds.push((video, bound));
+                let is_hit = if one_row_tells { Some(self.has_sufficient(room, rows)?) } else { None };
+                found.push(Bounded { bound, part, video, is_close: false, is_hit });
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// The videos of a run that are among `wanted` and are candidates.
+    pub(super) fn candidates(&self, run: Range<u32>, wanted: &RowSet, bar: Bar) -> Result<Vec<u32>> {
+        let mut found = Vec::new();
+        self.visit_candidates(run, wanted, bar, |video, _, _| {
+            found.push(video);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Calls `visit` with each candidate and its rows, which the room holds.
+    fn visit_candidates(
+        &self,
+        run: Range<u32>,
+        wanted: &RowSet,
+        bar: Bar,
+        mut visit: impl FnMut(u32, Range<u32>, &mut Room<'a>) -> Result<()>,
+    ) -> Result<()> {
+        let table = self.part.part.table();
+        let mut videos = Vec::new();
+        for video in run.filter(|&video| wanted.contains(video)) {
+            videos.push((video, table.rows(video)?));
+        }
+        let (Some((_, first)), Some((_, last))) = (videos.first(), videos.last()) else { return Ok(()) };
+        let all = first.start..last.end;
+        let wanted_rows: usize = videos.iter().map(|(_, rows)| rows.len()).sum();
+        let reads_all = wanted_rows * FEW_WANTED >= all.len();
+        let floors = self.floors(bar);
+        let mut room = Room::default();
+        if reads_all {
+            self.read_candidates(all, &floors, &mut room)?;
+        }
+        for (video, rows) in videos {
+            if !reads_all {
+                self.read_candidates(rows.clone(), &floors, &mut room)?;
+            }
+            let within = (rows.start - room.first_row) as usize..(rows.end - room.first_row) as usize;
+            if room.reaching.get(within).unwrap_or_default().contains(&true) {
+                visit(video, rows, &mut room)?;
             }
         }
-        Ok(bounds)
+        Ok(())
+    }
+
+    /// The floors of every channel.
+    fn floors(&self, bar: Bar) -> Vec<Floor> {
+        let of_channel = |channel: &ChannelAsk| {
+            let confidence = channel.required_of_one(match bar {
+                Bar::None => 0.0,
+                Bar::Confidence(confidence) => confidence,
+                Bar::Sufficient => channel.calibration.sufficient,
+                Bar::Share(share) => share * channel.calibration.sufficient,
+            });
+            let cosine = |term: &Term| term.calibration.cosine_floor(confidence);
+            Floor { confidence, cosines: channel.terms.iter().map(cosine).collect() }
+        };
+        self.ask.channels.iter().map(of_channel).collect()
+    }
+
+    /// Reads rows roughly, those that may be above a floor more closely, and marks those that still may.
+    fn read_candidates(&self, rows: Range<u32>, floors: &[Floor], room: &mut Room<'a>) -> Result<()> {
+        self.read(Closeness::Rough, rows.clone(), room)?;
+        renew(&mut room.reaching, rows.len(), false);
+        for (index, (channel, floor)) in self.ask.channels.iter().zip(floors).enumerate() {
+            let least = floor.confidence * (1.0 - ROUNDING);
+            for (at, (term, &least_cosine)) in channel.terms.iter().zip(&floor.cosines).enumerate() {
+                let (cosines, steps) = (&mut room.cosines[index][at], &self.steps[index][at]);
+                if let Some(estimator) = &self.estimators[index][at] {
+                    estimator.sharpen(rows.clone(), least_cosine, cosines)?;
+                    for (reaching, cosine) in room.reaching.iter_mut().zip(cosines.iter()) {
+                        *reaching |= *cosine >= least_cosine && *cosine > f32::NEG_INFINITY;
+                    }
+                }
+                let Some(words) = &term.words else { continue };
+                for &(row, score) in room.words[index][at] {
+                    let of_row = (row - rows.start) as usize;
+                    let (Some(&cosine), Some(reaching)) = (cosines.get(of_row), room.reaching.get_mut(of_row)) else {
+                        continue;
+                    };
+                    *reaching |=
+                        steps.confidence(steps.of_cosine(cosine), Steps::of_ratio(words.ratio(score))) >= least;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What the `named` rows with a time say at most together with the video's metadata, if its timed rows lie apart; with
@@ -121,7 +238,7 @@ impl<'a> Bounds<'a> {
         video: u32,
         named: &[u32],
         rest: &PerChannel,
-        room: &mut Room,
+        room: &mut Room<'a>,
     ) -> Result<Option<f32>> {
         if !self.apart.contains(video) {
             return Ok(None);
@@ -134,7 +251,8 @@ impl<'a> Bounds<'a> {
         };
         let indices = 0..self.ask.channels.len();
         for index in indices.clone().filter(|index| !timed(index)) {
-            self.fill_channel(index, Closeness::Close, rows.clone(), room)?;
+            self.read_channel(index, Closeness::Close, rows.clone(), room)?;
+            self.fill_channel(index, rows.clone(), room);
             metadata = room.channels[index].iter().copied().fold(metadata, f32::max);
             is_told |= self.is_enough(index, metadata);
         }
@@ -142,7 +260,8 @@ impl<'a> Bounds<'a> {
         for &row in named {
             let (mut blended, mut is_enough) = (0.0, is_told);
             for index in indices.clone().filter(timed) {
-                self.fill_channel(index, Closeness::Close, row..row + 1, room)?;
+                self.read_channel(index, Closeness::Close, row..row + 1, room)?;
+                self.fill_channel(index, row..row + 1, room);
                 let confidence = room.channels[index].first().copied().unwrap_or_default();
                 blended = self.blend.add(blended, self.ask.channels[index].channel, confidence);
                 is_enough |= self.is_enough(index, confidence);
@@ -163,30 +282,28 @@ impl<'a> Bounds<'a> {
     }
 
     /// A closer bound of one video.
-    pub(super) fn close(&self, video: u32, room: &mut Room) -> Result<f32> {
+    pub(super) fn close(&self, video: u32, room: &mut Room<'a>) -> Result<f32> {
         let rows = self.part.part.table().rows(video)?;
-        let count = rows.end - rows.start;
-        self.fill(Closeness::Close, rows, room)?;
-        Ok(self.of_rows(room, video, 0..count))
+        self.read(Closeness::Close, rows.clone(), room)?;
+        self.fill(rows, room);
+        Ok(self.of_filled(room, video))
     }
 
-    /// Whether a row of the video is enough by itself, by what a single cosine or word score doesn't tell (`candidates`
-    /// has it). Rows that may be are scored until one is.
-    pub(super) fn is_sufficient(&self, video: u32, room: &mut Room) -> Result<bool> {
-        let rows = self.part.part.table().rows(video)?;
-        for (index, channel) in self.ask.channels.iter().enumerate() {
-            if let [term] = channel.terms.as_slice()
-                && term.kinds() == Kinds::One
-            {
-                continue;
+    /// Whether a row of the video, of which the room holds bounds, is enough by itself. Rows that may be are scored until one
+    /// is, the likeliest of each channel first.
+    fn has_sufficient(&self, room: &Room<'a>, rows: Range<u32>) -> Result<bool> {
+        for (index, confidences) in room.channels.iter().enumerate() {
+            let bounded = rows.clone().zip(confidences.iter().copied());
+            let reaching: Vec<(u32, f32)> = bounded.filter(|(_, most)| self.is_enough(index, *most)).collect();
+            let likeliest = reaching.iter().max_by(|(_, one), (_, other)| one.total_cmp(other));
+            let Some(&(likeliest, _)) = likeliest else { continue };
+            if self.is_any_sufficient(index, likeliest..likeliest + 1)? {
+                return Ok(true);
             }
-            self.fill_channel(index, Closeness::Close, rows.clone(), room)?;
-            let reaching = rows.clone().zip(&room.channels[index]).filter(|(_, most)| self.is_enough(index, **most));
-            let reaching: Vec<u32> = reaching.map(|(row, _)| row).collect();
-            for run in reaching.chunk_by(|one, next| next - one <= NEAR_ROWS) {
-                let (Some(&first), Some(&last)) = (run.first(), run.last()) else { continue };
-                let found = evidence::of_rows(self.ask, channel, &self.part.part, self.words, &(first..last + 1))?;
-                if found.iter().any(|one| one.is_sufficient) {
+            for run in reaching.chunk_by(|(one, _), (next, _)| next - one <= NEAR_ROWS) {
+                if let (Some(&(first, _)), Some(&(last, _))) = (run.first(), run.last())
+                    && self.is_any_sufficient(index, first..last + 1)?
+                {
                     return Ok(true);
                 }
             }
@@ -194,11 +311,41 @@ impl<'a> Bounds<'a> {
         Ok(false)
     }
 
-    /// Bounds what each of the rows says.
-    fn fill(&self, closeness: Closeness, rows: Range<u32>, room: &mut Room) -> Result<()> {
+    /// Whether any of the rows is enough by itself on a channel.
+    fn is_any_sufficient(&self, index: usize, rows: Range<u32>) -> Result<bool> {
+        let found = evidence::of_rows(self.ask, &self.ask.channels[index], &self.part.part, self.words, &rows)?;
+        Ok(found.iter().any(|one| one.is_sufficient))
+    }
+
+    /// Reads what the rows hold on every channel.
+    fn read(&self, closeness: Closeness, rows: Range<u32>, room: &mut Room<'a>) -> Result<()> {
+        (0..self.ask.channels.len()).try_for_each(|index| self.read_channel(index, closeness, rows.clone(), room))
+    }
+
+    fn read_channel(&self, index: usize, closeness: Closeness, rows: Range<u32>, room: &mut Room<'a>) -> Result<()> {
+        let (channels, channel) = (self.ask.channels.len(), &self.ask.channels[index]);
+        room.first_row = rows.start;
+        room.cosines.resize_with(channels, Vec::new);
+        room.words.resize_with(channels, Vec::new);
+        room.channels.resize_with(channels, Vec::new);
+        let (cosines, words) = (&mut room.cosines[index], &mut room.words[index]);
+        cosines.resize_with(channel.terms.len(), Vec::new);
+        words.clear();
+        for (at, (cosines, estimator)) in cosines.iter_mut().zip(&self.estimators[index]).enumerate() {
+            match estimator {
+                Some(estimator) => estimator.most(closeness, rows.clone(), cosines)?,
+                None => renew(cosines, rows.len(), f32::NEG_INFINITY),
+            }
+            words.push(self.words.within(channel.channel, at, &rows));
+        }
+        Ok(())
+    }
+
+    /// Bounds what each of the rows, which the room holds, says.
+    fn fill(&self, rows: Range<u32>, room: &mut Room<'a>) {
         renew(&mut room.is_enough, rows.len(), !self.ask.needs_sufficient);
         for (index, channel) in self.ask.channels.iter().enumerate() {
-            self.fill_channel(index, closeness, rows.clone(), room)?;
+            self.fill_channel(index, rows.clone(), room);
             if channel.channel != Channel::Metadata {
                 for (is_enough, &one) in room.is_enough.iter_mut().zip(&room.channels[index]) {
                     *is_enough |= self.is_enough(index, one);
@@ -206,36 +353,27 @@ impl<'a> Bounds<'a> {
             }
         }
         self.blend_rows(rows.len(), room);
-        Ok(())
     }
 
-    /// Bounds what each of the rows says on one channel.
-    fn fill_channel(&self, index: usize, closeness: Closeness, rows: Range<u32>, room: &mut Room) -> Result<()> {
+    /// Bounds what each of the rows, which the room holds, says on one channel.
+    fn fill_channel(&self, index: usize, rows: Range<u32>, room: &mut Room<'a>) {
         let (count, channel) = (rows.len(), &self.ask.channels[index]);
-        room.channels.resize_with(self.ask.channels.len(), Vec::new);
-        let mut confidences = std::mem::take(&mut room.channels[index]);
-        renew(&mut confidences, count, 0.0);
+        let within = (rows.start - room.first_row) as usize..(rows.end - room.first_row) as usize;
+        let confidences = &mut room.channels[index];
+        renew(confidences, count, 0.0);
         let has_clauses = channel.terms.len() > 1;
         if has_clauses {
             renew(&mut room.silent, count, 1.0);
         }
-        let terms = channel.terms.iter().zip(&self.estimators[index]).zip(&self.steps[index]);
-        for (at, ((term, estimator), steps)) in terms.enumerate() {
-            renew(&mut room.cosines, count, 0);
-            renew(&mut room.found, count, 0.0);
-            if let Some(estimator) = estimator {
-                estimator.most(closeness, rows.clone(), |row, most| {
-                    let (at, step) = ((row - rows.start) as usize, Steps::of_cosine(most));
-                    if let (Some(known), Some(found)) = (room.cosines.get_mut(at), room.found.get_mut(at)) {
-                        (*known, *found) = (step, steps.of_cosine_alone(step));
-                    }
-                })?;
-            }
+        for (at, (term, steps)) in channel.terms.iter().zip(&self.steps[index]).enumerate() {
+            let cosines = room.cosines[index][at].get(within.clone()).unwrap_or_default();
+            room.found.clear();
+            room.found.extend(cosines.iter().map(|&cosine| steps.of_cosine_alone(steps.of_cosine(cosine))));
             if let Some(words) = &term.words {
-                for &(row, score) in self.words.within(channel.channel, at, &rows) {
+                for &(row, score) in evidence::within(room.words[index][at], &rows) {
                     let at = (row - rows.start) as usize;
-                    if let (Some(cosine), Some(found)) = (room.cosines.get(at), room.found.get_mut(at)) {
-                        *found = steps.confidence(*cosine, Steps::of_ratio(words.ratio(score)));
+                    if let (Some(&cosine), Some(found)) = (cosines.get(at), room.found.get_mut(at)) {
+                        *found = steps.confidence(steps.of_cosine(cosine), Steps::of_ratio(words.ratio(score)));
                     }
                 }
             }
@@ -250,8 +388,6 @@ impl<'a> Bounds<'a> {
                 *whole = whole.max((1.0 - silent) * (1.0 + ROUNDING));
             }
         }
-        room.channels[index] = confidences;
-        Ok(())
     }
 
     /// Whether a confidence on a channel makes a moment.
@@ -261,7 +397,7 @@ impl<'a> Bounds<'a> {
 
     /// Blends what the rows hold on the channels with a time: `Blend::add` with the fusion chosen outside of the loop, since an
     /// exact answer takes half as long again where each row chooses.
-    fn blend_rows(&self, count: usize, room: &mut Room) {
+    fn blend_rows(&self, count: usize, room: &mut Room<'a>) {
         renew(&mut room.blended, count, 0.0);
         for (channel, confidences) in self.ask.channels.iter().zip(&room.channels) {
             if channel.channel == Channel::Metadata {
@@ -282,26 +418,23 @@ impl<'a> Bounds<'a> {
         }
     }
 
-    /// The bound of a video whose rows are `rows` of those in the room.
-    fn of_rows(&self, room: &Room, video: u32, rows: Range<u32>) -> f32 {
-        let rows = rows.start as usize..rows.end as usize;
-        let most = |values: &[f32]| values.get(rows.clone()).unwrap_or_default().iter().copied().fold(0.0, f32::max);
+    /// The bound of the video whose rows were filled.
+    fn of_filled(&self, room: &Room<'a>, video: u32) -> f32 {
         let mut whole = PerChannel::default();
         let mut is_enough = !self.ask.needs_sufficient;
         for (index, (channel, confidences)) in self.ask.channels.iter().zip(&room.channels).enumerate() {
             let slot = &mut whole[channel.channel.index()];
-            *slot = most(confidences);
+            *slot = confidences.iter().copied().fold(0.0, f32::max);
             is_enough |= channel.channel == Channel::Metadata && self.is_enough(index, *slot);
         }
-        let any_enough = room.is_enough.get(rows.clone()).unwrap_or_default();
-        if !is_enough && !any_enough.contains(&true) {
+        if !is_enough && !room.is_enough.contains(&true) {
             return 0.0;
         }
         let met = self.blend.score(&whole);
         if !self.apart.contains(video) {
             return met * (1.0 + ROUNDING);
         }
-        let blended = room.blended.get(rows.clone()).unwrap_or_default().iter().zip(any_enough);
+        let blended = room.blended.iter().zip(&room.is_enough);
         let best = blended.filter(|(_, row)| is_enough || **row).map(|(one, _)| *one).fold(0.0, f32::max);
         self.blend.with_metadata(best, whole[Channel::Metadata.index()]).min(met) * (1.0 + ROUNDING)
     }

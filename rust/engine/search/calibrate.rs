@@ -23,8 +23,8 @@
 //! for being told they rank worse (`benches/README.md`, Confidence). So what a result tells is a second map of the first:
 //! `Reported`, by which a confidence is how often such evidence was right. It never falls, so it changes no order.
 //!
-//! Both curves and the combination never fall as a raw score rises. That makes the inverse (`cosine_floor`,
-//! `lexical_floor`) safe for pruning: no segment below the floors can reach the confidence.
+//! Both curves and the combination never fall as a raw score rises. That makes the inverse (`cosine_floor`) safe for
+//! pruning: no segment without words below the floor can reach the confidence.
 
 use serde::{Deserialize, Serialize};
 
@@ -108,15 +108,6 @@ pub struct Calibration {
     /// The same for a vector of the channel's own medium.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alike_reported: Option<Reported>,
-}
-
-/// What a channel is asked for, which decides how far a raw score can be pruned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kinds {
-    /// A vector or words.
-    One,
-    /// A vector and words, of which either may be strengthened by the other.
-    Both,
 }
 
 impl Logistic {
@@ -246,33 +237,13 @@ impl Calibration {
         self.floor.max(f32::MIN_POSITIVE)
     }
 
-    /// No segment with a lower cosine reaches `confidence`, unless (with `Kinds::Both`) its words reach
-    /// `lexical_floor` of the same. Infinite where no cosine does; minus infinity for a confidence of 0, which all reach.
+    /// No segment without words that has a lower cosine reaches `confidence`. Infinite where no cosine does; minus infinity
+    /// for a confidence of 0, which all reach.
     #[must_use]
-    pub fn cosine_floor(&self, confidence: f32, kinds: Kinds) -> f32 {
-        let needed = self.needed(confidence, kinds);
-        smallest_reaching(-1.0, 1.0, needed, |cosine| self.of_cosine(cosine))
-    }
-
-    /// No segment with a lower ratio of BM25 scores reaches `confidence`, unless (with `Kinds::Both`) its cosine
-    /// reaches `cosine_floor` of the same. Infinite where no ratio does; minus infinity for a confidence of 0.
-    #[must_use]
-    pub fn lexical_floor(&self, confidence: f32, kinds: Kinds) -> f32 {
-        let needed = self.needed(confidence, kinds);
-        smallest_reaching(0.0, 1.0, needed, |ratio| self.of_ratio(ratio))
-    }
-
-    /// The least confidence that the stronger kind of evidence must have for the segment to reach `confidence`.
-    fn needed(&self, confidence: f32, kinds: Kinds) -> f32 {
-        if confidence <= 0.0 {
-            return 0.0;
-        }
+    pub fn cosine_floor(&self, confidence: f32) -> f32 {
         // What is below the floor is zero, so whatever reaches anything reaches the floor.
-        let confidence = confidence.max(self.floor);
-        match kinds {
-            Kinds::One => confidence,
-            Kinds::Both => smallest_reaching(0.0, 1.0, confidence, |both| self.combine(both, both)),
-        }
+        let needed = if confidence > 0.0 { confidence.max(self.floor) } else { 0.0 };
+        smallest_reaching(-1.0, 1.0, needed, |cosine| self.of_cosine(cosine))
     }
 
     pub(super) fn of_cosine(&self, cosine: f32) -> f32 {
@@ -440,10 +411,10 @@ pub(super) mod tests {
 
     #[test]
     fn an_unreachable_confidence_has_an_infinite_floor() {
-        let capped = Saturation { half: 0.4, power: 1.0, top: 0.6 };
-        let fitted = Calibration { lexical: Some(capped), ..Calibration::default() };
-        assert_eq!(fitted.lexical_floor(0.7, Kinds::One), f32::INFINITY);
-        assert_eq!(fitted.lexical_floor(0.0, Kinds::One), f32::NEG_INFINITY);
+        let capped = CosineCurve::Saturation(Saturation { half: 0.4, power: 1.0, top: 0.6 });
+        let fitted = Calibration { vector: Some(capped), ..Calibration::default() };
+        assert_eq!(fitted.cosine_floor(0.7), f32::INFINITY);
+        assert_eq!(fitted.cosine_floor(0.0), f32::NEG_INFINITY);
     }
 
     #[test]
@@ -497,40 +468,20 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn nothing_below_the_floor_of_a_single_kind_reaches_the_confidence(
-            calibration in calibrations(), raw in -1.0f32..=1.0, ratio in 0.0f32..=1.0, asked in 0.0f32..=1.0,
+        fn no_cosine_below_the_floor_reaches_the_confidence(
+            calibration in calibrations(), raw in -1.0f32..=1.0, asked in 0.0f32..=1.0,
         ) {
-            let (by_cosine, by_ratio) = (calibration.confidence(Some(raw), None), calibration.confidence(None, Some(ratio)));
-            for confidence in [asked, by_cosine] {
-                if by_cosine >= confidence {
-                    prop_assert!(raw >= calibration.cosine_floor(confidence, Kinds::One));
-                }
-            }
-            for confidence in [asked, by_ratio] {
-                if by_ratio >= confidence {
-                    prop_assert!(ratio >= calibration.lexical_floor(confidence, Kinds::One));
-                }
-            }
-        }
-
-        #[test]
-        fn nothing_below_both_floors_reaches_the_confidence(
-            calibration in calibrations(), raw in -1.0f32..=1.0, ratio in 0.0f32..=1.0, asked in 0.0f32..=1.0,
-        ) {
-            let got = calibration.confidence(Some(raw), Some(ratio));
+            let got = calibration.confidence(Some(raw), None);
             for confidence in [asked, got] {
                 if got >= confidence {
-                    prop_assert!(
-                        raw >= calibration.cosine_floor(confidence, Kinds::Both)
-                            || ratio >= calibration.lexical_floor(confidence, Kinds::Both)
-                    );
+                    prop_assert!(raw >= calibration.cosine_floor(confidence));
                 }
             }
         }
 
         #[test]
         fn the_floor_of_a_cosine_is_tight(calibration in calibrations(), confidence in 0.01f32..0.99) {
-            let floor = calibration.cosine_floor(confidence, Kinds::One);
+            let floor = calibration.cosine_floor(confidence);
             if floor.is_finite() {
                 prop_assert!(calibration.confidence(Some(floor + 1e-5), None) >= confidence);
             }

@@ -1,7 +1,7 @@
-//! The evidence for a query: which rows may have some, and all of one video's.
+//! The evidence for a query: words' matches of a part, and all of one video's.
 //!
 //! A video that any channel names as a candidate is scored on every requested channel from what is stored (completion):
-//! what one channel's scan left out is looked up, never taken for absent. Where the question has clauses, each of them
+//! what one channel's bounds left out is looked up, never taken for absent. Where the question has clauses, each of them
 //! is scored beside the whole, and one row's confidences are combined.
 
 use std::collections::BTreeMap;
@@ -32,28 +32,6 @@ pub(super) struct WordMatches {
     by_channel: [Vec<Found>; Channel::ALL.len()],
 }
 
-/// From which confidence on a channel a video is a candidate.
-#[derive(Clone, Copy)]
-pub(super) enum Bar {
-    /// The same for every channel.
-    Confidence(f32),
-    /// What is enough by itself on the channel.
-    Sufficient,
-    /// A part of that.
-    Share(f32),
-}
-
-impl Bar {
-    /// The confidence that the whole or a clause must have.
-    pub(super) fn required_of_one(self, channel: &ChannelAsk) -> f32 {
-        channel.required_of_one(match self {
-            Self::Confidence(confidence) => confidence,
-            Self::Sufficient => channel.calibration.sufficient,
-            Self::Share(share) => share * channel.calibration.sufficient,
-        })
-    }
-}
-
 impl WordMatches {
     pub(super) fn find(ask: &Ask, part: &Part, rows: &RowSet) -> Result<Self> {
         let mut found = Self::default();
@@ -82,69 +60,15 @@ impl WordMatches {
 
     /// The rows among `rows` in which a term was found.
     pub(super) fn within(&self, channel: Channel, term: usize, rows: &Range<u32>) -> &[(u32, f32)] {
-        let Some(all) = self.on(channel).get(term) else { return &[] };
-        let start = all.partition_point(|(row, _)| *row < rows.start);
-        let end = all.partition_point(|(row, _)| *row < rows.end);
-        all.get(start..end).unwrap_or_default()
+        self.on(channel).get(term).map_or(&[], |all| within(all, rows))
     }
 }
 
-/// The videos of a part that may be returned.
-pub(super) struct Candidates {
-    /// Those of which some row may reach the bar on some channel; a superset, never less.
-    pub(super) videos: RowSet,
-    /// Those of them that a single cosine or word score already makes hits, where a channel's evidence can be enough.
-    pub(super) sure: RowSet,
-}
-
-impl Candidates {
-    pub(super) fn none(video_count: u32) -> Self {
-        Self { videos: RowSet::empty(video_count), sure: RowSet::empty(video_count) }
-    }
-}
-
-/// The candidates of a part. None is sure unless `tells`: where evidence counts only within a scope, it must be scored.
-pub(super) fn candidates(
-    ask: &Ask,
-    part: &Part,
-    rows: &RowSet,
-    words: &WordMatches,
-    bar: Bar,
-    tells: bool,
-) -> Result<Candidates> {
-    let table = part.table();
-    let Candidates { mut videos, mut sure } = Candidates::none(table.video_count());
-    for channel in &ask.channels {
-        let needed = bar.required_of_one(channel);
-        let may_be_sure = tells && ask.needs_sufficient && counts(ask, channel);
-        let is_sure = |confidence: f32| may_be_sure && confidence >= channel.calibration.sufficient;
-        for (at, term) in channel.terms.iter().enumerate() {
-            if let (Some(query), Some(column)) = (&term.vector, part.vectors(channel.channel)) {
-                let floor = term.calibration.cosine_floor(needed, term.kinds());
-                for (row, cosine) in column.at_least(query, floor, Some(rows))? {
-                    let video = table.video_of(row)?;
-                    videos.insert(video);
-                    if is_sure(term.calibration.confidence(Some(cosine), None)) {
-                        sure.insert(video);
-                    }
-                }
-            }
-            if let Some(asked) = &term.words {
-                let floor = term.calibration.lexical_floor(needed, term.kinds());
-                for &(row, score) in words.on(channel.channel).get(at).into_iter().flatten() {
-                    let ratio = asked.ratio(score);
-                    if ratio >= floor {
-                        let video = table.video_of(row)?;
-                        videos.insert(video);
-                        if !sure.contains(video) && is_sure(term.calibration.confidence(None, Some(ratio))) {
-                            sure.insert(video);
-                        }
-                    }
-                }
-            }
-        }
-    }
-    Ok(Candidates { videos, sure })
+/// Those of `found`, ascending by row, that lie among `rows`.
+pub(super) fn within<'a>(found: &'a [(u32, f32)], rows: &Range<u32>) -> &'a [(u32, f32)] {
+    let start = found.partition_point(|(row, _)| *row < rows.start);
+    let end = found.partition_point(|(row, _)| *row < rows.end);
+    found.get(start..end).unwrap_or_default()
 }
 
 /// Whether no score is 0 that evidence on the channel has a part in.

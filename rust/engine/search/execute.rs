@@ -5,9 +5,10 @@ use std::collections::btree_map::Entry;
 use std::time::Instant;
 
 use super::ask::{Ask, Term};
+use super::bounds::{self, Bar};
 use super::compound;
 use super::cursor::Cursor;
-use super::evidence::{self, Bar, Ranks, WordMatches};
+use super::evidence::{self, Ranks, WordMatches};
 use super::fuse::{Fuser, Fusion};
 use super::hit::{Hit, HitMoment, SearchResult, Snippet, Timing, Way};
 use super::moments::{Match, Moment, MomentRules, best_score, find_moments};
@@ -162,7 +163,7 @@ impl<'a> Run<'a> {
         if !self.ask.needs_sufficient {
             return self.videos_with_evidence();
         }
-        Ok(self.candidates(Bar::Share(share))?.into_iter().map(|found| found.videos).collect())
+        self.candidates(&self.bounds(&bounds::steps(&self.ask))?, Bar::Share(share))
     }
 
     pub(super) fn is_small(&self) -> bool {

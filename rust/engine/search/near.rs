@@ -126,7 +126,7 @@ fn bound_named(ask: &Ask, part: usize, probed: &Probed, bounds: &Bounds<'_>, vid
         rows.extend(probed.rows.iter().skip(start).take_while(|(_, of)| *of == video).map(|(row, _)| *row));
         let named = bounds.of_named(video, &rows, &rest, &mut room)?;
         let is_close = named.is_some() && !rows.is_empty();
-        Ok(Bounded { bound: named.unwrap_or(f32::INFINITY), part, video, is_close })
+        Ok(Bounded { bound: named.unwrap_or(f32::INFINITY), part, video, is_close, is_hit: None })
     };
     videos.iter().map(of_video).collect()
 }

@@ -7,9 +7,10 @@
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
+use std::ops::Range;
 
-use super::bounds::{self, Bounds, Room};
-use super::evidence::{self, Bar, Candidates};
+use super::bounds::{self, Bar, Bounds, Room};
+use super::evidence;
 use super::execute::{Run, Scored};
 use super::fuse::Fusion;
 use super::hit::{Plan, Relation};
@@ -44,6 +45,8 @@ pub(super) struct Bounded {
     pub(super) video: u32,
     /// Whether no closer bound is to be had for less than scoring it.
     pub(super) is_close: bool,
+    /// Whether it is a hit, where that was found out.
+    pub(super) is_hit: Option<bool>,
 }
 
 impl PartialEq for Bounded {
@@ -86,36 +89,32 @@ impl Run<'_> {
         let steps = bounds::steps(&self.ask);
         let bounds = self.bounds(&steps)?;
         if is_any_enough {
-            let order = self.bound_all(&bounds, &self.allowed_videos())?;
+            let order = self.bound_all(&bounds, Bar::None, false)?;
             let (hits, _) = self.best_first(order, &bounds, position, limit)?;
             return self.exactly((hits, self.videos_with_evidence()?));
         }
         if !self.ask.needs_sufficient {
             let mut candidates = self.no_videos();
-            let found = self.candidates(Bar::Confidence(least))?;
-            let found: Vec<RowSet> = found.into_iter().map(|found| found.videos).collect();
-            for one in self.bound_all(&bounds, &found)?.into_iter().filter(|one| one.bound >= self.ask.min_score) {
+            let found = self.bound_all(&bounds, Bar::Confidence(least), false)?;
+            for one in found.into_iter().filter(|one| one.bound >= self.ask.min_score) {
                 candidates.get_mut(one.part).into_iter().for_each(|videos| videos.insert(one.video));
             }
             return self.exactly(self.rank_exactly(&candidates, self.ask.min_score)?);
         }
-        let found = self.candidates(Bar::Sufficient)?;
-        let (mut videos, mut sure) = (Vec::with_capacity(found.len()), Vec::with_capacity(found.len()));
-        for found in found {
-            videos.push(found.videos);
-            sure.push(found.sure);
-        }
-        let order = self.bound_all(&bounds, &videos)?;
-        let unsure: Vec<Bounded> = order
-            .iter()
-            .copied()
-            .filter(|one| sure.get(one.part).is_some_and(|sure| !sure.contains(one.video)))
-            .collect();
+        // Whether a video is a hit, one row tells; not where evidence counts only within a scope, or for nothing.
+        let one_row_tells =
+            !self.query.has_scope() && self.ask.channels.iter().all(|one| evidence::counts(&self.ask, one));
+        let order = self.bound_all(&bounds, Bar::Sufficient, one_row_tells)?;
+        let (known, unknown): (Vec<Bounded>, Vec<Bounded>) = order.iter().partition(|one| one.is_hit.is_some());
         let (hits, _) = self.best_first(order, &bounds, position, limit)?;
-        for (one, _) in unsure.iter().zip(self.are_hits(&unsure, &bounds)?).filter(|(_, is_hit)| *is_hit) {
-            sure.get_mut(one.part).into_iter().for_each(|videos| videos.insert(one.video));
+        let scored =
+            self.spread.map(&unknown, 16, |_, one| Ok(self.score(one.part, one.video, 0.0, false)?.is_some()))?;
+        let mut returned = self.no_videos();
+        let told = unknown.iter().zip(scored).filter(|(_, is_hit)| *is_hit).map(|(one, _)| one);
+        for one in told.chain(known.iter().filter(|one| one.is_hit == Some(true))) {
+            returned.get_mut(one.part).into_iter().for_each(|videos| videos.insert(one.video));
         }
-        self.exactly((hits, sure))
+        self.exactly((hits, returned))
     }
 
     fn exactly(&self, (hits, returned): (Vec<Scored>, Vec<RowSet>)) -> Result<Ranked> {
@@ -148,20 +147,40 @@ impl Run<'_> {
         parts.map(|(part, words)| Bounds::new(&self.ask, part, words, steps)).collect()
     }
 
-    /// Bounds of those of `videos` that can score.
-    fn bound_all(&self, bounds: &[Bounds<'_>], videos: &[RowSet]) -> Result<Vec<Bounded>> {
+    /// Bounds of the allowed videos that are candidates and can score; if one row tells that, also whether they are hits.
+    fn bound_all(&self, bounds: &[Bounds<'_>], bar: Bar, one_row_tells: bool) -> Result<Vec<Bounded>> {
+        let found =
+            self.by_run(bounds, |part, bounds, run, videos| bounds.rough(part, run, videos, bar, one_row_tells))?;
+        Ok(found.into_iter().flat_map(|(_, found)| found).collect())
+    }
+
+    /// The allowed videos that are candidates.
+    pub(super) fn candidates(&self, bounds: &[Bounds<'_>], bar: Bar) -> Result<Vec<RowSet>> {
+        let mut candidates = self.no_videos();
+        for (part, found) in self.by_run(bounds, |_, bounds, run, videos| bounds.candidates(run, videos, bar))? {
+            let videos = candidates.get_mut(part);
+            videos.into_iter().for_each(|videos| found.iter().for_each(|&video| videos.insert(video)));
+        }
+        Ok(candidates)
+    }
+
+    /// What `of_run` finds in each run of videos of each part, in order.
+    fn by_run<T: Send>(
+        &self,
+        bounds: &[Bounds<'_>],
+        of_run: impl Fn(usize, &Bounds<'_>, Range<u32>, &RowSet) -> Result<Vec<T>> + Sync,
+    ) -> Result<Vec<(usize, Vec<T>)>> {
         let mut runs = Vec::new();
         for (part, of_part) in bounds.iter().enumerate() {
             runs.extend(of_part.runs()?.into_iter().map(|run| (part, run)));
         }
-        let found = self.spread.map(&runs, 1, |_, (part, run)| match (bounds.get(*part), videos.get(*part)) {
-            (Some(bounds), Some(videos)) => bounds.rough(run.clone(), videos),
-            _ => Ok(Vec::new()),
-        })?;
-        let of_run = |((part, _), found): ((usize, _), Vec<(u32, f32)>)| {
-            found.into_iter().map(move |(video, bound)| Bounded { bound, part, video, is_close: false })
-        };
-        Ok(runs.into_iter().zip(found).flat_map(of_run).collect())
+        self.spread.map(&runs, 1, |_, (part, run)| {
+            let found = match (bounds.get(*part), self.ask.allowed.get(*part)) {
+                (Some(bounds), Some(allowed)) => of_run(*part, bounds, run.clone(), &allowed.videos)?,
+                _ => Vec::new(),
+            };
+            Ok((*part, found))
+        })
     }
 
     /// Scores videos best bound first, until the page is full and none left can enter it; hits in order, and those that
@@ -225,37 +244,6 @@ impl Run<'_> {
             }
         }
         Ok((hits, missed))
-    }
-
-    /// Whether each of the videos is a hit, where evidence must be enough by itself.
-    fn are_hits(&self, videos: &[Bounded], bounds: &[Bounds<'_>]) -> Result<Vec<bool>> {
-        let one_row_tells =
-            !self.query.has_scope() && self.ask.channels.iter().all(|one| evidence::counts(&self.ask, one));
-        if !one_row_tells {
-            return self.spread.map(videos, 16, |_, one| Ok(self.score(one.part, one.video, 0.0, false)?.is_some()));
-        }
-        let pieces: Vec<&[Bounded]> = videos.chunks(BOUNDED_TOGETHER).collect();
-        let found = self.spread.map(&pieces, 1, |_, piece| {
-            let mut room = Room::default();
-            let is_hit = |one: &Bounded| match bounds.get(one.part) {
-                Some(of_part) => of_part.is_sufficient(one.video, &mut room),
-                None => Ok(false),
-            };
-            piece.iter().map(is_hit).collect::<Result<Vec<bool>>>()
-        })?;
-        Ok(found.concat())
-    }
-
-    pub(super) fn candidates(&self, bar: Bar) -> Result<Vec<Candidates>> {
-        let tells = self.query.has_scope();
-        self.spread.map(&self.snapshot.parts, 1, |index, part| {
-            match (self.ask.allowed.get(index), self.words.get(index)) {
-                (Some(allowed), Some(words)) => {
-                    evidence::candidates(&self.ask, &part.part, &allowed.rows, words, bar, !tells)
-                }
-                _ => Ok(Candidates::none(part.part.table().video_count())),
-            }
-        })
     }
 }
 

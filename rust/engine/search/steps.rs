@@ -1,19 +1,28 @@
 //! A calibration read from tables: never less than what it gives, for a few nanoseconds.
 //!
 //! A curve is an exponential or a power, and videos are bounded by hundreds of thousands of rows. So each curve is
-//! evaluated once at the upper end of every step, and a raw score has the confidence of its step.
+//! evaluated once at the upper end of every step, and a raw score has the confidence of its step. Steps of cosines divide
+//! the range in which the curve rises, which may be a twentieth of all that a cosine can be.
 
-use super::calibrate::Calibration;
+use super::calibrate::{Calibration, smallest_reaching};
 
 const COSINE_STEPS: usize = 512;
 const RATIO_STEPS: usize = 256;
 /// Covers the rounding of what is computed here in f32.
 const ROUNDING: f32 = 1e-4;
+/// Covers the rounding of a cosine's step.
+const COSINE_ROUNDING: f32 = 1e-6;
+/// Above the cosine that has this share of the most a cosine can have, one step is enough.
+const RISEN: f32 = 0.99;
 
 /// One calibration.
 pub(super) struct Steps {
-    /// By cosine in [-1, 1]; the first entry is for a row without a vector.
+    /// By cosine; the first entry is for a row without a vector, the second for cosines that are no evidence alone, the last
+    /// for those that are above where the curve rises.
     cosine: Vec<f32>,
+    /// The least cosine that is evidence alone, and how many steps there are to 1.
+    first_cosine: f32,
+    steps_to_one: f32,
     /// The confidences of those without words.
     alone: Vec<f32>,
     /// By ratio of BM25 scores in [0, 1]; the first entry is for a row without words.
@@ -32,21 +41,41 @@ impl Steps {
             std::iter::once(0.0).chain(ends).collect::<Vec<f32>>()
         };
         let mut steps = Self {
-            alone: Vec::new(),
-            cosine: table(has_vector, COSINE_STEPS, &|share| calibration.of_cosine(2.0 * share - 1.0)),
+            alone: vec![0.0],
+            cosine: vec![0.0],
+            first_cosine: 1.0,
+            steps_to_one: 0.0,
             ratio: table(has_words, RATIO_STEPS, &|share| calibration.of_ratio(share)),
             agreement: calibration.agreement,
             floor: calibration.floor * (1.0 - ROUNDING),
         };
-        steps.alone = (0..steps.cosine.len() as Step).map(|step| steps.confidence(step, 0)).collect();
+        if has_vector {
+            steps.divide(calibration);
+        }
         steps
     }
 
-    /// The step of a cosine.
+    /// Fills the tables of cosines.
+    fn divide(&mut self, calibration: &Calibration) {
+        let most = calibration.of_cosine(1.0);
+        let first = calibration.cosine_floor(calibration.least()).clamp(-1.0, 1.0);
+        let risen =
+            smallest_reaching(first, 1.0, RISEN * most, |cosine| calibration.of_cosine(cosine)).clamp(first, 1.0);
+        let count = COSINE_STEPS - 2;
+        let width = ((risen - first) / count as f32).max(COSINE_ROUNDING);
+        (self.first_cosine, self.steps_to_one) = (first, 1.0 / width);
+        let ends = (0..=count).map(|step| calibration.of_cosine(first + width * step as f32 + COSINE_ROUNDING));
+        self.cosine = std::iter::once(0.0).chain(ends).chain([most]).collect();
+        let alone = (0..self.cosine.len() as Step).map(|step| if step < 2 { 0.0 } else { self.confidence(step, 0) });
+        self.alone = alone.collect();
+    }
+
+    /// The step of a cosine; minus infinity is none.
     #[inline]
-    pub(super) fn of_cosine(cosine: f32) -> Step {
+    pub(super) fn of_cosine(&self, cosine: f32) -> Step {
         // A cast keeps to the range, and makes 0 of what is no number.
-        1 + (((cosine + 1.0) * (COSINE_STEPS as f32 / 2.0)) as Step).min(COSINE_STEPS as Step - 1)
+        Step::from(cosine > f32::NEG_INFINITY)
+            + (((cosine - self.first_cosine) * self.steps_to_one + 1.0) as Step).min(COSINE_STEPS as Step - 1)
     }
 
     /// The step of a ratio of BM25 scores.
@@ -85,13 +114,15 @@ mod tests {
             calibration in calibrations(), cosine in -1.0_f32..=1.0, ratio in 0.0_f32..=1.0,
         ) {
             let steps = Steps::new(&calibration, true, true);
-            let (at, of) = (Steps::of_cosine(cosine), Steps::of_ratio(ratio));
+            let (at, of) = (steps.of_cosine(cosine), Steps::of_ratio(ratio));
             prop_assert!(steps.confidence(at, of) >= calibration.confidence(Some(cosine), Some(ratio)));
-            prop_assert_eq!(steps.of_cosine_alone(at), steps.confidence(at, 0));
-            prop_assert!(steps.confidence(at, 0) >= calibration.confidence(Some(cosine), None));
+            prop_assert_eq!(steps.of_cosine_alone(at), if at < 2 { 0.0 } else { steps.confidence(at, 0) });
+            prop_assert!(steps.of_cosine_alone(at) >= calibration.confidence(Some(cosine), None));
             prop_assert!(steps.confidence(0, of) >= calibration.confidence(None, Some(ratio)));
             prop_assert_eq!(steps.confidence(0, 0), 0.0);
-            let above = calibration.confidence(Some(cosine + 2.1 / COSINE_STEPS as f32), Some(ratio + 1.1 / RATIO_STEPS as f32));
+            let is_risen = usize::from(at) == COSINE_STEPS;
+            let next = cosine.max(steps.first_cosine) + 1.1 / steps.steps_to_one + 1e-5;
+            let above = calibration.confidence(Some(if is_risen { 1.0 } else { next }), Some(ratio + 1.1 / RATIO_STEPS as f32));
             prop_assert!(steps.confidence(at, of) <= above.max(calibration.floor) * (1.0 + 3.0 * ROUNDING) + 1e-5);
         }
     }

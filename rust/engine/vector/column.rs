@@ -307,7 +307,7 @@ impl VectorColumn {
     ) -> Result<()> {
         queries.iter().try_for_each(|query| self.check(query))?;
         let column_rows = self.rows()?;
-        self.visit_run(column_rows.positions(rows), |position, vector| {
+        self.visit_run(column_rows.positions(rows), Access::Mapped, |position, vector| {
             let Some(row) = column_rows.row(position) else { return };
             for (index, query) in queries.iter().enumerate() {
                 found(index, row, cosine(self.kernels, query, vector));
@@ -320,16 +320,17 @@ impl VectorColumn {
         &self,
         query: &QueryVector,
         positions: Range<u32>,
+        access: Access,
         mut found: impl FnMut(u32, f32),
     ) -> Result<()> {
-        self.visit_run(positions, |position, vector| found(position, cosine(self.kernels, query, vector)))
+        self.visit_run(positions, access, |position, vector| found(position, cosine(self.kernels, query, vector)))
     }
 
     /// Calls `found` with every position of the run and its stored vector, in order.
-    fn visit_run(&self, positions: Range<u32>, mut found: impl FnMut(u32, &[u8])) -> Result<()> {
+    fn visit_run(&self, positions: Range<u32>, access: Access, mut found: impl FnMut(u32, &[u8])) -> Result<()> {
         let mut room = Vec::new();
-        let is_short = positions.len() * 2 * self.dimension <= MOST_READ_BYTES;
-        let access = if is_short { Access::Read } else { Access::Mapped };
+        let is_long = positions.len() * 2 * self.dimension > MOST_READ_BYTES;
+        let access = if is_long { Access::Mapped } else { access };
         let stored = self.stored(positions.clone(), access, &mut room)?;
         for (position, vector) in positions.zip(stored.chunks_exact(2 * self.dimension)) {
             found(position, vector);

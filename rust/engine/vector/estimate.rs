@@ -1,16 +1,17 @@
 //! What the vectors of some rows can score at most, from their codes: roughly by the 1-bit codes, closely by the 4-bit
-//! codes of the graph; component by component where a column is kept so and the query asks for few (`vertical`). Where
-//! a column has none of them, it is what they score.
+//! codes of the graph. Where a column is kept component by component and the query asks for few (`vertical`), that is the
+//! rough bound, and the close one is what they score, as it is where a column has no codes.
 //!
 //! A bound is wrong for one row in three million, as that of the exact search is: `CONFIDENCE` standard errors.
 
 use std::ops::Range;
 
 use super::codes::{BLOCK_ROWS, CONFIDENCE, CodeQuery, block_byte_len};
-use super::column::VectorColumn;
+use super::column::{Access, VectorColumn};
 use super::graph::Graph;
 use super::graph::nibbles::{Levels, STANDARD_ERROR};
 use super::query::QueryVector;
+use super::rows::Rows;
 use super::vertical::VerticalQuery;
 use crate::error::Result;
 
@@ -29,9 +30,9 @@ pub(crate) struct Estimator<'a> {
 /// Which codes say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Closeness {
-    /// One bit a component, read in one go over many rows.
+    /// One bit a component or some components, read in one go over many rows.
     Rough,
-    /// Four bits a component.
+    /// Four bits a component, or all of it.
     Close,
 }
 
@@ -53,33 +54,63 @@ impl VectorColumn {
 }
 
 impl Estimator<'_> {
-    /// Calls `found` with every row of `rows` that carries a vector and a cosine that it does not exceed, ascending.
+    /// Replaces the rough bounds of `rows` that reach `floor` by close ones, unless they went by components: those are
+    /// hardly above the scores.
     ///
     /// # Errors
     /// `damaged` where a checksum says so.
-    pub(crate) fn most(&self, closeness: Closeness, rows: Range<u32>, mut found: impl FnMut(u32, f32)) -> Result<()> {
-        let of_column = self.column.rows()?;
-        let positions = of_column.positions(rows);
-        if positions.is_empty() {
+    pub(crate) fn sharpen(&self, rows: Range<u32>, floor: f32, bounds: &mut [f32]) -> Result<()> {
+        if self.vertical.is_some() || floor <= -1.0 {
             return Ok(());
         }
-        let mut take = |position: u32, most: f32| {
-            if let Some(row) = of_column.row(position) {
-                found(row, most);
+        let of_column = self.column.rows()?;
+        for (row, bound) in rows.zip(bounds).filter(|(_, bound)| **bound >= floor) {
+            if let Some(position) = of_column.position(row) {
+                self.most_at(Closeness::Close, position..position + 1, |_, close| *bound = bound.min(close))?;
             }
-        };
-        if let Some(vertical) = &self.vertical
+        }
+        Ok(())
+    }
+
+    /// For each of `rows` a cosine that it does not exceed, minus infinity where it carries no vector.
+    ///
+    /// # Errors
+    /// `damaged` where a checksum says so.
+    pub(crate) fn most(&self, closeness: Closeness, rows: Range<u32>, out: &mut Vec<f32>) -> Result<()> {
+        out.clear();
+        out.resize(rows.len(), f32::NEG_INFINITY);
+        let of_column = self.column.rows()?;
+        let positions = of_column.positions(rows.clone());
+        let Some(first) = of_column.row(positions.start).filter(|_| !positions.is_empty()) else { return Ok(()) };
+        if let Rows::Run { .. } = of_column {
+            let out = out.get_mut((first - rows.start) as usize..).unwrap_or_default();
+            return self
+                .most_at(closeness, positions, |at, most| out.get_mut(at).into_iter().for_each(|out| *out = most));
+        }
+        self.most_at(closeness, positions.clone(), |at, most| {
+            if let Some(row) = of_column.row(positions.start + at as u32)
+                && let Some(out) = out.get_mut((row - rows.start) as usize)
+            {
+                *out = most;
+            }
+        })
+    }
+
+    /// Calls `take` for every one of `positions`, by its place among them.
+    fn most_at(&self, closeness: Closeness, positions: Range<u32>, mut take: impl FnMut(usize, f32)) -> Result<()> {
+        if closeness == Closeness::Rough
+            && let Some(vertical) = &self.vertical
             && vertical.is_worth(positions.len())
         {
-            let uppers = vertical.uppers(self.column.kernels(), positions.clone())?;
-            positions.zip(uppers).for_each(|(position, most)| take(position, most));
+            let uppers = vertical.uppers(self.column.kernels(), positions)?;
+            uppers.into_iter().enumerate().for_each(|(at, most)| take(at, most));
             return Ok(());
         }
         match (closeness, &self.close, &self.rough, self.column.codes()) {
             (Closeness::Close, Some((graph, levels)), ..) => {
                 let slack = CONFIDENCE * STANDARD_ERROR / (self.column.dimension() as f32).sqrt();
-                let estimates = graph.estimates(self.column.kernels(), levels, positions.clone())?;
-                positions.zip(estimates).for_each(|(position, estimate)| take(position, estimate + slack));
+                let estimates = graph.estimates(self.column.kernels(), levels, positions)?;
+                estimates.enumerate().for_each(|(at, estimate)| take(at, estimate + slack));
             }
             (Closeness::Rough, _, Some(query), Some(codes)) => {
                 let blocks = positions.start as usize / BLOCK_ROWS..(positions.end as usize).div_ceil(BLOCK_ROWS);
@@ -88,9 +119,15 @@ impl Estimator<'_> {
                 let mut uppers = Vec::with_capacity(blocks.len() * BLOCK_ROWS);
                 (self.column.kernels().uppers)(query, bytes, &mut uppers);
                 let skipped = positions.start as usize % BLOCK_ROWS;
-                positions.zip(uppers.into_iter().skip(skipped)).for_each(|(position, most)| take(position, most));
+                let uppers = uppers.into_iter().skip(skipped).take(positions.len());
+                uppers.enumerate().for_each(|(at, most)| take(at, most));
             }
-            _ => self.column.score_run(self.query, positions, take)?,
+            _ => {
+                let first = positions.start;
+                self.column.score_run(self.query, positions, Access::Mapped, |position, most| {
+                    take((position - first) as usize, most);
+                })?;
+            }
         }
         Ok(())
     }

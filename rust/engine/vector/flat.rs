@@ -5,7 +5,7 @@
 use rayon::prelude::*;
 
 use super::best::Best;
-use super::column::{CHUNK_ROWS, VectorColumn};
+use super::column::{Access, CHUNK_ROWS, VectorColumn};
 use super::query::QueryVector;
 use crate::catalog::row_set::RowSet;
 use crate::error::Result;
@@ -57,7 +57,7 @@ impl VectorColumn {
                     fold(&mut state, row, score);
                 }
             };
-            self.score_run(query, start..start.saturating_add(CHUNK_ROWS).min(count), &mut visit)?;
+            self.score_run(query, start..start.saturating_add(CHUNK_ROWS).min(count), Access::Mapped, &mut visit)?;
             Ok(state)
         };
         starts.into_par_iter().map(chunk).collect()

@@ -183,7 +183,7 @@ impl VectorColumn {
             if likely.len() * READ_THROUGH > probe.len() {
                 let mut found = Vec::new();
                 let scored_rows = range.len();
-                self.score_run(query, range, |position, score| {
+                self.score_run(query, range, Access::Mapped, |position, score| {
                     if score >= floor {
                         let row = rows.row(position);
                         let row = row.filter(|&row| allowed.is_none_or(|allowed| allowed.contains(row)));
@@ -313,7 +313,7 @@ impl VectorColumn {
             let span = first..last.saturating_add(1);
             if span.len() <= group.len() * READ_THROUGH {
                 let mut wanted = group.iter().peekable();
-                self.score_run(query, span, |position, score| {
+                self.score_run(query, span, access, |position, score| {
                     if wanted.next_if_eq(&&position).is_some() {
                         scores.push(score);
                     }

@@ -69,27 +69,35 @@ fn codes_bound_every_row_from_above_and_closely() -> Result<()> {
         let (codes, vectors) = (linked.estimator(&query)?, plain.estimator(&query)?);
         for (closeness, within) in [(Closeness::Rough, 0.5), (Closeness::Close, 0.1)] {
             let (mut count, mut above) = (0_u32, 0.0);
+            let (mut bounds, mut close) = (Vec::new(), Vec::new());
             for start in (0..ROWS).step_by(331) {
                 let rows = start..(start + 33).min(ROWS);
                 let mut exact = Vec::new();
                 linked.score_rows(&query, rows.clone(), &mut exact)?;
-                let mut exact = exact.into_iter();
-                codes.most(closeness, rows, |row, most| {
-                    let (expected, score) = exact.next().unwrap_or_default();
-                    assert_eq!(row, expected);
+                codes.most(closeness, rows.clone(), &mut bounds)?;
+                assert_eq!(bounds.len(), exact.len());
+                for (&(row, score), &most) in exact.iter().zip(&bounds) {
                     assert!(most >= score, "row {row}: {score} above {most}");
                     count += 1;
                     above += most - score;
-                })?;
-                assert_eq!(exact.next(), None);
+                }
+                // What reaches a floor is bounded as closely as can be, the rest stays.
+                codes.most(Closeness::Rough, rows.clone(), &mut bounds)?;
+                let (floor, rough) = (bounds[0], bounds.clone());
+                codes.most(Closeness::Close, rows.clone(), &mut close)?;
+                codes.sharpen(rows, floor, &mut bounds)?;
+                for ((sharp, rough), close) in bounds.iter().zip(&rough).zip(&close) {
+                    assert_eq!(*sharp, if *rough >= floor { rough.min(*close) } else { *rough });
+                }
             }
             assert!(above / (count as f32) < within, "{above} in {count}");
-            codes.most(closeness, ROWS..ROWS + 9, |row, _| panic!("row {row}"))?;
+            codes.most(closeness, ROWS..ROWS + 9, &mut bounds)?;
+            assert_eq!(bounds, [f32::NEG_INFINITY; 9]);
         }
         let (mut exact, mut got) = (Vec::new(), Vec::new());
         plain.score_rows(&query, 5..40, &mut exact)?;
-        vectors.most(Closeness::Close, 5..40, |row, most| got.push((row, most)))?;
-        assert_eq!(got, exact, "without a graph, exactly");
+        vectors.most(Closeness::Close, 5..40, &mut got)?;
+        assert!(exact.iter().map(|(_, score)| score).eq(&got), "without a graph, exactly");
     }
     Ok(())
 }

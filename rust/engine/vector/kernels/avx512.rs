@@ -6,7 +6,7 @@ use std::arch::x86_64::*;
 use super::super::codes::{BLOCK_ROWS, Candidate, CodeQuery, PLANES, SLACK, block_byte_len};
 use super::super::distance::LANES;
 use super::super::graph::nibbles::{RUN_BYTES, RUN_COMPONENTS};
-use super::Kernels;
+use super::{Kernels, Squares};
 
 /// The kernels, if the machine has what they need.
 pub(super) fn kernels() -> Option<Kernels> {
@@ -34,14 +34,14 @@ fn uppers(query: &CodeQuery, blocks: &[u8], out: &mut Vec<f32>) {
     unsafe { uppers_wide(query, blocks, out) }
 }
 
-fn add_squares(weight: f32, codes: &[u8], sums: &mut [f32]) {
+fn add_squares(asked: &[Squares<'_>; 4], sums: &mut [f32]) {
     // SAFETY: this function is reachable only through `kernels`, which found the features.
-    unsafe { add_squares_wide(weight, codes, sums) }
+    unsafe { add_squares_wide(asked, sums) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-fn add_squares_wide(weight: f32, codes: &[u8], sums: &mut [f32]) {
-    super::add_squares(weight, codes, sums);
+fn add_squares_wide(asked: &[Squares<'_>; 4], sums: &mut [f32]) {
+    super::add_squares(asked, sums);
 }
 
 fn nibble_dot(levels: &[i8], code: &[u8]) -> i32 {

@@ -34,8 +34,8 @@ pub(super) struct Kernels {
     pub(super) scan: Scan,
     /// The code scan that bounds every row.
     pub(super) uppers: Uppers,
-    /// Adds `weight` times the square of each code to its sum.
-    pub(super) add_squares: fn(weight: f32, codes: &[u8], sums: &mut [f32]),
+    /// Adds what the codes of four components count to each row's sum.
+    pub(super) add_squares: fn(asked: &[Squares<'_>; 4], sums: &mut [f32]),
     /// Inner product of signed levels with a 4-bit code of half as many bytes, in the layout of `graph::nibbles`.
     pub(super) nibble_dot: fn(levels: &[i8], code: &[u8]) -> i32,
 }
@@ -90,11 +90,24 @@ fn bound(query: &CodeQuery, sums: &[f32; BLOCK_ROWS], factors: &[u8], out: &mut 
     }
 }
 
+/// A component's codes, row by row, and what they count: `weight` times the square of the code, first made `less`.
+#[derive(Clone, Copy)]
+pub(super) struct Squares<'a> {
+    pub(super) weight: f32,
+    pub(super) less: u8,
+    pub(super) codes: &'a [u8],
+}
+
 /// `Kernels::add_squares`, as the compiler makes it for each machine.
 #[inline(always)]
-fn add_squares(weight: f32, codes: &[u8], sums: &mut [f32]) {
-    for (sum, &code) in sums.iter_mut().zip(codes) {
-        *sum += weight * (u32::from(code) * u32::from(code)) as f32;
+fn add_squares(&[a, b, c, d]: &[Squares<'_>; 4], sums: &mut [f32]) {
+    let counted = |one: Squares<'_>, code: u8| {
+        let code = f32::from(code.saturating_sub(one.less));
+        one.weight * (code * code)
+    };
+    let rows = a.codes.iter().zip(b.codes).zip(c.codes).zip(d.codes);
+    for (sum, (((&of_a, &of_b), &of_c), &of_d)) in sums.iter_mut().zip(rows) {
+        *sum = *sum + counted(a, of_a) + counted(b, of_b) + counted(c, of_c) + counted(d, of_d);
     }
 }
 

@@ -7,7 +7,7 @@ use std::arch::asm;
 use super::super::codes::{BLOCK_ROWS, Candidate, CodeQuery, PLANES, block_byte_len};
 use super::super::distance::LANES;
 use super::super::graph::nibbles::{RUN_BYTES, RUN_COMPONENTS};
-use super::{Kernels, bound, pick};
+use super::{Kernels, Squares, bound, pick};
 
 /// The kernels, if the machine has what they need.
 pub(super) fn kernels() -> Option<Kernels> {
@@ -36,14 +36,14 @@ fn uppers(query: &CodeQuery, blocks: &[u8], out: &mut Vec<f32>) {
     unsafe { uppers_wide(query, blocks, out) }
 }
 
-fn add_squares(weight: f32, codes: &[u8], sums: &mut [f32]) {
+fn add_squares(asked: &[Squares<'_>; 4], sums: &mut [f32]) {
     // SAFETY: this function is reachable only through `kernels`, which found the features.
-    unsafe { add_squares_wide(weight, codes, sums) }
+    unsafe { add_squares_wide(asked, sums) }
 }
 
 #[target_feature(enable = "neon")]
-fn add_squares_wide(weight: f32, codes: &[u8], sums: &mut [f32]) {
-    super::add_squares(weight, codes, sums);
+fn add_squares_wide(asked: &[Squares<'_>; 4], sums: &mut [f32]) {
+    super::add_squares(asked, sums);
 }
 
 fn nibble_dot(levels: &[i8], code: &[u8]) -> i32 {

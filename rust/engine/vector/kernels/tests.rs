@@ -69,13 +69,20 @@ proptest! {
     }
 
     #[test]
-    fn every_kernel_adds_the_same_squares(count in 0_usize..200, weight in -1.0_f32..1.0, seed: u64) {
+    fn every_kernel_adds_the_same_squares(
+        count in 0_usize..200, weights in prop::array::uniform4(-1.0_f32..1.0), less in 0_u8..3, seed: u64,
+    ) {
         let mut next = noise(seed);
-        let codes: Vec<u8> = (0..count).map(|_| next() as u8).collect();
+        let codes: Vec<u8> = (0..4 * count).map(|_| next() as u8).collect();
+        let asked = [0, 1, 2, 3].map(|at| Squares {
+            weight: weights[at],
+            less: less * (at as u8 % 2),
+            codes: &codes[at * count..(at + 1) * count],
+        });
         let sums: Vec<f32> = (0..count).map(|_| unit(next())).collect();
         let added = |kernels: &Kernels| {
             let mut sums = sums.clone();
-            (kernels.add_squares)(weight, &codes, &mut sums);
+            (kernels.add_squares)(&asked, &mut sums);
             sums.into_iter().map(f32::to_bits).collect::<Vec<_>>()
         };
         let truth = added(&scalar::KERNELS);
