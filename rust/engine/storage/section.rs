@@ -173,6 +173,12 @@ impl Section {
         self.raw().get(range).filter(|_| self.checks.is_none())
     }
 
+    /// Whether the bytes were made in this process.
+    #[must_use]
+    pub fn is_in_memory(&self) -> bool {
+        self.checks.is_none()
+    }
+
     /// Whether every block has been verified, and so was in memory at least once.
     #[must_use]
     pub fn is_verified(&self) -> bool {
@@ -187,6 +193,14 @@ impl Section {
             let end = (blocks.end * BLOCK_BYTES).min(self.len());
             self.owner.expect(self.range.start + blocks.start * BLOCK_BYTES..self.range.start + end);
         }
+    }
+
+    /// Like [`expect`](Self::expect), also where the blocks were verified: the system may have given their pages away.
+    pub fn request(&self, range: Range<usize>) {
+        if self.checks.is_some() && range.end <= self.len() {
+            self.owner.expect(self.range.start + range.start..self.range.start + range.end);
+        }
+        self.expect(range);
     }
 
     /// Verifies every block again, whether or not it was touched before.
@@ -316,6 +330,40 @@ mod tests {
                 Err(Error::Damaged { detail, .. }) => assert!(detail.contains("block 1"), "{detail}"),
                 other => panic!("{other:?}"),
             }
+        }
+        Ok(())
+    }
+
+    /// Of a file, counting the bytes that are read past the mapping.
+    struct Counting(Vec<u8>, std::sync::atomic::AtomicUsize);
+
+    impl Deref for Counting {
+        type Target = [u8];
+
+        fn deref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    impl ByteOwner for Counting {
+        fn read_at(&self, at: usize, room: &mut [u8]) -> Option<io::Result<()>> {
+            self.1.fetch_add(room.len(), Ordering::Relaxed);
+            room.copy_from_slice(self.0.get(at..at + room.len())?);
+            Some(Ok(()))
+        }
+    }
+
+    #[test]
+    fn a_block_is_read_whole_once_and_then_no_more_than_is_asked_for() -> Outcome {
+        let bytes = vec![7; 3 * BLOCK_BYTES];
+        let owner = Arc::new(Counting(bytes.clone(), 0.into()));
+        let shared: Arc<dyn ByteOwner> = Arc::<Counting>::clone(&owner);
+        let section = Section::checked(shared, 0..bytes.len(), block_checksums(&bytes), Path::new("file"), "bytes")?;
+        let mut room = Vec::new();
+        for expected in [BLOCK_BYTES + 768, 768, 768] {
+            owner.1.store(0, Ordering::Relaxed);
+            section.read(BLOCK_BYTES + 768..BLOCK_BYTES + 1536, &mut room)?;
+            assert_eq!(owner.1.load(Ordering::Relaxed), expected);
         }
         Ok(())
     }
