@@ -100,6 +100,7 @@ fn filters(column: &VectorColumn, queries: &[QueryVector]) -> Result<(), Failure
             Path::Graph => "graph",
             Path::Exact => "exact, codes of all",
             Path::Allowed => "exact, allowed rows alone",
+            Path::Codes => "codes",
         };
         println!(
             "  {:5.1} % allowed: recall {:.4}, mean {:.3} ms, p99 {:.3} ms, {:.2} of exact ({exact:.3} ms), {way}",

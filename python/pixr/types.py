@@ -32,7 +32,7 @@ Channel = Literal["frame", "metadata", "screen", "speech", "sound"]
 Fusion = Literal["weighted_sum", "probabilistic", "max", "rrf"]
 Sync = Literal["always", "group", "none"]
 Facets = dict[str, dict[str, int]]
-Way = Literal["exact", "filtered_walk", "approximate"]
+Way = Literal["exact", "codes", "filtered_walk", "approximate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,8 @@ class Hits(Sequence[Hit]):
 
     `total` and `facets` count every video that the query would return without a limit; `total_relation` says whether
     exactly. `next_cursor` is None on the last page. `warnings` tell what was asked for and could not be done. `plan`
-    says how each channel was searched: "exact", or with effort "approximate", under a filter "filtered_walk".
+    says how each channel was searched: "exact", or with effort "approximate", under a filter "filtered_walk", and
+    "codes" where what "approximate" reads is not in memory.
     """
 
     items: tuple[Hit, ...]

@@ -70,6 +70,7 @@ pub(crate) fn to_python<'py>(
     for (channel, way) in &result.plan {
         let way = match way {
             Way::Exact => "exact",
+            Way::Codes => "codes",
             Way::FilteredWalk => "filtered_walk",
             Way::Approximate => "approximate",
         };

@@ -1,11 +1,11 @@
 //! Approximate answers: the best rows of each channel, and of their videos no more than the page needs.
 //!
-//! Each channel names its best rows. A row that was named is compared on all channels; where the timed rows of a video
-//! lie apart, the best of those that were named is taken for its best, else all of its rows are bounded. By that videos
-//! are scored, as for an exact answer (`rank`), until the page is full. So scores are exact, and what may be missing is
-//! a video of which no channel named the row that speaks for it.
+//! Each channel names its best rows, by vectors of all parts together. A row that was named is compared on all channels;
+//! where the timed rows of a video lie apart, the best of those that were named is taken for its best, else all of its
+//! rows are bounded. By that videos are scored, as for an exact answer (`rank`), until the page is full. So scores are
+//! exact, and what may be missing is a video of which no channel named the row that speaks for it.
 
-use super::ask::{Ask, Term};
+use super::ask::{Ask, ChannelAsk, Term};
 use super::bounds::{self, Bounds, Room};
 use super::calibrate::combine_clauses;
 use super::execute::{Run, Scored};
@@ -17,7 +17,7 @@ use crate::catalog::channel::Channel;
 use crate::catalog::row_set::RowSet;
 use crate::error::Result;
 use crate::part::LivePart;
-use crate::vector::Path;
+use crate::vector::{Asked, GraphMemory, Near as Nearest, Path, QueryVector, approximate_top_k};
 
 /// Videos whose named rows are compared by one task.
 const VIDEOS_A_PIECE: usize = 64;
@@ -27,6 +27,14 @@ pub(super) struct Near {
     pub(super) hits: Vec<Scored>,
     pub(super) named: Vec<RowSet>,
     pub(super) plan: Plan,
+}
+
+/// The rows of all parts that the vector of a term is closest to.
+struct Closest {
+    /// By part, where it has vectors: which rows, best first, and how they were found.
+    parts: Vec<Option<(Vec<u32>, Path)>>,
+    /// What no other row exceeds.
+    rest: Option<f32>,
 }
 
 /// What the channels name in one part.
@@ -48,7 +56,10 @@ struct Most {
 
 impl Run<'_> {
     pub(super) fn rank_near(&self, effort: usize, position: Option<&Position>, limit: usize) -> Result<Near> {
-        let probed = self.spread.map(&self.snapshot.parts, 1, |index, part| self.probe_near(index, part, effort))?;
+        let vectors: Vec<(Channel, &QueryVector)> = self.ask.channels.iter().flat_map(vectors_of).collect();
+        let closest = self.spread.map(&vectors, 1, |_, &(channel, query)| self.closest(channel, query, effort))?;
+        let probed =
+            self.spread.map(&self.snapshot.parts, 1, |index, part| self.probe_near(index, part, effort, &closest))?;
         let mut plan = Plan::new();
         for (channel, way) in probed.iter().flat_map(|probed| &probed.plan) {
             let known = plan.entry(*channel).or_insert(*way);
@@ -72,7 +83,28 @@ impl Run<'_> {
         Ok(Near { hits, named, plan })
     }
 
-    fn probe_near(&self, index: usize, part: &LivePart, effort: usize) -> Result<Probed> {
+    /// The rows that a vector is closest to on a channel.
+    fn closest(&self, channel: Channel, query: &QueryVector, effort: usize) -> Result<Closest> {
+        let live = self.snapshot.parts.iter().zip(&self.ask.allowed).enumerate();
+        let (places, asked): (Vec<usize>, Vec<Asked<'_>>) = live
+            .filter_map(|(index, (part, allowed))| {
+                let column = part.part.vectors(channel)?;
+                Some((index, Asked { column, allowed: Some(&allowed.rows) }))
+            })
+            .unzip();
+        let Nearest { best, work } = approximate_top_k(&asked, query, effort, effort, GraphMemory::of_process())?;
+        let rest = best.get(effort.saturating_sub(1)).map(|&(.., cosine)| cosine);
+        let mut parts = vec![None; self.snapshot.parts.len()];
+        for (at, (&place, work)) in places.iter().zip(work).enumerate() {
+            let rows = best.iter().filter(|(of, ..)| *of == at).map(|&(_, row, _)| row).collect();
+            if let Some(part) = parts.get_mut(place) {
+                *part = Some((rows, work.path));
+            }
+        }
+        Ok(Closest { parts, rest })
+    }
+
+    fn probe_near(&self, index: usize, part: &LivePart, effort: usize, closest: &[Closest]) -> Result<Probed> {
         let table = part.part.table();
         let videos = RowSet::empty(table.video_count());
         let mut probed = Probed { videos, rows: Vec::new(), rest: Vec::new(), plan: Plan::new() };
@@ -80,6 +112,7 @@ impl Run<'_> {
             return Ok(probed);
         };
         let is_filtered = allowed.videos != *part.videos;
+        let mut closest = closest.iter();
         for channel in &self.ask.channels {
             let mut way = Way::Exact;
             let mut take = |row: u32| -> Result<()> {
@@ -92,14 +125,17 @@ impl Run<'_> {
             };
             for (at, term) in channel.terms.iter().enumerate() {
                 let mut rest = Most::default();
-                if let (Some(query), Some(column)) = (&term.vector, part.part.vectors(channel.channel)) {
-                    let (best, work) =
-                        column.approximate_top_k_with_work(query, effort, effort, Some(&allowed.rows))?;
-                    if work.path == Path::Graph {
-                        way = way.max(if is_filtered { Way::FilteredWalk } else { Way::Approximate });
-                    }
-                    rest.cosine = best.get(effort.saturating_sub(1)).map(|(_, cosine)| *cosine);
-                    best.into_iter().try_for_each(|(row, _)| take(row))?;
+                if let Some(closest) = term.vector.as_ref().and_then(|_| closest.next())
+                    && let Some(Some((rows, path))) = closest.parts.get(index)
+                {
+                    way = way.max(match path {
+                        Path::Exact | Path::Allowed => Way::Exact,
+                        Path::Codes => Way::Codes,
+                        Path::Graph if is_filtered => Way::FilteredWalk,
+                        Path::Graph => Way::Approximate,
+                    });
+                    rest.cosine = closest.rest;
+                    rows.iter().try_for_each(|&row| take(row))?;
                 }
                 if let Some(all) = words.on(channel.channel).get(at) {
                     let best = best_of(all, effort);
@@ -114,6 +150,11 @@ impl Run<'_> {
         probed.rows.dedup();
         Ok(probed)
     }
+}
+
+/// The vectors that a channel is asked, in the order of its terms.
+fn vectors_of(channel: &ChannelAsk) -> impl Iterator<Item = (Channel, &QueryVector)> {
+    channel.terms.iter().filter_map(|term| Some((channel.channel, term.vector.as_ref()?)))
 }
 
 /// The videos with what the rows say that were named of them.

@@ -1,18 +1,35 @@
-//! Approximate search: a walk through the graph, re-scored exactly; or exact search, where that is cheaper.
+//! Approximate search over one or more columns: a walk through each one's graph, and the best of all re-scored exactly.
 //!
-//! The walk keeps the `effort` best rows by estimate. Under a filter it keeps as many more as the filter leaves out, and
-//! drops what is not allowed afterwards. The planner compares what both ways would read, in codes scanned; where few
-//! rows are allowed, or few of those that the walk found are, the search is exact. So a filter costs time, not recall.
+//! The plan of a column:
 //!
-//! A graph of a file is read whole before it is walked, in the background: a walk touches it everywhere, and reading here
-//! and there is what disks do worst. Until then, searches are exact, by codes that are a sixth of it and read in a row.
+//! - *walk*, where its graph is in memory. The walk keeps the `effort` best rows by estimate. Under a filter it keeps as
+//!   many more as the filter leaves out, and drops what is not allowed afterwards.
+//! - *exact*, where that reads less, in codes scanned: where few rows are allowed, few of those that the walk found are, or
+//!   there is no graph. So a filter costs time, not recall.
+//! - *codes*, where its graph does not fit in memory (`graph_memory`): the 1-bit codes of all rows are scanned and the rows
+//!   with the best estimates scored (`coded`), so many for each row of effort (`coded_rows`). Reads are bounded by that.
 //!
-//! Scores are exact either way; what is approximate is that a row can be missed.
+//! A graph of a file is read whole before it is walked, in the background and after the first answer: a walk touches it
+//! everywhere, and reading here and there is what disks do worst. Until then its column is searched exactly, or by the codes
+//! where the graph is so large that reading it takes a while.
+//!
+//! Several columns share one effort. Each is walked with less than all of it, for it holds a part of the answer only; where
+//! all that a walk found is among the `effort` best of all columns, there may be more, and it is walked again with all of
+//! it. The best estimates of all are scored together, so reads don't grow with the number of columns. What is found does
+//! not depend on the number of threads, for what is walked again follows from all first walks.
+//!
+//! Scores are exact whatever the way; what is approximate is that a row can be missed.
 
-use super::best::Best;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::best::{Best, by_score};
+use super::coded::best_estimates;
 use super::codes::Candidate;
 use super::column::VectorColumn;
 use super::graph::Graph;
+use super::graph_memory::GraphMemory;
 use super::query::QueryVector;
 use super::scan::{CODES_A_RESCORE, Path, Work};
 use crate::catalog::row_set::RowSet;
@@ -20,23 +37,103 @@ use crate::error::Result;
 
 /// One step of the walk costs about as much as scanning this many codes.
 const CODES_A_STEP: usize = 240;
-/// Rows whose estimate is no further below the k-th best are scored: two standard errors of a 4-bit estimate of vectors
+/// Rows whose estimate is no further below the k-th best are scored, as many as the effort: two standard errors of a 4-bit estimate of vectors
 /// with 384 dimensions.
 const MARGIN: f32 = 0.01;
 /// So many more than half as many again as are asked for are scored in any case.
 const FEWEST_MORE: usize = 8;
+/// Rows that are scored by their 1-bit codes for each row of effort, times the dimension: eight at 384 dimensions. Fewer
+/// components, greater errors.
+const CODED_COMPONENTS: usize = 3072;
+/// And no fewer than this.
+const FEWEST_CODED_ROWS: usize = 4;
+/// A walk through one of n columns keeps `effort / n^SHARING` rows: a smaller graph takes less effort to the same recall,
+/// but not as much less as it is smaller.
+const SHARING: f64 = 0.25;
 
-/// Rows with their cosines, and what finding them read.
-type Found = (Vec<(u32, f32)>, Work);
+/// A column that is asked, and which of its rows may be found; all of them without a set.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The column.
+    pub column: &'a VectorColumn,
+    /// The rows.
+    pub allowed: Option<&'a RowSet>,
+}
+
+/// What some columns found.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Near {
+    /// Which column, which row of it, and the exact cosine; by score descending, then column, then row ascending.
+    pub best: Vec<(usize, u32, f32)>,
+    /// For each column, which way it went and what it read.
+    pub work: Vec<Work>,
+}
+
+/// How a column is searched.
+enum Way<'a> {
+    Exact,
+    Codes,
+    Walk(&'a Graph, usize),
+}
+
+/// A column whose graph is walked, and how many nodes the walk keeps with all of the effort.
+struct Walked<'a> {
+    at: usize,
+    asked: Asked<'a>,
+    graph: &'a Graph,
+    width: usize,
+}
+
+/// The allowed rows that a walk found, best estimate first, and how many nodes it compared.
+type Walk = (Vec<Candidate>, usize);
+
+/// About the k best allowed rows of all columns, with their exact cosines.
+///
+/// `effort` is how many rows are kept on the way, at least k: more finds more and takes longer, nearly in proportion. Equal
+/// to the best of each one's `top_k` where no column has a graph or exact search is cheaper. Graphs are walked if they
+/// get their bytes of `memory`.
+///
+/// # Errors
+/// `dimension_mismatch`; `damaged` where a checksum says so or a graph makes no sense.
+pub fn approximate_top_k(
+    asked: &[Asked<'_>],
+    query: &QueryVector,
+    k: usize,
+    effort: usize,
+    memory: &Arc<GraphMemory>,
+) -> Result<Near> {
+    asked.iter().try_for_each(|one| one.column.check(query))?;
+    let effort = effort.max(k);
+    let ways: Vec<Way<'_>> = asked.iter().map(|one| one.way(query, k, effort, memory)).collect();
+    let mut found = Found { k, best: Vec::new(), work: vec![Work::default(); asked.len()] };
+    let of_way = |wanted: fn(&Way<'_>) -> bool| -> Vec<(usize, Asked<'_>)> {
+        asked.iter().copied().enumerate().filter(|(at, _)| ways.get(*at).is_some_and(wanted)).collect()
+    };
+    found.search_exactly(&of_way(|way| matches!(way, Way::Exact)), query)?;
+    let coded = of_way(|way| matches!(way, Way::Codes));
+    if !coded.is_empty() {
+        let candidates = best_estimates(&coded, query, coded_rows(query, effort))?;
+        for (at, one) in coded {
+            found.note(at, Path::Codes, one.column.len());
+        }
+        found.settle(asked, query, &candidates)?;
+    }
+    let walked = asked.iter().zip(&ways).enumerate().filter_map(|(at, (&asked, way))| match *way {
+        Way::Walk(graph, width) => Some(Walked { at, asked, graph, width }),
+        Way::Exact | Way::Codes => None,
+    });
+    found.walk(asked, &walked.collect::<Vec<_>>(), query, effort)?;
+    found.best.sort_unstable_by(|a, b| by_score(&(a.1, a.2), &(b.1, b.2)).then(a.0.cmp(&b.0)));
+    found.best.truncate(k);
+    asked.iter().filter_map(|one| one.column.graph()).for_each(|graph| graph.read_ahead(memory));
+    Ok(Near { best: found.best, work: found.work })
+}
 
 impl VectorColumn {
-    /// About the k best allowed rows with their exact cosines, by score descending, then row ascending.
-    ///
-    /// `effort` is how many rows the walk through the graph keeps, at least k: more finds more and takes longer, nearly
-    /// in proportion. Equal to `top_k` where the column has no graph or exact search is cheaper.
+    /// [`approximate_top_k`] of one column, within the memory for graphs of this process.
     ///
     /// # Errors
-    /// `dimension_mismatch`; `damaged` where a checksum says so or the graph makes no sense.
+    /// As `approximate_top_k`.
     pub fn approximate_top_k(
         &self,
         query: &QueryVector,
@@ -57,65 +154,151 @@ impl VectorColumn {
         k: usize,
         effort: usize,
         allowed: Option<&RowSet>,
-    ) -> Result<Found> {
-        self.check(query)?;
-        let width = self.width(effort.max(k), allowed).filter(|_| k > 0);
-        let Some((graph, width)) = self.graph().zip(width) else {
-            return self.top_k_with_work(query, k, allowed);
-        };
-        if !graph.is_ready() {
-            let found = self.top_k_with_work(query, k, allowed);
-            graph.read_ahead();
-            return found;
+    ) -> Result<(Vec<(u32, f32)>, Work)> {
+        let asked = Asked { column: self, allowed };
+        let near = approximate_top_k(&[asked], query, k, effort, GraphMemory::of_process())?;
+        let best = near.best.into_iter().map(|(_, row, score)| (row, score)).collect();
+        Ok((best, near.work.into_iter().next().unwrap_or_default()))
+    }
+}
+
+/// How many rows are scored where they are found by their 1-bit codes.
+fn coded_rows(query: &QueryVector, effort: usize) -> usize {
+    effort.saturating_mul((CODED_COMPONENTS / query.dimension().max(1)).max(FEWEST_CODED_ROWS))
+}
+
+impl<'a> Asked<'a> {
+    fn way(&self, query: &QueryVector, k: usize, effort: usize, memory: &Arc<GraphMemory>) -> Way<'a> {
+        let Some(graph) = self.column.graph().filter(|_| k > 0) else { return Way::Exact };
+        if graph.is_ready(memory) {
+            return self.width(effort).map_or(Way::Exact, |width| Way::Walk(graph, width));
         }
-        match self.walk(graph, query, k, effort.max(k), width, allowed)? {
-            Some(found) => Ok(found),
-            None => self.top_k_with_work(query, k, allowed),
-        }
+        let coded = coded_rows(query, effort);
+        let count = self.allowed.map_or(self.column.len(), |allowed| allowed.count() as usize);
+        // Codes of whole vectors say nothing of columns that are kept by component (`vertical`).
+        let is_exact_better = graph.is_soon_ready()
+            || count <= coded
+            || coded.saturating_mul(CODES_A_RESCORE) >= self.column.len()
+            || self.column.has_vertical();
+        if is_exact_better { Way::Exact } else { Way::Codes }
     }
 
     /// How many rows the walk must keep so that about `effort` of them are allowed; `None` if exact search is cheaper.
-    fn width(&self, effort: usize, allowed: Option<&RowSet>) -> Option<usize> {
-        let (width, exact) = match allowed {
-            None => (effort, self.len()),
+    fn width(&self, effort: usize) -> Option<usize> {
+        let len = self.column.len();
+        let (width, exact) = match self.allowed {
+            None => (effort, len),
             Some(allowed) => {
                 let count = allowed.count() as usize;
                 let width = effort.saturating_mul(allowed.universe() as usize).checked_div(count)?;
-                (width, self.len().min(count.saturating_mul(CODES_A_RESCORE)))
+                (width, len.min(count.saturating_mul(CODES_A_RESCORE)))
             }
         };
         (width.saturating_mul(CODES_A_STEP) < exact).then_some(width)
     }
+}
 
-    /// The k best of what a walk finds; `None` if too little of it is allowed.
-    fn walk(
-        &self,
-        graph: &Graph,
-        query: &QueryVector,
-        k: usize,
-        effort: usize,
-        width: usize,
-        allowed: Option<&RowSet>,
-    ) -> Result<Option<Found>> {
-        let rows = self.rows()?;
-        let (found, walked_rows) = graph.search(self.kernels(), &graph.query(query.components()), width)?;
-        let mut candidates: Vec<Candidate> = found
-            .into_iter()
-            .filter(|&(position, _)| {
-                let row = rows.row(position);
-                row.is_some_and(|row| allowed.is_none_or(|allowed| allowed.contains(row)))
-            })
-            .map(|(position, estimate)| Candidate { position, estimate, a: 0.0, b: 0.0 })
-            .collect();
-        if candidates.len() < k.max(effort / 2) {
-            return Ok(None);
-        }
-        if let Some(kth) = candidates.get(k - 1).map(|candidate| candidate.estimate) {
-            let near = candidates.partition_point(|candidate| candidate.estimate >= kth - MARGIN);
-            candidates.truncate(near.max(k + k / 2 + FEWEST_MORE));
-        }
-        let mut best = Best::new(k);
-        let scored_rows = self.settle(query, candidates, &rows, &mut best)?;
-        Ok(Some((best.into_sorted(), Work { path: Path::Graph, coded_rows: walked_rows, scored_rows })))
+impl Walked<'_> {
+    /// A walk with so much of the effort.
+    fn walk(&self, query: &QueryVector, share: usize, effort: usize) -> Result<Walk> {
+        let Asked { column, allowed } = self.asked;
+        let rows = column.rows()?;
+        let width = self.width.saturating_mul(share).div_ceil(effort);
+        let (found, compared) = self.graph.search(column.kernels(), &self.graph.query(query.components()), width)?;
+        let is_allowed = |&(position, _): &(u32, f32)| {
+            let row = rows.row(position);
+            row.is_some_and(|row| allowed.is_none_or(|allowed| allowed.contains(row)))
+        };
+        let candidate = |(position, estimate)| Candidate { position, estimate, a: 0.0, b: 0.0 };
+        Ok((found.into_iter().filter(is_allowed).map(candidate).collect(), compared))
     }
 }
+
+/// What was found so far.
+struct Found {
+    k: usize,
+    best: Vec<(usize, u32, f32)>,
+    work: Vec<Work>,
+}
+
+impl Found {
+    fn note(&mut self, at: usize, path: Path, coded_rows: usize) {
+        self.work.get_mut(at).into_iter().for_each(|work| *work = Work { path, coded_rows, scored_rows: 0 });
+    }
+
+    fn take(&mut self, at: usize, best: Vec<(u32, f32)>) {
+        self.best.extend(best.into_iter().map(|(row, score)| (at, row, score)));
+    }
+
+    fn search_exactly(&mut self, asked: &[(usize, Asked<'_>)], query: &QueryVector) -> Result<()> {
+        let search = |(at, one): &(usize, Asked<'_>)| {
+            one.column.top_k_with_work(query, self.k, one.allowed).map(|found| (*at, found))
+        };
+        for (at, (best, work)) in asked.par_iter().map(search).collect::<Result<Vec<_>>>()? {
+            self.take(at, best);
+            self.work.get_mut(at).into_iter().for_each(|place| *place = work);
+        }
+        Ok(())
+    }
+
+    /// Scores candidates of several columns.
+    fn settle(&mut self, asked: &[Asked<'_>], query: &QueryVector, candidates: &[(usize, Candidate)]) -> Result<()> {
+        for (at, one) in asked.iter().enumerate() {
+            let of_column: Vec<Candidate> =
+                candidates.iter().filter(|(of, _)| *of == at).map(|(_, candidate)| *candidate).collect();
+            if of_column.is_empty() {
+                continue;
+            }
+            let mut best = Best::new(self.k);
+            let scored_rows = one.column.settle(query, of_column, &one.column.rows()?, &mut best)?;
+            self.work.get_mut(at).into_iter().for_each(|work| work.scored_rows += scored_rows);
+            self.take(at, best.into_sorted());
+        }
+        Ok(())
+    }
+
+    /// Walks the graphs of some columns and scores the best of all.
+    fn walk(&mut self, asked: &[Asked<'_>], walked: &[Walked<'_>], query: &QueryVector, effort: usize) -> Result<()> {
+        let share = (effort as f64 / (walked.len() as f64).powf(SHARING)).ceil() as usize;
+        let all: Vec<Walk> = walked.par_iter().map(|one| one.walk(query, share, effort)).collect::<Result<_>>()?;
+        let floor = self.nth_best(all.iter().flat_map(|(candidates, _)| candidates), effort);
+        let again = |((candidates, compared), one): (Walk, &Walked<'_>)| {
+            let has_more = candidates.last().is_some_and(|last| floor.is_none_or(|floor| last.estimate >= floor));
+            if share == effort || !has_more {
+                return Ok((candidates, compared));
+            }
+            one.walk(query, effort, effort).map(|(candidates, more)| (candidates, compared + more))
+        };
+        let all: Vec<Walk> = all.into_par_iter().zip(walked).map(again).collect::<Result<_>>()?;
+        let (mut pooled, mut short) = (Vec::new(), Vec::new());
+        for ((candidates, compared), one) in all.into_iter().zip(walked) {
+            if candidates.len() < self.k.min(share).max(share / 2) {
+                short.push((one.at, one.asked));
+            } else {
+                self.note(one.at, Path::Graph, compared);
+                pooled.extend(candidates.into_iter().map(|candidate| (one.at, candidate)));
+            }
+        }
+        self.search_exactly(&short, query)?;
+        pooled.sort_unstable_by(|(at, a), (other, b)| {
+            b.estimate.total_cmp(&a.estimate).then((at, a.position).cmp(&(other, b.position)))
+        });
+        if let Some(kth) = self.nth_best(pooled.iter().map(|(_, candidate)| candidate), self.k) {
+            let near = pooled.partition_point(|(_, candidate)| candidate.estimate >= kth - MARGIN);
+            pooled.truncate(near.min(effort).max(self.k + self.k / 2 + FEWEST_MORE));
+        }
+        self.settle(asked, query, &pooled)
+    }
+
+    /// The `n`-th best of some estimates and of the scores found so far; none if there are fewer.
+    fn nth_best<'a>(&self, estimates: impl Iterator<Item = &'a Candidate>, n: usize) -> Option<f32> {
+        let estimates = estimates.map(|candidate| candidate.estimate);
+        let mut values: Vec<f32> = estimates.chain(self.best.iter().map(|(.., score)| *score)).collect();
+        let nth = n.checked_sub(1).filter(|&nth| nth < values.len())?;
+        Some(*values.select_nth_unstable_by(nth, |a, b| b.total_cmp(a)).1)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+mod tests;

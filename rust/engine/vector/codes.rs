@@ -181,6 +181,11 @@ pub(super) struct CodeQuery {
 }
 
 impl CodeQuery {
+    /// The same query, with which only rows whose estimate is short of the floor by `SLACK` or less reach it.
+    pub(super) fn by_estimate(self) -> Self {
+        Self { spread: 0.0, ..self }
+    }
+
     /// The unbiased estimate of the score of a row, from the weighted count of bits in which it differs.
     #[inline(always)]
     pub(super) fn estimate(&self, sum: f32, a: f32, b: f32) -> f32 {

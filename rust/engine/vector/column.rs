@@ -72,6 +72,8 @@ pub enum Index {
 pub(super) enum Access {
     /// A copy, by a call to the system: for few.
     Read,
+    /// Likewise, of rows that the disk was asked for together: where they may not be in memory.
+    Requested,
     /// In place: for many.
     Mapped,
 }
@@ -349,20 +351,27 @@ impl VectorColumn {
         let row_bytes = 2 * self.dimension;
         let range = positions.start as usize * row_bytes..positions.end as usize * row_bytes;
         match access {
-            Access::Read if self.f16.len() > MOST_RESIDENT_BYTES => self.f16.read(range, room),
-            Access::Read | Access::Mapped => self.f16.slice(range),
+            Access::Read | Access::Requested if self.f16.len() > MOST_RESIDENT_BYTES => self.f16.read(range, room),
+            Access::Read | Access::Requested | Access::Mapped => self.f16.slice(range),
         }
     }
 
     /// Hints that the vector at `position` will be scored.
     #[inline]
-    pub(super) fn expect(&self, position: u32) {
+    pub(super) fn expect(&self, position: u32, access: Access) {
         let start = position as usize * 2 * self.dimension;
         let range = start..start + 2 * self.dimension;
-        match self.f16.in_memory(range.clone()) {
-            Some(vector) => prefetch(vector),
-            None => self.f16.expect(range),
+        match (self.f16.in_memory(range.clone()), access) {
+            (Some(vector), _) => prefetch(vector),
+            (None, Access::Requested) => self.f16.request(range),
+            (None, Access::Read | Access::Mapped) => self.f16.expect(range),
         }
+    }
+
+    /// How a few of the stored vectors are reached: where the graph does not fit in memory, the vectors, which are more,
+    /// are not there either.
+    pub(super) fn access(&self) -> Access {
+        if self.graph().is_some_and(Graph::is_refused) { Access::Requested } else { Access::Read }
     }
 
     /// Refuses a query of another dimension.
@@ -378,6 +387,11 @@ impl VectorColumn {
     pub(super) fn vertical(&self, query: &QueryVector, tolerance: f32) -> Result<Option<VerticalQuery<'_>>> {
         let Some(vertical) = &self.vertical else { return Ok(None) };
         vertical.query(query.components(), tolerance)
+    }
+
+    /// Whether the vectors are kept component by component as well.
+    pub(super) fn has_vertical(&self) -> bool {
+        self.vertical.is_some()
     }
 
     pub(super) fn kernels(&self) -> &'static Kernels {

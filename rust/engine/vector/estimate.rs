@@ -47,7 +47,9 @@ impl VectorColumn {
         // A code of the whole vector is never close enough where components are worth keeping apart.
         let by_codes = vertical.is_none();
         let components = query.components();
-        let close = self.graph().filter(|_| by_codes).map(|graph| (graph, graph.query(components)));
+        // Where the graph is not in memory, vectors are as soon read.
+        let close = self.graph().filter(|graph| by_codes && !graph.is_refused());
+        let close = close.map(|graph| (graph, graph.query(components)));
         let rough = self.codes().filter(|_| by_codes).map(|codes| codes.coder.query(components));
         Ok(Estimator { column: self, query, vertical, rough, close })
     }

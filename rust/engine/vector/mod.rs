@@ -22,12 +22,14 @@
 
 mod approximate;
 mod best;
+mod coded;
 mod codes;
 mod column;
 mod distance;
 mod estimate;
 mod flat;
 mod graph;
+mod graph_memory;
 mod kernels;
 mod matrix;
 mod normalise;
@@ -40,8 +42,10 @@ mod scan;
 mod tests;
 mod vertical;
 
+pub use approximate::{Asked, Near, approximate_top_k};
 pub use column::{Index, VectorColumn};
 pub(crate) use estimate::{Closeness, Estimator};
+pub use graph_memory::GraphMemory;
 pub use matrix::{Attention, HalfMatrix};
 pub use normalise::normalise;
 pub use query::QueryVector;

@@ -22,9 +22,9 @@ use crate::catalog::row_set::RowSet;
 use crate::error::Result;
 
 /// Rows of the first round; a multiple of `BLOCK_ROWS`.
-const FIRST_ROUND_ROWS: u32 = 4096;
+pub(super) const FIRST_ROUND_ROWS: u32 = 4096;
 /// How much longer each round is than the one before.
-const ROUND_GROWTH: u32 = 4;
+pub(super) const ROUND_GROWTH: u32 = 4;
 /// Re-scoring one row at random costs about as much as reading this many codes.
 pub(super) const CODES_A_RESCORE: usize = 24;
 /// Rows re-scored by one task.
@@ -50,6 +50,9 @@ pub enum Path {
     Exact,
     /// Exact: by the vectors of the allowed rows, which are few.
     Allowed,
+    /// Approximate: by the codes of all rows, of which those with the best estimates are scored, where the graph is not
+    /// in memory.
+    Codes,
     /// Approximate: through the graph. Under a filter the walk is as much wider as the filter leaves out.
     Graph,
 }
@@ -92,7 +95,7 @@ impl VectorColumn {
             return Ok((Vec::new(), Work::default()));
         }
         if let Some(positions) = self.few(&rows, allowed) {
-            let scores = self.score_at(query, &positions)?;
+            let scores = self.score_at(query, &positions, self.access())?;
             push_all(&mut best, &rows, &positions, &scores);
             let work = Work { path: Path::Allowed, coded_rows: 0, scored_rows: positions.len() };
             return Ok((best.into_sorted(), work));
@@ -153,7 +156,7 @@ impl VectorColumn {
             scored.filter_map(|(&position, &score)| Some((rows.row(position)?, score))).collect()
         };
         if let Some(positions) = self.few(&rows, allowed) {
-            let scores = self.score_at(query, &positions)?;
+            let scores = self.score_at(query, &positions, self.access())?;
             let work = Work { path: Path::Allowed, coded_rows: 0, scored_rows: positions.len() };
             return Ok((keep(&positions, &scores), work));
         }
@@ -222,7 +225,7 @@ impl VectorColumn {
     }
 
     /// The allowed rows of `range`, which starts with a block, that can reach `floor`; ascending.
-    fn candidates(
+    pub(super) fn candidates(
         &self,
         codes: &Codes,
         query: &CodeQuery,
@@ -287,20 +290,22 @@ impl VectorColumn {
     ) -> Result<usize> {
         let mut positions: Vec<u32> = candidates.iter().map(|row| row.position).collect();
         positions.sort_unstable();
-        positions.iter().for_each(|&position| self.expect(position));
-        let scores = self.score_at(query, &positions)?;
+        let access = self.access();
+        positions.iter().for_each(|&position| self.expect(position, access));
+        let scores = self.score_at(query, &positions, access)?;
         push_all(best, rows, &positions, &scores);
         Ok(positions.len())
     }
 
     /// The exact cosine at each position, by several threads where there are many.
-    fn score_at(&self, query: &QueryVector, positions: &[u32]) -> Result<Vec<f32>> {
+    fn score_at(&self, query: &QueryVector, positions: &[u32], access: Access) -> Result<Vec<f32>> {
         if positions.len() <= RESCORE_ROWS {
-            return self.score_each(query, positions, Access::Read);
+            return self.score_each(query, positions, access);
         }
+        let access = if access == Access::Read { Access::Mapped } else { access };
         let parts: Vec<Vec<f32>> = positions
             .par_chunks(RESCORE_ROWS)
-            .map(|part| self.score_each(query, part, Access::Mapped))
+            .map(|part| self.score_each(query, part, access))
             .collect::<Result<_>>()?;
         Ok(parts.concat())
     }
@@ -333,10 +338,10 @@ impl VectorColumn {
         scores: &mut Vec<f32>,
     ) -> Result<()> {
         let mut room = Vec::new();
-        positions.iter().take(AHEAD).for_each(|&position| self.expect(position));
+        positions.iter().take(AHEAD).for_each(|&position| self.expect(position, Access::Read));
         for (index, &position) in positions.iter().enumerate() {
             if let Some(&next) = positions.get(index + AHEAD) {
-                self.expect(next);
+                self.expect(next, Access::Read);
             }
             let vector = self.stored(position..position + 1, access, &mut room)?;
             scores.push(cosine(self.kernels(), query, vector));

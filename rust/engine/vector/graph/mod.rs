@@ -25,8 +25,8 @@ pub(super) mod nibbles;
 mod prune;
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use half::f16;
 
@@ -34,6 +34,7 @@ pub(super) use beam::Beam;
 use beam::Nodes;
 use nibbles::{FACTOR_BYTES, Levels, Nibbles, RUN_BYTES, RUN_COMPONENTS};
 
+use super::graph_memory::{GraphMemory, Taken};
 use super::kernels::{Kernels, prefetch};
 use crate::error::{Error, Result};
 use crate::storage::section::Section;
@@ -48,8 +49,8 @@ const LINK_BYTES: usize = 4 * DEGREE;
 /// Keys of the beam leave 31 bits for a node.
 const MOST_NODES: usize = 1 << 31;
 
-/// Larger graphs are not read whole before they are walked.
-const MOST_READ_BYTES: usize = 512 * 1024 * 1024;
+/// While a graph up to this long is read for the first time, answers are exact.
+const MOST_EXACT_BYTES: usize = 512 * 1024 * 1024;
 
 /// A graph in a section.
 #[derive(Debug)]
@@ -59,6 +60,10 @@ pub(super) struct Graph {
     count: u32,
     entry: u32,
     code_bytes: usize,
+    /// The memory that it may fill, once it has got it.
+    taken: OnceLock<Taken>,
+    /// Whether it did not get it when it last asked.
+    is_refused: AtomicBool,
     /// Whether the first reading was begun, and whether it is done.
     is_asked: AtomicBool,
     is_read: Arc<AtomicBool>,
@@ -121,6 +126,8 @@ impl Graph {
             count,
             entry,
             code_bytes,
+            taken: OnceLock::new(),
+            is_refused: AtomicBool::new(false),
             is_asked: AtomicBool::new(false),
             is_read: Arc::default(),
         })
@@ -168,21 +175,46 @@ impl Graph {
         Ok(run.chunks_exact(node_bytes).enumerate().map(estimate))
     }
 
-    /// Whether the graph may be walked: not before a file's was read for the first time. One that is too large to be read
-    /// whole is walked at once.
-    pub(super) fn is_ready(&self) -> bool {
-        let is_ready = self.is_read.load(Ordering::Acquire)
-            || self.section.len() > MOST_READ_BYTES
-            || (!self.is_asked.load(Ordering::Relaxed) && self.section.is_verified());
+    /// Whether the graph may be walked: one of a file not before it got its bytes of `memory` and was read for the first
+    /// time.
+    pub(super) fn is_ready(&self, memory: &Arc<GraphMemory>) -> bool {
+        if self.is_read.load(Ordering::Acquire) {
+            return true;
+        }
+        let is_ready = self.may_stay(memory) && !self.is_asked.load(Ordering::Relaxed) && self.section.is_verified();
         if is_ready {
             self.is_read.store(true, Ordering::Release);
         }
         is_ready
     }
 
-    /// Begins to read the graph in the background, if that was not begun before.
-    pub(super) fn read_ahead(&self) {
-        if self.is_asked.swap(true, Ordering::Relaxed) {
+    /// Whether the graph is in memory anyway or got its bytes.
+    fn may_stay(&self, memory: &Arc<GraphMemory>) -> bool {
+        if self.section.is_in_memory() || self.taken.get().is_some() {
+            return true;
+        }
+        let taken = memory.take(self.section.len() as u64);
+        self.is_refused.store(taken.is_none(), Ordering::Relaxed);
+        // Where another thread took them first, these are given back.
+        taken.is_some_and(|taken| {
+            let _ = self.taken.set(taken);
+            true
+        })
+    }
+
+    /// Whether the graph is too large for the memory that it may fill.
+    pub(super) fn is_refused(&self) -> bool {
+        self.is_refused.load(Ordering::Relaxed) && self.taken.get().is_none()
+    }
+
+    /// Whether the graph will be ready so soon that exact answers are worth giving until then.
+    pub(super) fn is_soon_ready(&self) -> bool {
+        !self.is_refused() && self.section.len() <= MOST_EXACT_BYTES
+    }
+
+    /// Begins to read the graph in the background, if it may stay and that was not begun before.
+    pub(super) fn read_ahead(&self, memory: &Arc<GraphMemory>) {
+        if !self.may_stay(memory) || self.is_asked.swap(true, Ordering::Relaxed) {
             return;
         }
         let (section, is_read) = (self.section.clone(), Arc::clone(&self.is_read));
