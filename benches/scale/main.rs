@@ -2,28 +2,31 @@
 //!
 //! ```text
 //! scale build VECTORS.npy ROWS ROWS_A_PART DIRECTORY     parts with graphs, from the first rows of the file
-//! scale ask DIRECTORY QUERIES.npy QUERIES                the first queries, on one thread
+//! scale ask DIRECTORY QUERIES.npy QUERIES [BYTES]        the first queries, on one thread; walks so many bytes of graphs
 //! ```
 //!
 //! Each prints one JSON object. Rows are read part by part, so memory is that of one part: 2,200 bytes a row for 384
 //! dimensions. `ask` expects that the directory's pages were dropped from memory, takes the first queries cold, then sweeps
 //! effort; the truth is exact search over the same parts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use half::f16;
 use pixr::storage::disk::DiskStorage;
 use pixr::storage::names::{FileName, create_directories};
 use pixr::storage::part_file::{open_part, write_part};
 use pixr::storage::seam::Storage;
-use pixr::vector::{Index, QueryVector, VectorColumn};
+use pixr::vector::{Asked, GraphMemory, Index, Near, QueryVector, VectorColumn, approximate_top_k};
 use serde_json::{Value, json};
 
 const K: usize = 10;
+/// Graphs that were not read by then don't fit in memory.
+const LONGEST_READING: Duration = Duration::from_secs(20);
 const COLD_QUERIES: usize = 50;
 const COLD_EFFORT: usize = 24;
 const EFFORTS: [usize; 12] = [4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192];
@@ -37,8 +40,12 @@ fn main() -> Result<(), Failure> {
         ["build", vectors, rows, rows_a_part, directory] => {
             println!("{}", build(Path::new(vectors), rows.parse()?, rows_a_part.parse()?, Path::new(directory))?);
         }
-        ["ask", directory, queries, count] => {
-            println!("{}", ask(Path::new(directory), Path::new(queries), count.parse()?)?);
+        ["ask", directory, queries, count, bytes @ ..] => {
+            let memory = match bytes.first() {
+                Some(bytes) => GraphMemory::new(bytes.parse()?),
+                None => Arc::clone(GraphMemory::of_process()),
+            };
+            println!("{}", ask(Path::new(directory), Path::new(queries), count.parse()?, &memory)?);
         }
         _ => println!("run by python -m benches.scale"),
     }
@@ -70,7 +77,7 @@ fn build(vectors: &Path, rows: usize, rows_a_part: usize, directory: &Path) -> R
     }))
 }
 
-fn ask(directory: &Path, queries: &Path, count: usize) -> Result<Value, Failure> {
+fn ask(directory: &Path, queries: &Path, count: usize, memory: &Arc<GraphMemory>) -> Result<Value, Failure> {
     let one = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
     let mut file = Npy::open(queries)?;
     let queries = file.rows(count)?;
@@ -89,17 +96,20 @@ fn ask(directory: &Path, queries: &Path, count: usize) -> Result<Value, Failure>
         columns.push(VectorColumn::open("rows", &sections)?.ok_or("a part without rows")?);
     }
     let opened = began.elapsed().as_secs_f64() * 1e3;
-    let near = |query: &QueryVector, effort: usize| {
-        merged(columns.iter().map(|column| column.approximate_top_k(query, K, effort, None)))
+    let asked: Vec<Asked<'_>> = columns.iter().map(|column| Asked { column, allowed: None }).collect();
+    let near = |query: &QueryVector, effort: usize| approximate_top_k(&asked, query, K, effort, memory);
+    let rows = |query: &QueryVector, effort: usize| -> pixr::Result<Vec<u32>> {
+        Ok(near(query, effort)?.best.into_iter().map(|(_, row, _)| row).collect())
     };
-    let cold = one.install(|| timed(queries.iter().take(COLD_QUERIES), |query| near(query, COLD_EFFORT)))?;
+    let cold = one.install(|| timed(queries.iter().take(COLD_QUERIES), |query| rows(query, COLD_EFFORT)))?;
     let first = cold.milliseconds.first().copied().unwrap_or_default();
+    let ways = settled(|| near(queries.first().ok_or("no queries")?, COLD_EFFORT).map_err(Into::into))?;
     let mut points = Vec::new();
     let warm: Vec<(usize, Answers)> = EFFORTS
         .into_iter()
         .map(|effort| {
-            one.install(|| timed(queries.iter(), |query| near(query, effort)))?;
-            Ok((effort, one.install(|| timed(queries.iter(), |query| near(query, effort)))?))
+            one.install(|| timed(queries.iter(), |query| rows(query, effort)))?;
+            Ok((effort, one.install(|| timed(queries.iter(), |query| rows(query, effort)))?))
         })
         .collect::<Result<_, Failure>>()?;
     let (resident, mapped) = (status("VmRSS:"), status("RssFile:"));
@@ -110,10 +120,25 @@ fn ask(directory: &Path, queries: &Path, count: usize) -> Result<Value, Failure>
         points.push(json!({"effort": effort, "recall": recall, "p50_ms": answers.at(0.5), "p99_ms": answers.at(0.99)}));
     }
     Ok(json!({
-        "opened_ms": opened, "first_ms": first, "cold_p50_ms": cold.at(0.5), "cold_p99_ms": cold.at(0.99),
+        "ways": ways, "opened_ms": opened, "first_ms": first, "cold_p50_ms": cold.at(0.5), "cold_p99_ms": cold.at(0.99),
         "resident_bytes": resident.saturating_sub(before), "mapped_bytes": mapped,
         "exact_p50_ms": exact.at(0.5), "exact_p99_ms": exact.at(0.99), "points": points,
     }))
+}
+
+/// Asks until all graphs that fit in memory were read, and says how many parts are searched which way.
+fn settled(ask: impl Fn() -> Result<Near, Failure>) -> Result<BTreeMap<String, usize>, Failure> {
+    let began = Instant::now();
+    loop {
+        let mut ways = BTreeMap::new();
+        for work in ask()?.work {
+            *ways.entry(format!("{:?}", work.path).to_lowercase()).or_default() += 1;
+        }
+        if ways.keys().eq(["graph"]) || began.elapsed() > LONGEST_READING {
+            return Ok(ways);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// The best of several parts.
