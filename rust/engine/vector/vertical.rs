@@ -28,9 +28,12 @@ use crate::storage::section::Section;
 const MOST_NEGATIVE: f32 = 0.5;
 /// A query that needs more than this part of the components reads the vectors instead.
 const FEWEST_SPARED: usize = 8;
-/// What a query is against is read until it has read this part of the components: what it asks for are fewer, and without
-/// the others a bound is as far above the score as the floor is above nothing.
+/// A query reads this part of the components: those that it asks for most and, at least a third, those that it is against
+/// most. Without them a bound is as far above the score as a floor is above nothing.
 const MOST_READ: usize = 10;
+const AGAINST: usize = 3;
+/// So many times the tolerance a bound may be above the score before reading the vectors takes less.
+const LOOSEST: f32 = 3.0;
 /// Turning to a component costs about as much as reading it in this many rows.
 const ROWS_A_COMPONENT: usize = 128;
 /// Codes squared span the range.
@@ -151,25 +154,28 @@ impl Vertical {
             }
         }
         wanted.sort_unstable_by(|one, other| one.1.total_cmp(&other.1));
-        let mut rest = 0.0;
+        let most = self.dimension / MOST_READ;
+        let most_wanted = most - most / AGAINST;
+        let (mut rest, mut left) = (0.0, wanted.len());
         let spared = wanted.iter().take_while(|(_, weight, ..)| {
             let with = rest + weight * weight;
-            let is_spared = with.sqrt() * LONGEST <= tolerance;
-            rest = if is_spared { with } else { rest };
+            let is_spared = with.sqrt() * LONGEST <= tolerance || left > most_wanted;
+            (rest, left) = if is_spared { (with, left - 1) } else { (rest, left) };
             is_spared
         });
         let spared = spared.count();
-        let asked = wanted.get(spared..).unwrap_or_default();
-        if asked.len() > self.dimension / FEWEST_SPARED {
+        if rest.sqrt() * LONGEST > tolerance * LOOSEST {
             return Ok(None);
         }
+        let asked = wanted.get(spared..).unwrap_or_default();
         base += rest.sqrt() * LONGEST + asked.iter().map(|(_, weight, low, _)| weight * low).sum::<f32>() + SLACK;
         let counts = |weight: f32, range: f32| weight * (range / LARGEST_SQUARE);
         let mut asked: Vec<_> =
             asked.iter().map(|&(index, weight, _, range)| (index, counts(weight, range), 0)).collect();
         against.sort_unstable_by(|one, other| one.1.total_cmp(&other.1));
-        let most = (self.dimension / MOST_READ).saturating_sub(asked.len());
-        asked.extend(against.iter().take(most).map(|&(index, weight, range)| (index, counts(weight, range), 1)));
+        let most_against = most.saturating_sub(asked.len());
+        asked
+            .extend(against.iter().take(most_against).map(|&(index, weight, range)| (index, counts(weight, range), 1)));
         Ok(Some(VerticalQuery { vertical: self, asked, base }))
     }
 }
