@@ -1,6 +1,7 @@
 """Finds out who asks, from `X-API-Key` and `X-API-Secret` or a bearer token, once for every request.
 
-What it finds, a principal or the reason why not, lies in the request's state; `principal.requires` acts on it.
+What it finds, a principal or the reason why not, lies in the request's state; `principal.requires` acts on it. What
+lasts longer than a request, a socket or a stream of events, asks again through the state's `credentials`.
 """
 
 from __future__ import annotations
@@ -21,11 +22,39 @@ from pixr.server.principal import Principal
 if TYPE_CHECKING:
     from pixr.server.state import ServerState
 
-__all__ = ["Authentication", "find_principal"]
+__all__ = ["Authentication", "Credentials"]
+
+_HEADERS = ("x-api-key", "x-api-secret", "authorization")
+
+
+class Credentials:
+    """What was shown when a connection began, so that it ends when they do. Header names are in small letters."""
+
+    def __init__(self, server: ServerState, headers: Mapping[str, str]) -> None:
+        self._server = server
+        self._shown = {name: headers[name] for name in _HEADERS if name in headers}
+
+    async def find(self) -> Principal | ApiError | None:
+        """Who shows them now; or why not; None if there are none."""
+        return await _find_principal(self._server, self._shown)
+
+    async def check(self) -> Principal:
+        """Who shows them now.
+
+        Raises:
+            ApiError: they are missing, wrong, revoked, or have expired.
+        """
+        found = await self.find()
+        if isinstance(found, Principal):
+            return found
+        raise found or ApiError("AUTHENTICATION_REQUIRED", "This needs credentials.")
 
 
 class Authentication:
-    """Puts `principal` into the request's state: a `Principal`, an `ApiError`, or None without credentials."""
+    """Puts `principal` into the request's state: a `Principal`, an `ApiError`, or None without credentials.
+
+    And `credentials`, to ask again.
+    """
 
     def __init__(self, app: ASGIApp, server: ServerState) -> None:
         self._app = app
@@ -34,12 +63,12 @@ class Authentication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] in ("http", "websocket"):
-            scope["state"]["principal"] = await find_principal(self._server, Headers(scope=scope))
+            credentials = Credentials(self._server, Headers(scope=scope))
+            scope["state"]["credentials"], scope["state"]["principal"] = credentials, await credentials.find()
         await self._app(scope, receive, send)
 
 
-async def find_principal(server: ServerState, headers: Mapping[str, str]) -> Principal | ApiError | None:
-    """Who sent these headers, whose names are in small letters; or why not; None if they carry no credentials."""
+async def _find_principal(server: ServerState, headers: Mapping[str, str]) -> Principal | ApiError | None:
     key, secret = headers.get("x-api-key"), headers.get("x-api-secret")
     scheme, _, token = headers.get("authorization", "").partition(" ")
     bearer = token.strip() if scheme.lower() == "bearer" and key is None and secret is None else None

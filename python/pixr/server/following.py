@@ -13,6 +13,7 @@ from pixr.server.database import Database
 from pixr.server.models import Event
 
 if TYPE_CHECKING:
+    from pixr.server.authentication import Credentials
     from pixr.server.state import ServerState
 
 __all__ = ["events_after", "follow", "last_sequence"]
@@ -21,10 +22,17 @@ _POLL_SECONDS = 0.5
 _MOST_AT_ONCE = 100
 
 
-async def follow(server: ServerState, organization: str, types: Sequence[str], after: int) -> AsyncIterator[Event]:
-    """The events of these types past a sequence number, until the server stops."""
+async def follow(
+    server: ServerState, credentials: Credentials, types: Sequence[str], after: int
+) -> AsyncIterator[Event]:
+    """The events of these types past a sequence number, until the server stops.
+
+    Raises:
+        ApiError: the credentials no longer hold.
+    """
     while not server.stopping:
-        for event in await to_thread.run_sync(events_after, server.database, organization, types, after):
+        who = await credentials.check()
+        for event in await to_thread.run_sync(events_after, server.database, who.organization, types, after):
             after = event.sequence
             yield event
         await asyncio.sleep(_POLL_SECONDS)

@@ -6,7 +6,9 @@ import io
 import itertools
 import json
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -109,6 +111,43 @@ def test_a_browser_sends_its_token_first_and_others_are_refused(acme: Partner, c
         with pytest.raises(WebSocketDisconnect) as refused:
             socket.receive_json()
         assert refused.value.code == 4401
+
+
+def test_connections_end_with_their_credentials(acme: Partner) -> None:
+    made = acme.post("/v1/auth/keys", json={"name": "short", "scopes": ["search", "webhooks"]}).json()
+    shown = {"X-API-Key": made["keyId"], "X-API-Secret": made["secret"]}
+    asking = acme.client.websocket_connect("/v1/ws", headers=shown)
+    following = acme.client.websocket_connect("/v1/ws", headers=shown)
+    graphql = acme.client.websocket_connect("/graphql", subprotocols=["graphql-transport-ws"], headers=shown)
+    with asking as asking, following as following, graphql as graphql:
+        assert asking.receive_json()["type"] == following.receive_json()["type"] == "ready"
+        following.send_json({"type": "subscribe", "id": 1})
+        assert following.receive_json()["type"] == "subscribed"
+        graphql.send_json({"type": "connection_init"})
+        assert graphql.receive_json()["type"] == "connection_ack"
+        graphql.send_json({"type": "subscribe", "id": "1", "payload": {"query": "subscription { events { id } }"}})
+        with ThreadPoolExecutor() as threads:
+            events = threads.submit(acme.client.get, "/v1/events", headers=shown | {"Accept": "text/event-stream"})
+            time.sleep(0.5)
+            acme.delete(f"/v1/auth/keys/{made['keyId']}")
+            assert events.result(timeout=30).text.startswith(": following"), "the stream ends"
+        asking.send_json({"type": "search", "id": 2, "request": ASKED})
+        with pytest.raises(WebSocketDisconnect) as refused:
+            asking.receive_json()
+        assert (refused.value.code, refused.value.reason) == (4401, "INVALID_API_KEY")
+        assert following.receive_json()["error"]["code"] == "INVALID_API_KEY"
+        with pytest.raises(WebSocketDisconnect) as refused:
+            following.receive_json()
+        assert refused.value.code == 4401
+        told = graphql.receive_json()
+        error = told["payload"][0] if told["type"] == "error" else told["payload"]["errors"][0]
+        assert error["extensions"]["code"] == "INVALID_API_KEY"
+        query = {"query": 'subscription { video(videoId: "x") { status } }'}
+        graphql.send_json({"type": "subscribe", "id": "2", "payload": query})
+        while (told := graphql.receive_json())["type"] == "complete":
+            pass
+        error = told["payload"][0] if told["type"] == "error" else told["payload"]["errors"][0]
+        assert error["extensions"]["code"] == "INVALID_API_KEY"
 
 
 def test_a_picture_is_a_question(acme: Partner, server: ServerState) -> None:

@@ -12,6 +12,7 @@ from graphql import GraphQLError
 from pydantic import BaseModel, Field, ValidationError
 from strawberry.extensions import FieldExtension
 
+from pixr.server.authentication import Credentials
 from pixr.server.context import log
 from pixr.server.errors import ApiError, problem, problem_of
 from pixr.server.limiting import count_call
@@ -44,12 +45,16 @@ _CHECKED: dict[str, type[BaseModel]] = {"chapters": ChaptersRequest, "days": Day
 
 @dataclass
 class Context:
-    """Of one request, or of one connection. `counted` calls were counted when it came."""
+    """Of one request, or of one connection, which asks anew who shows its `credentials` for each operation.
+
+    `counted` calls were counted when it came.
+    """
 
     server: ServerState
     request_id: str
     principal: Principal | ApiError | None
     counted: int = 0
+    credentials: Credentials | None = None
     connection_params: dict[str, Any] | None = field(default=None)
 
     @property
@@ -63,12 +68,20 @@ class Context:
         """Whose data this is about."""
         return self.who.organization
 
-    def take(self, scope: Scope) -> Principal:
+    @property
+    def shown(self) -> Credentials:
+        """What the connection of a subscription showed."""
+        assert self.credentials is not None
+        return self.credentials
+
+    async def take(self, scope: Scope) -> Principal:
         """Let a call pass.
 
         Raises:
             ApiError: the credentials are missing, wrong, without the scope, or used up.
         """
+        if self.credentials is not None:
+            self.principal = await self.credentials.find()
         if isinstance(self.principal, ApiError):
             raise self.principal
         if self.principal is None:
@@ -126,7 +139,7 @@ class Call(FieldExtension):
     async def resolve_async(self, next_: Callable[..., Any], source: Any, info: Info, **arguments: Any) -> Any:
         """Answer, or say why not."""
         try:
-            info.context.take(self.scope)
+            await info.context.take(self.scope)
             return await next_(source, info, **arguments)
         except GraphQLError:
             raise
@@ -137,7 +150,7 @@ class Call(FieldExtension):
 async def told(info: Info, scope: Scope, pieces: Callable[[Principal], AsyncIterator[T]]) -> AsyncIterator[T]:
     """The same for a subscription."""
     try:
-        async for piece in pieces(info.context.take(scope)):
+        async for piece in pieces(await info.context.take(scope)):
             yield piece
     except Exception as error:
         raise info.context.failed(error) from error

@@ -13,7 +13,7 @@ from strawberry.asgi import GraphQL
 from strawberry.exceptions import ConnectionRejectionError
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
-from pixr.server.authentication import find_principal
+from pixr.server.authentication import Credentials
 from pixr.server.graphql.guard import Context
 from pixr.server.principal import Principal
 from pixr.server.state import ServerState
@@ -41,13 +41,14 @@ class Socket(GraphQL[Context, None]):
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:  # noqa: ARG002
         """Of a connection."""
         state: dict[str, Any] = request.scope["state"]
-        return Context(self._server, state["request_id"], state.get("principal"))
+        return Context(self._server, state["request_id"], state.get("principal"), credentials=state["credentials"])
 
     async def on_ws_connect(self, context: Context) -> None:
         """Refuse who has no credentials (4403)."""
         given = context.connection_params or {}
         headers = {name.lower(): value for name, value in given.items() if isinstance(value, str)}
         if {"authorization", "x-api-key", "x-api-secret"} & headers.keys():
-            context.principal = await find_principal(self._server, headers)
+            context.credentials = Credentials(self._server, headers)
+            context.principal = await context.credentials.find()
         if not isinstance(context.principal, Principal):
             raise ConnectionRejectionError

@@ -48,6 +48,7 @@ class Subscription:
         async def changes(who: Principal) -> AsyncIterator[Video]:
             before: Any = None
             while not server.stopping:
+                await info.context.shown.check()
                 shown = await to_thread.run_sync(server.videos.get, who.organization, video_id)
                 if (shown["status"], shown["progress"]) != before:
                     before = shown["status"], shown["progress"]
@@ -73,7 +74,7 @@ class Subscription:
                 if after is not None
                 else await to_thread.run_sync(last_sequence, server.database, who.organization)
             )
-            async for event in follow(server, who.organization, types or EVENT_TYPES, begin):
+            async for event in follow(server, info.context.shown, types or EVENT_TYPES, begin):
                 shown = {"id": event.id, "type": event.type, "created": rfc3339(event.created), "data": event.data}
                 yield cast("Event", shown | {"sequence": event.sequence})
 

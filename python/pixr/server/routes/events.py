@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from pixr.server.answer import json_answer
+from pixr.server.authentication import Credentials
 from pixr.server.errors import ApiError
 from pixr.server.events import EVENT_TYPES
 from pixr.server.following import events_after, follow, last_sequence
@@ -62,20 +63,25 @@ async def stream(
     if after is None:
         after = await to_thread.run_sync(last_sequence, server.database, caller.organization)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    pieces = _told(server, caller.organization, wanted, after)
+    pieces = _told(server, request.scope["state"]["credentials"], wanted, after)
     return StreamingResponse(pieces, media_type="text/event-stream", headers=headers)
 
 
-async def _told(server: ServerState, organization: str, types: tuple[str, ...], after: int) -> AsyncIterator[bytes]:
+async def _told(
+    server: ServerState, credentials: Credentials, types: tuple[str, ...], after: int
+) -> AsyncIterator[bytes]:
     yield b": following\n\n"
-    events = follow(server, organization, types, after)
+    events = follow(server, credentials, types, after)
     coming = asyncio.ensure_future(anext(events, None))
     try:
         while True:
             if not (await asyncio.wait({coming}, timeout=HEARTBEAT_SECONDS))[0]:
                 yield b": waiting\n\n"
                 continue
-            event = coming.result()
+            try:
+                event = coming.result()
+            except ApiError:  # whoever comes back without credentials that hold is told why
+                return
             if event is None:
                 return
             data = to_json(event_to_dict(event))

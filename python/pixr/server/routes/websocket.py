@@ -1,7 +1,7 @@
 """`/v1/ws`: searches and events over one connection.
 
 The handshake carries credentials as any request does; a browser, which can't set headers, sends
-`{"type": "authenticate", "token": "…"}` first. Then:
+`{"type": "authenticate", "token": "…"}` first. Once they no longer hold, the connection is closed (4401). Then:
 
     {"type": "search", "id": "1", "request": {…}}   →  result…, facets, done, or error, each with that id
     {"type": "subscribe", "events": ["video.processed"], "after": 0}   →  {"type": "event", "sequence": …, "event": {…}}
@@ -11,6 +11,7 @@ The handshake carries credentials as any request does; a browser, which can't se
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import Any
 
 from anyio import to_thread
@@ -19,7 +20,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from pixr.server.authentication import find_principal
+from pixr.server.authentication import Credentials
 from pixr.server.errors import ApiError, problem, problem_of
 from pixr.server.events import EVENT_TYPES
 from pixr.server.following import follow, last_sequence
@@ -58,6 +59,7 @@ class _Connection:
         self._server = server
         self._tasks: set[asyncio.Task[None]] = set()
         self._writing = asyncio.Lock()
+        self._credentials: Credentials = socket.scope["state"]["credentials"]
 
     async def run(self) -> None:
         found = self._socket.scope["state"].get("principal")
@@ -68,6 +70,11 @@ class _Connection:
         await self._send({"type": "ready", "organization": who.organization})
         while True:
             text = await self._socket.receive_text()
+            try:
+                who = await self._credentials.check()
+            except ApiError as error:
+                await self._socket.close(_REFUSED, error.code)
+                return
             message = self._read(text)
             kind, id = message.get("type"), message.get("id")
             if kind == "ping":
@@ -92,7 +99,8 @@ class _Connection:
         token = self._read(text).get("token")
         if not isinstance(token, str):
             return None
-        found = await find_principal(self._server, {"authorization": f"Bearer {token}"})
+        self._credentials = Credentials(self._server, {"authorization": f"Bearer {token}"})
+        found = await self._credentials.find()
         return found if isinstance(found, Principal) else None
 
     async def _begin(self, id: Any, work: Any) -> None:
@@ -110,7 +118,10 @@ class _Connection:
         except (WebSocketDisconnect, RuntimeError):  # nobody listens any more
             return
         except Exception as error:  # noqa: BLE001 - told to whoever asked
-            await self._fail(id, problem_of(error))
+            known = problem_of(error)
+            await self._fail(id, known)
+            if known.status == HTTPStatus.UNAUTHORIZED:
+                await self._socket.close(_REFUSED, known.code)
 
     async def _search(self, who: Principal, id: Any, request: Any) -> None:
         self._check(who, "search")
@@ -131,7 +142,7 @@ class _Connection:
         last = await to_thread.run_sync(last_sequence, self._server.database, who.organization)
         after: int = asked if isinstance(asked, int) else last
         await self._send({"type": "subscribed", "id": message.get("id"), "after": after})
-        async for event in follow(self._server, who.organization, wanted, after):
+        async for event in follow(self._server, self._credentials, wanted, after):
             told = {"id": event.id, "type": event.type, "created": rfc3339(event.created), "data": event.data}
             await self._send({"type": "event", "sequence": event.sequence, "event": told})
 
