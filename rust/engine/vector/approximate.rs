@@ -47,6 +47,9 @@ const FEWEST_MORE: usize = 8;
 const CODED_COMPONENTS: usize = 3072;
 /// And no fewer than this.
 const FEWEST_CODED_ROWS: usize = 4;
+/// How many of the rows that a walk keeps are allowed is a matter of chance: so many standard deviations more are kept, or
+/// else every second search for as many rows as the effort would find too few and be exact.
+const DEVIATIONS: f64 = 3.0;
 /// A walk through one of n columns keeps `effort / n^SHARING` rows: a smaller graph takes less effort to the same recall,
 /// but not as much less as it is smaller.
 const SHARING: f64 = 0.25;
@@ -189,8 +192,10 @@ impl<'a> Asked<'a> {
         let (width, exact) = match self.allowed {
             None => (effort, len),
             Some(allowed) => {
-                let count = allowed.count() as usize;
-                let width = effort.saturating_mul(allowed.universe() as usize).checked_div(count)?;
+                let (count, universe) = (allowed.count() as usize, allowed.universe() as usize);
+                let left_out = 1.0 - count as f64 / universe.max(1) as f64;
+                let spare = (DEVIATIONS * (effort as f64 * left_out).sqrt()).ceil() as usize;
+                let width = effort.saturating_add(spare).saturating_mul(universe).checked_div(count)?;
                 (width, len.min(count.saturating_mul(CODES_A_RESCORE)))
             }
         };

@@ -173,6 +173,28 @@ fn several_columns_share_one_effort() -> Result<()> {
     Ok(())
 }
 
+/// A whole query asks for as many rows as its effort. Under a filter every second walk once found too few of them, and the
+/// search was exact.
+#[test]
+fn a_filtered_walk_finds_as_many_rows_as_the_effort() -> Result<()> {
+    const EFFORT: usize = 50;
+    let memory = GraphMemory::new(0);
+    let columns: Vec<VectorColumn> = (0..PARTS).map(in_memory).collect::<Result<_>>()?;
+    let mut even = RowSet::empty(ROWS as u32);
+    (0..ROWS as u32).step_by(2).for_each(|row| even.insert(row));
+    let half: Vec<Asked<'_>> = columns.iter().map(|column| Asked { column, allowed: Some(&even) }).collect();
+    for asked in [&half[..1], &half] {
+        let mut exact = 0;
+        for query in queries(20)? {
+            let near = approximate_top_k(asked, &query, EFFORT, EFFORT, &memory)?;
+            assert_eq!(near.best.len(), EFFORT);
+            exact += near.work.iter().filter(|work| work.path == Path::Exact).count();
+        }
+        assert!(exact <= 2, "{exact} of {} searches were exact", 20 * asked.len());
+    }
+    Ok(())
+}
+
 /// As when all videos about something were added together.
 #[test]
 fn a_column_that_holds_the_whole_answer_is_walked_with_all_of_the_effort() -> Result<()> {
