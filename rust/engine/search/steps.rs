@@ -117,7 +117,9 @@ mod tests {
             let (at, of) = (steps.of_cosine(cosine), Steps::of_ratio(ratio));
             prop_assert!(steps.confidence(at, of) >= calibration.confidence(Some(cosine), Some(ratio)));
             prop_assert_eq!(steps.of_cosine_alone(at), if at < 2 { 0.0 } else { steps.confidence(at, 0) });
-            prop_assert!(steps.of_cosine_alone(at) >= calibration.confidence(Some(cosine), None));
+            // What has less than the least confidence is no evidence (`Term::least_cosine`).
+            let alone = calibration.confidence(Some(cosine), None);
+            prop_assert!(alone < calibration.least() || steps.of_cosine_alone(at) >= alone);
             prop_assert!(steps.confidence(0, of) >= calibration.confidence(None, Some(ratio)));
             prop_assert_eq!(steps.confidence(0, 0), 0.0);
             let is_risen = usize::from(at) == COSINE_STEPS;
