@@ -51,8 +51,7 @@ def fuzz(program: Path, seconds: int) -> dict[str, object]:
     corpus, found = KEPT / "corpus" / program.name, KEPT / "found" / program.name
     corpus.mkdir(parents=True, exist_ok=True)
     found.mkdir(parents=True, exist_ok=True)
-    # An input that takes longer than a minute (the first one of `part` and of `graph` builds what is changed), or an
-    # allocation of a quarter of a gigabyte, is a finding too.
+    # An input that takes longer than a minute, or an allocation of a quarter of a gigabyte, is a finding too.
     options = [f"-max_total_time={seconds}", f"-artifact_prefix={found}/", "-print_final_stats=1", "-timeout=60"]
     options += ["-rss_limit_mb=2048", "-malloc_limit_mb=256", "-max_len=4096", "-verbosity=0"]
     command = [str(program), *options, str(corpus), str(KEPT / "seeds" / program.name)]

@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock};
 
 use half::f16;
 use pixr::catalog::channel::Channel;
@@ -36,7 +36,7 @@ const CODED_DIMENSION: usize = 64;
 const WORDS: [&str; 8] = ["roof", "solar", "panel", "ladder", "dog", "the", "waltz", "garden"];
 
 /// A panic inside tantivy is caught and becomes `damaged` (`text::index`); any other ends the process.
-pub fn let_guarded_panics_pass() {
+fn let_guarded_panics_pass() {
     std::panic::set_hook(Box::new(|panic| {
         let trace = std::backtrace::Backtrace::force_capture().to_string();
         if !trace.contains("guarded") {
@@ -263,22 +263,35 @@ impl Sample {
     }
 }
 
+/// A small part.
+static SMALL: LazyLock<Sample> = LazyLock::new(|| Sample::new(5, 3, DIMENSION));
+/// A part that is large enough for a graph.
+static LINKED: LazyLock<Sample> = LazyLock::new(|| {
+    let sample = Sample::new(34, 1000, CODED_DIMENSION);
+    assert!(sample.sections.iter().any(|(name, _)| name.contains("graph")), "the part has no graph");
+    sample
+});
+
+/// Builds what `part` changes; before the first input, which would be timed otherwise.
+pub fn prepare_part() {
+    let_guarded_panics_pass();
+    LazyLock::force(&SMALL);
+}
+
 /// Changes any section of a small part.
 pub fn part(bytes: &[u8]) {
-    static SAMPLE: OnceLock<Sample> = OnceLock::new();
-    let sample = SAMPLE.get_or_init(|| Sample::new(5, 3, DIMENSION));
-    sample.ask_changed(bytes, |_| true);
+    SMALL.ask_changed(bytes, |_| true);
+}
+
+/// Builds what `graph` changes: tens of seconds with the sanitizer.
+pub fn prepare_graph() {
+    let_guarded_panics_pass();
+    LazyLock::force(&LINKED);
 }
 
 /// Changes the vectors' sections of a part that is large enough for a graph.
 pub fn graph(bytes: &[u8]) {
-    static SAMPLE: OnceLock<Sample> = OnceLock::new();
-    let sample = SAMPLE.get_or_init(|| {
-        let sample = Sample::new(34, 1000, CODED_DIMENSION);
-        assert!(sample.sections.iter().any(|(name, _)| name.contains("graph")), "the part has no graph");
-        sample
-    });
-    sample.ask_changed(bytes, |name| name.starts_with("vector/"));
+    LINKED.ask_changed(bytes, |name| name.starts_with("vector/"));
 }
 
 /// A library to ask, one for each thread.
