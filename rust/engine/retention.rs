@@ -28,12 +28,10 @@ impl Retention {
 
     /// Keeps a snapshot that a cursor names, from now.
     pub(crate) fn keep(&self, snapshot: &Arc<Snapshot>, current: &Snapshot) {
-        {
-            let mut kept = self.kept.lock();
-            kept.retain(|(_, other)| other.number != snapshot.number);
-            kept.push_back((Instant::now(), Arc::clone(snapshot)));
-        }
-        self.sweep(current);
+        let mut kept = self.kept.lock();
+        kept.retain(|(_, other)| other.number != snapshot.number);
+        kept.push_back((Instant::now(), Arc::clone(snapshot)));
+        self.bound(&mut kept, current);
     }
 
     pub(crate) fn find(&self, number: u64) -> Option<Arc<Snapshot>> {
@@ -45,7 +43,10 @@ impl Retention {
 
     /// Lets go of what is too old or too much, the longest unused first.
     pub(crate) fn sweep(&self, current: &Snapshot) {
-        let mut kept = self.kept.lock();
+        self.bound(&mut self.kept.lock(), current);
+    }
+
+    fn bound(&self, kept: &mut VecDeque<(Instant, Arc<Snapshot>)>, current: &Snapshot) {
         kept.retain(|(since, _)| since.elapsed() < self.limits.cursor_age);
         let is_too_much = |kept: &VecDeque<_>| {
             let held = Held::of(kept, current);
@@ -53,7 +54,7 @@ impl Retention {
                 || held.file_bytes > self.limits.cursor_bytes
                 || held.memory_bytes > self.limits.writer_memory
         };
-        while is_too_much(&kept) {
+        while is_too_much(kept) {
             kept.pop_front();
         }
     }

@@ -29,7 +29,7 @@ const LIMITS: Limits = Limits {
     parts: 5,
     cursor_snapshots: 8,
     cursor_age: Duration::from_secs(600),
-    cursor_bytes: 1 << 30,
+    cursor_bytes: 32 << 20,
 };
 
 #[derive(Default)]
@@ -230,6 +230,9 @@ fn measure(library: &Library, path: &Path, until: Instant) {
         assert!(info.memory_byte_len <= 2 * LIMITS.writer_memory + slack, "{info:?}");
         assert!(info.log_byte_len <= 4 * LIMITS.log_bytes + slack, "{info:?}");
         assert!(info.parts - info.parts_in_memory <= 2 * LIMITS.parts, "{info:?}");
+        assert!(info.cursor_snapshots <= LIMITS.cursor_snapshots, "{info:?}");
+        // Counted when the snapshot was kept; since then nothing but it may hold what the writer had in memory.
+        assert!(info.cursor_byte_len <= LIMITS.cursor_bytes + 3 * LIMITS.writer_memory + slack, "{info:?}");
         let open = open_files(path);
         // The parts of this handle, of the snapshots that cursors hold, and of three readers; log, lock and what is written.
         let most = (LIMITS.cursor_snapshots + 4) * 2 * LIMITS.parts + 8;
