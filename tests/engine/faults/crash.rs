@@ -15,7 +15,7 @@ use pixr::storage::seam::Storage;
 use proptest::prelude::RngExt;
 
 use super::power::{Fate, Image, Platter, PowerDisk, Step};
-use super::tally::{Profile, Tally, caught, profile};
+use super::tally::{Profile, Tally, caught, first_seed, profile};
 use super::workload::{Deed, Lot, Model, held, perform};
 
 /// A deed with the steps of the disk before and after it, and what the library holds after it.
@@ -209,7 +209,7 @@ fn after_a_power_cut_at_any_step_what_was_acknowledged_is_there_and_answers_alik
         Profile::Fast => (6, 30),
         Profile::Slow => (24, 60),
     };
-    let first = std::env::var("PIXR_FAULTS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    let first = first_seed(1);
     let mut tally = Tally::default();
     for seed in first..first + workloads {
         cut_everywhere(seed, deeds, &mut tally);

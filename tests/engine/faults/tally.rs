@@ -26,6 +26,11 @@ pub fn profile() -> Profile {
     }
 }
 
+/// The first workload that is drawn: `PIXR_FAULTS_SEED` chooses others than those of every run.
+pub fn first_seed(usual: u64) -> u64 {
+    std::env::var("PIXR_FAULTS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(usual)
+}
+
 /// Counts of one kind of fault.
 #[derive(Debug, Default)]
 pub struct Tally {
