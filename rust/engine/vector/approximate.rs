@@ -27,7 +27,7 @@ use rayon::prelude::*;
 use super::best::{Best, by_score};
 use super::coded::best_estimates;
 use super::codes::Candidate;
-use super::column::VectorColumn;
+use super::column::{Access, VectorColumn};
 use super::graph::Graph;
 use super::graph_memory::GraphMemory;
 use super::query::QueryVector;
@@ -37,8 +37,8 @@ use crate::error::Result;
 
 /// One step of the walk costs about as much as scanning this many codes.
 const CODES_A_STEP: usize = 240;
-/// Rows whose estimate is no further below the k-th best are scored, as many as the effort: two standard errors of a 4-bit estimate of vectors
-/// with 384 dimensions.
+/// Rows whose estimate is no further below the k-th best are scored, as many as the effort: two standard errors of a 4-bit
+/// estimate of vectors with 384 dimensions.
 const MARGIN: f32 = 0.01;
 /// So many more than half as many again as are asked for are scored in any case.
 const FEWEST_MORE: usize = 8;
@@ -75,6 +75,8 @@ pub struct Near {
 /// How a column is searched.
 enum Way<'a> {
     Exact,
+    /// Exact, until the graph was read: what is scored then need not stay in memory.
+    ExactAtFirst,
     Codes,
     Walk(&'a Graph, usize),
 }
@@ -112,7 +114,8 @@ pub fn approximate_top_k(
     let of_way = |wanted: fn(&Way<'_>) -> bool| -> Vec<(usize, Asked<'_>)> {
         asked.iter().copied().enumerate().filter(|(at, _)| ways.get(*at).is_some_and(wanted)).collect()
     };
-    found.search_exactly(&of_way(|way| matches!(way, Way::Exact)), query)?;
+    found.search_exactly(&of_way(|way| matches!(way, Way::Exact)), query, Access::Mapped)?;
+    found.search_exactly(&of_way(|way| matches!(way, Way::ExactAtFirst)), query, Access::Read)?;
     let coded = of_way(|way| matches!(way, Way::Codes));
     if !coded.is_empty() {
         let candidates = best_estimates(&coded, query, coded_rows(query, effort))?;
@@ -123,7 +126,7 @@ pub fn approximate_top_k(
     }
     let walked = asked.iter().zip(&ways).enumerate().filter_map(|(at, (&asked, way))| match *way {
         Way::Walk(graph, width) => Some(Walked { at, asked, graph, width }),
-        Way::Exact | Way::Codes => None,
+        Way::Exact | Way::ExactAtFirst | Way::Codes => None,
     });
     found.walk(asked, &walked.collect::<Vec<_>>(), query, effort)?;
     found.best.sort_unstable_by(|a, b| by_score(&(a.1, a.2), &(b.1, b.2)).then(a.0.cmp(&b.0)));
@@ -183,7 +186,7 @@ impl<'a> Asked<'a> {
             || count <= coded
             || coded.saturating_mul(CODES_A_RESCORE) >= self.column.len()
             || self.column.has_vertical();
-        if is_exact_better { Way::Exact } else { Way::Codes }
+        if is_exact_better { Way::ExactAtFirst } else { Way::Codes }
     }
 
     /// How many rows the walk must keep so that about `effort` of them are allowed; `None` if exact search is cheaper.
@@ -235,9 +238,9 @@ impl Found {
         self.best.extend(best.into_iter().map(|(row, score)| (at, row, score)));
     }
 
-    fn search_exactly(&mut self, asked: &[(usize, Asked<'_>)], query: &QueryVector) -> Result<()> {
+    fn search_exactly(&mut self, asked: &[(usize, Asked<'_>)], query: &QueryVector, many: Access) -> Result<()> {
         let search = |(at, one): &(usize, Asked<'_>)| {
-            one.column.top_k_with_work(query, self.k, one.allowed).map(|found| (*at, found))
+            one.column.top_k_by(query, self.k, one.allowed, many).map(|found| (*at, found))
         };
         for (at, (best, work)) in asked.par_iter().map(search).collect::<Result<Vec<_>>>()? {
             self.take(at, best);
@@ -255,7 +258,7 @@ impl Found {
                 continue;
             }
             let mut best = Best::new(self.k);
-            let scored_rows = one.column.settle(query, of_column, &one.column.rows()?, &mut best)?;
+            let scored_rows = one.column.settle(query, of_column, &one.column.rows()?, &mut best, Access::Mapped)?;
             self.work.get_mut(at).into_iter().for_each(|work| work.scored_rows += scored_rows);
             self.take(at, best.into_sorted());
         }
@@ -284,7 +287,7 @@ impl Found {
                 pooled.extend(candidates.into_iter().map(|candidate| (one.at, candidate)));
             }
         }
-        self.search_exactly(&short, query)?;
+        self.search_exactly(&short, query, Access::Mapped)?;
         pooled.sort_unstable_by(|(at, a), (other, b)| {
             b.estimate.total_cmp(&a.estimate).then((at, a.position).cmp(&(other, b.position)))
         });

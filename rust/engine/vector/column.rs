@@ -368,10 +368,9 @@ impl VectorColumn {
         }
     }
 
-    /// How a few of the stored vectors are reached: where the graph does not fit in memory, the vectors, which are more,
-    /// are not there either.
-    pub(super) fn access(&self) -> Access {
-        if self.graph().is_some_and(Graph::is_refused) { Access::Requested } else { Access::Read }
+    /// `access`, but where the graph does not fit in memory: the vectors, which are more, are not there either.
+    pub(super) fn access(&self, access: Access) -> Access {
+        if self.graph().is_some_and(Graph::is_refused) { Access::Requested } else { access }
     }
 
     /// Refuses a query of another dimension.

@@ -87,6 +87,17 @@ impl VectorColumn {
         k: usize,
         allowed: Option<&RowSet>,
     ) -> Result<(Vec<(u32, f32)>, Work)> {
+        self.top_k_by(query, k, allowed, Access::Mapped)
+    }
+
+    /// `top_k_with_work`, which reaches many vectors at once in this way. Read, they cost more and don't stay in memory.
+    pub(super) fn top_k_by(
+        &self,
+        query: &QueryVector,
+        k: usize,
+        allowed: Option<&RowSet>,
+        many: Access,
+    ) -> Result<(Vec<(u32, f32)>, Work)> {
         self.check(query)?;
         let count = self.len() as u32;
         let rows = self.rows()?;
@@ -95,7 +106,7 @@ impl VectorColumn {
             return Ok((Vec::new(), Work::default()));
         }
         if let Some(positions) = self.few(&rows, allowed) {
-            let scores = self.score_at(query, &positions, self.access())?;
+            let scores = self.score_at(query, &positions, self.access(Access::Mapped))?;
             push_all(&mut best, &rows, &positions, &scores);
             let work = Work { path: Path::Allowed, coded_rows: 0, scored_rows: positions.len() };
             return Ok((best.into_sorted(), work));
@@ -115,7 +126,7 @@ impl VectorColumn {
             let end = start.saturating_add(round_rows).min(count);
             waiting.extend(self.candidates(codes, &code_query, floor, start..end, &rows, allowed)?);
             work.coded_rows += (end - start) as usize;
-            work.scored_rows += self.settle(query, take_best(&mut waiting, promising), &rows, &mut best)?;
+            work.scored_rows += self.settle(query, take_best(&mut waiting, promising), &rows, &mut best, many)?;
             floor = best.bar();
             waiting.retain(|row| code_query.reaches(row.estimate, row.a, row.b, floor));
             start = end;
@@ -124,7 +135,7 @@ impl VectorColumn {
         let mut batch = promising;
         while !waiting.is_empty() {
             batch *= 2;
-            work.scored_rows += self.settle(query, take_best(&mut waiting, batch), &rows, &mut best)?;
+            work.scored_rows += self.settle(query, take_best(&mut waiting, batch), &rows, &mut best, many)?;
             floor = best.bar();
             waiting.retain(|row| code_query.reaches(row.estimate, row.a, row.b, floor));
         }
@@ -156,7 +167,7 @@ impl VectorColumn {
             scored.filter_map(|(&position, &score)| Some((rows.row(position)?, score))).collect()
         };
         if let Some(positions) = self.few(&rows, allowed) {
-            let scores = self.score_at(query, &positions, self.access())?;
+            let scores = self.score_at(query, &positions, self.access(Access::Mapped))?;
             let work = Work { path: Path::Allowed, coded_rows: 0, scored_rows: positions.len() };
             return Ok((keep(&positions, &scores), work));
         }
@@ -280,29 +291,30 @@ impl VectorColumn {
         Ok(found)
     }
 
-    /// Scores candidates exactly into `best`; returns how many.
+    /// Scores candidates exactly into `best`, many of them reached by `many`; returns how many.
     pub(super) fn settle(
         &self,
         query: &QueryVector,
         candidates: Vec<Candidate>,
         rows: &Rows<'_>,
         best: &mut Best,
+        many: Access,
     ) -> Result<usize> {
         let mut positions: Vec<u32> = candidates.iter().map(|row| row.position).collect();
         positions.sort_unstable();
-        let access = self.access();
+        let access = self.access(many);
         positions.iter().for_each(|&position| self.expect(position, access));
         let scores = self.score_at(query, &positions, access)?;
         push_all(best, rows, &positions, &scores);
         Ok(positions.len())
     }
 
-    /// The exact cosine at each position, by several threads where there are many.
+    /// The exact cosine at each position, by several threads where there are many; few are read where many are mapped.
     fn score_at(&self, query: &QueryVector, positions: &[u32], access: Access) -> Result<Vec<f32>> {
         if positions.len() <= RESCORE_ROWS {
+            let access = if access == Access::Mapped { Access::Read } else { access };
             return self.score_each(query, positions, access);
         }
-        let access = if access == Access::Read { Access::Mapped } else { access };
         let parts: Vec<Vec<f32>> = positions
             .par_chunks(RESCORE_ROWS)
             .map(|part| self.score_each(query, part, access))
