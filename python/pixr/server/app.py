@@ -159,10 +159,14 @@ async def _answer_http(request: Request, error: Any) -> Response:
 
 
 def _methods(request: Request) -> set[str]:
-    """What may be done with the path: one method a route, and the framework names those of the first alone."""
+    """What may be done with the path: one method a route, and the framework names those of the first alone.
+
+    A path that is spelled out, as `/v1/videos/batch`, is no `/v1/videos/{videoId}`.
+    """
     routes: list[Any] = [one for router in (*ROUTERS, documentation.router) for one in router.routes]
-    fitting = (one for one in routes if isinstance(one, APIRoute) and one.path_regex.match(request.url.path))
-    return {method for one in fitting for method in one.methods or ()}
+    fitting = [one for one in routes if isinstance(one, APIRoute) and one.path_regex.match(request.url.path)]
+    spelled = [one for one in fitting if one.path == request.url.path]
+    return {method for one in spelled or fitting for method in one.methods or ()}
 
 
 async def _answer_invalid(request: Request, error: Any) -> Response:

@@ -136,12 +136,13 @@ def _complete(operation: dict[str, Any], scope: str | None, schemas: dict[str, A
     answers: dict[str, Any] = operation["responses"]
     answers.pop("422", None)
     errors = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-    refusal = answers.setdefault("4XX", {"content": {}})
-    refusal["description"] = "The request can't be answered; `code` says why"
-    refusal["content"] |= errors["content"]
+    if "default" not in answers:  # else any status may be no error
+        refusal = answers.setdefault("4XX", {"content": {}})
+        refusal["description"] = "The request can't be answered; `code` says why"
+        refusal["content"] |= errors["content"]
+        answers["5XX"] = {"description": "The server can't answer; `code` says why", **errors}
     if "401" in answers:
         answers["401"]["content"] |= errors["content"]
-    answers["5XX"] = {"description": "The server can't answer; `code` says why", **errors}
     if scope is not None:
         assert scope in SCOPES
         operation["security"] = [{"apiKey": [], "apiSecret": []}, {"oauth": [scope]}, {"userToken": []}]

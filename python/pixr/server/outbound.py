@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
@@ -19,6 +20,9 @@ from pixr.server.errors import ApiError
 
 __all__ = ["Target", "follow", "resolve"]
 
+# A name server that answers slowly, which can be anyone's, may hold so many of these threads and none that serve.
+_LOOKUPS = ThreadPoolExecutor(16, thread_name_prefix="pixr-lookup")
+LOOKUP_SECONDS = 5.0
 # Addresses that Python calls global and that still lead inside: NAT64, 6to4 and Teredo carry IPv4 addresses.
 _CARRIERS = [ipaddress.ip_network(one) for one in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")]
 
@@ -33,7 +37,7 @@ class Target:
 
 
 def resolve(url: str, allowed: Sequence[IPvAnyNetwork] = ()) -> Target:
-    """Look up and check a URL's host. Blocks while the name is looked up.
+    """Look up and check a URL's host. Blocks while the name is looked up, for `LOOKUP_SECONDS` at most.
 
     Raises:
         ApiError: URL_REFUSED.
@@ -45,8 +49,12 @@ def resolve(url: str, allowed: Sequence[IPvAnyNetwork] = ()) -> Target:
         parts, host, port = urlsplit(""), None, None
     if parts.scheme not in ("http", "https") or not host or parts.username is not None or parts.password is not None:
         raise ApiError("URL_REFUSED", "Only http and https URLs with a host and without credentials are fetched.")
+    lookup = _LOOKUPS.submit(socket.getaddrinfo, host, port or parts.scheme, type=socket.SOCK_STREAM)
+    if not wait([lookup], LOOKUP_SECONDS).done:
+        lookup.cancel()
+        raise ApiError("URL_REFUSED", f"The host was not resolved within {LOOKUP_SECONDS:g} seconds.")
     try:
-        found = socket.getaddrinfo(host, port or parts.scheme, type=socket.SOCK_STREAM)
+        found = lookup.result()
     except (OSError, UnicodeError):
         raise ApiError("URL_REFUSED", "The host can't be resolved.") from None
     addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]

@@ -8,6 +8,7 @@ import hmac
 import json
 import socket
 import struct
+import threading
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -232,6 +233,18 @@ def test_what_is_no_url_is_refused_and_not_an_error_of_the_server(acme: Partner,
     assert code_of(acme.post("/v1/videos", json={"url": url})) == "URL_REFUSED"
     with pytest.raises(ApiError) as refused:
         resolve(follow("https://example.com/", url))
+    assert refused.value.code == "URL_REFUSED"
+
+
+def test_a_name_server_that_does_not_answer_holds_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    silence = threading.Event()
+    monkeypatch.setattr("pixr.server.outbound.socket.getaddrinfo", lambda *_, **__: silence.wait(30))
+    monkeypatch.setattr("pixr.server.outbound.LOOKUP_SECONDS", 0.05)
+    try:
+        with pytest.raises(ApiError, match="not resolved within") as refused:
+            resolve("https://slow.example/clip.mp4")
+    finally:
+        silence.set()
     assert refused.value.code == "URL_REFUSED"
 
 

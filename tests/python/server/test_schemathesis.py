@@ -2,7 +2,7 @@
 
 It makes requests from the specification, right ones and wrong ones, and finds answers that the specification does not
 allow. `schemathesis.toml` says what is expected where a schema can't say it. `make fuzz-server` asks thousands of
-times.
+times; `PIXR_FUZZ_SEED` for other requests than the last time's.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 SLOW = bool(os.environ.get("PIXR_SLOW_TESTS"))
 # The slow profile asks each operation, and each sequence of operations, so many times.
 EXAMPLES = 60 if SLOW else 1
+SEED = os.environ.get("PIXR_FUZZ_SEED", "1")
 PHASES = "examples,coverage,fuzzing,stateful" if SLOW else "examples,fuzzing,stateful"
 
 
@@ -37,7 +38,14 @@ def test_no_answer_is_outside_of_the_specification(listen: Callable[..., Live], 
     token = httpx.post(f"{live.url}/v1/auth/user-tokens", json=body, headers=live.headers).json()["token"]
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION), "run"]
     command += [f"{live.url}/openapi.json", "--checks", "all", "--phases", PHASES, "--max-examples", str(EXAMPLES)]
-    command += ["--header", f"Authorization: Bearer {token}", "--seed", "1", "--no-color", "--continue-on-failure"]
+    command += [
+        "--header",
+        f"Authorization: Bearer {token}",
+        "--seed",
+        os.environ.get("PIXR_FUZZ_SEED", "1"),
+        "--no-color",
+        "--continue-on-failure",
+    ]
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(CONFIGURATION.parent)}
     done = subprocess.run(
         command,

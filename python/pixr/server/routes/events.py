@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -25,6 +26,11 @@ from pixr.server.webhooks.body import event_to_dict
 
 router = APIRouter(tags=["webhooks"])
 
+_TYPE = "|".join(re.escape(one) for one in EVENT_TYPES)
+# Told in the specification and checked below, where the answer can name what is wrong and what there is.
+TYPES = {"pattern": f"^(({_TYPE})(,({_TYPE}))*)?$"}
+NUMBER = {"pattern": "^[0-9]{0,18}$"}
+
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {
@@ -42,18 +48,20 @@ async def stream(
     request: Request,
     caller: WebhookOwner,
     server: Server,
-    types: Annotated[str | None, Query(max_length=2000, description="with commas between; all if not given")] = None,
+    types: Annotated[
+        str | None, Query(max_length=2000, description="with commas between; all if not given", json_schema_extra=TYPES)
+    ] = None,
     after: Annotated[
         int | None, Query(ge=0, lt=1 << 63, description="the sequence number of the last one known")
     ] = None,
-    last: Annotated[str | None, Header(alias="Last-Event-ID", max_length=30)] = None,
+    last: Annotated[str, Header(alias="Last-Event-ID", max_length=18, json_schema_extra=NUMBER)] = "",
 ) -> Response:
     """List up to a hundred events after one; with `Accept: text/event-stream`, follow those that happen from now on."""
     wanted = tuple(types.split(",")) if types else EVENT_TYPES
     if unknown := [one for one in wanted if one not in EVENT_TYPES]:
         raise ApiError("INVALID_REQUEST", f"No event {unknown[0]!r}; events are {', '.join(EVENT_TYPES)}.")
-    if last is not None:
-        if not (last.isascii() and last.isdigit() and int(last) < 1 << 63):
+    if last:
+        if not (last.isascii() and last.isdigit()):
             raise ApiError("INVALID_REQUEST", "Last-Event-ID is the number of an event.")
         after = int(last)
     if "text/event-stream" not in request.headers.get("accept", ""):

@@ -84,7 +84,7 @@ async def answer(asked: GraphqlRequest, request: Request, server: Server) -> Res
             asked.query,
             variable_values=asked.variables,
             context_value=context,
-            operation_name=asked.operation_name,
+            operation_name=asked.operation_name or None,
             allowed_operation_types=(OperationType.QUERY, OperationType.MUTATION),
         )
     except InvalidOperationTypeError:

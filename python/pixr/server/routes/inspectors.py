@@ -81,7 +81,12 @@ def replay_request(
     return json_answer(shown, 202)
 
 
-@router.post("/{inspectorId}/receive", operation_id="receiveWebhook", response_class=Response)
+@router.post(
+    "/{inspectorId}/receive",
+    operation_id="receiveWebhook",
+    response_class=Response,
+    responses={"default": {"description": "The status that the inspector was told to answer with, and no body"}},
+)
 async def receive_request(inspector_id: InspectorId, request: Request, server: Server) -> Response:
     """Receive a webhook, from anyone who knows the URL, and answer with the inspector's status."""
     body, headers = await request.body(), {name.lower(): value for name, value in request.headers.items()}
