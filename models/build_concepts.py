@@ -3,6 +3,7 @@
 
     apt install wordnet-base
     PYTHONPATH=../python python build_concepts.py embedded/concepts.npz
+    PYTHONPATH=../python python build_concepts.py embedded/concepts.npz --others-only
 
 Concepts are the 1000 ImageNet classes (their ids are WordNet 3.0 offsets, listed in imagenet-1k-synsets.txt) and the
 hypernyms that join at least three and at most 250 of them ("dog", "wheeled vehicle"). A class's prototype is the MiniLM
@@ -14,13 +15,19 @@ A picture has probabilities p over the classes, and so M p over all concepts, wh
 hypernyms' membership times HYPERNYM_WEIGHT. A query has weights w over all concepts, those of hypernyms scaled by
 QUERY_HYPERNYM_WEIGHT; its score is w . M p. With G = M' M this is (G^-1/2 M' w) . (G^1/2 p), which needs 1000 numbers
 a picture instead of 1000 + hypernyms: the table holds both maps.
+
+Whether a question is about a class at all is told by what else it could be about: the nouns of WordNet that are neither
+a class nor above or below one, and occur in the texts in which WordNet counts its meanings. Their vectors (word and
+definition) are kept in their OTHER_DIMENSIONS principal directions. Beside them stand the classes' descriptions without
+the names. `--others-only` makes these anew and leaves all else as it is in the file: libraries hold vectors under its
+maps.
 """
 
 import argparse
 import pathlib
 
 import numpy as np
-from wordnet import Synset, ancestors, read_nouns
+from wordnet import Synset, ancestors, read_counted, read_nouns
 
 from pixr.encoders.minilm import MiniLMEncoder
 from pixr.encoders.protocol import EncoderOptions
@@ -30,6 +37,8 @@ HYPERNYM_WEIGHT = 0.5
 QUERY_HYPERNYM_WEIGHT = 0.5
 PHRASING_WEIGHTS = (0.5, 1.5, 1.0, 1.0)
 FEWEST_CLASSES, MOST_CLASSES = 3, 250
+OTHER_DIMENSIONS = 96
+MOST_LETTERS = 160  # of a word and its definition
 
 
 def choose_hypernyms(nouns: dict[str, Synset], classes: list[str]) -> dict[str, list[int]]:
@@ -53,23 +62,61 @@ def phrase(nouns: dict[str, Synset], offset: str) -> list[str]:
     return [words, synset.gloss, f"{words}: {synset.gloss}", f"{words}, a kind of {kind}: {synset.gloss}"]
 
 
+def choose_others(nouns: dict[str, Synset], classes: list[str], counted: set[str]) -> list[str]:
+    """Word the meanings that are no class's, nor above or below one."""
+    known = set(classes)
+    above = set().union(*(ancestors(nouns, offset) for offset in classes))
+    return [
+        f"{synset.lemmas[0]}: {synset.gloss}"[:MOST_LETTERS]
+        for offset, synset in nouns.items()
+        if offset not in known | above
+        and not synset.is_instance
+        and not counted.isdisjoint(synset.senses)
+        and known.isdisjoint(ancestors(nouns, offset))
+    ]
+
+
+def reduce(vectors: np.ndarray, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
+    """The map to the principal directions, `(width, dimensions)`, and the vectors in them."""
+    values, directions = np.linalg.eigh(vectors.T @ vectors)
+    kept = directions[:, np.argsort(values)[::-1][:dimensions]]
+    return kept, vectors @ kept
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--wordnet", type=pathlib.Path, default=pathlib.Path("/usr/share/wordnet/data.noun"))
     parser.add_argument("--minilm", type=pathlib.Path, default=HERE / "embedded")
+    parser.add_argument("--others-only", action="store_true")
     arguments = parser.parse_args()
 
     nouns = read_nouns(arguments.wordnet)
     classes = [line[1:] for line in (HERE / "imagenet-1k-synsets.txt").read_text().split()]
-    hypernyms = choose_hypernyms(nouns, classes)
-    concepts = classes + list(hypernyms)
-
     minilm = MiniLMEncoder(arguments.minilm, EncoderOptions(threads=1, batch_size=1), cached_texts=0)
     described = (HERE / "concept-descriptions.txt").read_text(encoding="utf8").splitlines()
     for offset, line in zip(classes, described, strict=True):
         if line.partition(": ")[0] != nouns[offset].lemmas[0]:
             raise SystemExit(f"concept-descriptions.txt: {line!r} is not about {nouns[offset].lemmas[0]}")
+    if arguments.others_only:
+        with np.load(arguments.out, allow_pickle=False) as kept:
+            table = {name: kept[name] for name in kept.files}
+    else:
+        table = build(minilm, nouns, classes, described)
+    table["descriptions"] = minilm.encode_text([line.partition(": ")[2] for line in described]).astype(np.float16)
+    others = choose_others(nouns, classes, read_counted(arguments.wordnet.with_name("cntlist.rev")))
+    to_others, placed = reduce(minilm.encode_text(others).astype(np.float64), OTHER_DIMENSIONS)
+    table |= {"to_others": to_others.astype(np.float32), "others": placed.astype(np.float16)}
+    np.savez_compressed(arguments.out, **table)
+    print(f"{arguments.out}: {len(classes)} classes, {len(others)} others, {arguments.out.stat().st_size} bytes")
+
+
+def build(
+    minilm: MiniLMEncoder, nouns: dict[str, Synset], classes: list[str], described: list[str]
+) -> dict[str, np.ndarray]:
+    """The concepts, their prototypes and the maps by which words and pictures meet."""
+    hypernyms = choose_hypernyms(nouns, classes)
+    concepts = classes + list(hypernyms)
     phrases = [text for offset in hypernyms for text in phrase(nouns, offset)]
     vectors_by_phrasing = minilm.encode_text(phrases).reshape(len(hypernyms), len(PHRASING_WEIGHTS), -1)
     of_hypernyms = np.average(vectors_by_phrasing, axis=1, weights=PHRASING_WEIGHTS)
@@ -84,14 +131,12 @@ def main() -> None:
     query_map = (vectors / np.sqrt(values)) @ vectors.T @ concept_map.T
     query_map[:, len(classes) :] *= QUERY_HYPERNYM_WEIGHT
 
-    np.savez_compressed(
-        arguments.out,
-        names=np.array([nouns[offset].lemmas[0] for offset in concepts]),
-        prototypes=prototypes.astype(np.float16),
-        image_map=image_map.astype(np.float16),
-        query_map=query_map.astype(np.float16),
-    )
-    print(f"{arguments.out}: {len(classes)} classes, {len(hypernyms)} hypernyms, {arguments.out.stat().st_size} bytes")
+    return {
+        "names": np.array([nouns[offset].lemmas[0] for offset in concepts]),
+        "prototypes": prototypes.astype(np.float16),
+        "image_map": image_map.astype(np.float16),
+        "query_map": query_map.astype(np.float16),
+    }
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ weights over the same concepts, and over their hypernyms, from how close its Min
 space). The dot product says how much of what the words ask for is in the picture.
 
 The last component is zero for every picture. A text that resembles no concept keeps most of its length there, so its
-cosine with every picture is low: that is how a query about nothing that the classifier knows finds nothing.
+cosine with every picture is low: that is how a query about nothing that the classifier knows finds nothing. It
+resembles one as far as that, by name and looks or by looks alone, is nearer than what else the text may be about, the
+nearest other meaning of a noun. Where a concept only shares a word with a question, such a meaning is near as well.
 
 How the maps come about: `models/build_concepts.py`. Costs: one model call a picture, one MiniLM call a text.
 """
@@ -37,7 +39,8 @@ TABLE_FILE = "concepts.npz"
 SIDE = 260  # pixels, the model's input
 CLASSES = 1000
 QUERY_TEMPERATURE = 0.04  # of the softmax over cosines with the concepts' prototypes
-MATCH_CENTER, MATCH_WIDTH = 0.60, 0.04  # logistic: cosine with the best class at which half of a query's length is kept
+OTHER_SHARE = 0.4  # of the cosine with the nearest other meaning, taken from that with the best concept
+MATCH_CENTER, MATCH_WIDTH = 0.45, 0.035  # logistic: what is left at which half of a query's length is kept
 DESCRIBE_ABOVE = 0.05  # probability
 DESCRIBE_AT_MOST = 3
 
@@ -71,13 +74,12 @@ class ConceptEncoder:
     def _weigh(self, texts: list[str]) -> Vectors:
         import numpy as np
 
-        closeness, wanted = self._table.weigh(self._text.encode_text(texts))
+        vectors = self._text.encode_text(texts)
+        closeness, wanted = self._table.weigh(vectors)
         rows = np.empty((len(texts), self.space.dimension), np.float32)
         # Few rows: plain arithmetic costs less than calls over arrays.
-        for row, best, mixed in zip(
-            rows, closeness[:, :CLASSES].max(axis=1, initial=-1.0).tolist(), wanted, strict=True
-        ):
-            kept = 1.0 / (1.0 + math.exp((MATCH_CENTER - best) / MATCH_WIDTH))
+        for row, left, mixed in zip(rows, self._table.resemble(vectors, closeness), wanted, strict=True):
+            kept = 1.0 / (1.0 + math.exp((MATCH_CENTER - left) / MATCH_WIDTH))
             np.multiply(mixed, kept / math.sqrt(mixed.dot(mixed)), out=row[:CLASSES])
             row[CLASSES] = math.sqrt(1.0 - kept**2)
         return rows
@@ -163,7 +165,9 @@ class ConceptTable:
             with np.load(path, allow_pickle=False) as table:
                 self.names = [str(name) for name in table["names"]]
                 prototypes, query_map = table["prototypes"], table["query_map"]
+                descriptions, others = table["descriptions"], table["others"]
                 self.image_map: Vectors = table["image_map"].astype(np.float32)
+                self._to_others: Vectors = table["to_others"].astype(np.float32)
             self.inverse_image_map: Vectors = np.linalg.inv(self.image_map)
         except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, np.linalg.LinAlgError) as error:
             raise ModelError(f"cannot read concept table {path}: {error}") from error
@@ -171,9 +175,16 @@ class ConceptTable:
         shapes = (prototypes.shape[:1], self.image_map.shape, query_map.shape)
         if shapes != ((count,), (CLASSES, CLASSES), (CLASSES, count)) or prototypes.ndim != 2:
             raise ModelError(f"concept table {path} has shapes {shapes} for {count} concepts")
+        width: int = prototypes.shape[1]
+        beside = [list(one.shape) for one in (descriptions, self._to_others, others)]
+        if beside != [[CLASSES, width], [width, beside[1][-1]], [len(others), beside[1][-1]]]:
+            raise ModelError(f"concept table {path} has shapes {beside} beside prototypes of {width}")
         self.text_dimension: int = prototypes.shape[1]
         self._prototypes = _half_matrix(prototypes)
         self._query_map = _half_matrix(query_map)
+        self._descriptions, self._others = _half_matrix(descriptions), _half_matrix(others)
+        # Only cosines are asked of these two, but `attend` weighs something by them.
+        self._no_values = tuple(_half_matrix(np.zeros((1, len(rows)))) for rows in (descriptions, others))
 
     def weigh(self, vectors: Vectors) -> tuple[Vectors, Vectors]:
         """Weigh the concepts by text vectors of shape `(texts, text_dimension)`.
@@ -184,13 +195,34 @@ class ConceptTable:
         """
         import numpy as np
 
-        given = np.ascontiguousarray(vectors, "<f4").tobytes()
-        closeness, wanted = self._prototypes.attend(self._query_map, given, QUERY_TEMPERATURE)
+        closeness, wanted = self._prototypes.attend(self._query_map, _bytes(vectors), QUERY_TEMPERATURE)
         count = len(vectors)
         return (
             np.frombuffer(closeness, "<f4").reshape(count, len(self.names)),
             np.frombuffer(wanted, "<f4").reshape(count, CLASSES),
         )
+
+    def resemble(self, vectors: Vectors, closeness: Vectors) -> list[float]:
+        """How much each text resembles a concept: the cosine with the best one, less a share of the best other's.
+
+        `closeness` is what `weigh` gave for the same vectors.
+        """
+        import numpy as np
+
+        if not len(vectors):
+            return []
+        described, _ = self._descriptions.attend(self._no_values[0], _bytes(vectors), 1.0)
+        placed = np.einsum("td,dk->tk", vectors, self._to_others)
+        near, _ = self._others.attend(self._no_values[1], _bytes(placed), 1.0)
+        by_looks, other = (np.frombuffer(one, "<f4").reshape(len(vectors), -1).max(axis=1) for one in (described, near))
+        left: list[float] = (np.maximum(closeness.max(axis=1), by_looks) - OTHER_SHARE * other).tolist()
+        return left
+
+
+def _bytes(vectors: Vectors) -> bytes:
+    import numpy as np
+
+    return np.ascontiguousarray(vectors, "<f4").tobytes()
 
 
 def _half_matrix(rows: NDArray[np.generic]) -> HalfMatrix:

@@ -13,6 +13,7 @@ from pixr.encoders import EncoderOptions, Encoders
 from pixr.encoders.concepts import (
     CLASSES,
     MODEL_FILE,
+    OTHER_SHARE,
     QUERY_TEMPERATURE,
     TABLE_FILE,
     ConceptEncoder,
@@ -152,6 +153,31 @@ def test_query_about_nothing_known_is_far_from_every_picture(visual: ConceptEnco
     known, unknown = visual.encode_text(["a steam locomotive", "the third law of thermodynamics"]) @ rows.T
     assert known.max() > 0.3
     assert unknown.max() < 0.02
+
+
+def test_a_word_shared_with_a_class_is_not_enough(visual: ConceptEncoder) -> None:
+    """A nail is what the classifier knows, and the word alone brought nails where the end of something was meant."""
+    rows = np.concatenate([picture_of(visual, name) for name in visual._table.names[:CLASSES]])
+    thing, saying = visual.encode_text(["a metal spike hammered into wood", "the nail in the coffin"]) @ rows.T
+    assert thing.max() > 10 * saying.max()
+
+
+@pytest.mark.parametrize("word", ["dog", "bird", "fruit", "furniture", "a musical instrument", "a vehicle"])
+def test_general_word_resembles_its_concept(visual: ConceptEncoder, word: str) -> None:
+    (row,) = visual.encode_text([word])
+    assert np.linalg.norm(row[:CLASSES]) > 0.2
+
+
+def test_resemblance_is_that_of_plain_arithmetic(visual: ConceptEncoder, encoders: Encoders) -> None:
+    texts = ["a bird with a red head", "the third law of thermodynamics"]
+    vectors = encoders.text.encode_text(texts)
+    with np.load(EMBEDDED / TABLE_FILE) as table:
+        classes = np.concatenate([vectors @ table["prototypes"].T, vectors @ table["descriptions"].T], axis=1)
+        others = vectors @ table["to_others"] @ table["others"].T.astype(np.float32)
+    expected = classes.max(axis=1) - OTHER_SHARE * others.max(axis=1)
+    closeness, _ = visual._table.weigh(vectors)
+    np.testing.assert_allclose(visual._table.resemble(vectors, closeness), expected, atol=1e-4)
+    assert visual._table.resemble(vectors[:0], closeness[:0]) == []
 
 
 def test_description_names_the_likeliest_concepts(visual: ConceptEncoder) -> None:
