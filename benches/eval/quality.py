@@ -13,7 +13,13 @@ from pixr.cli.batch import run_batch
 
 FUSIONS = ("probabilistic", "weighted_sum", "max", "rrf")
 MODES = ("visual", "text", "audio")
-NULL_QUERIES = Path(__file__).with_name("null_queries.txt")
+NULL_QUERIES = Path(__file__).with_name("null_queries.txt")  # what the calibration was fitted with
+# About nothing in the corpus, by what the report calls them.
+NOTHING = {
+    "thirty": NULL_QUERIES,
+    "fifty held out": NULL_QUERIES.with_name("null_queries_held_out.txt"),
+    "fifty everyday": NULL_QUERIES.with_name("null_queries_everyday.txt"),
+}
 
 Answers = dict[str, dict[str, Any]]
 
@@ -61,18 +67,26 @@ def measure(library: pixr.Library, queries: list[dict[str, Any]], folder: Path) 
 
 
 def ask_about_nothing(library: pixr.Library, folder: Path) -> dict[str, Any]:
-    """How often a query about nothing in the corpus gets no result, over all modes and over each alone."""
-    texts = [line.strip() for line in NULL_QUERIES.read_text(encoding="utf-8").splitlines() if line.strip()]
-    queries = [{"id": f"n{number:02d}", "query": text} for number, text in enumerate(texts)]
-    found: dict[str, Any] = {"queries": len(queries)}
-    for name, modes in (("all", list(MODES)), *((mode, [mode]) for mode in MODES)):
-        answers = ask(library, [query | {"modes": modes} for query in queries], folder, f"nothing-{name}")
-        empty = [query["id"] for query in queries if not answers[query["id"]]["results"]]
-        found[name] = {
-            "empty": len(empty) / len(queries),
-            "not_empty": [query["query"] for query in queries if query["id"] not in empty],
-        }
+    """How often a query about nothing in the corpus gets no result, by list, over all modes and over each alone."""
+    found: dict[str, Any] = {}
+    for title, path in NOTHING.items():
+        texts = read_null_queries(path)
+        queries = [{"id": f"n{number:02d}", "query": text} for number, text in enumerate(texts)]
+        found[title] = {"queries": len(queries)}
+        for name, modes in (("all", list(MODES)), *((mode, [mode]) for mode in MODES)):
+            asked = [query | {"modes": modes} for query in queries]
+            answers = ask(library, asked, folder, f"nothing-{title.replace(' ', '-')}-{name}")
+            empty = [query["id"] for query in queries if not answers[query["id"]]["results"]]
+            found[title][name] = {
+                "empty": len(empty) / len(queries),
+                "not_empty": [query["query"] for query in queries if query["id"] not in empty],
+            }
     return found
+
+
+def read_null_queries(path: Path) -> list[str]:
+    """One query a line."""
+    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def _to_dict(families: Mapping[str, Family]) -> dict[str, Any]:

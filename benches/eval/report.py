@@ -63,10 +63,13 @@ def _quality(quality: dict[str, Any]) -> Iterable[str]:
         rows += [[f"{name} alone", *_shares(family)] for name, family in quality["fused_by_one_mode"].items()]
         yield "## Ways of fusing, on the fused queries\n"
         yield _table(["", "video@1", "R@1", "R@5", "MRR"], rows)
-    nothing = quality["nothing"]
-    yield f"## {nothing['queries']} queries about nothing, at the default threshold\n"
-    rows = [[name, f"{nothing[name]['empty']:.2f}"] for name in ("all", "visual", "text", "audio")]
-    yield _table(["modes", "answered with nothing"], rows)
+    yield "## Queries about nothing that are answered with nothing, at the default threshold\n"
+    modes = ("all", "visual", "text", "audio")
+    rows = [
+        [title, str(found["queries"]), *(f"{found[mode]['empty']:.2f}" for mode in modes)]
+        for title, found in quality["nothing"].items()
+    ]
+    yield _table(["list", "queries", "all modes", *(f"{mode} alone" for mode in modes[1:])], rows)
     if "visual_without_threshold" in quality:
         free, kept = quality["visual_without_threshold"], quality["families"]["visual"]
         lost = free["recall_at_5"] - kept["recall_at_5"]

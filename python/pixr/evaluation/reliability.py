@@ -60,8 +60,10 @@ def reliability(matches: Sequence[tuple[float, bool]], bins: int = BINS) -> Reli
     return Reliability(len(matches), error, made)
 
 
-def draw_diagram(path: Path, named: Sequence[tuple[str, Reliability]]) -> None:
-    """Draw reliability diagrams side by side as a PNG: a bar a bin, as high as the share that is right.
+def draw_diagram(path: Path, named: Sequence[tuple[str, Reliability]], columns: int | None = None) -> None:
+    """Draw reliability diagrams as a PNG: a bar a bin, as high as the share that is right.
+
+    They stand side by side, at most `columns` in a row.
 
     Raises:
         MissingExtra: Pillow is not installed.
@@ -72,20 +74,22 @@ def draw_diagram(path: Path, named: Sequence[tuple[str, Reliability]]) -> None:
     except ImportError:
         raise MissingExtra("pillow", "media") from None
     side, gap, top, bottom = 260, 50, 56, 64
-    width = max(1, len(named)) * (side + gap) + gap
-    sheet = Image.new("RGB", (width, top + side + bottom), "#ffffff")
+    columns = max(1, columns or len(named))
+    width, height = min(columns, max(1, len(named))) * (side + gap) + gap, top + side + bottom
+    sheet = Image.new("RGB", (width, max(1, -(-len(named) // columns)) * height), "#ffffff")
     draw = ImageDraw.Draw(sheet)
     font, small = ImageFont.load_default(15), ImageFont.load_default(11)
     for number, (name, found) in enumerate(named):
-        left = gap + number * (side + gap)
-        draw.text((left, 10), name, "#111827", font)
-        draw.text((left, 32), f"error {found.error:.3f}, {found.matches} matches", "#6b7280", small)
-        _draw_bins(draw, left, top, side, found)
+        row, column = divmod(number, columns)
+        left, above = gap + column * (side + gap), row * height
+        draw.text((left, above + 10), name, "#111827", font)
+        draw.text((left, above + 32), f"error {found.error:.3f}, {found.matches} matches", "#6b7280", small)
+        _draw_bins(draw, left, above + top, side, found)
         for tick in (0.0, 0.5, 1.0):
-            draw.text((left + side * tick - 8, top + side + 6), f"{tick:g}", "#6b7280", small)
-            draw.text((left - 26, top + side * (1 - tick) - 6), f"{tick:g}", "#6b7280", small)
-        draw.text((left + side / 2 - 30, top + side + 24), "confidence", "#6b7280", small)
-        draw.text((left, top + side + 42), "bar: share that is right; line: how it should be", "#6b7280", small)
+            draw.text((left + side * tick - 8, above + top + side + 6), f"{tick:g}", "#6b7280", small)
+            draw.text((left - 26, above + top + side * (1 - tick) - 6), f"{tick:g}", "#6b7280", small)
+        draw.text((left + side / 2 - 30, above + top + side + 24), "confidence", "#6b7280", small)
+        draw.text((left, above + top + side + 42), "bar: share that is right; line: how it should be", "#6b7280", small)
     partial = path.with_name(f".{path.name}.partial")
     try:
         sheet.save(partial, "PNG")

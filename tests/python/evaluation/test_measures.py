@@ -54,3 +54,18 @@ def test_the_calibration_error_is_the_mean_distance_between_sure_and_right(tmp_p
 
     with Image.open(out) as drawn:
         assert drawn.width > drawn.height > 300
+        side_by_side = drawn.size
+    draw_diagram(out, [("frame", found), ("speech", found), ("screen", found)], columns=2)
+    with Image.open(out) as drawn:
+        assert drawn.size == (side_by_side[0], 2 * side_by_side[1])
+
+
+def test_lists_of_questions_about_nothing_have_none_in_common() -> None:
+    """What was chosen with a list can't be measured with it, so no question may stand in two."""
+    from benches.eval.quality import NOTHING, read_null_queries
+
+    chosen_on = NOTHING["thirty"].with_name("null_queries_chosen_on.txt")
+    lists = [read_null_queries(path) for path in (*NOTHING.values(), chosen_on)]
+    assert [len(questions) for questions in lists] == [30, 50, 50, 115]
+    every = [question.lower() for questions in lists for question in questions]
+    assert len(set(every)) == len(every)
