@@ -23,7 +23,7 @@ from tests.fuzz import seeds
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 KEPT = ROOT / "target" / "fuzz"
-TARGETS = ("log", "manifest", "part", "graph", "deletes", "cursor", "filter", "query", "text")
+TARGETS = ("log", "manifest", "part", "column", "deletes", "cursor", "filter", "query", "text")
 # As cargo-fuzz has it: coverage for libFuzzer, and the address sanitizer.
 INSTRUMENTED = ("pixr", "pixr-fuzz")
 FLAGS = [
@@ -33,6 +33,7 @@ FLAGS = [
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
     "-Zsanitizer=address",
+    "--cfg=fuzzing",
 ]
 
 

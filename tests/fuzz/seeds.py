@@ -79,7 +79,7 @@ def seeds() -> dict[str, list[bytes]]:
         "manifest": [b"\0" + manifest, b"\1" + manifest[MANIFEST_HEADER:]],
         "deletes": [b"\0" + bitmap, bytes([2 * deleted + 1]) + bitmap[DELETES_HEADER:]],
         "part": [*changes[:40], b"".join(changes[::5])],
-        "graph": [*changes[:40], b"".join(changes[::7])],
+        "column": [*(b"\0" + each for each in changes[:40]), b"\1" + b"".join(changes[::7])],
         "cursor": [b"eyJhIjoxfQ.AAAA", b"1.2.3", b"A" * 120],
         "filter": [json.dumps(each).encode() for each in FILTERS],
         "query": [json.dumps(each).encode() for each in QUERIES],

@@ -46,8 +46,8 @@ const FORM_LIST: u32 = 1;
 const SEED: u64 = 0x7069_7872_0000_0001;
 /// Fewer rows than this have no codes.
 pub(super) const FEWEST_CODED_ROWS: usize = 2048;
-/// Fewer rows than this, or rows without codes, have no graph.
-pub(super) const FEWEST_LINKED_ROWS: usize = 32 * 1024;
+/// Fewer rows than this, or rows without codes, have no graph. A fuzzer gets a small one, to try many.
+pub(super) const FEWEST_LINKED_ROWS: usize = if cfg!(fuzzing) { FEWEST_CODED_ROWS } else { 32 * 1024 };
 /// Vectors with fewer components have no codes.
 pub(super) const LOWEST_CODED_DIMENSION: usize = 64;
 /// Runs of vectors up to this long are read, longer ones are mapped.

@@ -25,14 +25,15 @@ use pixr::storage::names::create_directories;
 use pixr::storage::part_file::write_part;
 use pixr::storage::replay::replay;
 use pixr::storage::seam::Storage;
-use pixr::storage::section::SectionBytes;
+use pixr::storage::section::{Section, SectionBytes};
 use pixr::text::query::TextQuery;
-use pixr::vector::Index;
+use pixr::vector::{Index, QueryVector, VectorColumn};
 
 /// Of the libraries that are asked; below what gets codes.
 const DIMENSION: usize = 6;
-/// Of the part that has codes and a graph.
+/// Of the columns that have codes and a graph.
 const CODED_DIMENSION: usize = 64;
+const CODED_ROWS: u32 = 2100;
 const WORDS: [&str; 8] = ["roof", "solar", "panel", "ladder", "dog", "the", "waltz", "garden"];
 
 /// A panic inside tantivy is caught and becomes `damaged` (`text::index`); any other ends the process.
@@ -201,6 +202,31 @@ pub fn deletes(bytes: &[u8]) {
     let _ = read_deletes(&storage, 1, 2, 100, u32::from(kind / 2));
 }
 
+/// Changes sections as `bytes` say, seven for each change.
+fn change(sections: &mut SectionBytes, bytes: &[u8]) {
+    for change in bytes.chunks_exact(7).take(32) {
+        let place = usize::from(change[0]) % sections.len();
+        let section = &mut sections[place].1;
+        let at = u32::from_le_bytes([change[2], change[3], change[4], 0]) as usize;
+        let value = [change[5], change[6]];
+        let len = section.len();
+        match change[1] % 5 {
+            0 => section.truncate(at % (len + 1)),
+            1 => section.extend(std::iter::repeat_n(value[0], usize::from(value[1]))),
+            2 if len > 0 => section[at % len] = value[0],
+            3 if len > 0 => section[at % len] ^= value[0],
+            4 if len >= 4 => {
+                // Numbers that are hard on arithmetic.
+                let number =
+                    [0, 1, u32::MAX, u32::MAX / 2 + 1, u32::from(value[1]), len as u32][usize::from(value[0]) % 6];
+                let at = at % (len - 3);
+                section[at..at + 4].copy_from_slice(&number.to_le_bytes());
+            }
+            _ => {}
+        }
+    }
+}
+
 /// A part as the engine wrote it.
 struct Sample {
     sections: SectionBytes,
@@ -218,30 +244,10 @@ impl Sample {
         Self { sections, rows: rows as u32, videos: videos as u32, dimension }
     }
 
-    /// Changes sections as `bytes` say, seven for each change, and asks everything of a library of that part.
-    fn ask_changed(&self, bytes: &[u8], chosen: fn(&str) -> bool) {
+    /// Changes sections as `bytes` say and asks everything of a library of that part.
+    fn ask_changed(&self, bytes: &[u8]) {
         let mut sections = self.sections.clone();
-        let places: Vec<usize> = (0..sections.len()).filter(|&at| chosen(&sections[at].0)).collect();
-        for change in bytes.chunks_exact(7).take(32) {
-            let section = &mut sections[places[usize::from(change[0]) % places.len()]].1;
-            let at = u32::from_le_bytes([change[2], change[3], change[4], 0]) as usize;
-            let value = [change[5], change[6]];
-            let len = section.len();
-            match change[1] % 5 {
-                0 => section.truncate(at % (len + 1)),
-                1 => section.extend(std::iter::repeat_n(value[0], usize::from(value[1]))),
-                2 if len > 0 => section[at % len] = value[0],
-                3 if len > 0 => section[at % len] ^= value[0],
-                4 if len >= 4 => {
-                    // Numbers that are hard on arithmetic.
-                    let number =
-                        [0, 1, u32::MAX, u32::MAX / 2 + 1, u32::from(value[1]), len as u32][usize::from(value[0]) % 6];
-                    let at = at % (len - 3);
-                    section[at..at + 4].copy_from_slice(&number.to_le_bytes());
-                }
-                _ => {}
-            }
-        }
+        change(&mut sections, bytes);
         let storage = storage();
         Log::create(&storage, 1, 1).expect("a log in memory");
         let byte_len = write_part(&storage, 1, &sections).expect("a part in memory");
@@ -265,11 +271,23 @@ impl Sample {
 
 /// A small part.
 static SMALL: LazyLock<Sample> = LazyLock::new(|| Sample::new(5, 3, DIMENSION));
-/// A part that is large enough for a graph.
-static LINKED: LazyLock<Sample> = LazyLock::new(|| {
-    let sample = Sample::new(34, 1000, CODED_DIMENSION);
-    assert!(sample.sections.iter().any(|(name, _)| name.contains("graph")), "the part has no graph");
-    sample
+/// Columns with codes and a graph: one of vectors of all signs, one of shares, which is kept by component as well.
+static COLUMNS: LazyLock<[SectionBytes; 2]> = LazyLock::new(|| {
+    [false, true].map(|shares| {
+        let rows: Vec<u32> = (0..CODED_ROWS).map(|row| 2 * row).collect();
+        let vectors = rows.iter().flat_map(|&row| vector(row as usize, CODED_DIMENSION));
+        let vectors: Vec<f16> = if shares {
+            vectors.map(|one| f16::from_bits(one.to_bits() & 0x7fff)).collect()
+        } else {
+            vectors.collect()
+        };
+        let mut sections = SectionBytes::new();
+        VectorColumn::build("frame", CODED_DIMENSION, &rows, &vectors, Index::Graph, &mut sections).expect("a column");
+        for name in ["codes", "graph"].into_iter().chain(shares.then_some("vertical")) {
+            assert!(sections.iter().any(|(section, _)| section.ends_with(name)), "the column has no {name}");
+        }
+        sections
+    })
 });
 
 /// Builds what `part` changes; before the first input, which would be timed otherwise.
@@ -280,18 +298,31 @@ pub fn prepare_part() {
 
 /// Changes any section of a small part.
 pub fn part(bytes: &[u8]) {
-    SMALL.ask_changed(bytes, |_| true);
+    SMALL.ask_changed(bytes);
 }
 
-/// Builds what `graph` changes: tens of seconds with the sanitizer.
-pub fn prepare_graph() {
+/// Builds what `column` changes.
+pub fn prepare_column() {
     let_guarded_panics_pass();
-    LazyLock::force(&LINKED);
+    LazyLock::force(&COLUMNS);
 }
 
-/// Changes the vectors' sections of a part that is large enough for a graph.
-pub fn graph(bytes: &[u8]) {
-    LINKED.ask_changed(bytes, |name| name.starts_with("vector/"));
+/// Changes the sections of a column of vectors: its head, rows, vectors, codes, graph, components.
+pub fn column(bytes: &[u8]) {
+    let Some((&kind, changes)) = bytes.split_first() else { return };
+    let mut sections = COLUMNS[usize::from(kind) % COLUMNS.len()].clone();
+    change(&mut sections, changes);
+    let sections: BTreeMap<String, Section> =
+        sections.into_iter().map(|(name, bytes)| (name, Section::from_vec(bytes))).collect();
+    let Ok(Some(column)) = VectorColumn::open("frame", &sections) else { return };
+    let asked: Vec<f32> = vector(usize::from(kind), column.dimension()).into_iter().map(f32::from).collect();
+    let Ok(query) = QueryVector::new("query", &asked) else { return };
+    let _ = column.vector(2);
+    let _ = column.score_rows(&query, 0..50, &mut Vec::new());
+    let _ = column.top_k(&query, 5, None);
+    let _ = column.at_least(&query, 0.2, None);
+    // So little effort that the graph is walked.
+    let _ = column.approximate_top_k(&query, 2, 6, None);
 }
 
 /// A library to ask, one for each thread.
