@@ -41,6 +41,7 @@ CLASSES = 1000
 QUERY_TEMPERATURE = 0.04  # of the softmax over cosines with the concepts' prototypes
 OTHER_SHARE = 0.4  # of the cosine with the nearest other meaning, taken from that with the best concept
 MATCH_CENTER, MATCH_WIDTH = 0.45, 0.035  # logistic: what is left at which half of a query's length is kept
+KIND_CENTER, KIND_WIDTH = 0.53, 0.015  # the same of the cosine with a hypernym: "dog" is a kind, and no class
 DESCRIBE_ABOVE = 0.05  # probability
 DESCRIBE_AT_MOST = 3
 
@@ -78,8 +79,9 @@ class ConceptEncoder:
         closeness, wanted = self._table.weigh(vectors)
         rows = np.empty((len(texts), self.space.dimension), np.float32)
         # Few rows: plain arithmetic costs less than calls over arrays.
-        for row, left, mixed in zip(rows, self._table.resemble(vectors, closeness), wanted, strict=True):
-            kept = 1.0 / (1.0 + math.exp((MATCH_CENTER - left) / MATCH_WIDTH))
+        named = closeness[:, CLASSES:].max(axis=1, initial=-1.0).tolist()
+        for row, left, kind, mixed in zip(rows, self._table.resemble(vectors, closeness), named, wanted, strict=True):
+            kept = max(_share(left, MATCH_CENTER, MATCH_WIDTH), _share(kind, KIND_CENTER, KIND_WIDTH))
             np.multiply(mixed, kept / math.sqrt(mixed.dot(mixed)), out=row[:CLASSES])
             row[CLASSES] = math.sqrt(1.0 - kept**2)
         return rows
@@ -217,6 +219,10 @@ class ConceptTable:
         by_looks, other = (np.frombuffer(one, "<f4").reshape(len(vectors), -1).max(axis=1) for one in (described, near))
         left: list[float] = (np.maximum(closeness.max(axis=1), by_looks) - OTHER_SHARE * other).tolist()
         return left
+
+
+def _share(value: float, center: float, width: float) -> float:
+    return 1.0 / (1.0 + math.exp((center - value) / width))
 
 
 def _bytes(vectors: Vectors) -> bytes:

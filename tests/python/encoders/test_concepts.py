@@ -162,10 +162,12 @@ def test_a_word_shared_with_a_class_is_not_enough(visual: ConceptEncoder) -> Non
     assert thing.max() > 10 * saying.max()
 
 
-@pytest.mark.parametrize("word", ["dog", "bird", "fruit", "furniture", "a musical instrument", "a vehicle"])
+@pytest.mark.parametrize(
+    "word", ["dog", "animals", "bird", "food", "fruit", "furniture", "a building", "a computer", "a musical instrument"]
+)
 def test_general_word_resembles_its_concept(visual: ConceptEncoder, word: str) -> None:
     (row,) = visual.encode_text([word])
-    assert np.linalg.norm(row[:CLASSES]) > 0.2
+    assert np.linalg.norm(row[:CLASSES]) > 0.5
 
 
 def test_resemblance_is_that_of_plain_arithmetic(visual: ConceptEncoder, encoders: Encoders) -> None:
