@@ -24,13 +24,30 @@ from pixr.server.errors import ApiError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["SPRITE_COLUMNS", "SPRITE_COUNT", "SPRITE_HEIGHT", "SPRITE_WIDTH", "Picture", "Pictures"]
+__all__ = [
+    "PICTURES",
+    "SPRITE_COLUMNS",
+    "SPRITE_COUNT",
+    "SPRITE_HEIGHT",
+    "SPRITE_WIDTH",
+    "Picture",
+    "Pictures",
+    "pictures_name",
+]
+
+# The directory of an organization's pictures, with one in it for each video.
+PICTURES = "pictures"
 
 SPRITE_COLUMNS = 5
 SPRITE_COUNT = 25
 SPRITE_WIDTH, SPRITE_HEIGHT = 160, 90
 _SECONDS = 30
 _MEMORY_BYTES = 4 << 30
+
+
+def pictures_name(video: str) -> str:
+    """The name of the directory of a video's pictures: its id may be any text, so it is a hash."""
+    return hashlib.sha256(video.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ is not in the library yet, and says how far that is.
 from __future__ import annotations
 
 import bisect
-import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -27,6 +26,7 @@ from pixr.server.events import record
 from pixr.server.ids import new_id
 from pixr.server.libraries import Libraries
 from pixr.server.models import VideoRecord
+from pixr.server.pictures import PICTURES, pictures_name
 from pixr.server.signing import Signer
 from pixr.show.thumbnails import local_file
 from pixr.types import Creator, Video
@@ -144,8 +144,8 @@ class Videos:
         return file, held.duration
 
     def pictures_of(self, organization: str, id: str) -> Path:
-        """Where the pictures of a video are kept: its id may be any text, so a hash names the directory."""
-        return self.libraries.home(organization) / "pictures" / hashlib.sha256(id.encode()).hexdigest()[:32]
+        """Where the pictures of a video are kept."""
+        return self.libraries.home(organization) / PICTURES / pictures_name(id)
 
     def thumbnail_url(self, organization: str, id: str, seconds: float) -> str:
         """The URL of the frame at an instant, good without credentials."""

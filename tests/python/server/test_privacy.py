@@ -23,7 +23,7 @@ MARKER = "zyxmarkerqwv"
 
 @pytest.fixture
 def marked(acme: Partner, server: ServerState) -> Partner:
-    """Acme with a video of the user `usr_9`, whose every text and upload has a marker."""
+    """Acme with a video of the user `usr_9`, whose every text, upload and picture has a marker."""
     batch = pa.record_batch({"video_id": ["marked"], "start": [0.0], "end": [4.0], "speech": [f"spoken {MARKER}"]})
     video: dict[str, Any] = {
         "id": "marked",
@@ -45,6 +45,12 @@ def marked(acme: Partner, server: ServerState) -> Partner:
         headers={"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"},
     )
     assert sent.status_code == 204, sent.text
+    pictures = server.videos.pictures_of(acme.organization, "marked")
+    pictures.mkdir(parents=True)
+    (pictures / "0-320.webp").write_bytes(f"RIFF {MARKER}".encode())
+    inspector = acme.post("/v1/webhooks/inspector", json={}).json()["inspectorId"]
+    told = {"type": "video.uploaded", "data": {"videoId": begun["videoId"], "filename": f"{MARKER}.mp4"}}
+    assert acme.client.post(f"/v1/webhooks/inspector/{inspector}/receive", json=told).status_code == 200
     # A search of somebody else's shows the video; its words are not the user's.
     assert acme.post("/v1/search", json={"query": "spoken"}).json()["results"]
     return acme
@@ -81,14 +87,17 @@ def test_an_export_about_a_user_has_nothing_of_others(marked: Partner) -> None:
     assert MARKER in archive.read("library/segments.jsonl").decode()
     assert "Solar" not in texts
     assert "Sailing" not in texts
-    assert any(name.startswith("files/uploads/") for name in archive.namelist())
+    for kind in ("uploads", "pictures"):
+        assert any(name.startswith(f"files/{kind}/") for name in archive.namelist()), kind
 
 
 def test_what_is_deleted_of_a_user_is_in_no_file(marked: Partner, server: ServerState, tmp_path: Path) -> None:
+    """Pictures lie in directories named by a hash, and were passed over: thumbnails of a deleted user's video stayed."""
     assert files_with(MARKER, tmp_path)
     receipt = marked.post("/v1/privacy/deletions", json={"scope": "user", "userId": "usr_9"}).json()
-    assert (receipt["library"]["videos"], receipt["library"]["segments"], receipt["files"]["count"]) == (1, 1, 1)
-    assert receipt["rows"]["videos"] == receipt["rows"]["uploads"] == 1
+    assert (receipt["library"]["videos"], receipt["library"]["segments"]) == (1, 1)
+    assert (receipt["files"]["uploads"], receipt["files"]["pictures"], receipt["files"]["count"]) == (1, 1, 2)
+    assert receipt["rows"]["videos"] == receipt["rows"]["uploads"] == receipt["rows"]["inspector_requests"] == 1
     assert marked.get("/v1/privacy/receipts").json()["receipts"] == [receipt]
     assert code_of(marked.get("/v1/videos/marked")) == "VIDEO_NOT_FOUND"
     assert {video["videoId"] for video in marked.get("/v1/videos").json()["videos"]} == {"boat", "roof"}

@@ -19,9 +19,10 @@ from pixr.server.libraries import Libraries
 from pixr.server.models import Organization, PrivacyReceipt
 from pixr.server.organizations import find_sandbox
 from pixr.server.privacy.export import videos_of_user
-from pixr.server.privacy.files import files_of_organization, files_of_videos
+from pixr.server.privacy.files import files_of_organization, files_of_videos, kind_of_file
 from pixr.server.privacy.holdings import of_organization, of_user
 from pixr.server.videos import rfc3339
+from pixr.server.webhooks.inspectors import forget_videos
 
 __all__ = ["delete_organization", "delete_user"]
 
@@ -30,15 +31,16 @@ BACKUPS = "The server makes no backups; those of the operator expire as the oper
 
 def delete_user(database: Database, libraries: Libraries, organization: str, user: str) -> dict[str, Any]:
     """Delete a user's videos and all rows about the user. Returns the receipt."""
+    home = libraries.home(organization)
     with libraries.writing(organization) as library:
         videos = videos_of_user(database, library, organization, user)
-        files = files_of_videos(database, libraries.home(organization), organization, videos)
+        files = files_of_videos(database, home, organization, videos)
         with database.write() as session:
-            rows = {}
+            rows = {"inspector_requests": forget_videos(session, organization, videos)}
             for table, condition in of_user(organization, user, videos):
                 rows[table.name] = session.execute(delete(table).where(condition)).rowcount  # type: ignore[attr-defined]
         removed = _from_library(library, videos)
-    return _receipt(database, organization, "user", rows, removed, _unlink(files))
+    return _receipt(database, organization, "user", rows, removed, _unlink(home, files))
 
 
 def delete_organization(database: Database, libraries: Libraries, organization: str) -> dict[str, Any]:
@@ -66,7 +68,7 @@ def delete_organization(database: Database, libraries: Libraries, organization: 
         removed = _from_library(library, library.engine.video_ids())
     libraries.forget(organization)
     home = libraries.home(organization)
-    files = _unlink(files_of_organization(home))
+    files = _unlink(home, files_of_organization(home))
     if libraries.path(organization).is_relative_to(home):
         shutil.rmtree(home, ignore_errors=True)
     return _receipt(database, organization, "organization", rows, removed, files)
@@ -84,12 +86,16 @@ def _from_library(library: Library, videos: Sequence[str]) -> dict[str, Any]:
     return {"videos": deleted, "segments": segments, "libraryFiles": len(compacted["removed_files"])}
 
 
-def _unlink(files: Sequence[Path]) -> dict[str, int]:
-    byte_len = 0
+def _unlink(home: Path, files: Sequence[Path]) -> dict[str, int]:
+    gone = {"count": len(files), "bytes": 0, "uploads": 0, "pictures": 0, "others": 0}
     for path in files:
-        byte_len += path.stat().st_size
+        gone["bytes"] += path.stat().st_size
+        gone[kind_of_file(home, path)] += 1
         path.unlink(missing_ok=True)
-    return {"count": len(files), "bytes": byte_len}
+    for folder in {path.parent for path in files} - {home}:
+        with suppress(OSError):  # others are in it
+            folder.rmdir()
+    return gone
 
 
 def _receipt(

@@ -9,8 +9,9 @@ from sqlalchemy import select
 
 from pixr.server.database import Database
 from pixr.server.models import VideoRecord
+from pixr.server.pictures import PICTURES, pictures_name
 
-__all__ = ["files_of_organization", "files_of_videos"]
+__all__ = ["files_of_organization", "files_of_videos", "kind_of_file"]
 
 
 def files_of_organization(home: Path) -> list[Path]:
@@ -20,13 +21,19 @@ def files_of_organization(home: Path) -> list[Path]:
 
 
 def files_of_videos(database: Database, home: Path, organization: str, videos: Sequence[str]) -> list[Path]:
-    """The uploads of some videos, and what is named for one of them."""
+    """The uploads of some videos, their pictures, and what is named for one of them."""
     query = select(VideoRecord.file).where(VideoRecord.organization_id == organization, VideoRecord.id.in_(videos))
     with database.read() as session:
         uploads = {home / file for file in session.scalars(query) if file}
-    wanted = set(videos)
+    wanted = {*videos, *map(pictures_name, videos)}
     return [
         path
         for path in files_of_organization(home)
         if path in uploads or any(part.partition(".")[0] in wanted for part in path.relative_to(home).parts)
     ]
+
+
+def kind_of_file(home: Path, path: Path) -> str:
+    """What a receipt calls a file: "pictures", "uploads" or "others"."""
+    first = path.relative_to(home).parts[0]
+    return first if first in (PICTURES, "uploads") else "others"

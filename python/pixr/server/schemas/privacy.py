@@ -22,7 +22,7 @@ RECEIPT_EXAMPLE: dict[str, Any] = {
         "includes": "segments, vectors and texts, compacted out of the files",
     },
     "rows": {"events": 9, "videos": 3},
-    "files": {"count": 6, "bytes": 1_048_576},
+    "files": {"count": 6, "bytes": 1_048_576, "uploads": 3, "pictures": 3, "others": 0},
     "backups": "The server makes no backups; those of the operator expire as the operator's own retention says.",
 }
 
@@ -53,10 +53,13 @@ class LibraryRemoved(ResponseShape):
 
 
 class FilesRemoved(ResponseShape):
-    """Uploads and pictures that went."""
+    """Files that went: uploads, pictures (thumbnails and sprites), and others."""
 
     count: int
     bytes: int
+    uploads: int = 0
+    pictures: int = 0
+    others: int = 0
 
 
 class Receipt(ResponseShape):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic_core import to_json
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
@@ -17,7 +18,16 @@ from pixr.server.webhooks.endpoints import own_endpoint
 from pixr.server.webhooks.outbox import enqueue_for
 from pixr.webhooks import TOLERANCE_SECONDS, verify
 
-__all__ = ["MOST_BYTES", "create_inspector", "own_inspector", "receive", "replay", "requests_of", "verdict"]
+__all__ = [
+    "MOST_BYTES",
+    "create_inspector",
+    "forget_videos",
+    "own_inspector",
+    "receive",
+    "replay",
+    "requests_of",
+    "verdict",
+]
 
 MOST_BYTES = 256 << 10
 MOST_REQUESTS = 200
@@ -85,6 +95,20 @@ def requests_of(session: Session, id: str) -> list[InspectorRequest]:
     """What an inspector received, newest first."""
     query = select(InspectorRequest).where(InspectorRequest.inspector_id == id)
     return list(session.scalars(query.order_by(InspectorRequest.received.desc(), InspectorRequest.id)))
+
+
+def forget_videos(session: Session, organization: str, videos: Sequence[str]) -> int:
+    """Delete what the organization's inspectors received about any of the videos; how many requests there were."""
+    mine = select(Inspector.id).where(Inspector.organization_id == organization)
+    names = [to_json(video) for video in videos]
+    about = [
+        request
+        for request in session.scalars(select(InspectorRequest).where(InspectorRequest.inspector_id.in_(mine)))
+        if any(name in request.body for name in names)
+    ]
+    for request in about:
+        session.delete(request)
+    return len(about)
 
 
 def verdict(inspector: Inspector, request: InspectorRequest) -> dict[str, Any]:
