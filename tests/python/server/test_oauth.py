@@ -137,6 +137,21 @@ def test_a_challenge_is_required_and_is_s256(acme: Partner) -> None:
         assert "error=invalid_request" in refused.headers["location"]
 
 
+def test_scopes_of_which_the_client_has_none_give_no_token(acme: Partner) -> None:
+    """It was a token without a scope, which could do nothing and did not say so."""
+    registered = register(acme.headers, acme.client.post)
+    asked = {"grant_type": "client_credentials", "client_id": registered["clientId"]}
+    asked["client_secret"] = registered["secret"]
+    for scope in ("admin", "nonsense"):
+        refused = acme.client.post("/v1/auth/token", data=asked | {"scope": scope})
+        assert (refused.status_code, refused.json()["error"]) == (400, "invalid_scope")
+    assert acme.client.post("/v1/auth/token", data=asked | {"scope": "search admin"}).json()["scope"] == "search"
+    assert acme.client.post("/v1/auth/token", data=asked).json()["scope"] == "videos.read search"
+    sent_back = ask(acme.client, registered, scope="admin").headers["location"]
+    assert sent_back.startswith(CALLBACK)
+    assert parse_qs(urlsplit(sent_back).query)["error"] == ["invalid_scope"]
+
+
 def test_a_code_is_good_once_with_its_verifier_for_its_client(acme: Partner) -> None:
     registered, other = (register(acme.headers, acme.client.post) for _ in range(2))
 

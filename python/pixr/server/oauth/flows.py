@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Request
-from authlib.oauth2.rfc6749.errors import InvalidRequestError
+from authlib.oauth2.rfc6749.errors import InvalidRequestError, InvalidScopeError
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant, ClientCredentialsGrant, RefreshTokenGrant
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 from authlib.oauth2.rfc6750 import BearerTokenGenerator
@@ -123,12 +123,36 @@ class _RequiredChallenge(CodeChallenge):  # type: ignore[misc]
         super().validate_code_challenge(grant, redirect_uri)
 
 
+def _check_scope(grant: Any) -> None:
+    """A token that may do nothing of what was asked is of no use to anybody.
+
+    Raises:
+        InvalidScopeError: none of the asked scopes is the client's.
+    """
+    asked: str | None = grant.request.payload.scope
+    if asked and not grant.request.client.get_allowed_scope(asked):
+        raise InvalidScopeError("The client has none of these scopes.")
+
+
 class _ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc]
     TOKEN_ENDPOINT_AUTH_METHODS = ("client_secret_basic", "client_secret_post")
+
+    def validate_token_request(self) -> None:
+        super().validate_token_request()
+        _check_scope(self)
 
 
 class _Code(AuthorizationCodeGrant):  # type: ignore[misc]
     TOKEN_ENDPOINT_AUTH_METHODS = _METHODS
+
+    def validate_authorization_request(self) -> str:
+        redirect_uri: str = super().validate_authorization_request()
+        try:
+            _check_scope(self)
+        except InvalidScopeError as error:
+            error.redirect_uri = redirect_uri
+            raise
+        return redirect_uri
 
     def generate_authorization_code(self) -> str:
         return new_secret("oac")
