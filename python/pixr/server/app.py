@@ -31,7 +31,7 @@ from pixr.server.authentication import Authentication
 from pixr.server.body_limit import BodyLimit
 from pixr.server.context import RequestContext, log
 from pixr.server.deprecation import Deprecations
-from pixr.server.errors import MEDIA_TYPE, ApiError, problem, problem_of
+from pixr.server.errors import MEDIA_TYPE, ApiError, pointer_to, problem, problem_of
 from pixr.server.idempotency import Idempotency
 from pixr.server.limiting import Limiting
 from pixr.server.maintenance import Maintenance
@@ -170,20 +170,25 @@ def _methods(request: Request) -> set[str]:
 
 
 async def _answer_invalid(request: Request, error: Any) -> Response:
-    errors = []
-    for found in error.errors():
-        source, *path = found["loc"]
-        where = {"pointer": "/" + "/".join(_escape(part) for part in path)} if source == "body" else {}
-        if source != "body":
-            where = {"parameter": ".".join(str(part) for part in path)}
-        errors.append({**where, "code": found["type"], "detail": found["msg"]})
+    found, errors = error.errors(), []
+    if found[0]["loc"] == ("body",) and found[0]["type"] != "missing" and not _says_json(request):
+        # Which is what curl does by itself, and a browser's form.
+        return _respond(
+            request, ApiError("UNSUPPORTED_MEDIA", "The body is JSON: send Content-Type: application/json.")
+        )
+    for one in found:
+        (source, *path), detail = one["loc"], one["msg"]
+        if one["type"] == "json_invalid":
+            detail, path = f"The body is no JSON: {one['ctx']['error']}, at character {path[0]}", []
+        where = {"pointer": pointer_to(path)} if source == "body" else {"parameter": ".".join(map(str, path))}
+        errors.append({**where, "code": one["type"], "detail": detail})
     detail = f"{len(errors)} fields are wrong." if len(errors) > 1 else errors[0]["detail"]
     return _respond(request, ApiError("INVALID_REQUEST", detail, errors=errors))
 
 
-def _escape(part: object) -> str:
-    """A step of a JSON Pointer (RFC 6901)."""
-    return str(part).replace("~", "~0").replace("/", "~1")
+def _says_json(request: Request) -> bool:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 
 def _respond(request: Request, error: ApiError) -> Response:

@@ -84,9 +84,7 @@ class requires:  # noqa: N801 - reads as a sentence where it is used
         if isinstance(found, ApiError):
             raise found
         if not isinstance(found, Principal):
-            raise ApiError(
-                "AUTHENTICATION_REQUIRED", "This path needs credentials.", headers={"WWW-Authenticate": "Bearer"}
-            )
+            raise ApiError("AUTHENTICATION_REQUIRED", "This path needs credentials.")
         if self.scope not in found.scopes:
             challenge = f'Bearer error="insufficient_scope", scope="{self.scope}"'
             raise ApiError(

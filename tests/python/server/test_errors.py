@@ -56,6 +56,40 @@ def test_a_refused_method_is_told_all_that_are_allowed(acme: Partner, path: str,
     assert (refused.status_code, code_of(refused), refused.headers["allow"]) == (405, "METHOD_NOT_ALLOWED", allowed)
 
 
+def test_a_body_without_its_type_is_told_which_it_needs(acme: Partner) -> None:
+    """curl sends `-d` as a form; the answer was that the body is no dictionary."""
+    body = b'{"query": "solar"}'
+    for headers in ({}, {"Content-Type": "application/x-www-form-urlencoded"}, {"Content-Type": "text/plain"}):
+        refused = acme.post("/v1/search", content=body, headers=headers)
+        assert (refused.status_code, code_of(refused)) == (415, "UNSUPPORTED_MEDIA")
+        assert "application/json" in refused.json()["detail"]
+    assert acme.post("/v1/search", content=body, headers={"Content-Type": "application/json; charset=utf-8"}).is_success
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "detail"),
+    [
+        (b'{"query": ', "", "at character 10"),
+        (b"[]", "", "object"),
+        (b'{"weights": {"smell": 1}}', "/weights/smell", "frame"),
+        (b'{"pagination": {"limit": 0}}', "/pagination/limit", "1"),
+    ],
+)
+def test_an_error_points_at_what_is_wrong(acme: Partner, body: bytes, pointer: str, detail: str) -> None:
+    """A JSON Pointer to the whole body is empty: `/` is a field without a name, and `/10` was a place in the text."""
+    refused = acme.post("/v1/search", content=body, headers=JSON)
+    assert code_of(refused) == "INVALID_REQUEST"
+    (error,) = refused.json()["errors"]
+    assert error["pointer"] == pointer
+    assert detail in error["detail"]
+
+
+def test_whoever_is_refused_for_want_of_credentials_is_told_which_kind(client: TestClient, acme: Partner) -> None:
+    for headers in ({}, {"X-API-Key": acme.key, "X-API-Secret": "wrong"}, {"X-API-Key": acme.key}):
+        refused = client.get("/v1/videos", headers=headers)
+        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [

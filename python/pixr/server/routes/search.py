@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from pixr.server.answer import json_answer
-from pixr.server.errors import ApiError
+from pixr.server.errors import ApiError, pointer_to
 from pixr.server.principal import Searcher
 from pixr.server.schemas.search import SearchRequest, SearchResponse
 from pixr.server.searching import MOST_FILE_BYTES, answer_search
@@ -84,8 +84,7 @@ async def search_by_file(request: Request, caller: Searcher, server: Server) -> 
         asked = SearchRequest.model_validate_json(told)
     except ValidationError as error:
         wrong = [
-            {"pointer": "/".join(("", *map(str, one["loc"]))), "code": one["type"], "detail": one["msg"]}
-            for one in error.errors()
+            {"pointer": pointer_to(one["loc"]), "code": one["type"], "detail": one["msg"]} for one in error.errors()
         ]
         raise ApiError("INVALID_REQUEST", "The part `request` is no SearchRequest.", errors=wrong) from None
     return await _respond(request, answer_search(server, caller, asked, files={kind: content}))
