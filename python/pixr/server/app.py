@@ -1,6 +1,8 @@
 """Puts the server together: layers around every request, the routes, and what lives as long as the process.
 
 RequestContext   id, log, metrics, an answer whatever happens
+Browsers         whose pages may ask
+Heads            HEAD wherever there is GET
 Deprecations     says what will go
 BodyLimit        no body larger than allowed
 Authentication   who asks
@@ -29,9 +31,11 @@ from starlette.responses import Response
 from pixr.errors import PixrError
 from pixr.server.authentication import Authentication
 from pixr.server.body_limit import BodyLimit
+from pixr.server.browsers import Browsers
 from pixr.server.context import RequestContext, log
 from pixr.server.deprecation import Deprecations
 from pixr.server.errors import MEDIA_TYPE, ApiError, pointer_to, problem, problem_of
+from pixr.server.heads import Heads
 from pixr.server.idempotency import Idempotency
 from pixr.server.limiting import Limiting
 from pixr.server.maintenance import Maintenance
@@ -111,6 +115,8 @@ def create_app(server: ServerState) -> FastAPI:
         redirect_slashes=False,
         middleware=[
             Middleware(RequestContext),
+            Middleware(Browsers, settings=server.settings),
+            Middleware(Heads),
             *(
                 [Middleware(Deprecations, deprecations=server.settings.deprecations)]
                 if server.settings.deprecations
@@ -166,7 +172,8 @@ def _methods(request: Request) -> set[str]:
     routes: list[Any] = [one for router in (*ROUTERS, documentation.router) for one in router.routes]
     fitting = [one for one in routes if isinstance(one, APIRoute) and one.path_regex.match(request.url.path)]
     spelled = [one for one in fitting if one.path == request.url.path]
-    return {method for one in spelled or fitting for method in one.methods or ()}
+    allowed = {method for one in spelled or fitting for method in one.methods or ()}
+    return allowed | {"HEAD"} if "GET" in allowed else allowed
 
 
 async def _answer_invalid(request: Request, error: Any) -> Response:

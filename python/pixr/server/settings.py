@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -105,6 +105,9 @@ class Settings(BaseSettings):
     public_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+(/[^\s]*[^\s/])?$")
     workers: int = Field(default=1, ge=1, le=64, description="processes that answer requests")
     dev: bool = Field(default=False, description="no keys needed; loopback only")
+    allowed_origins: list[Annotated[str, Field(pattern=r"^(\*|https?://[^\s/]+)$")]] | None = Field(
+        default=None, description="whose pages may call the API from a browser; `*`, all, if not given; with `dev` none"
+    )
     shutdown_timeout: float = Field(default=20.0, gt=0, le=600)
     traces: str | None = Field(
         default=None, pattern=r"^https?://[^\s]+$", description="an OpenTelemetry collector (OTLP over HTTP)"
@@ -182,6 +185,13 @@ class Settings(BaseSettings):
     def database_url(self) -> str:
         """`database`, or SQLite in the data directory."""
         return self.database or f"sqlite:///{self.data_directory / 'server.db'}"
+
+    @property
+    def browser_origins(self) -> list[str]:
+        """`allowed_origins`, or their default. With `dev` pages of this machine need not be named."""
+        if self.allowed_origins is not None:
+            return self.allowed_origins
+        return [] if self.dev else ["*"]
 
     @property
     def base_url(self) -> str:

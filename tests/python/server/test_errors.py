@@ -45,10 +45,10 @@ def test_a_request_id_is_taken_over_unless_it_could_forge_a_line(client: TestCli
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        ("/v1/videos", "GET, POST"),
-        ("/v1/videos/roof", "DELETE, GET, PATCH"),
+        ("/v1/videos", "GET, HEAD, POST"),
+        ("/v1/videos/roof", "DELETE, GET, HEAD, PATCH"),
         ("/v1/videos/upload/tus/upl_x", "DELETE, HEAD, PATCH"),
-        ("/openapi.json", "GET"),
+        ("/openapi.json", "GET, HEAD"),
     ],
 )
 def test_a_refused_method_is_told_all_that_are_allowed(acme: Partner, path: str, allowed: str) -> None:
@@ -57,7 +57,7 @@ def test_a_refused_method_is_told_all_that_are_allowed(acme: Partner, path: str,
 
 
 def test_a_body_without_its_type_is_told_which_it_needs(acme: Partner) -> None:
-    """curl sends `-d` as a form; the answer was that the body is no dictionary."""
+    """What curl sends with `-d` is a form; the answer was that the body is no dictionary."""
     body = b'{"query": "solar"}'
     for headers in ({}, {"Content-Type": "application/x-www-form-urlencoded"}, {"Content-Type": "text/plain"}):
         refused = acme.post("/v1/search", content=body, headers=headers)

@@ -92,7 +92,7 @@ def test_an_export_about_a_user_has_nothing_of_others(marked: Partner) -> None:
 
 
 def test_what_is_deleted_of_a_user_is_in_no_file(marked: Partner, server: ServerState, tmp_path: Path) -> None:
-    """Pictures lie in directories named by a hash, and were passed over: thumbnails of a deleted user's video stayed."""
+    """Pictures lie in directories named by a hash, and were passed over: a deleted user's thumbnails stayed."""
     assert files_with(MARKER, tmp_path)
     receipt = marked.post("/v1/privacy/deletions", json={"scope": "user", "userId": "usr_9"}).json()
     assert (receipt["library"]["videos"], receipt["library"]["segments"]) == (1, 1)
