@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 from pydantic_core import to_json
+from starlette.requests import Request
 from starlette.responses import Response
 
-__all__ = ["json_answer"]
+__all__ = ["is_known", "json_answer", "tag_of"]
 
 # What either would write in its own way is left to one of them.
 _ONLY_JSON = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_SUBCLASS
@@ -18,6 +20,17 @@ _ONLY_JSON = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS 
 def json_answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """A JSON response."""
     return Response(_written(body), status, dict(headers or {}), "application/json")
+
+
+def tag_of(content: bytes) -> str:
+    """An entity tag of what is sent, for `ETag`."""
+    return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+
+def is_known(request: Request, tag: str) -> bool:
+    """Whether `If-None-Match` says that the caller has what bears the tag: then it is answered 304."""
+    known = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
+    return tag in known or "*" in known
 
 
 def _written(body: Any) -> bytes:

@@ -52,14 +52,9 @@ def pictures_name(video: str) -> str:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture's bytes, and the tag by which caches know it."""
+    """A picture's bytes."""
 
     content: bytes
-
-    @property
-    def etag(self) -> str:
-        """The entity tag."""
-        return f'"{hashlib.sha256(self.content).hexdigest()[:32]}"'
 
 
 class Pictures:

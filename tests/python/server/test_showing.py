@@ -114,6 +114,24 @@ def test_a_player_seeks_and_serves_ranges_under_a_token_that_expires(
     assert shown.client.get(media).status_code == 401
 
 
+def test_embeds_and_their_parts_are_known_again_by_their_tags(shown: Partner) -> None:
+    code = shown.get("/v1/videos/roof/embed?t=1.5")
+    assert code.headers["etag"]
+    assert "max-age" in code.headers["cache-control"]
+    url = path_of(code.json()["url"])
+    media = url.partition("?")[0] + "/media"
+    for path in (url, media, "/v1/videos/roof/sprite.vtt", "/v1/videos/roof/sprite"):
+        first = shown.get(path)
+        assert "cache-control" in first.headers
+        tag = first.headers["etag"]
+        for known in (tag, f'"other", W/{tag}', "*"):
+            again = shown.get(path, headers={"If-None-Match": known})
+            assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag), path
+        assert shown.get(path, headers={"If-None-Match": '"other"'}).status_code == 200
+    shown.patch("/v1/videos/roof", json={"title": "Another"})
+    assert shown.get(url, headers={"If-None-Match": shown.get(media).headers["etag"]}).status_code == 200
+
+
 def test_searches_and_clicks_are_counted_for_video_and_organization(acme: Partner, server: ServerState) -> None:
     for _ in range(2):
         found = acme.post("/v1/search", json={"query": "solar panels"}).json()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Path, Query
+from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 
-from pixr.server.answer import json_answer
+from pixr.server.answer import is_known, json_answer, tag_of
 from pixr.server.database import now
 from pixr.server.embedding import EMBED_SECONDS, embed_code, player_headers, player_page
 from pixr.server.models import Organization
@@ -24,11 +26,13 @@ router = APIRouter(tags=["embed"])
 Seconds = Annotated[float, Query(ge=0, le=1e6, allow_inf_nan=False, description="where to begin")]
 EmbedToken = Annotated[str, Path(max_length=1000, examples=["eyJ"])]
 PAGE: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/html": {"schema": {"type": "string"}, "example": "<!doctype html>…"}}}
+    200: {"content": {"text/html": {"schema": {"type": "string"}, "example": "<!doctype html>…"}}},
+    304: {"description": "What you have is what it is"},
 }
 MEDIA: dict[int | str, dict[str, Any]] = {
     200: {"content": {"video/mp4": {"schema": {"type": "string", "format": "binary"}, "example": "…"}}},
     206: {"description": "The range that was asked for"},
+    304: {"description": "What you have is what it is"},
 }
 
 
@@ -47,7 +51,9 @@ def embed(
     token = server.signer.token([caller.organization, video_id], purpose="embed")
     url = f"{server.settings.base_url}/embed/{token}" + (f"?t={t:g}" if t else "")
     expires = rfc3339(now() + timedelta(seconds=EMBED_SECONDS))
-    return json_answer({"url": url, "expires": expires} | embed_code(url, shown["title"], width, height))
+    answer = json_answer({"url": url, "expires": expires} | embed_code(url, shown["title"], width, height))
+    answer.headers.update({"ETag": tag_of(bytes(answer.body)), "Cache-Control": "private, max-age=3600"})
+    return answer
 
 
 @router.get("/v1/branding", operation_id="getBranding", response_model=Branding)
@@ -67,7 +73,7 @@ def set_branding(asked: Branding, caller: Admin, server: Server) -> Response:
 
 
 @router.get("/embed/{token}", operation_id="getPlayer", response_class=HTMLResponse, responses=PAGE)
-def player(token: EmbedToken, server: Server, t: Seconds = 0.0) -> Response:
+def player(token: EmbedToken, server: Server, request: Request, t: Seconds = 0.0) -> Response:
     """Show the player."""
     organization, video = _opened(server, token)
     shown = server.videos.get(organization, video)
@@ -76,16 +82,22 @@ def player(token: EmbedToken, server: Server, t: Seconds = 0.0) -> Response:
     signed = picture_token(server.signer, organization, video)
     poster = f"{server.settings.base_url}/v1/videos/{video}/thumbnail?t={t:g}&width=1280&token={signed}"
     page = player_page(shown["title"], f"/embed/{token}/media", poster, t, branding)
-    return HTMLResponse(page, headers=player_headers(branding))
+    tag = tag_of(page.encode())
+    headers = player_headers(branding) | {"ETag": tag}
+    return Response(status_code=304, headers=headers) if is_known(request, tag) else HTMLResponse(page, headers=headers)
 
 
 @router.get("/embed/{token}/media", operation_id="getMedia", response_class=FileResponse, responses=MEDIA)
-async def media(token: EmbedToken, server: Server) -> Response:
+async def media(token: EmbedToken, server: Server, request: Request) -> Response:
     """Play the video's file; ranges are served."""
     organization, video = _opened(server, token)
     source, _ = await to_thread.run_sync(server.videos.source, organization, video)
     headers = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
-    return FileResponse(source, media_type="video/mp4", headers=headers)
+    about = await to_thread.run_sync(os.stat, source)
+    file = FileResponse(source, media_type="video/mp4", headers=headers, stat_result=about)
+    if "range" not in request.headers and is_known(request, file.headers["etag"]):
+        return Response(status_code=304, headers=headers | {"ETag": file.headers["etag"]})
+    return file
 
 
 def _opened(server: ServerState, token: str) -> tuple[str, str]:

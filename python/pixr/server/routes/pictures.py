@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pixr.server.answer import is_known, tag_of
 from pixr.server.errors import ApiError
 from pixr.server.pictures import SPRITE_COLUMNS, SPRITE_COUNT, SPRITE_HEIGHT, SPRITE_WIDTH, Picture
 from pixr.server.principal import requires
@@ -50,7 +51,7 @@ async def thumbnail(
         source, _ = server.videos.source(organization, video_id)
         return server.pictures.at(source, _kept(server, organization, video_id), t, width)
 
-    return _answer(request, await server.pictures_pool.run(take))
+    return _tagged(request, (await server.pictures_pool.run(take)).content, "image/webp")
 
 
 @router.get(
@@ -64,14 +65,14 @@ async def sprite(request: Request, video_id: VideoId, server: Server, token: Tok
         source, duration = server.videos.source(organization, video_id)
         return server.pictures.sprite(source, _kept(server, organization, video_id), duration)
 
-    return _answer(request, await server.pictures_pool.run(take))
+    return _tagged(request, (await server.pictures_pool.run(take)).content, "image/webp")
 
 
 @router.get(
     "/{videoId}/sprite.vtt",
     operation_id="getSpriteTimes",
     response_class=Response,
-    responses={200: {"content": {"text/vtt": {"schema": {"type": "string"}, "example": "WEBVTT\n"}}}},
+    responses={200: {"content": {"text/vtt": {"schema": {"type": "string"}, "example": "WEBVTT\n"}}}, 304: WEBP[304]},
     openapi_extra=BY_TOKEN,
 )
 async def sprite_times(request: Request, video_id: VideoId, server: Server, token: Token = None) -> Response:
@@ -85,7 +86,7 @@ async def sprite_times(request: Request, video_id: VideoId, server: Server, toke
         left, top = number % SPRITE_COLUMNS * SPRITE_WIDTH, number // SPRITE_COLUMNS * SPRITE_HEIGHT
         field = f"sprite?token={signed}#xywh={left},{top},{SPRITE_WIDTH},{SPRITE_HEIGHT}"
         lines += [f"{_clock(begin)} --> {_clock(end)}", field, ""]
-    return Response("\n".join(lines), media_type="text/vtt", headers={"Cache-Control": CACHE})
+    return _tagged(request, "\n".join(lines).encode(), "text/vtt")
 
 
 async def _owner(request: Request, server: ServerState, video: str, token: str | None) -> str:
@@ -101,11 +102,12 @@ def _kept(server: ServerState, organization: str, video: str) -> Path:
     return server.videos.pictures_of(organization, video)
 
 
-def _answer(request: Request, picture: Picture) -> Response:
-    headers = {"ETag": picture.etag, "Cache-Control": CACHE, "X-Content-Type-Options": "nosniff"}
-    if picture.etag in request.headers.get("if-none-match", ""):
+def _tagged(request: Request, content: bytes, media_type: str) -> Response:
+    tag = tag_of(content)
+    headers = {"ETag": tag, "Cache-Control": CACHE, "X-Content-Type-Options": "nosniff"}
+    if is_known(request, tag):
         return Response(status_code=304, headers=headers)
-    return Response(picture.content, headers=headers, media_type="image/webp")
+    return Response(content, headers=headers, media_type=media_type)
 
 
 def _clock(seconds: float) -> str:
