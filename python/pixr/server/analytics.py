@@ -12,7 +12,7 @@ from pixr.server.searchability import searchability
 if TYPE_CHECKING:
     from pixr.server.state import ServerState
 
-__all__ = ["search_analytics", "video_analytics"]
+__all__ = ["appearances", "search_analytics", "usage_by_day", "video_analytics"]
 
 
 def video_analytics(server: ServerState, organization: str, video: str, days: int) -> dict[str, Any]:
@@ -32,3 +32,14 @@ def video_analytics(server: ServerState, organization: str, video: str, days: in
 def search_analytics(server: ServerState, organization: str, days: int) -> dict[str, Any]:
     """How much was searched, what most, and what in vain."""
     return {"days": days} | server.search_log.of_organization(organization, now() - timedelta(days=days))
+
+
+def appearances(server: ServerState, organization: str, days: int, limit: int) -> dict[str, Any]:
+    """How often results were shown and chosen, in all and of the `limit` videos that appeared most."""
+    return {"days": days} | server.search_log.by_video(organization, now() - timedelta(days=days), limit)
+
+
+def usage_by_day(server: ServerState, organization: str, days: int) -> dict[str, Any]:
+    """Calls of the last days, today included."""
+    found = server.usage.by_day(organization, now().date() - timedelta(days=days - 1))
+    return {"days": days, "calls": sum(one["calls"] for one in found), "byDay": found}

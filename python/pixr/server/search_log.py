@@ -110,14 +110,31 @@ class SearchLog:
                 .order_by(func.count().desc(), SearchRecord.query)
                 .limit(_TOP)
             ).all()
-        return {
-            "appearances": count,
-            "clicks": int(clicks or 0),
-            "clickThroughRate": int(clicks or 0) / count if count else 0.0,
+        return _rates(count, clicks) | {
             "averagePosition": float(position) if position is not None else None,
             "topQueries": [
                 {"query": query, "appearances": shown, "clicks": int(clicked or 0)} for query, shown, clicked in queries
             ],
+        }
+
+    def by_video(self, organization: str, since: datetime, limit: int) -> dict[str, Any]:
+        """How often results were shown and clicked, in all and of the videos that appeared most."""
+        shown = (SearchAppearance.organization_id == organization, SearchAppearance.created >= since)
+        counted = (func.count(), func.sum(SearchAppearance.clicks), func.avg(SearchAppearance.position))
+        with self._database.read() as session:
+            count, clicks, _ = session.execute(select(*counted).where(*shown)).one()
+            rows = session.execute(
+                select(SearchAppearance.video_id, *counted)
+                .where(*shown)
+                .group_by(SearchAppearance.video_id)
+                .order_by(func.count().desc(), SearchAppearance.video_id)
+                .limit(limit)
+            ).all()
+        return _rates(count, clicks) | {
+            "videos": [
+                {"videoId": video, **_rates(times, clicked), "averagePosition": float(position)}
+                for video, times, clicked, position in rows
+            ]
         }
 
     def of_organization(self, organization: str, since: datetime) -> dict[str, Any]:
@@ -200,3 +217,9 @@ class SearchLog:
                 self.flush()
             except Exception:  # they wait for the next time
                 log.warning("searches could not be written", exc_info=True)
+
+
+def _rates(appearances: int, clicks: Any) -> dict[str, Any]:
+    clicked = int(clicks or 0)  # PostgreSQL sums to a decimal, and nothing to null
+    rate = clicked / appearances if appearances else 0.0
+    return {"appearances": appearances, "clicks": clicked, "clickThroughRate": rate}

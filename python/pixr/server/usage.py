@@ -91,11 +91,6 @@ class Usage:
         first = today.replace(day=1)
         with self._database.read() as session:
             used, ever = _totals(session, who.organization)
-            days = session.execute(
-                select(UsageDay.day, UsageDay.count)
-                .where(UsageDay.organization_id == who.organization, UsageDay.kind == "calls", UsageDay.day >= first)
-                .order_by(UsageDay.day)
-            ).all()
         limit = self._limit(who.plan, used, ever)
         return {
             "plan": who.plan,
@@ -104,8 +99,18 @@ class Usage:
             "limit": limit,
             "remaining": None if limit is None else max(0, limit - used),
             "resets": f"{(first + timedelta(days=32)).replace(day=1):%Y-%m-%d}T00:00:00.000Z",
-            "days": [{"day": day.isoformat(), "calls": count} for day, count in days],
+            "days": self.by_day(who.organization, first),
         }
+
+    def by_day(self, organization: str, first: date) -> list[dict[str, Any]]:
+        """The calls of each day from `first` on; days without any are left out."""
+        with self._database.read() as session:
+            days = session.execute(
+                select(UsageDay.day, UsageDay.count)
+                .where(UsageDay.organization_id == organization, UsageDay.kind == "calls", UsageDay.day >= first)
+                .order_by(UsageDay.day)
+            ).all()
+        return [{"day": day.isoformat(), "calls": count} for day, count in days]
 
     def _limit(self, plan: str, used: int, ever: int) -> int | None:
         """How many calls there may be this month: the plan's, and what is left of those that are free at first."""

@@ -144,6 +144,15 @@ def test_searches_and_clicks_are_counted_for_video_and_organization(acme: Partne
         1.0,
         [{"query": "solar panels", "appearances": 2, "clicks": 1}],
     )
+    shown = acme.get("/v1/analytics/appearances").json()
+    assert (shown["appearances"], shown["clicks"]) == (2, 1)
+    assert shown["videos"] == [
+        {"videoId": "roof", "appearances": 2, "clicks": 1, "clickThroughRate": 0.5, "averagePosition": 1.0}
+    ]
+    server.usage.flush()
+    usage = acme.get("/v1/analytics/usage?days=1").json()
+    assert usage["byDay"] == acme.get("/v1/usage").json()["days"]
+    assert usage["calls"] >= 7
     whole = acme.get("/v1/analytics/searches").json()
     assert (whole["searches"], whole["searchesWithoutResults"], whole["searchesWithClicks"]) == (3, 1, 1)
     assert whole["topQueries"][0] == {"query": "solar panels", "count": 2}

@@ -7,12 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from pixr.server.analytics import search_analytics, video_analytics
+from pixr.server.analytics import appearances, search_analytics, usage_by_day, video_analytics
 from pixr.server.answer import json_answer
 from pixr.server.principal import AnalyticsReader, Searcher
 from pixr.server.routes.videos import VideoId
-from pixr.server.schemas.analytics import ClickRequest, SearchAnalytics, VideoAnalytics
-from pixr.server.schemas.usage import UsageShape
+from pixr.server.schemas.analytics import Appearances, ClickRequest, SearchAnalytics, VideoAnalytics
+from pixr.server.schemas.usage import UsageByDay, UsageShape
 from pixr.server.state import Server
 
 router = APIRouter(tags=["analytics"])
@@ -31,6 +31,20 @@ def of_video(video_id: VideoId, caller: AnalyticsReader, server: Server, days: D
 def of_searches(caller: AnalyticsReader, server: Server, days: Days = 30) -> Response:
     """Tell how much was searched, what most, and what in vain."""
     return json_answer(search_analytics(server, caller.organization, days))
+
+
+@router.get("/v1/analytics/appearances", operation_id="getAppearances", response_model=Appearances)
+def of_appearances(
+    caller: AnalyticsReader, server: Server, days: Days = 30, limit: Annotated[int, Query(ge=1, le=1000)] = 20
+) -> Response:
+    """Tell how often results were shown and chosen, in all and of the videos that appeared most."""
+    return json_answer(appearances(server, caller.organization, days, limit))
+
+
+@router.get("/v1/analytics/usage", operation_id="getUsageByDay", response_model=UsageByDay)
+def of_usage(caller: AnalyticsReader, server: Server, days: Days = 30) -> Response:
+    """Tell how many calls each day had; a second late at most."""
+    return json_answer(usage_by_day(server, caller.organization, days))
 
 
 @router.get("/v1/usage", operation_id="getUsage", response_model=UsageShape)

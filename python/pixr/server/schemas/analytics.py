@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from pixr.server.schemas.shape import RequestShape, ResponseShape
 
-__all__ = ["ClickRequest", "SearchAnalytics", "VideoAnalytics"]
+__all__ = ["Appearances", "ClickRequest", "SearchAnalytics", "VideoAnalytics"]
 
 
 class ClickRequest(RequestShape):
@@ -86,3 +86,45 @@ class SearchAnalytics(ResponseShape):
     average_milliseconds: float | None
     top_queries: list[dict[str, Any]]
     queries_without_results: list[dict[str, Any]]
+
+
+class VideoAppearances(ResponseShape):
+    """How often a video was shown and chosen."""
+
+    video_id: str
+    appearances: int
+    clicks: int
+    click_through_rate: float
+    average_position: float
+
+
+class Appearances(ResponseShape):
+    """How often results were shown and chosen, in all and of the videos that appeared most."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "days": 30,
+                    "appearances": 9200,
+                    "clicks": 510,
+                    "clickThroughRate": 0.055,
+                    "videos": [
+                        {
+                            "videoId": "vid_7q3k5w4mzy2a6bnd4vhtj3c2ei",
+                            "appearances": 120,
+                            "clicks": 18,
+                            "clickThroughRate": 0.15,
+                            "averagePosition": 2.4,
+                        }
+                    ],
+                }
+            ]
+        }
+    )
+
+    days: int
+    appearances: int
+    clicks: int
+    click_through_rate: float
+    videos: list[VideoAppearances]

@@ -1,4 +1,4 @@
-"""`/v1/usage`."""
+"""`/v1/usage`, `/v1/analytics/usage`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import ConfigDict
 
 from pixr.server.schemas.shape import ResponseShape
 
-__all__ = ["UsageShape"]
+__all__ = ["UsageByDay", "UsageShape"]
 
 
 class DayShape(ResponseShape):
@@ -44,3 +44,15 @@ class UsageShape(ResponseShape):
     remaining: int | None
     resets: datetime
     days: list[DayShape]
+
+
+class UsageByDay(ResponseShape):
+    """Calls of the last days; days without any are left out."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"days": 30, "calls": 2100, "byDay": [{"day": "2026-11-24", "calls": 2100}]}]}
+    )
+
+    days: int
+    calls: int
+    by_day: list[DayShape]
