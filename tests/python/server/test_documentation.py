@@ -53,6 +53,13 @@ def test_each_novelty_of_the_newer_version_is_said_in_the_older_one(
     assert to_openapi30(document)["components"]["schemas"]["B"] == older
 
 
+def test_no_pattern_has_quotes_which_generated_clients_trip_over(client: TestClient) -> None:
+    """Generators quote them badly for Python: with one, no module of the client of openapi-generator was loaded."""
+    patterns = re.findall(r'"pattern":"((?:[^"\\\\]|\\\\.)*)"', client.get("/openapi.json").text)
+    assert patterns
+    assert not [one for one in patterns if "'" in one or '\\\\"' in one]
+
+
 def test_the_postman_collection_carries_every_operation_and_its_requests_work(acme: Partner) -> None:
     """Each GET without path variables is sent as Postman would send it, but for the one that a browser is sent to."""
     collection = acme.client.get("/postman.json").json()

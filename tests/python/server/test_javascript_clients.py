@@ -1,4 +1,4 @@
-"""Clients that others wrote in JavaScript, unmodified: tus-js-client, eventsource, and Postman's newman.
+"""Clients that others wrote in JavaScript, unmodified: tus-js-client, eventsource, graphql-ws, Postman's newman.
 
 `make clients` installs them into `tests/clients`; `tests/clients/package-lock.json` says which versions.
 """
@@ -64,6 +64,30 @@ def test_an_event_source_reads_a_search_and_is_told_when_it_has_it_all(listen: C
     assert [event["data"] for event in told["events"][:2]] == whole["results"]
     assert told["asked"] == [None, told["events"][-1]["id"]]
     assert told["code"] == 204
+
+
+def test_graphql_ws_asks_and_follows_a_search_to_its_end(listen: Callable[..., Live]) -> None:
+    live = listen()
+    fill(live.state, live.organization)
+    pieces = "{ result { videoId } facets { name } done { pagination { total } } }"
+    operations = [
+        {"query": '{ video(videoId: "roof") { title status } }'},
+        {
+            "query": f"subscription($input: SearchInput!) {{ search(input: $input) {pieces} }}",
+            "variables": {"input": {"query": "solar harbour", "minScore": 0}},
+        },
+    ]
+    asked = {"url": live.url.replace("http", "ws") + "/graphql", "credentials": live.headers, "operations": operations}
+    told = json.loads(node("graphql.mjs", json.dumps(asked)).stdout)
+    assert told[0] == [{"data": {"video": {"title": "Solar install", "status": "completed"}}}]
+    found = [answer["data"]["search"] for answer in told[1]]
+    assert [next(name for name, body in one.items() if body is not None) for one in found] == [
+        "result",
+        "result",
+        "facets",
+        "done",
+    ]
+    assert found[-1]["done"]["pagination"]["total"] == 2
 
 
 def test_newman_runs_the_postman_collection(listen: Callable[..., Live], tmp_path: Path) -> None:

@@ -44,7 +44,8 @@ class Branding(RequestShape):
     )
 
     colors: Colours = Field(default_factory=Colours)
-    logo_url: str | None = Field(default=None, max_length=2048, pattern=r"^https://[^\s\"'<>]+$")
+    # Without quotes in the pattern itself: the client that openapi-generator writes for Python would not compile.
+    logo_url: str | None = Field(default=None, max_length=2048, pattern=r"^https://[!#-&(-;=?-~]+$")
     texts: Texts = Field(default_factory=Texts)
     allowed_origins: list[Origin] = Field(default=[], max_length=100)
 
