@@ -106,7 +106,6 @@ def _loaded_by_import() -> list[str]:
         "av",
         "cv2",
         "ctranslate2",
-        "decord",
         "faster_whisper",
         "numpy",
         "onnxruntime",

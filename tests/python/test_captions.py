@@ -91,7 +91,7 @@ def test_captions_beside_a_video_are_found(tmp_path: Path) -> None:
 
 def test_captions_take_the_place_of_recognition_and_come_out_again(tmp_path: Path) -> None:
     pytest.importorskip("av")
-    pytest.importorskip("decord")
+    pytest.importorskip("av")
     clip = make_clip(tmp_path / "clip.mp4", ["one", "two", "three"], seconds=3.0)
     captions = tmp_path / "clip.srt"
     said = [Caption(0.4, 2.6, "We mount the ladder."), Caption(3.2, 5.8, "Nobody speaks of tomatoes.")]

@@ -15,7 +15,7 @@ from pixr.ingest import CutsSoFar, content_hash
 from tests.python.clips import make_clip
 
 pytest.importorskip("av")
-pytest.importorskip("decord")
+pytest.importorskip("av")
 
 SENTENCES = (
     "The children are playing football in the park.",

@@ -25,7 +25,7 @@ def test_every_extra_that_an_error_names_exists() -> None:
 
 def test_importing_loads_no_media_or_model_library() -> None:
     models = ["ctranslate2", "faster_whisper", "onnxruntime", "rapidocr", "tokenizers"]
-    heavy = [*models, "av", "cv2", "decord", "numpy", "PIL", "pyarrow", "rich", "typer"]
+    heavy = [*models, "av", "cv2", "numpy", "PIL", "pyarrow", "rich", "typer"]
     code = f"import sys, pixr; print(*[name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.split() == []

@@ -1,15 +1,12 @@
-"""Reads the pictures of a video, with the times at which a player shows them.
+"""Reads the pictures of a video, with the times at which a player shows them. PyAV does it.
 
-This is the only file that imports decord. PyAV reads the container's header first (`probe`), because decord tells
-nothing about sound, and counts time from the first picture: `VideoFrames` moves decord's times onto the clock that the
-sound shares (the container's start is zero), so what is seen and what is heard line up.
+Times are container time stamps, never index / rate: variable frame rate is the normal case. They are on the clock that
+the sound shares (the container's start is zero), so what is seen and what is heard line up. Pictures are turned as the
+display matrix says. Every picture that the shot detector looks at is handed out scaled to `short_side` pixels; the
+pictures between (`analysis_rate`) are decoded, because later ones need them, but never converted.
 
-Times are container time stamps, never index / rate: variable frame rate is the normal case. decord turns pictures as
-the display matrix says. Every picture that the shot detector looks at leaves decord already scaled to `short_side`
-pixels; the pictures between (`analysis_rate`) are decoded, because later ones need them, but never converted.
-
-Cost: one picture's memory plus decord's index (about 40 bytes a picture). Opening reads the file once to build that
-index. Never call this in a process that has to survive hostile input: use `pixr.media.sandbox`.
+A picture is decoded when it is asked for, so memory is that of the decoder and one picture, however long the video is
+and however slow the caller. Never call this in a process that has to survive hostile input: use `pixr.media.sandbox`.
 """
 
 from __future__ import annotations
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# decord's output rows are padded; below this width it hands out the padding as pixels, so tiny pictures are enlarged.
+# Smaller pictures are enlarged to what shot detector, encoder and reader of words can look at.
 _SMALLEST_SIDE_PIXELS = 64
 _LARGEST_SIDE_PIXELS = 4096
 _LONGEST_SECONDS = 14 * 86400.0
@@ -120,68 +117,117 @@ def _reason(error: Exception) -> str:
 def scaled_size(width: int, height: int, short_side: int) -> tuple[int, int]:
     """The size at which pictures are handed out: short side at most `short_side`, proportions kept.
 
-    Never enlarged, except to the smallest size that decord gets right.
+    Never enlarged, except to the smallest size.
     """
     scale = min(1.0, short_side / min(width, height), _LARGEST_SIDE_PIXELS / max(width, height))
     return max(_SMALLEST_SIDE_PIXELS, round(width * scale)), max(_SMALLEST_SIDE_PIXELS, round(height * scale))
 
 
 class VideoFrames:
-    """Iterates over `(timestamp_seconds, image)` at up to `analysis_rate` pictures a second, in order of time.
+    """Iterates over `(timestamp_seconds, image)` at up to `analysis_rate` pictures a second, in order of time. Once.
 
-    Raises:
-        UnreadableVideo: decord can't open the file, or it breaks before the first picture.
-        MissingExtra: decord is not installed.
+    A packet that can't be decoded is left out. The last picture is always handed out.
+
+    Attributes:
+        decoded_until_seconds: how far decoding has come.
+        end_seconds: where the video ends as far as its packets have been read; once all are, beyond
+            `decoded_until_seconds` only where its last pictures could not be decoded.
+
+    Raises (while iterating):
+        UnreadableVideo: it can't be opened, breaks before the first picture, or claims impossible times.
+        MissingExtra: PyAV is not installed.
     """
 
     def __init__(
         self, path: str, info: VideoInfo, *, short_side: int = 480, analysis_rate: float = 12.5, thread_count: int = 1
     ) -> None:
-        try:
-            import decord
-        except ModuleNotFoundError as error:
-            raise MissingExtra("decord2", "media") from error
-        decord.logging.set_level(decord.logging.FATAL)
-        width, height = scaled_size(info.width, info.height, short_side)
-        try:
-            self._reader: Any = decord.VideoReader(path, width=width, height=height, num_threads=thread_count)
-            spans = self._reader.get_frame_timestamp(range(len(self._reader)))
-        except Exception as error:  # decord raises RuntimeError, DECORDError and AssertionError without a common root
-            raise UnreadableVideo(path, f"decord can't open it: {str(error).splitlines()[0][:200]}") from error
         self._path = path
-        self._starts: NDArray[np.float64] = spans[:, 0].astype("float64")
-        self._starts += info.start_seconds - float(self._starts[0])
-        last = float(spans[-1, 1] - spans[-1, 0])
-        self.end_seconds = float(self._starts[-1]) + (last if last > 0 else 1.0 / (info.frame_rate or 25.0))
-        if not 0 <= self.end_seconds - float(self._starts[0]) <= _LONGEST_SECONDS:
-            raise UnreadableVideo(path, f"its time stamps claim {self.end_seconds / 86400:.0f} days")
-        self.decoded_until_seconds = float(self._starts[0])
+        self._quarter_turns = round(info.rotation_degrees / 90) % 4
+        width, height = scaled_size(info.width, info.height, short_side)
+        self._size = (width, height) if self._quarter_turns % 2 == 0 else (height, width)
         self._step_seconds = 1.0 / analysis_rate
-
-    def __len__(self) -> int:
-        return len(self._starts)
+        self._frame_seconds = 1.0 / (info.frame_rate or 25.0)
+        self._thread_count = thread_count
+        self._reformatter: Any = None
+        self._last_start = self._first_start = info.start_seconds
+        self.decoded_until_seconds = info.start_seconds
+        self.end_seconds = info.start_seconds
 
     def __iter__(self) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-        starts, count = self._starts, len(self._starts)
-        index = 0
-        while index < count:
-            try:
-                image = self._reader.next().asnumpy()
-            except StopIteration:
-                break
-            except Exception as error:
-                if index == 0:
-                    raise UnreadableVideo(self._path, "no picture in it can be decoded") from error
-                break
-            timestamp = float(starts[index])
-            self.decoded_until_seconds = timestamp
-            yield timestamp, image
-            # a little slack, so that 25 pictures a second are halved and not cut to a third by rounding
-            following = index + 1
-            while following < count - 1 and starts[following] < timestamp + self._step_seconds - 0.005:
-                following += 1
-            if following - index > 1:
-                self._reader.skip_frames(following - index - 1)
-            index = following
-        if index >= count:
-            self.decoded_until_seconds = self.end_seconds
+        # A little slack, so that 25 pictures a second are halved and not cut to a third by rounding.
+        step_seconds = self._step_seconds - 0.005
+        handed_out, held_back = -math.inf, None
+        shown = -math.inf
+        for timestamp, frame in self._decode():
+            shown = self.decoded_until_seconds = timestamp
+            if timestamp < handed_out + step_seconds:
+                held_back = timestamp, frame
+                continue
+            handed_out, held_back = timestamp, None
+            yield timestamp, self._convert(frame)
+        if shown == -math.inf:
+            raise UnreadableVideo(self._path, "no picture in it can be decoded")
+        if held_back is not None:
+            yield held_back[0], self._convert(held_back[1])
+        if shown >= self._last_start - 1e-6:
+            self.decoded_until_seconds = self.end_seconds = max(self.end_seconds, shown + self._frame_seconds)
+
+    def _decode(self) -> Iterator[tuple[float, Any]]:
+        """Every picture with its time, in order of time; ends early where the file can't be read any further."""
+        try:
+            import av
+            from av.video.reformatter import VideoReformatter
+        except ModuleNotFoundError as error:
+            raise MissingExtra("av", "media") from error
+        av.logging.set_level(None)
+        self._reformatter = VideoReformatter()
+        last = -math.inf
+        try:
+            with av.open(self._path, metadata_errors="ignore") as container:
+                stream = container.streams.video[0]
+                stream.thread_type = "NONE" if self._thread_count == 1 else "AUTO"
+                stream.codec_context.thread_count = self._thread_count
+                zero = (container.start_time or 0) / av.time_base
+                for packet in container.demux(stream):
+                    self._expect(packet, zero)
+                    try:
+                        decoded = packet.decode()
+                    except (av.error.FFmpegError, ValueError):
+                        continue
+                    for frame in decoded:
+                        timestamp = last + self._frame_seconds if frame.time is None else float(frame.time) - zero
+                        if not math.isfinite(timestamp):
+                            timestamp = self._first_start
+                        if timestamp > last:
+                            self._check(timestamp)
+                            yield timestamp, frame
+                            last = timestamp
+        except (av.error.FFmpegError, OSError) as error:
+            if last == -math.inf:
+                raise UnreadableVideo(self._path, _reason(error)) from error
+
+    def _expect(self, packet: Any, zero: float) -> None:
+        """Note where a packet's picture begins and ends."""
+        ticks = packet.dts if packet.pts is None else packet.pts
+        if ticks is None or packet.time_base is None or packet.is_discard:
+            return
+        begin = float(ticks * packet.time_base) - zero
+        self._check(begin)
+        lasts = float((packet.duration or 0) * packet.time_base)
+        self._last_start = max(self._last_start, begin)
+        self.end_seconds = max(self.end_seconds, begin + (lasts if lasts > 0 else self._frame_seconds))
+
+    def _check(self, seconds: float) -> None:
+        if seconds - self._first_start > _LONGEST_SECONDS:
+            raise UnreadableVideo(self._path, f"its time stamps claim {seconds / 86400:.0f} days")
+
+    def _convert(self, frame: Any) -> NDArray[np.uint8]:
+        import numpy as np
+
+        width, height = self._size
+        try:
+            small = self._reformatter.reformat(frame, width, height, "rgb24", interpolation="BICUBIC")
+        except (OSError, ValueError) as error:
+            raise UnreadableVideo(self._path, f"its pictures can't be converted: {_reason(error)}") from error
+        picture: NDArray[np.uint8] = np.ascontiguousarray(np.rot90(small.to_ndarray(), self._quarter_turns))
+        return picture

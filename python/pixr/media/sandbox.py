@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 _MEMORY_BYTE_LIMIT = 4 << 30
 _STALL_SECONDS = 30.0
-_OPENING_BYTES_PER_SECOND = 20e6  # building the index reads the whole file before the first picture
 _LARGEST_HEADER_BYTES = 16 << 20
 _MOST_IDLE = 4
 # Without the first entry, which is the current folder: a stranger's video may lie beside a stranger's `json.py`.
@@ -144,8 +143,8 @@ def close_idle_decoders() -> None:
         decoder.kill()
 
 
-def _check_file(path: str) -> int:
-    """Byte length of a file that can be read; refuses what needs no decoder to be refused."""
+def _check_file(path: str) -> None:
+    """Refuses what needs no decoder to be refused."""
     try:
         if os.path.isdir(path):
             raise UnreadableVideo(path, "it is a directory")
@@ -155,19 +154,17 @@ def _check_file(path: str) -> int:
         raise UnreadableVideo(path, error.strerror or str(error)) from error
     if byte_len == 0:
         raise UnreadableVideo(path, "the file is empty")
-    return byte_len
 
 
 def _converse(path: str, request: dict[str, Any], stall_seconds: float, memory_byte_limit: int) -> Iterator[_Message]:
-    byte_len = _check_file(path)
+    _check_file(path)
     decoder = _take_decoder(memory_byte_limit)
     finished = False
-    patience = stall_seconds + byte_len / _OPENING_BYTES_PER_SECOND
     try:
         decoder.ask({"path": os.path.abspath(path), **request})
         while True:
             try:
-                message = decoder.messages.get(timeout=(waited := patience * _crowding()))
+                message = decoder.messages.get(timeout=(waited := stall_seconds * _crowding()))
             except queue.Empty:
                 raise UnreadableVideo(path, f"decoding made no progress for {waited:.0f} s") from None
             if message is None:
@@ -184,8 +181,6 @@ def _converse(path: str, request: dict[str, Any], stall_seconds: float, memory_b
                 finished = True
                 yield message
                 return
-            if kind not in ("tick", "info"):
-                patience = stall_seconds
             if kind != "tick":
                 yield message
     finally:
@@ -287,7 +282,7 @@ def open_segments(
 
     Raises (here, or while iterating):
         UnreadableVideo: with the reason.
-        MissingExtra: decord or PyAV is not installed.
+        MissingExtra: PyAV is not installed.
     """
     name = os.fspath(path)
     request = {"task": "segments", "options": asdict(options or CutOptions()), "thread_count": thread_count}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import time
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +103,52 @@ def test_a_video_without_sound_has_no_audio(tmp_path: Path) -> None:
     path = cut_video(tmp_path / "mute.mp4", [1])
     assert not probe_video(path).has_audio
     assert list(open_audio(path)) == []
+
+
+def test_no_picture_is_decoded_before_it_is_asked_for(tmp_path: Path) -> None:
+    """Else a slow caller has the whole video in memory: these pictures are 1.2 GB."""
+    pictures = [textured(seed, 640, 480) for seed in range(4)]
+    path = write_video(tmp_path / "slow.mp4", [pictures[index // 8 % 4] for index in range(1300)])
+    frames = iter(VideoFrames(str(path), probe(str(path))))
+    next(frames)
+    before = resident_mb()
+    time.sleep(0.5)
+    for _ in range(20):
+        next(frames)
+    assert resident_mb() - before < 100
+
+
+def resident_mb() -> float:
+    status = Path("/proc/self/statm")
+    if not status.exists():
+        pytest.skip("no /proc here")
+    return int(status.read_text().split()[1]) * resource.getpagesize() / 1e6
+
+
+def damaged_video(path: Path, *, pictures: range) -> Path:
+    """Eight pictures a tenth of a second apart, of which some are no pictures."""
+    whole = cut_video(path, [1, 2], pictures_per_shot=4, codec="png", pixel_format="rgb24").read_bytes()
+    starts = [at for at in range(len(whole)) if whole[at : at + 4] == b"\x89PNG"]
+    damaged = bytearray(whole)
+    for number in pictures:
+        damaged[starts[number] + 12 : starts[number] + 24] = bytes(12)  # its header
+    path.write_bytes(damaged)
+    return path
+
+
+def test_a_picture_that_cannot_be_decoded_is_left_out(tmp_path: Path) -> None:
+    path = str(damaged_video(tmp_path / "hole.avi", pictures=range(3, 4)))
+    frames = VideoFrames(path, probe(path), analysis_rate=100)
+    assert [time for time, _ in frames] == pytest.approx([0.0, 0.1, 0.2, 0.4, 0.5, 0.6, 0.7], abs=0.002)
+    assert frames.decoded_until_seconds == frames.end_seconds == pytest.approx(0.8, abs=0.01)
+
+
+def test_last_pictures_that_cannot_be_decoded_are_told(tmp_path: Path) -> None:
+    path = str(damaged_video(tmp_path / "end.avi", pictures=range(5, 8)))
+    frames = VideoFrames(path, probe(path), analysis_rate=100)
+    assert len(list(frames)) == 5
+    assert frames.decoded_until_seconds == pytest.approx(0.4, abs=0.01)
+    assert frames.end_seconds == pytest.approx(0.8, abs=0.01)
 
 
 def test_a_long_video_needs_no_more_memory_than_one_segment(tmp_path: Path) -> None:

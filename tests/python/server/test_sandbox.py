@@ -64,7 +64,7 @@ def test_a_reset_brings_the_test_clips_and_takes_everything_else(
     acme: Partner, tester: Partner, server: ServerState, tmp_path: Path
 ) -> None:
     pytest.importorskip("av")
-    pytest.importorskip("decord")
+    pytest.importorskip("av")
     settings = server.settings.model_copy(update={"screen": False})
     sandboxes = Sandboxes(settings, server.database, server.libraries)
     assert sandboxes.reset_next()

@@ -59,7 +59,7 @@ def test_the_player_seeks_to_the_best_moment_by_a_relative_path(tmp_path: Path) 
     clip.write_bytes(b"not a video")
     found = hits_of(Hit(Video("v", source=str(clip)), 0.7, (moment(12.5, 15), moment(1, 2))))
     (tmp_path / "out").mkdir()
-    pytest.importorskip("decord")
+    pytest.importorskip("av")
     write_page(tmp_path / "out" / "page.html", [("q", found)])
     outline = Outline((tmp_path / "out" / "page.html").read_text(encoding="utf-8"))
     players = [attributes for tag, attributes in outline.tags if tag == "video"]

@@ -13,7 +13,7 @@ from pixr.types import Hit, Hits, Match, Moment, Timing, Video
 
 av = pytest.importorskip("av")
 Image = pytest.importorskip("PIL.Image")
-pytest.importorskip("decord")
+pytest.importorskip("av")
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 
