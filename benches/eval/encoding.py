@@ -34,7 +34,7 @@ def main() -> None:
     visual: Any = encoders.visual
     batch = visual._options.rows_a_call
     pictures = [lot.integers(0, 256, (480, 640, 3), np.uint8) for _ in range(batch)]
-    ready = np.stack([preprocess(picture) for picture in pictures])
+    ready = preprocess(pictures)
     session = visual._model._session
     compare(
         f"pictures, {batch} a call",

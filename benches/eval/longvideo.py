@@ -3,7 +3,7 @@
     python -m benches.eval.longvideo WORK [--hours 10] [--every 5]
 
 The video is made in WORK unless it is there: ten minutes (320 by 180, 10 pictures a second, 75 photographs of 8 s that
-are panned over, so that every second shows something new), again and again. In the first three of the ten minutes
+are panned over, so that every second shows something new), again and again. In the first of the ten minutes
 sentences are spoken, half a second apart; then it is silent, since recognising speech takes most of the time and
 holds no more memory for being longer. It needs `../shared/eval`, ffmpeg and espeak-ng.
 
@@ -34,7 +34,7 @@ import pixr
 EVAL = Path(__file__).resolve().parents[3] / "shared" / "eval"
 WIDTH, HEIGHT, PICTURES_A_SECOND = 320, 180, 10
 PHOTOGRAPHS, SHOT_SECONDS = 75, 8
-SPOKEN_SECONDS, RATE_HZ = 180, 16_000
+SPOKEN_SECONDS, RATE_HZ = 60, 16_000
 
 
 def main() -> None:

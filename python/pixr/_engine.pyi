@@ -6,7 +6,7 @@ from typing import Any, Literal, final
 
 from pixr.types import Channel, Facets, Hit, Way
 
-__all__ = ["Batch", "HalfMatrix", "Library", "VectorColumn"]
+__all__ = ["Batch", "HalfMatrix", "Library", "VectorColumn", "squeeze"]
 
 @final
 class Batch:
@@ -88,3 +88,8 @@ class VectorColumn:
     @property
     def byte_len(self) -> int: ...
     def search(self, query: bytes, k: int, effort: int | None = None) -> tuple[bytes, bytes]: ...
+
+def squeeze(
+    pictures: Sequence[tuple[bytes, int, int]], side: int, mean: float, deviation: float
+) -> bytes:
+    """RGB pictures, `(pixels, width, height)`, as squares of `(value - mean) / deviation`: float32, plane by plane."""

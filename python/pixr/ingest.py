@@ -482,8 +482,7 @@ class _Run:
         from pixr.media.utterances import align_to_shots
 
         text = self._tools.encoders.text
-        encoders = self._tools.encoders.by_channel
-        rows = Rows({channel: encoder.space.dimension for channel, encoder in encoders.items()}, video.id)
+        rows = Rows(video.id)
         for start, end, vector, description in list(self._found.frames):
             rows.add(start, end, "frame", vector=vector, description=description)
         for seen in list(self._found.screen):

@@ -268,7 +268,7 @@ def _encode(video: Video, rows: list[dict[str, Any]], changed: dict[Channel, Tex
     from pixr.encoders.protocol import ImageEncoder, SoundEncoder
     from pixr.ingest import metadata_words
 
-    made = Rows({channel: encoder.space.dimension for channel, encoder in changed.items()}, video.id)
+    made = Rows(video.id)
     if (text := changed.get("speech")) is not None:
         said = [row for row in rows if row.get("speech.text")]
         for row, vector in zip(said, text.encode_documents([row["speech.text"] for row in said]), strict=True):

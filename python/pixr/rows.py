@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,12 +14,10 @@ class Rows:
     """Collects evidence row by row.
 
     Args:
-        dimensions: of the vectors of each channel that has any.
         video_id: the video of all rows.
     """
 
-    def __init__(self, dimensions: Mapping[Channel, int], video_id: str) -> None:
-        self._dimensions: dict[str, int] = {str(channel): dimension for channel, dimension in dimensions.items()}
+    def __init__(self, video_id: str) -> None:
         self._video_id = video_id
         self._rows: list[dict[str, Any]] = []
 
@@ -54,11 +51,12 @@ class Rows:
             "end": pa.array([row["end"] for row in self._rows], pa.float64()),
         }
         for name in sorted({key for row in self._rows for key in row} - {"start", "end"}):
-            channel, _, kind = name.partition(".")
+            kind = name.rpartition(".")[2]
             values = [row.get(name) for row in self._rows]
             if kind == "vector":
-                dimension = self._dimensions[channel]
-                columns[name] = pa.array(values, pa.list_(pa.float32(), dimension))
+                # Not of a fixed length: that keeps room for a vector also in the rows that have none, which is most of
+                # them. A video of ten hours has 18,000 rows of sound, and each had seven kilobytes of nothing.
+                columns[name] = pa.array(values, pa.list_(pa.float32()))
             else:
                 columns[name] = pa.array(values, pa.string())
         return pa.RecordBatch.from_pydict(columns)

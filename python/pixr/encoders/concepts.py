@@ -19,11 +19,11 @@ import math
 import zipfile
 from typing import TYPE_CHECKING
 
-from pixr._engine import HalfMatrix
+from pixr._engine import HalfMatrix, squeeze
 from pixr.encoders.onnx import OnnxModel
 from pixr.encoders.protocol import EncoderOptions, Space
 from pixr.encoders.text_cache import TextCache
-from pixr.errors import MissingExtra, ModelError, ModelNotFound, SpaceMismatch
+from pixr.errors import ModelError, ModelNotFound, SpaceMismatch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 MODEL_FILE = "efficientnet-lite2-int8.onnx"
 TABLE_FILE = "concepts.npz"
 SIDE = 260  # pixels, the model's input
+MEAN, DEVIATION = 127.0, 128.0  # of the values of a pixel, as the model was trained
 CLASSES = 1000
 QUERY_TEMPERATURE = 0.04  # of the softmax over cosines with the concepts' prototypes
 OTHER_SHARE = 0.4  # of the cosine with the nearest other meaning, taken from that with the best concept
@@ -55,7 +56,7 @@ class ConceptEncoder:
         """Load classifier and concept table from `folder`; `text` encodes the words, and is shared for its cache.
 
         Raises:
-            MissingExtra: onnxruntime, numpy or Pillow is not installed.
+            MissingExtra: onnxruntime or numpy is not installed.
             ModelNotFound: a file is missing.
             ModelError: a file is damaged, or the table was made for another text space.
         """
@@ -97,8 +98,7 @@ class ConceptEncoder:
         rows = np.empty((len(images), self.space.dimension), np.float32)
         for at in range(0, len(images), self._options.rows_a_call):
             batch = images[at : at + self._options.rows_a_call]
-            pixels = np.stack([preprocess(image) for image in batch])
-            rows[at : at + len(batch)] = self._place(softmax(self._model.run({"x": pixels})))
+            rows[at : at + len(batch)] = self._place(softmax(self._model.run({"x": preprocess(batch)})))
         return rows
 
     def pool(self, vectors: Vectors) -> Vectors:
@@ -247,23 +247,21 @@ def softmax(logits: NDArray[np.float32]) -> Vectors:
     return rows
 
 
-def preprocess(image: Picture) -> Vectors:
-    """Bring a whole picture to the model's input: 3 x 260 x 260 float32, RGB, (value - 127) / 128.
+def preprocess(images: Sequence[Picture]) -> Vectors:
+    """Bring whole pictures to the model's input: n x 3 x 260 x 260 float32, RGB, (value - 127) / 128.
 
-    The picture is squeezed to a square: a centre crop leaves out what stands at the sides, and finds fewer moments.
+    Pictures are squeezed to a square: a centre crop leaves out what stands at the sides, and finds fewer moments. The
+    filter is Pillow's bicubic one, which takes six times as long itself.
 
     Raises:
         ValueError: not uint8, not height x width x 3, or no pixels.
-        MissingExtra: Pillow is not installed.
     """
     import numpy as np
 
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise ValueError(f"a picture is uint8 of shape (height, width, 3), got {image.dtype} of shape {image.shape}")
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise MissingExtra("Pillow", "encoders") from error
-    small = Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-    pixels: Vectors = (np.asarray(small, np.float32).transpose(2, 0, 1) - 127.0) / 128.0
-    return pixels
+    for image in images:
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+            got = f"{image.dtype} of shape {image.shape}"
+            raise ValueError(f"a picture is uint8 of shape (height, width, 3), got {got}")
+    given = [(image.tobytes(), image.shape[1], image.shape[0]) for image in images]
+    pixels = squeeze(given, SIDE, MEAN, DEVIATION)
+    return np.frombuffer(pixels, np.float32).reshape(len(given), 3, SIDE, SIDE)

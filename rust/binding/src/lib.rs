@@ -8,6 +8,7 @@ mod arrow;
 mod errors;
 mod library;
 mod matrix;
+mod pictures;
 mod vectors;
 
 use pyo3::prelude::*;
@@ -20,6 +21,8 @@ mod _engine {
     use crate::library::Library;
     #[pymodule_export]
     use crate::matrix::HalfMatrix;
+    #[pymodule_export]
+    use crate::pictures::squeeze;
     #[pymodule_export]
     use crate::vectors::VectorColumn;
 }
