@@ -60,8 +60,8 @@ def make_video(path: Path, data: Path, times: int) -> None:
     sound.write_bytes(speak([line[2] for line in lines], path.with_suffix(".wav")).tobytes())
     once, listed = path.with_suffix(".once.mp4"), path.with_suffix(".txt")
     command = ["ffmpeg", "-y", "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WIDTH}x{HEIGHT}",
-               "-r", str(PICTURES_A_SECOND), "-i", "-", "-f", "s16le", "-ar", str(RATE_HZ), "-ac", "1", "-i", str(sound),
-               "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-c:a", "aac", str(once)]  # fmt: skip
+               "-r", str(PICTURES_A_SECOND), "-i", "-", "-f", "s16le", "-ar", str(RATE_HZ), "-ac", "1",
+               "-i", str(sound), "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-c:a", "aac", str(once)]  # fmt: skip
     with subprocess.Popen(command, stdin=subprocess.PIPE) as encoder:
         assert encoder.stdin is not None
         step = len(lines) // PHOTOGRAPHS
@@ -102,7 +102,7 @@ def pan(photograph: Path) -> Iterator[bytes]:
 
 
 def watch(video: Path, library: Path, table: Path, every_seconds: float) -> list[tuple[float, float, float, float]]:
-    """Index, and look at memory: seconds since the start, and megabytes of all processes, of the first, of its children.
+    """Index, and look at memory: seconds since the start, megabytes of all processes, of the first, of its children.
 
     Raises:
         RuntimeError: indexing failed.
@@ -163,7 +163,9 @@ def report(rows: list[tuple[float, float, float, float]], library: Path) -> None
         for video in opened.videos():
             print(f"{video.duration / 3600:.2f} hours indexed in {rows[-1][0]:.0f} s: {opened.info()}")
     at, peak, own, theirs = max(rows, key=lambda row: row[1])
-    print(f"greatest PSS {peak:.0f} MB ({own:.0f} indexer, {theirs:.0f} decoders) after {at:.0f} s, of {len(rows)} looks")
+    print(
+        f"greatest PSS {peak:.0f} MB ({own:.0f} indexer, {theirs:.0f} decoders) after {at:.0f} s, of {len(rows)} looks"
+    )
     tenths = np.array_split(np.array([row[1] for row in rows]), 10)
     print("greatest of each tenth (MB):", ", ".join(f"{tenth.max():.0f}" for tenth in tenths if len(tenth)))
     times = os.times()
