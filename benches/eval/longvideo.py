@@ -61,7 +61,8 @@ def make_video(path: Path, data: Path, times: int) -> None:
     once, listed = path.with_suffix(".once.mp4"), path.with_suffix(".txt")
     command = ["ffmpeg", "-y", "-v", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WIDTH}x{HEIGHT}",
                "-r", str(PICTURES_A_SECOND), "-i", "-", "-f", "s16le", "-ar", str(RATE_HZ), "-ac", "1",
-               "-i", str(sound), "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-c:a", "aac", str(once)]  # fmt: skip
+               "-i", str(sound),
+               "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-c:a", "aac", str(once)]  # fmt: skip
     with subprocess.Popen(command, stdin=subprocess.PIPE) as encoder:
         assert encoder.stdin is not None
         step = len(lines) // PHOTOGRAPHS
