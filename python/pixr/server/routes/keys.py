@@ -12,6 +12,7 @@ from pixr.server.answer import json_answer
 from pixr.server.errors import ApiError
 from pixr.server.keys import create_key, list_keys, revoke_key, rotate_key
 from pixr.server.models import ApiKey
+from pixr.server.paging import Cursor, Limit, page
 from pixr.server.principal import Admin
 from pixr.server.schemas.keys import KeyList, KeyRequest, KeyShape, KeyWithSecret, RotateRequest
 from pixr.server.state import Server
@@ -23,10 +24,11 @@ KeyId = Annotated[str, Path(alias="keyId", max_length=100, examples=["pk_live_7q
 
 
 @router.get("", operation_id="listKeys", response_model=KeyList)
-def list_all(caller: Admin, server: Server) -> Response:
-    """List the organization's keys, without secrets."""
+def list_all(caller: Admin, server: Server, limit: Limit = 100, cursor: Cursor = None) -> Response:
+    """List the organization's keys, oldest first, without secrets."""
     with server.database.read() as session:
-        return json_answer({"keys": [_shown(key) for key in list_keys(session, caller.organization)]})
+        found = list_keys(session, caller.organization)
+    return json_answer(page(server.signer, "keys", found, _shown, of=caller.organization, limit=limit, cursor=cursor))
 
 
 @router.post("", operation_id="createKey", status_code=201, response_model=KeyWithSecret)

@@ -18,6 +18,7 @@ from pixr.server.models import OAuthClient
 from pixr.server.oauth.clients import create_client, delete_client, list_clients
 from pixr.server.oauth.consent import CONSENT_HEADERS, consent_page
 from pixr.server.oauth.flows import Flows, FormRequest
+from pixr.server.paging import Cursor, Limit, page
 from pixr.server.principal import SCOPES, Admin, Principal
 from pixr.server.schemas.oauth import ClientList, ClientRequest, ClientWithSecret, UserToken, UserTokenRequest
 from pixr.server.state import Server, ServerState
@@ -184,10 +185,13 @@ def create_user_token(asked: UserTokenRequest, caller: Admin, server: Server) ->
 
 
 @router.get("/v1/auth/clients", operation_id="listClients", response_model=ClientList)
-def list_all(caller: Admin, server: Server) -> Response:
-    """List the OAuth clients, without secrets."""
+def list_all(caller: Admin, server: Server, limit: Limit = 100, cursor: Cursor = None) -> Response:
+    """List the OAuth clients, oldest first, without secrets."""
     with server.database.read() as session:
-        return json_answer({"clients": [_shown(one) for one in list_clients(session, caller.organization)]})
+        found = list_clients(session, caller.organization)
+    return json_answer(
+        page(server.signer, "clients", found, _shown, of=caller.organization, limit=limit, cursor=cursor)
+    )
 
 
 @router.post("/v1/auth/clients", operation_id="createClient", status_code=201, response_model=ClientWithSecret)

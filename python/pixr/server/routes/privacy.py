@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import IO, Annotated
+from typing import IO, Annotated, Any
 
 from fastapi import APIRouter, Query
 from sqlalchemy import select
@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from pixr.server.answer import json_answer
 from pixr.server.errors import ApiError
 from pixr.server.models import PrivacyReceipt
+from pixr.server.paging import Cursor, Limit, page
 from pixr.server.principal import Admin
 from pixr.server.privacy.deletion import delete_organization, delete_user
 from pixr.server.privacy.export import write_export
@@ -54,12 +55,19 @@ def delete(asked: DeletionRequest, caller: Admin, server: Server) -> Response:
 
 
 @router.get("/v1/privacy/receipts", operation_id="listPrivacyReceipts", response_model=ReceiptList)
-def receipts(caller: Admin, server: Server) -> Response:
+def receipts(caller: Admin, server: Server, limit: Limit = 100, cursor: Cursor = None) -> Response:
     """List the receipts of deletions, newest first."""
     query = select(PrivacyReceipt).where(PrivacyReceipt.organization_id == caller.organization)
     with server.database.read() as session:
-        found = session.scalars(query.order_by(PrivacyReceipt.created.desc(), PrivacyReceipt.id).limit(1000))
-        return json_answer({"receipts": [one.receipt for one in found]})
+        found = list(session.scalars(query.order_by(PrivacyReceipt.created.desc(), PrivacyReceipt.id.desc())))
+    whose = caller.organization
+    return json_answer(
+        page(server.signer, "receipts", found, _shown, of=whose, limit=limit, cursor=cursor, newest_first=True)
+    )
+
+
+def _shown(one: PrivacyReceipt) -> dict[str, Any]:
+    return one.receipt
 
 
 def _blocks(file: IO[bytes]) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from pixr.server.answer import json_answer
 from pixr.server.events import EventType
 from pixr.server.models import Delivery, DeliveryAttempt, Event
+from pixr.server.paging import Cursor, Limit, page
 from pixr.server.principal import WebhookOwner
 from pixr.server.schemas.webhooks import (
     DeliveryDetail,
@@ -49,10 +50,13 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 
 @router.get("/endpoints", operation_id="listWebhookEndpoints", response_model=EndpointList)
-def list_all(caller: WebhookOwner, server: Server) -> Response:
-    """List endpoints, without secrets."""
+def list_all(caller: WebhookOwner, server: Server, limit: Limit = 100, cursor: Cursor = None) -> Response:
+    """List endpoints, oldest first, without secrets."""
     with server.database.read() as session:
-        return json_answer({"endpoints": [shown_endpoint(one) for one in list_endpoints(session, caller.organization)]})
+        found = list_endpoints(session, caller.organization)
+    return json_answer(
+        page(server.signer, "endpoints", found, shown_endpoint, of=caller.organization, limit=limit, cursor=cursor)
+    )
 
 
 @router.post("/endpoints", operation_id="createWebhookEndpoint", status_code=201, response_model=EndpointWithSecret)

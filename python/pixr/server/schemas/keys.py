@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 
 from pixr.server.principal import SCOPES, Scope
 from pixr.server.schemas.shape import Instant, RequestShape, ResponseShape
+from pixr.server.schemas.videos import ListPagination
 
 __all__ = ["KeyList", "KeyRequest", "KeyShape", "KeyWithSecret", "RotateRequest"]
 
@@ -73,8 +74,15 @@ class KeyWithSecret(KeyShape):
 
 
 class KeyList(ResponseShape):
-    """All keys, oldest first."""
+    """Keys, oldest first."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"keys": [KEY_EXAMPLE]}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"keys": [KEY_EXAMPLE], "pagination": {"nextCursor": None, "hasMore": False}},
+            ]
+        }
+    )
 
     keys: list[KeyShape]
+    pagination: ListPagination

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 
 from pixr.server.principal import Scope
 from pixr.server.schemas.shape import RequestShape, ResponseShape
+from pixr.server.schemas.videos import ListPagination
 
 __all__ = ["ClientList", "ClientRequest", "ClientWithSecret", "OAuthError", "UserToken", "UserTokenRequest"]
 
@@ -63,11 +64,18 @@ class ClientWithSecret(ClientShape):
 
 
 class ClientList(ResponseShape):
-    """All clients, oldest first."""
+    """Clients, oldest first."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"clients": [CLIENT_EXAMPLE]}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"clients": [CLIENT_EXAMPLE], "pagination": {"nextCursor": None, "hasMore": False}},
+            ]
+        }
+    )
 
     clients: list[ClientShape]
+    pagination: ListPagination
 
 
 class OAuthError(ResponseShape):

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from pixr.server.schemas.shape import RequestShape, ResponseShape
+from pixr.server.schemas.videos import ListPagination
 
 __all__ = ["DeletionRequest", "Receipt", "ReceiptList"]
 
@@ -79,6 +80,13 @@ class Receipt(ResponseShape):
 class ReceiptList(ResponseShape):
     """Receipts, newest first."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"receipts": [RECEIPT_EXAMPLE]}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"receipts": [RECEIPT_EXAMPLE], "pagination": {"nextCursor": None, "hasMore": False}},
+            ]
+        }
+    )
 
     receipts: list[Receipt]
+    pagination: ListPagination

@@ -159,12 +159,26 @@ class EndpointWithSecret(EndpointShape):
     secret: str
 
 
-class EndpointList(ResponseShape):
-    """All endpoints, oldest first."""
+class Paging(ResponseShape):
+    """Where the next page is."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"endpoints": [ENDPOINT_EXAMPLE]}]})
+    next_cursor: str | None
+    has_more: bool
+
+
+class EndpointList(ResponseShape):
+    """Endpoints, oldest first."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"endpoints": [ENDPOINT_EXAMPLE], "pagination": {"nextCursor": None, "hasMore": False}},
+            ]
+        }
+    )
 
     endpoints: list[EndpointShape]
+    pagination: Paging
 
 
 class EventShape(ResponseShape):
@@ -238,19 +252,14 @@ class DeliveryDetail(DeliveryShape):
     history: list[AttemptShape]
 
 
-class Paging(ResponseShape):
-    """Where the next page is."""
-
-    next_cursor: str | None
-    has_more: bool
-
-
 class DeliveryList(ResponseShape):
     """Deliveries, newest first."""
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": [{"deliveries": [DELIVERY_EXAMPLE], "pagination": {"nextCursor": None, "hasMore": False}}]
+            "examples": [
+                {"deliveries": [DELIVERY_EXAMPLE], "pagination": {"nextCursor": None, "hasMore": False}},
+            ]
         }
     )
 
