@@ -1,6 +1,7 @@
 """Holds every request with credentials to its organization's rate and monthly quota, and says so in headers.
 
-Requests without valid credentials share a small bucket for each address, so that keys can't be guessed by trying.
+Requests with wrong credentials share a small bucket for each address, so that keys can't be guessed by trying; those
+without any share a large one, which is there against floods and may be a whole company's behind one address.
 """
 
 from __future__ import annotations
@@ -35,9 +36,6 @@ class Limiting:
             return
         who = scope["state"]["principal"]
         allowance = self._take(scope, who)
-        if allowance is None:
-            await self._app(scope, receive, send)
-            return
         headers = allowance.headers()
 
         async def answer(message: Message) -> None:
@@ -54,14 +52,14 @@ class Limiting:
             return
         await self._app(scope, receive, answer)
 
-    def _take(self, scope: Scope, who: Principal | ApiError | None) -> Allowance | None:
+    def _take(self, scope: Scope, who: Principal | ApiError | None) -> Allowance:
         if isinstance(who, Principal):
             return _take(self._server, who)
+        client, settings = scope.get("client"), self._server.settings
+        kind, rate = ("strangers", settings.strangers_per_second)
         if isinstance(who, ApiError):
-            client, settings = scope.get("client"), self._server.settings
-            name = f"failures/{client[0] if client else ''}"
-            return self._server.rate_limits.take(name, settings.failed_logins_per_second)
-        return None
+            kind, rate = ("failures", settings.failed_logins_per_second)
+        return self._server.rate_limits.take(f"{kind}/{client[0] if client else ''}", rate)
 
 
 def count_call(server: ServerState, who: Principal) -> None:

@@ -158,6 +158,9 @@ class Settings(BaseSettings):
     plans: dict[str, Plan] = Field(default_factory=lambda: dict(PLANS))
     default_plan: str = "developer"
     failed_logins_per_second: float = Field(default=2.0, gt=0, description="from one address")
+    strangers_per_second: float = Field(
+        default=10_000.0, gt=0, description="requests without credentials from one address: pages, pictures, health"
+    )
     free_calls: int = Field(default=10_000, ge=0, description="calls of a new organization before its plan counts")
 
     @model_validator(mode="after")

@@ -56,6 +56,16 @@ def test_a_refusal_says_when_to_come_back_and_is_right(tmp_path: Path) -> None:
     limits.close()
 
 
+def test_answers_to_strangers_tell_of_a_bucket_for_their_address(start: Callable[..., TestClient]) -> None:
+    client = start(strangers_per_second=1)
+    answers = [client.get("/health/live") for _ in range(3)]
+    assert [one.status_code for one in answers] == [200, 200, 429]
+    assert [one.headers["X-RateLimit-Remaining"] for one in answers] == ["1", "0", "0"]
+    assert answers[0].headers["RateLimit-Policy"] == '"sustained";q=60;w=60, "burst";q=2;w=1'
+    assert int(answers[2].headers["Retry-After"]) >= 1
+    assert code_of(answers[2]) == "RATE_LIMITED"
+
+
 def test_headers_tell_both_policies_exactly(tmp_path: Path) -> None:
     clock = Clock()
     limits = RateLimits(tmp_path / "buckets", clock)
