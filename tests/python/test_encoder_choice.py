@@ -17,7 +17,6 @@ from tests.python.clips import make_clip
 from tests.python.encoders.parity_inputs import sound
 
 pytest.importorskip("av")
-pytest.importorskip("av")
 
 OPTIONS = EncoderOptions(threads=1, batch_size=4)
 

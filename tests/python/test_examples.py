@@ -23,7 +23,6 @@ from pixr.encoders import EncoderOptions
 from pixr.errors import SpeechUnavailable, UnreadableVideo
 
 pytest.importorskip("av")
-pytest.importorskip("av")
 
 from tests.python.media.videos import textured, write_video
 

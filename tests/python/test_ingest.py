@@ -15,7 +15,6 @@ from pixr.ingest import CutsSoFar, content_hash
 from tests.python.clips import make_clip
 
 pytest.importorskip("av")
-pytest.importorskip("av")
 
 SENTENCES = (
     "The children are playing football in the park.",
@@ -76,6 +75,35 @@ def test_what_is_left_when_the_caller_stops_listening_is_whole(clips: list[Path]
         statuses = {outcome.status for outcome in library.add_many(clips, speech=False)}
         assert statuses <= {"added", "skipped"}
         assert len(list(library.videos())) == len(clips)
+
+
+def test_what_was_found_so_far_is_searched_while_the_rest_is_indexed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = make_clip(tmp_path / "harbour.mp4", [f"scene {number}" for number in range(8)])
+    id = f"vid_{content_hash(clip)[:20]}"
+    monkeypatch.setattr("pixr.ingest._INTERIM_SECONDS", 0.0)
+    stored: list[int] = []
+
+    with pixr.open(tmp_path / "l.pixr") as library:
+
+        def look(step: pixr.Progress) -> None:
+            if step.stage != "visual" or step.finished:
+                return
+            hits = library.search("harbour")
+            if hits.total:
+                (hit,) = hits
+                assert hit.video.id == id
+                assert hit.video.content_hash is None, "a run that ends here has to begin it anew"
+                stored.append(sum(segment.start > 0 for segment in library.segments(id)))
+
+        (outcome,) = library.add_many([clip], speech=False, on_progress=look)
+        assert outcome.status == "added"
+        assert outcome.video is not None
+        assert outcome.video.content_hash == content_hash(clip)
+        whole = sum(segment.start > 0 for segment in library.segments(id))
+    assert stored == sorted(stored)
+    assert 0 < stored[-1] < whole
 
 
 def test_progress_of_every_stage_of_every_video_is_told(clips: list[Path], tmp_path: Path) -> None:

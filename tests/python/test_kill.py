@@ -21,7 +21,6 @@ import pixr
 from tests.python.clips import make_clip
 
 pytest.importorskip("av")
-pytest.importorskip("av")
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes left behind in /proc")
 
 ROUNDS = {"fast": 8, "slow": 200}.get(os.environ.get("PIXR_FAULTS", ""), 2)

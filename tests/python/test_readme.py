@@ -13,7 +13,6 @@ from tests.python.clips import make_clip
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 pytest.importorskip("av")
-pytest.importorskip("av")
 
 
 def blocks() -> list[str]:

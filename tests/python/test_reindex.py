@@ -21,7 +21,6 @@ from pixr.types import Channel
 from tests.python.clips import make_clip
 
 pytest.importorskip("av")
-pytest.importorskip("av")
 
 OPTIONS = EncoderOptions(threads=1, batch_size=4)
 

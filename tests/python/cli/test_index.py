@@ -20,7 +20,6 @@ from tests.python.cli.process import COMMAND, Run, Screen
 from tests.python.clips import make_clip
 
 pytest.importorskip("av")
-pytest.importorskip("av")
 
 QUICK = ("--no-speech", "--no-screen")
 

@@ -11,7 +11,6 @@ from tests.python.cli.process import Run
 from tests.python.clips import make_clip
 
 pytest.importorskip("av")
-pytest.importorskip("av")
 
 
 def test_reindex_says_what_changed_and_which_files_are_gone(run: Run, recorded: Path, tmp_path: Path) -> None:

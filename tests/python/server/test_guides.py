@@ -17,7 +17,6 @@ from tests.python.server.live import Live
 from tests.python.server.test_processing import worker_of
 
 pytest.importorskip("av")
-pytest.importorskip("av")
 GUIDES = Path(__file__).parents[3] / "docs" / "guides"
 
 

@@ -26,7 +26,6 @@ from tests.python.server.partner import Partner, code_of
 from tests.python.server.test_uploads import begin, send
 
 pytest.importorskip("av")
-pytest.importorskip("av")
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,6 @@ from tests.python.server.live import Live
 from tests.python.server.test_processing import worker_of
 
 pytest.importorskip("av")
-pytest.importorskip("av")
 PAGE = Path(__file__).parents[3] / "docs" / "SERVER.md"
 
 

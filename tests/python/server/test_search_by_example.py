@@ -25,7 +25,6 @@ from tests.python.server.conftest import state_of
 from tests.python.server.partner import Partner, code_of
 
 pytest.importorskip("av")
-pytest.importorskip("av")
 
 
 @pytest.fixture(scope="module")

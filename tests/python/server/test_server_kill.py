@@ -30,7 +30,6 @@ from tests.python.clips import make_clip
 from tests.python.server.receiver import Receiver, receiving, wait_until
 
 pytest.importorskip("av")
-pytest.importorskip("av")
 
 KILLS = {"fast": 10, "slow": 50}.get(os.environ.get("PIXR_FAULTS", ""), 2)
 UPLOADS = {"fast": 10, "slow": 50}.get(os.environ.get("PIXR_FAULTS", ""), 3)
