@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 
 from pixr.server.events import EventType
 from pixr.server.schemas.shape import RequestShape, ResponseShape
+from pixr.server.schemas.videos import ListPagination
 
 __all__ = [
     "DeliveryDetail",
@@ -159,13 +160,6 @@ class EndpointWithSecret(EndpointShape):
     secret: str
 
 
-class Paging(ResponseShape):
-    """Where the next page is."""
-
-    next_cursor: str | None
-    has_more: bool
-
-
 class EndpointList(ResponseShape):
     """Endpoints, oldest first."""
 
@@ -178,7 +172,7 @@ class EndpointList(ResponseShape):
     )
 
     endpoints: list[EndpointShape]
-    pagination: Paging
+    pagination: ListPagination
 
 
 class EventShape(ResponseShape):
@@ -264,7 +258,7 @@ class DeliveryList(ResponseShape):
     )
 
     deliveries: list[DeliveryShape]
-    pagination: Paging
+    pagination: ListPagination
 
 
 class NewInspector(RequestShape):
