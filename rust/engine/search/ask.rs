@@ -69,6 +69,20 @@ impl Term {
         };
         Self { clause: None, calibration, vector, words, least_cosine }
     }
+
+    /// The confidence of a row with this cosine and ratio of BM25 scores, 0 where they are no evidence.
+    #[inline]
+    pub(super) fn confidence(&self, cosine: Option<f32>, lexical_ratio: Option<f32>) -> f32 {
+        if lexical_ratio.is_none() && cosine.is_none_or(|cosine| cosine < self.least_cosine) {
+            return 0.0;
+        }
+        self.calibration.confidence(cosine, lexical_ratio)
+    }
+
+    /// A BM25 score over the best that the term's words could have.
+    pub(super) fn ratio(&self, score: f32) -> Option<f32> {
+        self.words.as_ref().map(|words| words.ratio(score))
+    }
 }
 
 impl ChannelAsk {

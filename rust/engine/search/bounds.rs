@@ -15,16 +15,16 @@ use crate::catalog::channel::Channel;
 use crate::catalog::row_set::RowSet;
 use crate::error::Result;
 use crate::part::LivePart;
-use crate::vector::{Closeness, Estimator};
+use crate::vector::{Closeness, Estimator, Reach};
 
 /// Rows that are bounded in one go: what is known of them stays in the cache.
 const ROWS_TOGETHER: u32 = 4096;
 /// Where fewer than this part of a run's rows are wanted, each video is read by itself.
 const FEW_WANTED: usize = 8;
-/// Rows so near each other are scored with what lies between them.
-const NEAR_ROWS: u32 = 4;
 /// Covers the rounding of sums in f32.
 const ROUNDING: f32 = 1e-5;
+/// Covers what a floor of cosines is below the least that reaches a confidence.
+const COSINE_ROUNDING: f32 = 1e-5;
 
 /// From which confidence on a channel a video is a candidate.
 #[derive(Clone, Copy)]
@@ -55,6 +55,8 @@ pub(super) struct Bounds<'a> {
     steps: &'a [Vec<Steps>],
     /// By channel and term, as the query has them.
     estimators: Vec<Vec<Option<Estimator<'a>>>>,
+    /// By channel: the cosine that is enough by itself for the whole question.
+    enough: Vec<f32>,
     /// The videos whose timed rows lie apart.
     apart: &'a RowSet,
     blend: Blend,
@@ -66,6 +68,8 @@ pub(super) struct Room<'a> {
     first_row: u32,
     /// By channel and term: cosines that the rows don't exceed.
     cosines: Vec<Vec<Vec<f32>>>,
+    /// By channel and term: how far those that were sharpened are above them.
+    reaches: Vec<Vec<Reach>>,
     /// By channel and term: rows that hold words.
     words: Vec<Vec<&'a [(u32, f32)]>>,
     /// Whether a row is above a floor.
@@ -102,7 +106,13 @@ impl<'a> Bounds<'a> {
             };
             estimators.push(channel.terms.iter().map(of_term).collect::<Result<_>>()?);
         }
-        Ok(Self { ask, part, words, steps, estimators, apart: part.part.videos_apart()?, blend: ask.fuser.blend() })
+        let enough = |channel: &ChannelAsk| {
+            let of_whole = channel.terms.first().map(|whole| whole.calibration);
+            of_whole.map_or(f32::INFINITY, |of| of.cosine_floor(channel.calibration.sufficient) + COSINE_ROUNDING)
+        };
+        let enough = ask.channels.iter().map(enough).collect();
+        let apart = part.part.videos_apart()?;
+        Ok(Self { ask, part, words, steps, estimators, enough, apart, blend: ask.fuser.blend() })
     }
 
     /// Runs of videos that are bounded in one go by `rough`.
@@ -207,12 +217,14 @@ impl<'a> Bounds<'a> {
     fn read_candidates(&self, rows: Range<u32>, floors: &[Floor], room: &mut Room<'a>) -> Result<()> {
         self.read(Closeness::Rough, rows.clone(), room)?;
         renew(&mut room.reaching, rows.len(), false);
+        room.reaches.resize_with(self.ask.channels.len(), Vec::new);
         for (index, (channel, floor)) in self.ask.channels.iter().zip(floors).enumerate() {
             let least = floor.confidence * (1.0 - ROUNDING);
+            renew(&mut room.reaches[index], channel.terms.len(), Reach::Unknown);
             for (at, (term, &least_cosine)) in channel.terms.iter().zip(&floor.cosines).enumerate() {
                 let (cosines, steps) = (&mut room.cosines[index][at], &self.steps[index][at]);
                 if let Some(estimator) = &self.estimators[index][at] {
-                    estimator.sharpen(rows.clone(), least_cosine, cosines)?;
+                    room.reaches[index][at] = estimator.sharpen(rows.clone(), least_cosine, cosines)?;
                     for (reaching, cosine) in room.reaching.iter_mut().zip(cosines.iter()) {
                         *reaching |= *cosine >= least_cosine && *cosine > f32::NEG_INFINITY;
                     }
@@ -289,21 +301,22 @@ impl<'a> Bounds<'a> {
         Ok(self.of_filled(room, video))
     }
 
-    /// Whether a row of the video, of which the room holds bounds, is enough by itself. Rows that may be are scored until one
-    /// is, the likeliest of each channel first.
+    /// Whether a row of the video, of which the room holds bounds, is enough by itself: where the bounds don't say that one is,
+    /// rows that may be are scored until one is, the likeliest of each channel first.
     fn has_sufficient(&self, room: &Room<'a>, rows: Range<u32>) -> Result<bool> {
+        if self.is_surely_sufficient(room, &rows) {
+            return Ok(true);
+        }
         for (index, confidences) in room.channels.iter().enumerate() {
             let bounded = rows.clone().zip(confidences.iter().copied());
-            let reaching: Vec<(u32, f32)> = bounded.filter(|(_, most)| self.is_enough(index, *most)).collect();
-            let likeliest = reaching.iter().max_by(|(_, one), (_, other)| one.total_cmp(other));
-            let Some(&(likeliest, _)) = likeliest else { continue };
-            if self.is_any_sufficient(index, likeliest..likeliest + 1)? {
-                return Ok(true);
-            }
-            for run in reaching.chunk_by(|(one, _), (next, _)| next - one <= NEAR_ROWS) {
-                if let (Some(&(first, _)), Some(&(last, _))) = (run.first(), run.last())
-                    && self.is_any_sufficient(index, first..last + 1)?
-                {
+            let reaching = bounded.filter(|(_, most)| self.is_enough(index, *most));
+            let likeliest = reaching.clone().max_by(|(_, one), (_, other)| one.total_cmp(other));
+            let Some((likeliest, _)) = likeliest else { continue };
+            let others = reaching.map(|(row, _)| row).filter(|row| *row != likeliest);
+            for row in std::iter::once(likeliest).chain(others) {
+                let channel = &self.ask.channels[index];
+                let confidence = evidence::confidence_of(channel, &self.part.part, &room.words[index], row)?;
+                if confidence > 0.0 && confidence >= channel.calibration.sufficient {
                     return Ok(true);
                 }
             }
@@ -311,10 +324,17 @@ impl<'a> Bounds<'a> {
         Ok(false)
     }
 
-    /// Whether any of the rows is enough by itself on a channel.
-    fn is_any_sufficient(&self, index: usize, rows: Range<u32>) -> Result<bool> {
-        let found = evidence::of_rows(self.ask, &self.ask.channels[index], &self.part.part, self.words, &rows)?;
-        Ok(found.iter().any(|one| one.is_sufficient))
+    /// Whether the bounds say that a row is enough by itself for the whole question.
+    fn is_surely_sufficient(&self, room: &Room<'a>, rows: &Range<u32>) -> bool {
+        let within = (rows.start - room.first_row) as usize..(rows.end - room.first_row) as usize;
+        let whole = room.cosines.iter().zip(&room.reaches).zip(&self.enough);
+        whole.filter_map(|((cosines, reaches), enough)| Some((cosines.first()?, reaches.first()?, *enough))).any(
+            |(cosines, reach, enough)| {
+                let of_video = cosines.get(within.clone()).unwrap_or_default();
+                let most = of_video.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                most >= enough && reach.least(most) >= enough
+            },
+        )
     }
 
     /// Reads what the rows hold on every channel.
@@ -355,11 +375,18 @@ impl<'a> Bounds<'a> {
         self.blend_rows(rows.len(), room);
     }
 
-    /// Bounds what each of the rows, which the room holds, says on one channel.
+    /// Bounds what each of the rows, which the room holds, says on one channel; nothing at all where none can say anything.
     fn fill_channel(&self, index: usize, rows: Range<u32>, room: &mut Room<'a>) {
         let (count, channel) = (rows.len(), &self.ask.channels[index]);
         let within = (rows.start - room.first_row) as usize..(rows.end - room.first_row) as usize;
         let confidences = &mut room.channels[index];
+        let is_silent = |(estimator, words): (&Option<Estimator<'a>>, &&[(u32, f32)])| {
+            estimator.is_none() && evidence::within(words, &rows).is_empty()
+        };
+        if self.estimators[index].iter().zip(&room.words[index]).all(is_silent) {
+            confidences.clear();
+            return;
+        }
         renew(confidences, count, 0.0);
         let has_clauses = channel.terms.len() > 1;
         if has_clauses {

@@ -116,6 +116,22 @@ pub(super) fn of_rows(
     found.chunk_by(|one, other| one.row == other.row).filter_map(of_row).collect()
 }
 
+/// The confidence of one row's match on one channel, 0 without one; `words` are those found near it, by term.
+pub(super) fn confidence_of(channel: &ChannelAsk, part: &Part, words: &[&[(u32, f32)]], row: u32) -> Result<f32> {
+    let column = part.vectors(channel.channel);
+    let of_term = |(term, words): (&Term, &&[(u32, f32)])| {
+        let mut cosine = None;
+        if let (Some(query), Some(column)) = (&term.vector, column) {
+            column.score_rows_by_each(&[query], row..row + 1, |_, _, found| cosine = Some(found))?;
+        }
+        let lexical = words.binary_search_by_key(&row, |(row, _)| *row).ok().and_then(|at| words.get(at));
+        Ok(term.confidence(cosine, lexical.and_then(|(_, score)| term.ratio(*score))))
+    };
+    let mut terms = channel.terms.iter().zip(words).map(of_term);
+    let whole = terms.next().transpose()?.unwrap_or_default();
+    Ok(combine_clauses(whole, terms.collect::<Result<Vec<f32>>>()?))
+}
+
 /// What one term found in one row.
 struct TermMatch {
     row: u32,
@@ -137,11 +153,8 @@ fn join(term: &Term, cosines: &[(u32, f32)], words: &[(u32, f32)], found: &mut V
         };
         let cosine = cosines.next_if(|(at, _)| *at == row).map(|(_, cosine)| *cosine);
         let lexical = words.next_if(|(at, _)| *at == row).map(|(_, score)| *score);
-        if lexical.is_none() && cosine.is_some_and(|cosine| cosine < term.least_cosine) {
-            continue;
-        }
-        let lexical_ratio = lexical.and_then(|score| term.words.as_ref().map(|words| words.ratio(score)));
-        let confidence = term.calibration.confidence(cosine, lexical_ratio);
+        let lexical_ratio = lexical.and_then(|score| term.ratio(score));
+        let confidence = term.confidence(cosine, lexical_ratio);
         if confidence > 0.0 {
             found.push(TermMatch { row, clause: term.clause, confidence, cosine, lexical, lexical_ratio });
         }

@@ -27,6 +27,7 @@ const KEPT_VIDEOS: usize = 256;
 const BOUNDED_TOGETHER: usize = 32;
 /// Videos that are scored before looking again whether the page is full.
 const SCORED_TOGETHER: usize = 4;
+const MOST_SCORED_TOGETHER: usize = 64;
 
 /// Hits in order, at least those up to the end of the page, and what to count.
 pub(super) struct Ranked {
@@ -206,7 +207,10 @@ impl Run<'_> {
                 rough.sort_unstable_by_key(|one| (one.part, one.video));
                 (waiting, together) = (BinaryHeap::from(close), rough);
             } else {
-                let most = if is_close { SCORED_TOGETHER } else { BOUNDED_TOGETHER };
+                // A first page is not full without so many.
+                let missing = if position.is_none() { limit.saturating_add(1).saturating_sub(hits.len()) } else { 0 };
+                let most =
+                    if is_close { missing.clamp(SCORED_TOGETHER, MOST_SCORED_TOGETHER) } else { BOUNDED_TOGETHER };
                 while together.len() < most
                     && let Some(next) = waiting.peek()
                     && next.is_close == is_close
@@ -301,8 +305,23 @@ mod tests {
         (0..5).map(|_| word(next)).collect::<Vec<_>>().join(" ")
     }
 
-    /// Videos whose rows lie apart, and every third with rows that overlap; enough rows for codes.
-    fn library(is_fitted: bool) -> Result<Library> {
+    /// Shares of what a picture may show, as a classifier gives them: some are likely, none is below zero.
+    fn shares(next: &mut impl FnMut() -> f32) -> Vec<f32> {
+        direction(next).iter().map(|value| (4.0 * value).exp()).collect()
+    }
+
+    /// What is asked of shares: a few, and against all others.
+    fn of_shares(next: &mut impl FnMut() -> f32) -> Vec<f32> {
+        let mut asked = vec![-0.01; DIMENSION];
+        for weight in [1.0, 0.5] {
+            asked[((next() + 1.0) / 2.0 * DIMENSION as f32) as usize % DIMENSION] = weight;
+        }
+        asked
+    }
+
+    /// Videos whose rows lie apart, and every third with rows that overlap; enough rows for codes. Pictures are shares or
+    /// directions.
+    fn library(is_fitted: bool, has_shares: bool) -> Result<Library> {
         let library = Library::in_memory()?;
         let space = Space { name: "test".to_owned(), version: "1".to_owned(), dimension: DIMENSION as u32 };
         for channel in [Channel::Frame, Channel::Speech] {
@@ -324,7 +343,8 @@ mod tests {
             for row in 0..ROWS_A_VIDEO {
                 let start = 4.0 * row as f64;
                 let mut evidence = |channel, text| {
-                    let vector = direction(&mut next);
+                    let is_shares = has_shares && channel == Channel::Frame;
+                    let vector = if is_shares { shares(&mut next) } else { direction(&mut next) };
                     let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
                     let vector = Some(vector.iter().map(|value| f16::from_f32(value / length)).collect());
                     Evidence { channel, vector, text, description: None }
@@ -344,8 +364,8 @@ mod tests {
 
     #[test]
     fn bounds_from_codes_leave_out_nothing() -> Result<()> {
-        for is_fitted in [false, true] {
-            let library = library(is_fitted)?;
+        for (is_fitted, has_shares) in [(false, false), (true, false), (false, true), (true, true)] {
+            let library = library(is_fitted, has_shares)?;
             let snapshot = library.current()?;
             let part = snapshot.parts.first().map(|live| std::sync::Arc::clone(&live.part));
             let apart = part.as_ref().map_or(Ok(0), |part| part.videos_apart().map(RowSet::count))?;
@@ -354,7 +374,8 @@ mod tests {
             for (number, fusion) in
                 (0..60).zip([Fusion::WeightedSum, Fusion::Probabilistic, Fusion::Max].iter().cycle())
             {
-                let vectors = [Channel::Frame, Channel::Speech].map(|channel| (channel, direction(&mut next)));
+                let pictured = if has_shares { of_shares(&mut next) } else { direction(&mut next) };
+                let vectors = [(Channel::Frame, pictured), (Channel::Speech, direction(&mut next))];
                 let text = [Channel::Speech, Channel::Metadata].map(|channel| (channel, words(&mut next)));
                 let query = Query {
                     vectors: vectors.into_iter().take(2 - number % 2).collect(),

@@ -12,7 +12,7 @@ use super::graph::Graph;
 use super::graph::nibbles::{Levels, STANDARD_ERROR};
 use super::query::QueryVector;
 use super::rows::Rows;
-use super::vertical::VerticalQuery;
+use super::vertical::{Gap, VerticalQuery};
 use crate::error::Result;
 
 /// How much of a score may stay unread where it is bounded component by component.
@@ -36,6 +36,26 @@ pub(crate) enum Closeness {
     Close,
 }
 
+/// How far bounds are above what they bound.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) enum Reach {
+    #[default]
+    Unknown,
+    By(f32),
+    Components(Gap),
+}
+
+impl Reach {
+    /// A cosine that a row with this bound is not below.
+    pub(crate) fn least(self, bound: f32) -> f32 {
+        match self {
+            Self::Unknown => f32::NEG_INFINITY,
+            Self::By(most) => bound - most,
+            Self::Components(gap) => gap.least(bound),
+        }
+    }
+}
+
 impl VectorColumn {
     /// Prepares a query to be compared with rows.
     ///
@@ -56,14 +76,17 @@ impl VectorColumn {
 }
 
 impl Estimator<'_> {
-    /// Replaces the rough bounds of `rows` that reach `floor` by close ones, unless they went by components: those are
-    /// hardly above the scores.
+    /// Replaces the rough bounds of `rows` that reach `floor` by close ones, those by components where many do; tells how far
+    /// these are above the cosines.
     ///
     /// # Errors
     /// `damaged` where a checksum says so.
-    pub(crate) fn sharpen(&self, rows: Range<u32>, floor: f32, bounds: &mut [f32]) -> Result<()> {
-        if self.vertical.is_some() || floor <= -1.0 {
-            return Ok(());
+    pub(crate) fn sharpen(&self, rows: Range<u32>, floor: f32, bounds: &mut [f32]) -> Result<Reach> {
+        if let Some(vertical) = &self.vertical {
+            return self.sharpen_vertical(vertical, rows, floor, bounds);
+        }
+        if floor <= -1.0 {
+            return Ok(Reach::Unknown);
         }
         let of_column = self.column.rows()?;
         for (row, bound) in rows.zip(bounds).filter(|(_, bound)| **bound >= floor) {
@@ -71,7 +94,38 @@ impl Estimator<'_> {
                 self.most_at(Closeness::Close, position..position + 1, |_, close| *bound = bound.min(close))?;
             }
         }
-        Ok(())
+        Ok(if self.close.is_some() { Reach::By(2.0 * self.slack()) } else { Reach::Unknown })
+    }
+
+    fn sharpen_vertical(
+        &self,
+        vertical: &VerticalQuery<'_>,
+        rows: Range<u32>,
+        floor: f32,
+        bounds: &mut [f32],
+    ) -> Result<Reach> {
+        let of_column = self.column.rows()?;
+        let positions = of_column.positions(rows.clone());
+        if !vertical.is_worth(positions.len()) {
+            return Ok(Reach::By(0.0));
+        }
+        let open = bounds.iter().filter(|bound| **bound >= floor).count();
+        let is_worth = vertical.is_worth_more(positions.len(), open);
+        if is_worth {
+            let place = |position: u32| of_column.row(position).map_or(usize::MAX, |row| (row - rows.start) as usize);
+            let bound = |position: u32| bounds.get(place(position)).copied().unwrap_or_default();
+            let mut closer: Vec<f32> = positions.clone().map(bound).collect();
+            vertical.sharpen(self.column.kernels(), positions.clone(), &mut closer)?;
+            for (position, closer) in positions.zip(closer) {
+                bounds.get_mut(place(position)).into_iter().for_each(|bound| *bound = closer);
+            }
+        }
+        Ok(Reach::Components(vertical.gap(is_worth)))
+    }
+
+    /// What a close estimate may be off by.
+    fn slack(&self) -> f32 {
+        CONFIDENCE * STANDARD_ERROR / (self.column.dimension() as f32).sqrt()
     }
 
     /// For each of `rows` a cosine that it does not exceed, minus infinity where it carries no vector.
@@ -110,7 +164,7 @@ impl Estimator<'_> {
         }
         match (closeness, &self.close, &self.rough, self.column.codes()) {
             (Closeness::Close, Some((graph, levels)), ..) => {
-                let slack = CONFIDENCE * STANDARD_ERROR / (self.column.dimension() as f32).sqrt();
+                let slack = self.slack();
                 let estimates = graph.estimates(self.column.kernels(), levels, positions)?;
                 estimates.enumerate().for_each(|(at, estimate)| take(at, estimate + slack));
             }

@@ -44,7 +44,7 @@ mod vertical;
 
 pub use approximate::{Asked, Near, approximate_top_k};
 pub use column::{Index, VectorColumn};
-pub(crate) use estimate::{Closeness, Estimator};
+pub(crate) use estimate::{Closeness, Estimator, Reach};
 pub use graph_memory::GraphMemory;
 pub use matrix::{Attention, HalfMatrix};
 pub use normalise::normalise;

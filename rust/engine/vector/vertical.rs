@@ -12,8 +12,9 @@
 //!
 //! The bound of a row is the sum over the components asked for, of what the others with a positive weight can add
 //! to a vector of unit length (Cauchy and Schwarz), of what those that the query is most against take off at least, by the
-//! code below, and of the lows of the others with a negative weight. It is never below the score. Columns with more below
-//! zero than `MOST_NEGATIVE` have no such section.
+//! code below, and of the lows of the others with a negative weight. It is never below the score, and tells what the score
+//! is not below. Where too many rows are still in question, more components are read (`sharpen`). Columns with more
+//! below zero than `MOST_NEGATIVE` have no such section.
 
 use std::ops::Range;
 
@@ -32,12 +33,15 @@ const FEWEST_SPARED: usize = 8;
 /// most. Without them a bound is as far above the score as a floor is above nothing.
 const MOST_READ: usize = 10;
 const AGAINST: usize = 3;
+/// The same for one that is read more closely.
+const MOST_READ_CLOSELY: usize = 4;
 /// So many times the tolerance a bound may be above the score before reading the vectors takes less.
 const LOOSEST: f32 = 3.0;
 /// Turning to a component costs about as much as reading it in this many rows.
 const ROWS_A_COMPONENT: usize = 128;
 /// Codes squared span the range.
-const LARGEST_SQUARE: f32 = 255.0 * 255.0;
+const LARGEST_CODE: f32 = 255.0;
+const LARGEST_SQUARE: f32 = LARGEST_CODE * LARGEST_CODE;
 /// Covers the rounding of a sum in f32.
 const SLACK: f32 = 2e-5;
 /// Covers the length of a vector of unit length rounded to f16.
@@ -59,8 +63,32 @@ pub(super) struct VerticalQuery<'a> {
     vertical: &'a Vertical,
     /// Components that are read, each with what a squared code counts, and how much less the code must be for that.
     asked: Vec<(usize, f32, u8)>,
-    /// What every row has before.
+    /// How many of them are read at first.
+    first: usize,
+    at_first: Gap,
+    at_last: Gap,
+}
+
+/// How far a bound may be above the score.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Gap {
+    /// What every row has before components are read.
     base: f32,
+    /// What those can add at most, and what those can take off that the query is against.
+    adding: f32,
+    taking: f32,
+    /// What those do take off at most, of a vector of unit length.
+    taken: f32,
+    /// What a row may lack that is not read.
+    unread: f32,
+}
+
+/// What a query asks of a component.
+struct Wanted {
+    index: usize,
+    weight: f32,
+    low: f32,
+    range: f32,
 }
 
 /// Bytes of a section.
@@ -136,7 +164,8 @@ impl Vertical {
     /// `damaged` where a checksum says so or the head makes no sense.
     pub(super) fn query(&self, components: &[f32], tolerance: f32) -> Result<Option<VerticalQuery<'_>>> {
         let (head, _) = self.section.slice(0..HEAD_BYTES * self.dimension)?.as_chunks::<HEAD_BYTES>();
-        let (mut base, mut wanted, mut against) = (0.0, Vec::new(), Vec::new());
+        let (mut base, mut unread, mut lows) = (0.0, 0.0, 0.0);
+        let (mut wanted, mut against) = (Vec::new(), Vec::new());
         for (index, (&weight, bytes)) in components.iter().zip(head).enumerate() {
             let [a, b, c, d, e, f, g, h] = *bytes;
             let (low, range) = (f32::from_le_bytes([a, b, c, d]), f32::from_le_bytes([e, f, g, h]));
@@ -144,46 +173,87 @@ impl Vertical {
                 let detail = format!("component {index} reaches {range} above {low}");
                 return Err(Error::damaged(self.section.path(), detail));
             }
+            lows += low.min(0.0).powi(2);
             if weight <= 0.0 {
                 base += weight * low;
-                against.push((index, weight, range));
+                against.push(Wanted { index, weight, low, range });
             } else if low + range <= 0.0 {
                 base += weight * (low + range);
+                unread += weight * range;
             } else {
-                wanted.push((index, weight, low, range));
+                wanted.push(Wanted { index, weight, low, range });
             }
         }
-        wanted.sort_unstable_by(|one, other| one.1.total_cmp(&other.1));
+        wanted.sort_unstable_by(|one, other| other.weight.total_cmp(&one.weight));
+        against.sort_unstable_by(|one, other| one.weight.total_cmp(&other.weight));
         let most = self.dimension / MOST_READ;
-        let most_wanted = most - most / AGAINST;
-        let (mut rest, mut left) = (0.0, wanted.len());
-        let spared = wanted.iter().take_while(|(_, weight, ..)| {
-            let with = rest + weight * weight;
-            let is_spared = with.sqrt() * LONGEST <= tolerance || left > most_wanted;
-            (rest, left) = if is_spared { (with, left - 1) } else { (rest, left) };
-            is_spared
-        });
-        let spared = spared.count();
-        if rest.sqrt() * LONGEST > tolerance * LOOSEST {
+        let first_wanted = count_until(&wanted, most - most / AGAINST, tolerance);
+        let first_against = most.saturating_sub(first_wanted).min(against.len());
+        if length(wanted.get(first_wanted..).unwrap_or_default()) * LONGEST > tolerance * LOOSEST {
             return Ok(None);
         }
-        let asked = wanted.get(spared..).unwrap_or_default();
-        base += rest.sqrt() * LONGEST + asked.iter().map(|(_, weight, low, _)| weight * low).sum::<f32>() + SLACK;
-        let counts = |weight: f32, range: f32| weight * (range / LARGEST_SQUARE);
-        let mut asked: Vec<_> =
-            asked.iter().map(|&(index, weight, _, range)| (index, counts(weight, range), 0)).collect();
-        against.sort_unstable_by(|one, other| one.1.total_cmp(&other.1));
-        let most_against = most.saturating_sub(asked.len());
-        asked
-            .extend(against.iter().take(most_against).map(|&(index, weight, range)| (index, counts(weight, range), 1)));
-        Ok(Some(VerticalQuery { vertical: self, asked, base }))
+        let most = (self.dimension / MOST_READ_CLOSELY).saturating_sub(first_wanted + first_against);
+        let last_wanted = count_until(&wanted, first_wanted + most / 2, tolerance / 2.0).max(first_wanted);
+        let most_against = (first_against + most).saturating_sub(last_wanted - first_wanted);
+        let last_against = count_until(&against, most_against, tolerance / 2.0).max(first_against);
+        // Of a vector of unit length, less all lows below zero.
+        let longest = LONGEST + lows.sqrt();
+        let gap = |of_wanted: usize, of_against: usize| {
+            let (read, rest) = wanted.split_at(of_wanted);
+            let (taking, spared) = against.split_at(of_against);
+            let rest = length(rest) * LONGEST;
+            Gap {
+                base: base + rest + read.iter().map(|one| one.weight * one.low).sum::<f32>() + SLACK,
+                adding: read.iter().map(|one| one.weight * one.range).sum(),
+                taking: -taking.iter().map(|one| one.weight * one.range).sum::<f32>(),
+                taken: length(taking) * longest,
+                unread: unread + 2.0 * (rest + SLACK) + length(spared) * longest,
+            }
+        };
+        let (at_first, at_last) = (gap(first_wanted, first_against), gap(last_wanted, last_against));
+        let counts = |one: &Wanted, less: u8| (one.index, one.weight * (one.range / LARGEST_SQUARE), less);
+        let mut asked = Vec::with_capacity(last_wanted + last_against);
+        for (of_wanted, of_against) in
+            [(0..first_wanted, 0..first_against), (first_wanted..last_wanted, first_against..last_against)]
+        {
+            asked.extend(wanted.get(of_wanted).unwrap_or_default().iter().map(|one| counts(one, 0)));
+            asked.extend(against.get(of_against).unwrap_or_default().iter().map(|one| counts(one, 1)));
+        }
+        Ok(Some(VerticalQuery { vertical: self, asked, first: first_wanted + first_against, at_first, at_last }))
+    }
+}
+
+/// The length of the vector of some weights.
+fn length(of: &[Wanted]) -> f32 {
+    of.iter().map(|one| one.weight * one.weight).sum::<f32>().sqrt()
+}
+
+/// How many, at most `most`, to read before what the rest can add is within the tolerance.
+fn count_until(of: &[Wanted], most: usize, tolerance: f32) -> usize {
+    let mut rest = 0.0;
+    let spared = of.iter().rev().take_while(|one| {
+        rest += one.weight * one.weight;
+        f32::sqrt(rest) * LONGEST <= tolerance
+    });
+    (of.len() - spared.count()).min(most)
+}
+
+impl Gap {
+    /// A score that a row with this bound is not below.
+    ///
+    /// The square of a code c above zero is at most 2c - 1 above that of what it stands for. The sum over all components, by
+    /// Cauchy and Schwarz, is at most two of 255 parts of the root of what they add, times what they could.
+    pub(super) fn least(self, bound: f32) -> f32 {
+        let added = (bound - self.base + self.taken).max(0.0);
+        let rounded = 2.0 / LARGEST_CODE * ((self.adding * added).sqrt() + (self.taking * self.taken).sqrt());
+        bound - self.unread - rounded - self.taking / LARGEST_SQUARE
     }
 }
 
 impl VerticalQuery<'_> {
     /// Whether bounding so many rows in a row takes less than scoring them.
     pub(super) fn is_worth(&self, rows: usize) -> bool {
-        self.asked.len() * (rows + ROWS_A_COMPONENT) <= rows * self.vertical.dimension / FEWEST_SPARED
+        self.first * (rows + ROWS_A_COMPONENT) <= rows * self.vertical.dimension / FEWEST_SPARED
     }
 
     /// For each position a score that it does not exceed.
@@ -191,8 +261,35 @@ impl VerticalQuery<'_> {
     /// # Errors
     /// `damaged` where a checksum says so.
     pub(super) fn uppers(&self, kernels: &Kernels, positions: Range<u32>) -> Result<Vec<f32>> {
-        let mut uppers = vec![self.base; positions.len()];
-        for four in self.asked.chunks(4) {
+        let mut uppers = vec![self.at_first.base; positions.len()];
+        self.read(0..self.first, kernels, positions, &mut uppers)?;
+        Ok(uppers)
+    }
+
+    /// Whether reading more of so many rows takes less than scoring the `open` ones of them here and there.
+    pub(super) fn is_worth_more(&self, rows: usize, open: usize) -> bool {
+        let more = self.asked.len() - self.first;
+        // A vector here and there takes about as long as so many bytes in a row as it has components.
+        more > 0 && more * (rows + ROWS_A_COMPONENT) <= open * self.vertical.dimension
+    }
+
+    /// Makes the bounds of positions closer.
+    ///
+    /// # Errors
+    /// `damaged` where a checksum says so.
+    pub(super) fn sharpen(&self, kernels: &Kernels, positions: Range<u32>, uppers: &mut [f32]) -> Result<()> {
+        uppers.iter_mut().for_each(|upper| *upper += self.at_last.base - self.at_first.base);
+        self.read(self.first..self.asked.len(), kernels, positions, uppers)
+    }
+
+    /// How far above the scores bounds are, before they were made closer or after.
+    pub(super) fn gap(&self, is_sharpened: bool) -> Gap {
+        if is_sharpened { self.at_last } else { self.at_first }
+    }
+
+    /// Adds what the components asked for say of each position.
+    fn read(&self, asked: Range<usize>, kernels: &Kernels, positions: Range<u32>, uppers: &mut [f32]) -> Result<()> {
+        for four in self.asked.get(asked).unwrap_or_default().chunks(4) {
             let mut asked = [Squares { weight: 0.0, less: 0, codes: &[] }; 4];
             for (slot, &(index, weight, less)) in asked.iter_mut().zip(four) {
                 let first = HEAD_BYTES * self.vertical.dimension + index * self.vertical.count;
@@ -202,9 +299,9 @@ impl VerticalQuery<'_> {
             // Where fewer are left, the first stands for the others and counts nothing.
             let filler = Squares { weight: 0.0, ..asked[0] };
             asked.iter_mut().skip(four.len()).for_each(|slot| *slot = filler);
-            (kernels.add_squares)(&asked, &mut uppers);
+            (kernels.add_squares)(&asked, uppers);
         }
-        Ok(uppers)
+        Ok(())
     }
 }
 
@@ -312,6 +409,42 @@ mod tests {
                     }
                 }
             }
+            // Where everything is in question, where little is, and where nothing is.
+            for floor in [-1.0, 0.3, 1.1] {
+                let (mut exact, mut rough, mut bounds) = (Vec::new(), Vec::new(), Vec::new());
+                column.score_rows(&query, 100..2100, &mut exact)?;
+                estimator.most(Closeness::Rough, 100..2100, &mut rough)?;
+                bounds.clone_from(&rough);
+                let reach = estimator.sharpen(100..2100, floor, &mut bounds)?;
+                prop_assert!(floor < 1.0 || bounds == rough);
+                let mut above = 0.0;
+                for &(row, score) in &exact {
+                    let bound = bounds[row as usize - 100];
+                    let least = reach.least(bound);
+                    prop_assert!(least <= score && score <= bound, "{least} {score} {bound}");
+                    prop_assert!(bound <= least + 0.3, "{least} {bound}");
+                    above += bound - score;
+                }
+                let before: f32 = exact.iter().map(|&(row, score)| rough[row as usize - 100] - score).sum();
+                prop_assert!(above <= before + 1e-3, "{above} {before}");
+            }
+        }
+
+        #[test]
+        fn more_components_bring_bounds_closer(seed: u64) {
+            let rows: Vec<u32> = (0..ROWS as u32).collect();
+            let (column, _) = column(&shares(ROWS, seed), &rows)?;
+            // Against all others, more than are read at first.
+            let query = query(&[1, 2, 3], 0.05)?;
+            let (Some(vertical), positions) = (column.vertical(&query, 0.001)?, 0..ROWS as u32) else {
+                return Err(TestCaseError::fail("not worth it"));
+            };
+            let rough = vertical.uppers(column.kernels(), positions.clone())?;
+            let mut close = rough.clone();
+            vertical.sharpen(column.kernels(), positions, &mut close)?;
+            let sum = |bounds: &[f32]| bounds.iter().map(|one| f64::from(*one)).sum::<f64>();
+            prop_assert!(sum(&close) < sum(&rough) - 0.001 * ROWS as f64);
+            prop_assert!(vertical.gap(true).unread < vertical.gap(false).unread);
         }
     }
 }

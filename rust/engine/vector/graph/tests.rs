@@ -85,9 +85,12 @@ fn codes_bound_every_row_from_above_and_closely() -> Result<()> {
                 codes.most(Closeness::Rough, rows.clone(), &mut bounds)?;
                 let (floor, rough) = (bounds[0], bounds.clone());
                 codes.most(Closeness::Close, rows.clone(), &mut close)?;
-                codes.sharpen(rows, floor, &mut bounds)?;
-                for ((sharp, rough), close) in bounds.iter().zip(&rough).zip(&close) {
+                let reach = codes.sharpen(rows, floor, &mut bounds)?;
+                for (((sharp, rough), close), &(row, score)) in bounds.iter().zip(&rough).zip(&close).zip(&exact) {
                     assert_eq!(*sharp, if *rough >= floor { rough.min(*close) } else { *rough });
+                    let least = reach.least(*sharp);
+                    let is_close = *rough >= floor;
+                    assert!(!is_close || (least <= score && score - least < 0.2), "row {row}: {score} below {least}");
                 }
             }
             assert!(above / (count as f32) < within, "{above} in {count}");
