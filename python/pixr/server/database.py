@@ -7,21 +7,24 @@ loop.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Engine, TypeDecorator, create_engine, event, make_url, text
+from sqlalchemy import Connection, DateTime, Dialect, Engine, TypeDecorator, create_engine, event, make_url, text
 from sqlalchemy.orm import DeclarativeBase, Session
 
 __all__ = ["Base", "Database", "Utc", "now"]
 
 LOCK_WAIT_SECONDS = 15
 _FOUR_MIB = 4 << 20
+_WRITTEN_TABLE = re.compile(r'\s*(?:INSERT(?:\s+OR\s+\w+)?\s+INTO|UPDATE|DELETE\s+FROM)\s+"?(\w+)', re.IGNORECASE)
 
 
 class Base(DeclarativeBase):
@@ -69,9 +72,11 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+        event.listen(self.engine, "before_cursor_execute", self._note_table)
         self._writing = self.engine.execution_options(pixr_writes=True)
         self._counting = threading.Lock()
-        self.writes = 0  # how many transactions of this process have written and ended
+        self._written: Counter[str] = Counter()
+        self._tables = threading.local()  # those that this thread's transaction writes to
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -82,12 +87,21 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction that is committed at the end, or rolled back by an exception."""
+        self._tables.names = set()
         try:
             with Session(self._writing, expire_on_commit=False) as session, session.begin():
                 yield session
         finally:
             with self._counting:
-                self.writes += 1
+                self._written.update(self._tables.names)
+
+    def written(self, *tables: str) -> int:
+        """How many transactions of this process have written to each of the tables and ended, together."""
+        return sum(self._written[table] for table in tables)
+
+    def _note_table(self, _connection: Connection, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if (found := _WRITTEN_TABLE.match(statement)) and (names := getattr(self._tables, "names", None)) is not None:
+            names.add(found[1])
 
     def migrate(self) -> None:
         """Bring the tables to what `models.py` says. Safe to call from several processes at a time."""

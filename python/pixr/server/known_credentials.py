@@ -1,8 +1,9 @@
 """Remembers for a second whose credentials are good, so that not every request has to ask the database.
 
 What is remembered lies under a digest with a secret of this process's own; of the credentials nothing is kept. It ends
-when they do, and all of it with each write of this process to the database: what is revoked here is revoked at once.
-What another process revokes, or says of a plan, counts here within the second. Refusals are not remembered.
+when they do, and all of it when this process writes to a table that says whose they are: what is revoked here is
+revoked at once. What another process revokes, or says of a plan, counts here within the second. Refusals are not
+remembered.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import time
 from collections.abc import Callable
 
 from pixr.server.database import Database, now
+from pixr.server.models import ApiKey, OAuthClient, OAuthToken, Organization
 from pixr.server.principal import Principal
 
 __all__ = ["KNOWN_SECONDS", "KnownCredentials"]
 
 KNOWN_SECONDS = 1.0
 _MOST = 10_000
+_TABLES = tuple(of.__tablename__ for of in (Organization, ApiKey, OAuthClient, OAuthToken))
 
 
 class KnownCredentials:
@@ -38,7 +41,7 @@ class KnownCredentials:
         if found is None:
             return None
         who, until, writes = found
-        if self._clock() >= until or writes != self._database.writes:
+        if self._clock() >= until or writes != self._database.written(*_TABLES):
             return None
         return None if who.expires is not None and who.expires <= now() else who
 
@@ -48,7 +51,8 @@ class KnownCredentials:
         Raises:
             ApiError: what `find` raises.
         """
-        writes, until = self._database.writes, self._clock() + KNOWN_SECONDS  # from before it was looked up
+        writes = self._database.written(*_TABLES)  # from before it was looked up
+        until = self._clock() + KNOWN_SECONDS
         with self._database.read() as session:
             who = find(session, *credentials)
         with self._lock:

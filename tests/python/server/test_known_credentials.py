@@ -8,17 +8,18 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import delete, insert, update
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
 from pixr.server.database import now
 from pixr.server.errors import ApiError
+from pixr.server.events import record
 from pixr.server.keys import principal_of_key
 from pixr.server.known_credentials import KNOWN_SECONDS, KnownCredentials
-from pixr.server.models import ApiKey, Organization
+from pixr.server.models import ApiKey, OAuthClient, OAuthToken, Organization, UsageDay
 from pixr.server.principal import Principal
 from pixr.server.state import ServerState
-from tests.python.server.conftest import state_of
 from tests.python.server.partner import Partner, code_of
 
 
@@ -29,8 +30,7 @@ def clock() -> list[float]:
 
 @pytest.fixture
 def known(acme: Partner, server: ServerState, clock: list[float]) -> KnownCredentials:
-    """Acme's key, looked up at 0; nothing else writes to the database meanwhile."""
-    server.usage.flush()
+    """Acme's key, looked up at 0."""
     made = KnownCredentials(server.database, lambda: clock[0])
     made.look_up(principal_of_key, acme.key, acme.secret)
     return made
@@ -54,7 +54,7 @@ def test_no_secret_is_kept_in_what_is_known(acme: Partner, known: KnownCredentia
     assert acme.secret.encode() not in b"".join(vars(known)["_known"])
 
 
-def test_any_write_of_the_process_ends_what_is_known(
+def test_a_change_of_the_organization_ends_what_is_known(
     acme: Partner, server: ServerState, known: KnownCredentials
 ) -> None:
     with server.database.write() as session:
@@ -62,6 +62,26 @@ def test_any_write_of_the_process_ends_what_is_known(
         assert known.find(acme.key, acme.secret) is not None  # nobody has been told yet that it is changed
     assert known.find(acme.key, acme.secret) is None
     assert known.look_up(principal_of_key, acme.key, acme.secret).plan == "startup"
+
+
+@pytest.mark.parametrize("model", [Organization, ApiKey, OAuthClient, OAuthToken])
+@pytest.mark.parametrize("how", [update, delete])
+def test_a_statement_on_what_says_whose_they_are_ends_it(
+    server: ServerState, acme: Partner, known: KnownCredentials, model: Any, how: Any
+) -> None:
+    changed = how(model).where(model.organization_id == "nobody" if model is not Organization else model.id == "nobody")
+    if how is update:
+        changed = changed.values(organization_id="nobody") if model is not Organization else changed.values(plan="free")
+    with server.database.write() as session:
+        session.execute(changed)
+    assert known.find(acme.key, acme.secret) is None
+
+
+def test_what_else_is_written_leaves_it(acme: Partner, server: ServerState, known: KnownCredentials) -> None:
+    with server.database.write() as session:
+        record(session, acme.organization, "usage.threshold", {"metric": "calls"})
+        session.execute(insert(UsageDay).values(organization_id=acme.organization, day=now().date(), kind="x", count=1))
+    assert known.find(acme.key, acme.secret) is not None
 
 
 def test_what_is_read_while_it_is_changed_is_not_known_after(
@@ -101,7 +121,6 @@ def test_what_another_process_revokes_counts_within_the_second(
     made: dict[str, Any] = acme.post("/v1/auth/keys", json={"name": "b", "scopes": ["videos.read"]}).json()
     elsewhere = start()  # on the same database, as another worker is
     backend = Partner(elsewhere, acme.organization, made["keyId"], made["secret"])
-    state_of(elsewhere).usage.flush()
     assert backend.get("/v1/videos").status_code == 200
     begun = time.monotonic()
     assert acme.delete(f"/v1/auth/keys/{made['keyId']}").status_code == 200
