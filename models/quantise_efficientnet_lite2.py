@@ -6,7 +6,8 @@
     python quantise_efficientnet_lite2.py efficientnet-lite2-fp32.onnx wheels embedded/efficientnet-lite2-int8.onnx
 
 Static quantisation, weights per channel. The ranges of the activations are the least and greatest values seen on
-pictures that those two packages ship: photographs (whole and in part) and frames of three videos.
+pictures that those two packages ship: photographs (whole and in part) and frames of three videos. The first of them,
+(value - 127) / 128 of a pixel in steps of 1 / 128 about 127, is the pixel: so the network takes pixels as they are.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from collections.abc import Iterator
 
 import av
 import numpy as np
+import onnx
 import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from PIL import Image
@@ -71,6 +73,22 @@ class Pictures(CalibrationDataReader):  # type: ignore[misc]
         return {"x": ((pixels.transpose(2, 0, 1) - 127) / 128)[None]}
 
 
+def take_pixels(path: pathlib.Path) -> None:
+    """Make the input uint8 of n x height x width x 3 in place of what its quantisation makes the same of."""
+    model = onnx.load(path)
+    graph = model.graph
+    numbers = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
+    (first,) = (node for node in graph.node if "x" in node.input)
+    scale, zero = (numbers[name] for name in first.input[1:])
+    assert (first.op_type, scale, zero) == ("QuantizeLinear", 1 / 128, 127)
+    shape = ["n", *(one.dim_value for one in graph.input[0].type.tensor_type.shape.dim[2:]), 3]
+    del graph.input[:]
+    graph.input.append(onnx.helper.make_tensor_value_info("x", onnx.TensorProto.UINT8, shape))
+    graph.node.remove(first)
+    graph.node.insert(0, onnx.helper.make_node("Transpose", ["x"], list(first.output), perm=[0, 3, 1, 2]))
+    onnx.save(model, path)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source")
@@ -94,6 +112,7 @@ def main() -> None:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
+    take_pixels(arguments.out)
     print(f"{arguments.out}: {arguments.out.stat().st_size} bytes")
 
 

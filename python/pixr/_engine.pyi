@@ -89,5 +89,5 @@ class VectorColumn:
     def byte_len(self) -> int: ...
     def search(self, query: bytes, k: int, effort: int | None = None) -> tuple[bytes, bytes]: ...
 
-def squeeze(pictures: Sequence[tuple[bytes, int, int]], side: int, mean: float, deviation: float) -> bytes:
-    """RGB pictures, `(pixels, width, height)`, as squares of `(value - mean) / deviation`: float32, plane by plane."""
+def squeeze(pictures: Sequence[tuple[bytes, int, int]], side: int) -> bytes:
+    """RGB pictures, `(pixels, width, height)`, as squares of RGB pixels, one after the other."""

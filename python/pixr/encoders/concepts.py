@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 MODEL_FILE = "efficientnet-lite2-int8.onnx"
 TABLE_FILE = "concepts.npz"
 SIDE = 260  # pixels, the model's input
-MEAN, DEVIATION = 127.0, 128.0  # of the values of a pixel, as the model was trained
 CLASSES = 1000
 QUERY_TEMPERATURE = 0.04  # of the softmax over cosines with the concepts' prototypes
 OTHER_SHARE = 0.4  # of the cosine with the nearest other meaning, taken from that with the best concept
@@ -247,8 +246,8 @@ def softmax(logits: NDArray[np.float32]) -> Vectors:
     return rows
 
 
-def preprocess(images: Sequence[Picture]) -> Vectors:
-    """Bring whole pictures to the model's input: n x 3 x 260 x 260 float32, RGB, (value - 127) / 128.
+def preprocess(images: Sequence[Picture]) -> NDArray[np.uint8]:
+    """Bring whole pictures to the model's input: RGB, uint8 of shape `(n, 260, 260, 3)`.
 
     Pictures are squeezed to a square: a centre crop leaves out what stands at the sides, and finds fewer moments. The
     filter is Pillow's bicubic one, which takes six times as long itself.
@@ -263,5 +262,4 @@ def preprocess(images: Sequence[Picture]) -> Vectors:
             got = f"{image.dtype} of shape {image.shape}"
             raise ValueError(f"a picture is uint8 of shape (height, width, 3), got {got}")
     given = [(image.tobytes(), image.shape[1], image.shape[0]) for image in images]
-    pixels = squeeze(given, SIDE, MEAN, DEVIATION)
-    return np.frombuffer(pixels, np.float32).reshape(len(given), 3, SIDE, SIDE)
+    return np.frombuffer(squeeze(given, SIDE), np.uint8).reshape(len(given), SIDE, SIDE, 3)

@@ -7,38 +7,28 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 
-/// Squeezes RGB pictures, `(pixels, width, height)`, to squares by the bicubic filter that Pillow has, and gives
-/// `(value - mean) / deviation` as little-endian float32: of each picture all of red, then green, then blue.
+/// Squeezes RGB pictures, `(pixels, width, height)`, to squares by the bicubic filter that Pillow has, one after the other.
 #[pyfunction]
 pub(crate) fn squeeze<'py>(
     py: Python<'py>,
     pictures: Vec<(PyBackedBytes, u32, u32)>,
     side: u32,
-    mean: f32,
-    deviation: f32,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let numbers: [[u8; 4]; 256] = std::array::from_fn(|value| ((value as f32 - mean) / deviation).to_le_bytes());
-    let points = (side as usize).pow(2);
-    PyBytes::new_with(py, pictures.len() * points * 12, |all| {
+    let square = (side as usize).pow(2) * 3;
+    PyBytes::new_with(py, pictures.len() * square, |all| {
         py.detach(|| {
             let mut resizer = Resizer::new();
             let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
             let mut narrow = Image::new(0, 0, PixelType::U8x3);
-            let mut small = Image::new(side, side, PixelType::U8x3);
-            for ((pixels, width, height), planes) in pictures.iter().zip(all.chunks_exact_mut(points * 12)) {
+            for ((pixels, width, height), small) in pictures.iter().zip(all.chunks_exact_mut(square)) {
                 let picture = ImageRef::new(*width, *height, pixels, PixelType::U8x3).map_err(refuse)?;
                 // In two steps, since Pillow resizes rows before columns and rounds between: else vectors would move.
                 if narrow.height() != *height {
                     narrow = Image::new(side, *height, PixelType::U8x3);
                 }
                 resizer.resize(&picture, &mut narrow, &options).map_err(refuse)?;
+                let mut small = Image::from_slice_u8(side, side, small, PixelType::U8x3).map_err(refuse)?;
                 resizer.resize(&narrow, &mut small, &options).map_err(refuse)?;
-                let rgb = small.buffer().as_chunks::<3>().0;
-                for (channel, plane) in planes.chunks_exact_mut(points * 4).enumerate() {
-                    for (point, number) in rgb.iter().zip(plane.as_chunks_mut::<4>().0) {
-                        *number = numbers[usize::from(point[channel])];
-                    }
-                }
             }
             Ok(())
         })
