@@ -19,6 +19,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from pixr.encoders.protocol import Space
+from pixr.encoders.text_cache import TextCache
 from pixr.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class SoundLabelEncoder:
     def __init__(self, text: TextEncoder) -> None:
         """`text` encodes words, and is shared for its cache."""
         self._text = text
+        self._cache = TextCache(self.space.dimension)
 
     @staticmethod
     def can_hear() -> bool:
@@ -70,6 +72,9 @@ class SoundLabelEncoder:
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
         """Encode texts: float32 of shape `(len(texts), 6)`, each row of length one."""
+        return self._cache.rows(texts, self._weigh)
+
+    def _weigh(self, texts: list[str]) -> Vectors:
         import numpy as np
 
         names, prototypes = self._prototypes
