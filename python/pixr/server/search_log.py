@@ -197,9 +197,10 @@ class SearchLog:
             return
         try:
             with self._database.write() as session:
-                session.execute(insert(SearchRecord), [one.record for one in waiting])
+                rows = session.connection()  # past the mapper, which takes a third longer
+                rows.execute(insert(SearchRecord), [one.record for one in waiting])
                 if shown := [row for one in waiting for row in one.appearances]:
-                    session.execute(insert(SearchAppearance), shown)
+                    rows.execute(insert(SearchAppearance), shown)
         except Exception:
             with self._lock:
                 self._waiting = (waiting + self._waiting)[:_MOST_WAITING]

@@ -12,11 +12,13 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import cache
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, ScalarSelect, and_, delete, exists, func, or_, select
+from sqlalchemy import BindParameter, Integer, Select, and_, bindparam, delete, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from pixr.server.database import now
+from pixr.server.database import Utc, now
 from pixr.server.events import record
 from pixr.server.models import Delivery, DeliveryAttempt, Event, InspectorRequest, WebhookEndpoint
 from pixr.server.whole_numbers import whole_number
@@ -48,30 +50,17 @@ _GONE = 410
 
 def any_due(session: Session) -> bool:
     """Whether some delivery waits for an attempt now; cheap, takes no lock."""
-    return session.scalar(select(Delivery.id).join(Delivery.endpoint).where(*_due(now())).limit(1)) is not None
+    return session.scalar(_statements().any_due, {"instant": now()}) is not None
 
 
 def claim(session: Session, most: int) -> list[Delivery]:
     """Up to `most` deliveries to attempt now, each of them under a lease: no other process gets it meanwhile."""
-    instant = now()
-    held = (
-        select(Delivery.endpoint_id, func.count())
-        .where(Delivery.status == "pending", Delivery.lease_expires > instant)
-        .group_by(Delivery.endpoint_id)
-    )
+    instant, statements = now(), _statements()
     leased = Counter[str]()
-    for endpoint, count in session.execute(held):
+    for endpoint, count in session.execute(statements.held, {"instant": instant}):
         leased[endpoint] = count
-    due = (
-        select(Delivery)
-        .join(Delivery.endpoint)
-        .where(*_due(instant), WebhookEndpoint.max_concurrency > func.coalesce(_leased(instant), 0))
-        .order_by(Delivery.next_attempt, Delivery.sequence)
-        .limit(4 * most)
-        .with_for_update(skip_locked=True, of=Delivery)
-    )
     claimed: list[Delivery] = []
-    for delivery in session.scalars(due):
+    for delivery in session.scalars(statements.due, {"instant": instant, "most": 4 * most}):
         if len(claimed) == most:
             break
         if leased[delivery.endpoint_id] >= delivery.endpoint.max_concurrency:
@@ -128,9 +117,19 @@ def purge(session: Session) -> int:
     return int(gone)
 
 
-def _due(instant: datetime) -> tuple[ColumnElement[bool], ...]:
-    """Conditions on a delivery joined with its endpoint."""
-    earlier = aliased(Delivery)
+class _Statements(NamedTuple):
+    """At an `instant`: a delivery that is due, how many each endpoint has at work, and `most` that may be claimed."""
+
+    any_due: Select[str]
+    held: Select[str, int]
+    due: Select[Delivery]
+
+
+@cache
+def _statements() -> _Statements:
+    """Put together once: that takes longer than they do, and the queue is looked at with every delivery."""
+    instant: BindParameter[datetime] = bindparam("instant", type_=Utc())
+    earlier, other = aliased(Delivery), aliased(Delivery)
     waits = exists().where(
         earlier.endpoint_id == Delivery.endpoint_id,
         earlier.subject == Delivery.subject,
@@ -139,21 +138,29 @@ def _due(instant: datetime) -> tuple[ColumnElement[bool], ...]:
         earlier.replay.is_(False),
         earlier.attempts < ORDERED_ATTEMPTS,
     )
-    return (
+    is_due = (
         WebhookEndpoint.disabled.is_(None),
         Delivery.status == "pending",
         Delivery.next_attempt <= instant,
         or_(Delivery.lease_expires.is_(None), Delivery.lease_expires <= instant),
         ~and_(Delivery.replay.is_(False), waits),
     )
-
-
-def _leased(instant: datetime) -> ScalarSelect[int]:
-    other = aliased(Delivery)
-    return (
+    leased = (
         select(func.count())
         .where(other.endpoint_id == Delivery.endpoint_id, other.status == "pending", other.lease_expires > instant)
         .scalar_subquery()
+    )
+    return _Statements(
+        any_due=select(Delivery.id).join(Delivery.endpoint).where(*is_due).limit(1),
+        held=select(Delivery.endpoint_id, func.count())
+        .where(Delivery.status == "pending", Delivery.lease_expires > instant)
+        .group_by(Delivery.endpoint_id),
+        due=select(Delivery)
+        .join(Delivery.endpoint)
+        .where(*is_due, WebhookEndpoint.max_concurrency > func.coalesce(leased, 0))
+        .order_by(Delivery.next_attempt, Delivery.sequence)
+        .limit(bindparam("most", type_=Integer()))
+        .with_for_update(skip_locked=True, of=Delivery),
     )
 
 
