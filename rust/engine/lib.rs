@@ -32,6 +32,7 @@ pub mod search;
 mod settings;
 pub mod snapshot;
 pub mod storage;
+mod sync;
 mod syncer;
 pub mod text;
 pub mod vector;

@@ -32,6 +32,7 @@ pub mod seam;
 pub mod section;
 pub mod subdirectory;
 pub(crate) mod synced;
+mod verified;
 
 /// The number of the file format that this version writes. The only one that it reads, so far.
 pub const FORMAT: u32 = 1;

@@ -99,7 +99,7 @@ pub(crate) fn verify_bytes(storage: &dyn Storage, number: u64, byte_len: u64, ow
         if padding.iter().any(|&byte| byte != 0) {
             return Err(Error::damaged(path, format!("the padding after section {} is not zero", entry.name)));
         }
-        Section::checked(Arc::clone(&owner), entry.range, entry.checks, &path, &entry.name)?.verify()?;
+        Section::checked(Arc::clone(&owner), entry.range, entry.checks, &path, &entry.name)?.all()?;
     }
     Ok(())
 }

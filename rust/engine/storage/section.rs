@@ -7,8 +7,8 @@ use std::io;
 use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::verified::Verified;
 use crate::error::{Error, Result};
 
 /// Bytes that one checksum covers.
@@ -43,7 +43,7 @@ struct Checks {
     path: PathBuf,
     name: String,
     expected: Vec<u32>,
-    verified: Vec<AtomicU64>,
+    verified: Verified,
 }
 
 impl std::fmt::Debug for Section {
@@ -91,7 +91,7 @@ impl Section {
                 format!("section {name} has {} checksums, expected {blocks}", expected.len()),
             ));
         }
-        let verified = (0..blocks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
+        let verified = Verified::none_of(blocks);
         let checks = Checks { path: path.to_owned(), name: name.to_owned(), expected, verified };
         Ok(Self { owner, range, checks: Some(Arc::new(checks)) })
     }
@@ -132,7 +132,7 @@ impl Section {
         }
         if let Some(checks) = &self.checks {
             for block in blocks(&range) {
-                if !checks.has_verified(block) {
+                if !checks.verified.contains(block) {
                     checks.verify(block, self.block(block))?;
                 }
             }
@@ -150,7 +150,7 @@ impl Section {
             return self.slice(range);
         }
         if let Some(checks) = &self.checks {
-            for block in blocks(&range).filter(|&block| !checks.has_verified(block)) {
+            for block in blocks(&range).filter(|&block| !checks.verified.contains(block)) {
                 let start = block * BLOCK_BYTES;
                 room.resize((self.len() - start).min(BLOCK_BYTES), 0);
                 match self.owner.read_at(self.range.start + start, room) {
@@ -182,14 +182,16 @@ impl Section {
     /// Whether every block has been verified, and so was in memory at least once.
     #[must_use]
     pub fn is_verified(&self) -> bool {
-        self.checks.as_ref().is_none_or(|checks| (0..checks.expected.len()).all(|block| checks.has_verified(block)))
+        self.checks
+            .as_ref()
+            .is_none_or(|checks| (0..checks.expected.len()).all(|block| checks.verified.contains(block)))
     }
 
     /// Hints that bytes `range` will be read, where reading them for the first time means reading whole blocks.
     pub fn expect(&self, range: Range<usize>) {
         let Some(checks) = &self.checks else { return };
         let blocks = blocks(&range);
-        if range.end <= self.len() && blocks.clone().any(|block| !checks.has_verified(block)) {
+        if range.end <= self.len() && blocks.clone().any(|block| !checks.verified.contains(block)) {
             let end = (blocks.end * BLOCK_BYTES).min(self.len());
             self.owner.expect(self.range.start + blocks.start * BLOCK_BYTES..self.range.start + end);
         }
@@ -201,16 +203,6 @@ impl Section {
             self.owner.expect(self.range.start + range.start..self.range.start + range.end);
         }
         self.expect(range);
-    }
-
-    /// Verifies every block again, whether or not it was touched before.
-    pub fn verify(&self) -> Result<()> {
-        if let Some(checks) = &self.checks {
-            for word in &checks.verified {
-                word.store(0, Ordering::Relaxed);
-            }
-        }
-        self.all().map(|_| ())
     }
 
     fn raw(&self) -> &[u8] {
@@ -225,14 +217,8 @@ impl Section {
 }
 
 impl Checks {
-    #[inline]
-    fn has_verified(&self, block: usize) -> bool {
-        let word = self.verified.get(block / 64);
-        word.is_some_and(|word| word.load(Ordering::Relaxed) & (1 << (block % 64)) != 0)
-    }
-
     fn verify(&self, block: usize, bytes: &[u8]) -> Result<()> {
-        let (Some(word), Some(&expected)) = (self.verified.get(block / 64), self.expected.get(block)) else {
+        let Some(&expected) = self.expected.get(block) else {
             return Err(Error::damaged(&self.path, format!("section {} has no block {block}", self.name)));
         };
         let got = crc32c::crc32c(bytes);
@@ -242,7 +228,7 @@ impl Checks {
                 format!("section {}, block {block}: checksum {got:08x}, expected {expected:08x}", self.name),
             ));
         }
-        word.fetch_or(1 << (block % 64), Ordering::Relaxed);
+        self.verified.insert(block);
         Ok(())
     }
 }
@@ -280,6 +266,8 @@ impl Sections for std::collections::BTreeMap<String, Section> {
 #[cfg(test)]
 #[expect(clippy::panic, reason = "a test fails by panicking")]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::super::disk::DiskStorage;
     use super::super::seam::Storage;
     use super::*;
@@ -335,7 +323,7 @@ mod tests {
     }
 
     /// Of a file, counting the bytes that are read past the mapping.
-    struct Counting(Vec<u8>, std::sync::atomic::AtomicUsize);
+    struct Counting(Vec<u8>, AtomicUsize);
 
     impl Deref for Counting {
         type Target = [u8];

@@ -21,6 +21,7 @@
 //! resident once touched; rows of a file that are scored one by one do not (`docs/SCALING.md`).
 
 mod approximate;
+mod available_memory;
 mod best;
 mod coded;
 mod codes;
@@ -34,6 +35,7 @@ mod kernels;
 mod matrix;
 mod normalise;
 mod query;
+mod residency;
 mod rotation;
 mod rows;
 mod scan;

@@ -25,8 +25,7 @@ pub(super) mod nibbles;
 mod prune;
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use half::f16;
 
@@ -34,8 +33,9 @@ pub(super) use beam::Beam;
 use beam::Nodes;
 use nibbles::{FACTOR_BYTES, Levels, Nibbles, RUN_BYTES, RUN_COMPONENTS};
 
-use super::graph_memory::{GraphMemory, Taken};
+use super::graph_memory::GraphMemory;
 use super::kernels::{Kernels, prefetch};
+use super::residency::Residency;
 use crate::error::{Error, Result};
 use crate::storage::section::Section;
 
@@ -60,13 +60,7 @@ pub(super) struct Graph {
     count: u32,
     entry: u32,
     code_bytes: usize,
-    /// The memory that it may fill, once it has got it.
-    taken: OnceLock<Taken>,
-    /// Whether it did not get it when it last asked.
-    is_refused: AtomicBool,
-    /// Whether the first reading was begun, and whether it is done.
-    is_asked: AtomicBool,
-    is_read: Arc<AtomicBool>,
+    residency: Arc<Residency>,
 }
 
 /// Bytes of a node.
@@ -120,17 +114,8 @@ impl Graph {
             return Err(damaged(format!("it has {} bytes for {count} nodes", section.len())));
         }
         let nibbles = Nibbles::new(seed, centre.to_vec());
-        Ok(Self {
-            section,
-            nibbles,
-            count,
-            entry,
-            code_bytes,
-            taken: OnceLock::new(),
-            is_refused: AtomicBool::new(false),
-            is_asked: AtomicBool::new(false),
-            is_read: Arc::default(),
-        })
+        let residency = if section.is_in_memory() { Residency::in_memory() } else { Residency::of_file() };
+        Ok(Self { section, nibbles, count, entry, code_bytes, residency })
     }
 
     /// Prepares a unit-length query.
@@ -178,33 +163,12 @@ impl Graph {
     /// Whether the graph may be walked: one of a file not before it got its bytes of `memory` and was read for the first
     /// time.
     pub(super) fn is_ready(&self, memory: &Arc<GraphMemory>) -> bool {
-        if self.is_read.load(Ordering::Acquire) {
-            return true;
-        }
-        let is_ready = self.may_stay(memory) && !self.is_asked.load(Ordering::Relaxed) && self.section.is_verified();
-        if is_ready {
-            self.is_read.store(true, Ordering::Release);
-        }
-        is_ready
-    }
-
-    /// Whether the graph is in memory anyway or got its bytes.
-    fn may_stay(&self, memory: &Arc<GraphMemory>) -> bool {
-        if self.section.is_in_memory() || self.taken.get().is_some() {
-            return true;
-        }
-        let taken = memory.take(self.section.len() as u64);
-        self.is_refused.store(taken.is_none(), Ordering::Relaxed);
-        // Where another thread took them first, these are given back.
-        taken.is_some_and(|taken| {
-            let _ = self.taken.set(taken);
-            true
-        })
+        self.residency.is_ready(memory, self.section.len() as u64, || self.section.is_verified())
     }
 
     /// Whether the graph is too large for the memory that it may fill.
     pub(super) fn is_refused(&self) -> bool {
-        self.is_refused.load(Ordering::Relaxed) && self.taken.get().is_none()
+        self.residency.is_refused()
     }
 
     /// Whether the graph will be ready so soon that exact answers are worth giving until then.
@@ -214,19 +178,16 @@ impl Graph {
 
     /// Begins to read the graph in the background, if it may stay and that was not begun before.
     pub(super) fn read_ahead(&self, memory: &Arc<GraphMemory>) {
-        if !self.may_stay(memory) || self.is_asked.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let (section, is_read) = (self.section.clone(), Arc::clone(&self.is_read));
+        let Some(reading) = self.residency.begin_reading(memory, self.section.len() as u64) else { return };
+        let section = self.section.clone();
         let read = move || {
             section.expect(0..section.len());
             // What is damaged is told to the search that comes upon it.
             let _ = section.all();
-            is_read.store(true, Ordering::Release);
+            drop(reading);
         };
-        if std::thread::Builder::new().name("pixr-read".to_owned()).spawn(read).is_err() {
-            self.is_read.store(true, Ordering::Release);
-        }
+        // Where there is no thread to be had, the reading is dropped with what it should have done, and walks read.
+        let _ = std::thread::Builder::new().name("pixr-read".to_owned()).spawn(read);
     }
 
     #[inline]

@@ -1,0 +1,32 @@
+//! Which blocks of a section were verified: a bit for each, set after the block's checksum was right.
+//!
+//! A bit is never taken back, and none is lost where two threads set bits of one word at once. Nothing has to be seen
+//! together with a bit, for the bytes of a section never change: a thread that does not see it yet verifies the block
+//! again, which costs time and changes nothing.
+
+use crate::sync::{AtomicU64, Ordering};
+
+/// A set of blocks that threads add to without a lock.
+pub(crate) struct Verified {
+    words: Vec<AtomicU64>,
+}
+
+impl Verified {
+    /// None of so many blocks.
+    pub(crate) fn none_of(blocks: usize) -> Self {
+        Self { words: (0..blocks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    #[inline]
+    pub(crate) fn contains(&self, block: usize) -> bool {
+        let word = self.words.get(block / 64);
+        word.is_some_and(|word| word.load(Ordering::Relaxed) & (1 << (block % 64)) != 0)
+    }
+
+    /// Adds a block of those that there are.
+    pub(crate) fn insert(&self, block: usize) {
+        if let Some(word) = self.words.get(block / 64) {
+            word.fetch_or(1 << (block % 64), Ordering::Relaxed);
+        }
+    }
+}
