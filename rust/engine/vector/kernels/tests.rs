@@ -39,7 +39,7 @@ fn code_query(words: usize, next: &mut impl FnMut() -> u64) -> CodeQuery {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 64 }))]
 
     #[test]
     fn every_kernel_gives_the_same_inner_product_to_the_bit(dimension in 1_usize..=4096, seed: u64) {
@@ -47,7 +47,7 @@ proptest! {
         let components: Vec<f32> = (0..dimension).map(|_| unit(next()) + 1e-6).collect();
         // Subnormal and large halves as well.
         let stored: Vec<u8> = (0..dimension)
-            .flat_map(|_| f16::from_f32(unit(next()) * 10_f32.powi((next() % 9) as i32 - 7)).to_le_bytes())
+            .flat_map(|_| f16::from_f32_const(unit(next()) * 10_f32.powi((next() % 9) as i32 - 7)).to_le_bytes())
             .collect();
         let query = QueryVector::new("query", &components)?;
         let truth = (scalar::KERNELS.dot)(query.padded(), &stored);
@@ -102,7 +102,7 @@ proptest! {
             bytes.extend((0..words * BLOCK_ROWS).flat_map(|_| next().to_le_bytes()));
             for (centre, spread) in [(1.25, 0.2), (0.0, 0.1)] {
                 bytes.extend(
-                    (0..BLOCK_ROWS).flat_map(|_| f16::from_f32(centre + spread * unit(next())).to_le_bytes()),
+                    (0..BLOCK_ROWS).flat_map(|_| f16::from_f32_const(centre + spread * unit(next())).to_le_bytes()),
                 );
             }
         }
@@ -137,7 +137,7 @@ fn every_dimension_up_to_three_registers_gives_the_same_inner_product() -> crate
     let mut next = noise(5);
     for dimension in 1..=100 {
         let components: Vec<f32> = (0..dimension).map(|_| unit(next()) + 1e-6).collect();
-        let stored: Vec<u8> = (0..dimension).flat_map(|_| f16::from_f32(unit(next())).to_le_bytes()).collect();
+        let stored: Vec<u8> = (0..dimension).flat_map(|_| f16::from_f32_const(unit(next())).to_le_bytes()).collect();
         let query = QueryVector::new("query", &components)?;
         let truth = (scalar::KERNELS.dot)(query.padded(), &stored);
         for kernels in faster() {
