@@ -9,7 +9,7 @@ CHECKED := --config 'profile.release.package.pixr.overflow-checks=true' --config
 SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md \
 	$(shell find python rust models -type f ! -name '*.py[co]' ! -name '*.so' ! -name '.*')
 
-.PHONY: help build demo test lint clients fuzz-server bench bench-server bench-peers bench-scale faults faults-peers eval clean
+.PHONY: help build demo test lint clients fuzz-server bench bench-server bench-peers bench-scale faults faults-peers loom eval clean
 help:  ## what there is to do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 16
 
@@ -64,6 +64,10 @@ bench-peers: build  ## search beside nine other engines; ARGS="--quick" is hnswl
 faults: build  ## power cuts, kills, failing calls, damage, fuzzing; PROFILE=slow takes hours; ends with a line of JSON
 	$(BIN)/python -m tests.faults --profile $(or $(PROFILE),fast) -- \
 		cargo test --release --package pixr --locked $(CHECKED) --test engine
+
+loom:  ## a model checker on what threads share without locks; a minute
+	RUSTFLAGS='--cfg loom' cargo test --release --locked --manifest-path tests/loom/Cargo.toml \
+		--target-dir target/loom -- --nocapture
 
 faults-peers: build  ## the same faults on tantivy, LanceDB, usearch and Chroma, in an environment of their own
 	test -x target/peers/bin/python || $(PYTHON) -m venv target/peers
