@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from pixr.errors import MissingExtra, ModelError, ModelNotFound
 
-__all__ = ["LETTERS", "find_recogniser"]
+__all__ = ["LETTERS", "find_recogniser", "of_the_wheel"]
 
 _LATIN: Final = "abcdefghijklmnopqrstuvwxyz"
 _CYRILLIC: Final = "абвгдежзиклмнопрстуфхцчш"
@@ -85,7 +85,7 @@ def find_recogniser(languages: Sequence[str], model: str | os.PathLike[str] | No
         return given[0] if given else None
     letters = set("".join(LETTERS[language] for language in wanted))
     lacking: list[str] = []
-    for path in ([] if model is not None and Path(model).is_file() else [_of_the_wheel()]) + given:
+    for path in ([] if model is not None and Path(model).is_file() else [of_the_wheel("rec")]) + given:
         if not (missing := letters - _characters(path)):
             return path
         shown = "".join(sorted(missing)[:8])
@@ -96,14 +96,21 @@ def find_recogniser(languages: Sequence[str], model: str | os.PathLike[str] | No
     )
 
 
-def _of_the_wheel() -> Path:
+def of_the_wheel(kind: Literal["det", "rec"]) -> Path:
+    """The detector or the recogniser in RapidOCR's wheel.
+
+    Raises:
+        MissingExtra: rapidocr is not installed.
+        ModelNotFound: it carries none.
+    """
     try:
         import rapidocr
     except ModuleNotFoundError as error:
         raise MissingExtra("rapidocr", "screen") from error
-    found = sorted((Path(rapidocr.__file__).parent / "models").glob("*rec*.onnx"))
+    folder = Path(rapidocr.__file__).parent / "models"
+    found = sorted(folder.glob(f"*_{kind}_*.onnx"))
     if not found:
-        raise ModelNotFound(f"rapidocr carries no recogniser: none in {Path(rapidocr.__file__).parent / 'models'}")
+        raise ModelNotFound(f"rapidocr carries no model of {kind!r}: there is none in {folder}")
     return found[0]
 
 
