@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any, Literal, final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pixr.types import Channel, Facets, Hit, Way
 
 __all__ = ["Batch", "HalfMatrix", "Library", "VectorColumn", "squeeze"]
@@ -21,7 +24,10 @@ class HalfMatrix:
 
     @staticmethod
     def of(rows: bytes, dimension: int) -> HalfMatrix: ...
-    def attend(self, values: HalfMatrix, vectors: bytes, temperature: float) -> tuple[bytes, bytes]: ...
+    def products(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]: ...
+    def attend(
+        self, values: HalfMatrix, vectors: NDArray[np.float32], temperature: float
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
 
 @final
 class Library:
@@ -89,5 +95,5 @@ class VectorColumn:
     def byte_len(self) -> int: ...
     def search(self, query: bytes, k: int, effort: int | None = None) -> tuple[bytes, bytes]: ...
 
-def squeeze(pictures: Sequence[tuple[bytes, int, int]], side: int) -> bytes:
-    """RGB pictures, `(pixels, width, height)`, as squares of RGB pixels, one after the other."""
+def squeeze(pictures: Sequence[NDArray[np.uint8]], side: int) -> NDArray[np.uint8]:
+    """RGB pictures, `(height, width, 3)`, as squares: `(pictures, side, side, 3)`."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pixr._engine import HalfMatrix, squeeze
@@ -97,7 +98,9 @@ class ConceptEncoder:
         rows = np.empty((len(images), self.space.dimension), np.float32)
         for at in range(0, len(images), self._options.rows_a_call):
             batch = images[at : at + self._options.rows_a_call]
-            rows[at : at + len(batch)] = self._place(softmax(self._model.run({"x": preprocess(batch)})))
+            logits = self._model.run({"x": preprocess(batch)})
+            # The softmax but for its sum: rows are brought to length one.
+            rows[at : at + len(batch)] = self._place(np.exp(logits - logits.max(axis=1, keepdims=True)))
         return rows
 
     def pool(self, vectors: Vectors) -> Vectors:
@@ -129,10 +132,9 @@ class ConceptEncoder:
         import numpy as np
 
         rows = np.zeros((len(probabilities), self.space.dimension), np.float32)
-        # einsum, not a matrix product: numpy's threads spin after one and take 20 ms of processor time from the
-        # pipeline, more than the classifier. This costs 0.1 ms a row.
-        placed = np.einsum("nd,dc->nc", probabilities, self._table.image_map)
-        rows[:, :CLASSES] = placed / np.linalg.norm(placed, axis=1, keepdims=True)
+        placed = self._table.place(probabilities)
+        lengths = np.sqrt(np.einsum("nc,nc->n", placed, placed))
+        np.divide(placed, lengths[:, None], out=rows[:, :CLASSES])
         return rows
 
     def _probabilities(self, vectors: Vectors) -> Vectors:
@@ -167,13 +169,12 @@ class ConceptTable:
                 self.names = [str(name) for name in table["names"]]
                 prototypes, query_map = table["prototypes"], table["query_map"]
                 descriptions, others = table["descriptions"], table["others"]
-                self.image_map: Vectors = table["image_map"].astype(np.float32)
+                self._image_map: NDArray[np.float16] = table["image_map"].astype(np.float16, copy=False)
                 self._to_others: Vectors = table["to_others"].astype(np.float32)
-            self.inverse_image_map: Vectors = np.linalg.inv(self.image_map)
-        except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, np.linalg.LinAlgError) as error:
+        except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
             raise ModelError(f"cannot read concept table {path}: {error}") from error
         count = len(self.names)
-        shapes = (prototypes.shape[:1], self.image_map.shape, query_map.shape)
+        shapes = (prototypes.shape[:1], self._image_map.shape, query_map.shape)
         if shapes != ((count,), (CLASSES, CLASSES), (CLASSES, count)) or prototypes.ndim != 2:
             raise ModelError(f"concept table {path} has shapes {shapes} for {count} concepts")
         width: int = prototypes.shape[1]
@@ -184,8 +185,26 @@ class ConceptTable:
         self._prototypes = _half_matrix(prototypes)
         self._query_map = _half_matrix(query_map)
         self._descriptions, self._others = _half_matrix(descriptions), _half_matrix(others)
-        # Only cosines are asked of these two, but `attend` weighs something by them.
-        self._no_values = tuple(_half_matrix(np.zeros((1, len(rows)))) for rows in (descriptions, others))
+        self._places = _half_matrix(self._image_map.T)
+
+    def place(self, probabilities: Vectors) -> Vectors:
+        """Map pictures' probabilities, `(pictures, 1000)`, into the shared space; not yet unit rows."""
+        return self._places.products(probabilities)
+
+    @cached_property
+    def inverse_image_map(self) -> Vectors:
+        """What undoes `place`, `(1000, 1000)`: only indexing needs it.
+
+        Raises:
+            ModelError: the map can't be undone.
+        """
+        import numpy as np
+
+        try:
+            inverse: Vectors = np.asarray(np.linalg.inv(self._image_map.astype(np.float32)), np.float32)
+        except np.linalg.LinAlgError as error:
+            raise ModelError(f"the concept table's map of pictures can't be undone: {error}") from error
+        return inverse
 
     def weigh(self, vectors: Vectors) -> tuple[Vectors, Vectors]:
         """Weigh the concepts by text vectors of shape `(texts, text_dimension)`.
@@ -194,14 +213,7 @@ class ConceptTable:
             The cosine with each concept's prototype, `(texts, concepts)`, and the weighted concepts in the shared
             space, `(texts, 1000)`.
         """
-        import numpy as np
-
-        closeness, wanted = self._prototypes.attend(self._query_map, _bytes(vectors), QUERY_TEMPERATURE)
-        count = len(vectors)
-        return (
-            np.frombuffer(closeness, "<f4").reshape(count, len(self.names)),
-            np.frombuffer(wanted, "<f4").reshape(count, CLASSES),
-        )
+        return self._prototypes.attend(self._query_map, vectors, QUERY_TEMPERATURE)
 
     def resemble(self, vectors: Vectors, closeness: Vectors) -> list[float]:
         """How much each text resembles a concept: the cosine with the best one, less a share of the best other's.
@@ -212,10 +224,8 @@ class ConceptTable:
 
         if not len(vectors):
             return []
-        described, _ = self._descriptions.attend(self._no_values[0], _bytes(vectors), 1.0)
-        placed = np.einsum("td,dk->tk", vectors, self._to_others)
-        near, _ = self._others.attend(self._no_values[1], _bytes(placed), 1.0)
-        by_looks, other = (np.frombuffer(one, "<f4").reshape(len(vectors), -1).max(axis=1) for one in (described, near))
+        by_looks = self._descriptions.products(vectors).max(axis=1)
+        other = self._others.products(np.einsum("td,dk->tk", vectors, self._to_others)).max(axis=1)
         left: list[float] = (np.maximum(closeness.max(axis=1), by_looks) - OTHER_SHARE * other).tolist()
         return left
 
@@ -224,26 +234,11 @@ def _share(value: float, center: float, width: float) -> float:
     return 1.0 / (1.0 + math.exp((center - value) / width))
 
 
-def _bytes(vectors: Vectors) -> bytes:
-    import numpy as np
-
-    return np.ascontiguousarray(vectors, "<f4").tobytes()
-
-
 def _half_matrix(rows: NDArray[np.generic]) -> HalfMatrix:
     """Rows for products with one vector: as float16 they stay in the cache beside the text model."""
     import numpy as np
 
     return HalfMatrix.of(np.ascontiguousarray(rows, "<f2").tobytes(), rows.shape[1])
-
-
-def softmax(logits: NDArray[np.float32]) -> Vectors:
-    """Turn each row into probabilities."""
-    import numpy as np
-
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
-    rows: Vectors = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return rows
 
 
 def preprocess(images: Sequence[Picture]) -> NDArray[np.uint8]:
@@ -261,5 +256,4 @@ def preprocess(images: Sequence[Picture]) -> NDArray[np.uint8]:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             got = f"{image.dtype} of shape {image.shape}"
             raise ValueError(f"a picture is uint8 of shape (height, width, 3), got {got}")
-    given = [(image.tobytes(), image.shape[1], image.shape[0]) for image in images]
-    return np.frombuffer(squeeze(given, SIDE), np.uint8).reshape(len(given), SIDE, SIDE, 3)
+    return squeeze(images, SIDE)

@@ -18,7 +18,6 @@ from pixr.encoders.concepts import (
     TABLE_FILE,
     ConceptEncoder,
     preprocess,
-    softmax,
 )
 from pixr.encoders.minilm import MiniLMEncoder
 from pixr.encoders.onnx import OnnxModel
@@ -32,6 +31,12 @@ Pictures = list[NDArray[np.uint8]]
 def visual(encoders: Encoders) -> ConceptEncoder:
     assert isinstance(encoders.visual, ConceptEncoder)
     return encoders.visual
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    rows: NDArray[np.float32] = exponentials / exponentials.sum(axis=1, keepdims=True)
+    return rows
 
 
 def picture_of(visual: ConceptEncoder, *names: str) -> NDArray[np.float32]:
@@ -111,6 +116,13 @@ def test_what_is_no_picture_is_refused(visual: ConceptEncoder, picture: NDArray[
 def test_one_pixel_is_a_picture(visual: ConceptEncoder) -> None:
     row = visual.encode_images([np.full((1, 1, 3), 200, np.uint8)])
     np.testing.assert_allclose(np.linalg.norm(row), 1.0, atol=1e-5)
+
+
+def test_a_view_of_a_picture_is_that_picture(visual: ConceptEncoder, pictures: Pictures) -> None:
+    mirrored = [picture[:, ::-1] for picture in pictures]
+    assert not any(picture.flags.c_contiguous for picture in mirrored)
+    copied = [np.ascontiguousarray(picture) for picture in mirrored]
+    np.testing.assert_array_equal(visual.encode_images(mirrored), visual.encode_images(copied))
 
 
 def test_vectors_give_the_classifier_probabilities_back(visual: ConceptEncoder, pictures: Pictures) -> None:
