@@ -19,6 +19,7 @@ from pixr.cli.locking import LockTimeout
 from pixr.cli.progress import IndexProgress
 from pixr.cli.sources import expand, is_url
 from pixr.ingest_options import ScreenOptions, SpeechOptions
+from pixr.media.freed_memory import keep_freed
 from pixr.show.clock import clock
 from pixr.types import Sync
 from pixr.wire import error_to_dict, video_to_dict
@@ -105,6 +106,7 @@ def index(
         if not Path(captions).is_file():
             raise typer.BadParameter(f"there is no file {captions}", param_hint="--captions")
 
+    keep_freed()
     told = {"title": title, "description": description, "tags": tuple(tag or ()), "metadata": values}
     stages = ("decode", "visual", *(("speech",) if speech else ()), *(("screen",) if screen else ()))
     run = _Run(targets)

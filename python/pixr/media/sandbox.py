@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _MEMORY_BYTE_LIMIT = 4 << 30
 _STALL_SECONDS = 30.0
 _LARGEST_HEADER_BYTES = 16 << 20
-_MOST_IDLE = 4
+_MOST_IDLE = 6  # of two videos at work, three each
 # Without the first entry, which is the current folder: a stranger's video may lie beside a stranger's `json.py`.
 _PROGRAM = "import sys; del sys.path[0]; sys.path.append(sys.argv[2]); import pixr.media.decoder_child as c; c.main()"
 

@@ -20,6 +20,7 @@ import httpx
 
 from pixr.errors import InvalidInput, MissingExtra, PixrError, UnreadableVideo
 from pixr.library import Library
+from pixr.media.freed_memory import keep_freed
 from pixr.progress import Outcome, Progress, Source
 from pixr.server.database import Database
 from pixr.server.errors import ApiError
@@ -301,6 +302,7 @@ def main() -> None:
     from pixr.server.logs import configure_logging
     from pixr.server.serve import settings_of_environment
 
+    keep_freed()
     settings = settings_of_environment()
     configure_logging(settings.log_level)
     start_tracing(settings, "ingest")
