@@ -20,7 +20,8 @@ The shipped parameters were fitted on corpora of seeds 21 and 33, in a run that 
 and are reported on seed 7. All three draw on the same photographs, sentences and queries about nothing, put together
 in other ways, so the figures are held out only as far as that goes. For pictures asked of pictures (`alike`) the curve
 was set by hand between the cosines of other pictures (99.5 % below 0.74) and of the same one mirrored and cropped
-(95 % above 0.67).
+(95 % above 0.67). What is enough by itself of speech was raised from 0.43 to 0.47 later, on seeds 21 and 33 with
+`benches/eval/null_queries_chosen_on.txt`: four in 115 more of those get no answer, for none and one of 260 sentences.
 """
 
 from __future__ import annotations
