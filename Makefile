@@ -31,6 +31,7 @@ demo: build  ## index real clips, search them, leave demo/sheet.png and demo/ind
 
 lint: .venv/tools  ## formatting and lints, without building
 	cargo fmt --all --check
+	cargo fmt --manifest-path tests/loom/Cargo.toml --check && cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	cargo clippy --release --workspace --all-targets --locked -- -D warnings
 

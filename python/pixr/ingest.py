@@ -50,6 +50,8 @@ _QUEUE_LENGTH = 8
 _INTERIM_SECONDS = 30.0
 # Each video at work takes two decoder processes and its queues, about a third of a gigabyte.
 _MOST_JOBS = 8
+# For pictures, speech and what else is heard.
+_DECODERS_A_VIDEO = 3
 # A cut so far behind a piece of speech may still tell of its last pause.
 _CUT_SLACK_SECONDS = 0.2
 
@@ -155,7 +157,9 @@ class Toolbox:
     def _load(self) -> Tools:
         from pixr.calibration import prepare
         from pixr.encoders.sound_labels import SoundLabelEncoder, may_hold_words
+        from pixr.media.sandbox import start_decoders
 
+        start_decoders(_DECODERS_A_VIDEO)  # while models load
         encoders = self._library.indexing_encoders()
         if isinstance(encoders.sound, SoundLabelEncoder) and not encoders.sound.can_hear():
             encoders = replace(encoders, sound=None)

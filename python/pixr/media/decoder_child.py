@@ -10,6 +10,7 @@ even in the middle of native code: a thread waits for just that. It is not tied 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import queue
@@ -151,6 +152,9 @@ def main() -> None:
     requests: queue.Queue[dict[str, Any]] = queue.Queue()
     threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
     writer = MessageWriter(output)
+    with contextlib.suppress(ImportError):  # a request says which package is missing
+        for package in ("numpy", "av"):  # what the first request needs, while it is waited for
+            importlib.import_module(package)
     while True:
         request = requests.get()
         try:

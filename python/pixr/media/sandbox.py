@@ -113,25 +113,40 @@ _idle_lock = threading.Lock()
 _idle_owner = os.getpid()
 
 
-def _take_decoder(memory_byte_limit: int) -> _Decoder:
-    global _idle_owner  # noqa: PLW0603 - the idle processes are this process's, so is their owner
+def start_decoders(count: int) -> None:
+    """Have so many decoders wait for files, without waiting for them: each takes some tenths of a second to start."""
     with _idle_lock:
-        if _idle_owner != os.getpid():  # after a fork the processes are the parent's
-            _idle.clear()
-            _idle_owner = os.getpid()
-        for decoder in _idle:
+        missing = min(count, _MOST_IDLE) - len(_idle_here())
+    for _ in range(missing):
+        _give_back(_Decoder(_MEMORY_BYTE_LIMIT))
+
+
+def _take_decoder(memory_byte_limit: int) -> _Decoder:
+    with _idle_lock:
+        idle = _idle_here()
+        for decoder in idle:
             if decoder.memory_byte_limit == memory_byte_limit and decoder.process.poll() is None:
-                _idle.remove(decoder)
+                idle.remove(decoder)
                 return decoder
     return _Decoder(memory_byte_limit)
 
 
 def _give_back(decoder: _Decoder) -> None:
     with _idle_lock:
-        if len(_idle) < _MOST_IDLE and _idle_owner == os.getpid():
-            _idle.append(decoder)
+        idle = _idle_here()
+        if len(idle) < _MOST_IDLE:
+            idle.append(decoder)
             return
     decoder.kill()
+
+
+def _idle_here() -> list[_Decoder]:
+    """The idle processes of this process: after a fork there are none. The lock must be held."""
+    global _idle_owner  # noqa: PLW0603 - the idle processes are this process's, so is their owner
+    if _idle_owner != os.getpid():
+        _idle.clear()
+        _idle_owner = os.getpid()
+    return _idle
 
 
 @atexit.register

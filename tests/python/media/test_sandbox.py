@@ -177,6 +177,20 @@ def test_decoders_are_used_again(tmp_path: Path) -> None:
     assert len(idle_pids()) == 1
 
 
+def test_decoders_started_ahead_serve_the_next_files(tmp_path: Path) -> None:
+    path = cut_video(tmp_path / "short.mp4", [1, 2])
+    sandbox.close_idle_decoders()
+    sandbox.start_decoders(2)
+    sandbox.start_decoders(2)
+    ahead = idle_pids()
+    assert len(ahead) == 2
+    assert set(ahead) <= set(subprocess_decoders())
+    with open_segments(path) as stream:
+        assert len(idle_pids()) == 1
+        list(stream)
+    assert sorted(idle_pids()) == sorted(ahead)
+
+
 def test_decoders_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     path = cut_video(tmp_path / "a.mp4", list(range(40)))
     program = """
