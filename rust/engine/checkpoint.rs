@@ -33,7 +33,7 @@ pub(crate) enum Scope {
 
 /// Parts of about the same size are merged when so many have gathered.
 const MERGE_FAN_IN: usize = 8;
-/// Parts with more rows than this are left alone by the merge policy.
+/// The merge policy makes no part of more rows than this: building one takes memory for all of it.
 const MERGE_MAX_ROWS: u32 = 4_000_000;
 /// A part of which more than this share is deleted is rewritten.
 const MERGE_DEAD_SHARE: f64 = 0.3;
@@ -194,30 +194,124 @@ fn chosen(snapshot: &Snapshot, scope: &Scope, most_parts: usize) -> BTreeSet<usi
     chosen
 }
 
-/// Tiered merging: parts with many deleted videos, and `MERGE_FAN_IN` parts of one size class. Where there are more than
-/// `most_parts` all the same, the smallest of them.
+/// What `chosen` rewrites of the parts on disk to merge them; empty where nothing needs it.
 pub(crate) fn worth_merging(snapshot: &Snapshot, most_parts: usize) -> BTreeSet<usize> {
-    let mut chosen = BTreeSet::new();
-    let mut classes: std::collections::BTreeMap<u32, Vec<usize>> = std::collections::BTreeMap::new();
-    for (index, part) in snapshot.parts.iter().enumerate().filter(|(_, part)| part.home != Home::Memory) {
-        let (live, all) = (part.rows.count(), part.part.table().row_count());
-        if f64::from(live) < f64::from(all) * (1.0 - MERGE_DEAD_SHARE) {
-            chosen.insert(index);
-        }
-        if live <= MERGE_MAX_ROWS {
-            classes.entry(live.max(1).ilog2() / 3).or_default().push(index);
-        }
-    }
-    for members in classes.into_values().filter(|members| members.len() >= MERGE_FAN_IN) {
-        chosen.extend(members);
-    }
     let on_disk = snapshot.parts.iter().enumerate().filter(|(_, part)| part.home != Home::Memory);
-    let mut files: Vec<(u32, usize)> = on_disk.map(|(index, part)| (part.rows.count(), index)).collect();
+    let files: Vec<OnDisk> = on_disk
+        .map(|(index, part)| OnDisk { index, live: part.rows.count(), all: part.part.table().row_count() })
+        .collect();
+    tiered(files, most_parts)
+}
+
+/// A part on disk: which of the snapshot's it is, and its rows.
+struct OnDisk {
+    index: usize,
+    live: u32,
+    all: u32,
+}
+
+/// Tiered merging: parts with many deleted videos, and those of a size class of which `MERGE_FAN_IN` have gathered, the
+/// smallest first, as long as they make no part of more than `MERGE_MAX_ROWS`. Where there are more than `most_parts` all
+/// the same, the smallest of them, however large.
+fn tiered(mut files: Vec<OnDisk>, most_parts: usize) -> BTreeSet<usize> {
+    files.sort_unstable_by_key(|file| (file.live, file.index));
+    let mut room = MERGE_MAX_ROWS;
+    let mut chosen = BTreeSet::new();
+    for file in &files {
+        let is_dead = f64::from(file.live) < f64::from(file.all) * (1.0 - MERGE_DEAD_SHARE);
+        // One alone is rewritten however large it is.
+        if is_dead && (chosen.is_empty() || file.live <= room) {
+            room = room.saturating_sub(file.live);
+            chosen.insert(file.index);
+        }
+    }
+    for class in files.chunk_by(|one, other| size_class(one) == size_class(other)) {
+        if class.len() < MERGE_FAN_IN {
+            continue;
+        }
+        let mut left = room;
+        let fitting = class.iter().filter(|file| !chosen.contains(&file.index)).take_while(|file| {
+            let fits = file.live <= left;
+            left = left.saturating_sub(file.live);
+            fits
+        });
+        let fitting: Vec<&OnDisk> = fitting.collect();
+        if fitting.len() + chosen.len() > 1 {
+            room -= fitting.iter().map(|file| file.live).sum::<u32>();
+            chosen.extend(fitting.into_iter().map(|file| file.index));
+        }
+    }
     let most_parts = most_parts.max(1);
     if files.len() > most_parts && chosen.len() < 2 {
-        files.sort_unstable();
         let surplus = (files.len() - most_parts).max(MERGE_FAN_IN - 1);
-        chosen.extend(files.into_iter().take(surplus + 1).map(|(_, index)| index));
+        chosen.extend(files.iter().take(surplus + 1).map(|file| file.index));
     }
     chosen
+}
+
+/// Parts of one class have numbers of rows within a factor of eight.
+fn size_class(file: &OnDisk) -> u32 {
+    file.live.max(1).ilog2() / 3
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn files(rows: &[(u32, u32)]) -> Vec<OnDisk> {
+        rows.iter().enumerate().map(|(index, &(live, all))| OnDisk { index, live, all }).collect()
+    }
+
+    fn alive(rows: &[u32]) -> Vec<OnDisk> {
+        files(&rows.iter().map(|&rows| (rows, rows)).collect::<Vec<_>>())
+    }
+
+    const MANY: usize = 1000;
+
+    #[test]
+    fn so_many_of_one_size_are_merged() {
+        assert_eq!(tiered(alive(&[600; MERGE_FAN_IN - 1]), MANY), BTreeSet::new());
+        assert_eq!(tiered(alive(&[600; MERGE_FAN_IN]), MANY), (0..MERGE_FAN_IN).collect());
+    }
+
+    #[test]
+    fn no_more_than_make_the_largest_part() {
+        let half = MERGE_MAX_ROWS / 2;
+        assert_eq!(tiered(alive(&[half - 1; 9]), MANY), BTreeSet::from([0, 1]));
+        assert_eq!(tiered(alive(&[half + 1; 9]), MANY), BTreeSet::new());
+        assert_eq!(tiered(alive(&[half + 1; 9]), 4), (0..9).take(MERGE_FAN_IN).collect());
+    }
+
+    #[test]
+    fn what_is_mostly_deleted_is_rewritten() {
+        let large = 2 * MERGE_MAX_ROWS;
+        assert_eq!(tiered(files(&[(10, 10), (large, large), (60, 100), (71, 100)]), MANY), BTreeSet::from([2]));
+        assert_eq!(tiered(files(&[(large, 2 * large)]), MANY), BTreeSet::from([0]));
+    }
+
+    proptest! {
+        #[test]
+        fn merging_ends_and_makes_no_part_above_the_largest(
+            rows in prop::collection::vec((0_u32..3_000_000, 0_u32..400_000), 0..60),
+        ) {
+            let mut rows: Vec<(u32, u32)> = rows.into_iter().map(|(live, dead)| (live, live + dead)).collect();
+            for _ in 0..200 {
+                let chosen = tiered(files(&rows), MANY);
+                if chosen.is_empty() {
+                    return Ok(());
+                }
+                let merged = chosen.iter().filter_map(|&index| rows.get(index)).map(|(live, _)| live).sum::<u32>();
+                prop_assert!(merged <= MERGE_MAX_ROWS || chosen.len() == 1);
+                let mut index = 0;
+                rows.retain(|_| {
+                    index += 1;
+                    !chosen.contains(&(index - 1))
+                });
+                rows.push((merged, merged));
+            }
+            prop_assert!(false, "merging does not end");
+        }
+    }
 }
