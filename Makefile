@@ -67,6 +67,8 @@ faults: build  ## power cuts, kills, failing calls, damage, fuzzing; PROFILE=slo
 		cargo test --release --package pixr --locked $(CHECKED) --test engine
 
 loom:  ## a model checker on what threads share without locks; a minute
+	RUSTFLAGS='--cfg loom' cargo clippy --release --locked --manifest-path tests/loom/Cargo.toml \
+		--target-dir target/loom --all-targets -- -D warnings
 	RUSTFLAGS='--cfg loom' cargo test --release --locked --manifest-path tests/loom/Cargo.toml \
 		--target-dir target/loom -- --nocapture
 

@@ -86,7 +86,7 @@ fn content(number: usize, segments: usize, dimension: usize) -> Content {
             .as_object()
             .cloned()
             .unwrap_or_default(),
-        ..Video::named(VideoId::new(&format!("video-{number}")).expect("an id"))
+        ..Video::named(VideoId::new(format!("video-{number}")).expect("an id"))
     };
     Content::checked(video, (0..segments).map(segment).collect()).expect("content")
 }
