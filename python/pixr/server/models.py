@@ -301,7 +301,7 @@ class Delivery(Base):
     endpoint_id: Mapped[str] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="CASCADE"))
     sequence: Mapped[int] = mapped_column(ForeignKey("events.sequence", ondelete="CASCADE"), index=True)
     subject: Mapped[str | None]
-    replay: Mapped[bool] = mapped_column(default=False)  # asked for by hand
+    replay: Mapped[bool] = mapped_column(default=False)  # of an event that was on its way before; tried once
     status: Mapped[str] = mapped_column(default="pending")  # pending, delivered, failed
     attempts: Mapped[int] = mapped_column(default=0)
     next_attempt: Mapped[datetime] = mapped_column(Utc, default=now)

@@ -276,7 +276,7 @@ def test_events_can_be_tried_listed_and_replayed(acme: Partner, receiver: Receiv
     endpoint = subscribe(acme, receiver.url)
     path = f"/v1/webhooks/endpoints/{endpoint['endpointId']}"
     sent = acme.post(f"{path}/test", json={"type": "video.failed"})
-    assert sent.status_code == 202
+    assert (sent.status_code, sent.json()["replay"]) == (202, False)
     (came,) = receiver.wait_for(1)
     assert json.loads(came.body)["data"]["test"] is True
     for _ in range(4):
@@ -299,6 +299,19 @@ def test_events_can_be_tried_listed_and_replayed(acme: Partner, receiver: Receiv
     assert replayed.headers["webhook-id"] == came.headers["webhook-id"]
     assert acme.delete(path).status_code == 204
     assert code_of(acme.get(path)) == "WEBHOOK_NOT_FOUND"
+
+
+def test_a_test_and_its_replay_are_tried_once_and_disable_nothing(
+    acme: Partner, receiver: Receiver, server: ServerState
+) -> None:
+    receiver.answers = [(500, {}), (500, {})]
+    path = f"/v1/webhooks/endpoints/{subscribe(acme, receiver.url)['endpointId']}"
+    sent = acme.post(f"{path}/test", json={}).json()
+    wait_until(lambda: deliveries(server)[0].status == "failed")
+    acme.post(f"/v1/webhooks/deliveries/{sent['deliveryId']}/replay")
+    wait_until(lambda: deliveries(server)[1].status == "failed")
+    assert [(one.replay, one.attempts) for one in deliveries(server)] == [(False, 1), (True, 1)]
+    assert acme.get(path).json()["enabled"] is True
 
 
 def test_deliveries_are_kept_thirty_days(acme: Partner, receiver: Receiver, server: ServerState) -> None:

@@ -122,7 +122,7 @@ def rotate_secret(session: Session, organization: str, id: str, overlap: timedel
 
 
 def send_test(session: Session, organization: str, id: str, type: str) -> Delivery:
-    """Put an example of an event, `data.test` true, into the queue of one endpoint.
+    """Put an example of an event, `data.test` true, into the queue of one endpoint. It is tried once.
 
     Raises:
         ApiError: WEBHOOK_NOT_FOUND; CONFLICT where it is disabled.
@@ -133,7 +133,7 @@ def send_test(session: Session, organization: str, id: str, type: str) -> Delive
     data = {**next(example for known, example in EXAMPLES.items() if known == type), "test": True}
     event = Event(id=new_id("evt"), organization_id=organization, type=type, subject=None, data=data)
     session.add(event)
-    return enqueue_for(session, event, endpoint, replay=True)
+    return enqueue_for(session, event, endpoint)
 
 
 def own_delivery(session: Session, organization: str, id: str) -> Delivery:
