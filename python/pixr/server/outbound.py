@@ -12,19 +12,24 @@ import socket
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
 from pydantic import IPvAnyNetwork
 
 from pixr.server.errors import ApiError
 
-__all__ = ["Target", "follow", "resolve"]
+__all__ = ["Target", "check_literal", "follow", "resolve"]
+
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # A name server that answers slowly, which can be anyone's, may hold so many of these threads and none that serve.
 _LOOKUPS = ThreadPoolExecutor(16, thread_name_prefix="pixr-lookup")
 LOOKUP_SECONDS = 5.0
 # Addresses that Python calls global and that still lead inside: NAT64, 6to4 and Teredo carry IPv4 addresses.
 _CARRIERS = [ipaddress.ip_network(one) for one in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")]
+_LOOPBACK = [ipaddress.ip_address(one) for one in ("127.0.0.1", "::1")]
+_NOT_PUBLIC = "The host has an address that is not public."
 
 
 @dataclass(frozen=True)
@@ -42,13 +47,7 @@ def resolve(url: str, allowed: Sequence[IPvAnyNetwork] = ()) -> Target:
     Raises:
         ApiError: URL_REFUSED.
     """
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        parts, host, port = urlsplit(""), None, None
-    if parts.scheme not in ("http", "https") or not host or parts.username is not None or parts.password is not None:
-        raise ApiError("URL_REFUSED", "Only http and https URLs with a host and without credentials are fetched.")
+    parts, host, port = _split(url)
     lookup = _LOOKUPS.submit(socket.getaddrinfo, host, port or parts.scheme, type=socket.SOCK_STREAM)
     if not wait([lookup], LOOKUP_SECONDS).done:
         lookup.cancel()
@@ -57,10 +56,31 @@ def resolve(url: str, allowed: Sequence[IPvAnyNetwork] = ()) -> Target:
         found = lookup.result()
     except (OSError, UnicodeError):
         raise ApiError("URL_REFUSED", "The host can't be resolved.") from None
-    addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+    addresses = _addresses(found)
     if not addresses or not all(_public(address, allowed) for address in addresses):
-        raise ApiError("URL_REFUSED", "The host has an address that is not public.")
+        raise ApiError("URL_REFUSED", _NOT_PUBLIC)
     return _pinned(parts, host, port, addresses[0])
+
+
+def check_literal(url: str, allowed: Sequence[IPvAnyNetwork] = ()) -> None:
+    """Check as much of a URL as needs no lookup: a host that is an address, in any spelling, or `localhost`.
+
+    A name passes, and what it stands for is checked by `resolve`, when it is used.
+
+    Raises:
+        ApiError: URL_REFUSED.
+    """
+    _, host, _ = _split(url)
+    if host.removesuffix(".") == "localhost":
+        good = any(_public(address, allowed) for address in _LOOPBACK)
+    else:
+        try:
+            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        except (OSError, UnicodeError):
+            return
+        good = all(_public(address, allowed) for address in _addresses(found))
+    if not good:
+        raise ApiError("URL_REFUSED", _NOT_PUBLIC)
 
 
 def follow(url: str, location: str) -> str:
@@ -75,9 +95,24 @@ def follow(url: str, location: str) -> str:
         raise ApiError("URL_REFUSED", "The URL redirects to what is no URL.") from None
 
 
-def _pinned(
-    parts: SplitResult, host: str, port: int | None, address: ipaddress.IPv4Address | ipaddress.IPv6Address
-) -> Target:
+def _split(url: str) -> tuple[SplitResult, str, int | None]:
+    """A URL with its host and port."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        parts, host, port = urlsplit(""), None, None
+    if parts.scheme not in ("http", "https") or not host or parts.username is not None or parts.password is not None:
+        raise ApiError("URL_REFUSED", "Only http and https URLs with a host and without credentials are fetched.")
+    return parts, host, port
+
+
+def _addresses(found: Sequence[tuple[Any, ...]]) -> list[Address]:
+    """The addresses in an answer of `getaddrinfo`."""
+    return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+
+
+def _pinned(parts: SplitResult, host: str, port: int | None, address: Address) -> Target:
     literal = f"[{address}]" if address.version == 6 else str(address)
     named = f"[{host}]" if ":" in host else host
     tail = f":{port}" if port else ""
@@ -85,7 +120,7 @@ def _pinned(
     return Target(url, {"Host": named + tail}, {"sni_hostname": host})
 
 
-def _public(address: ipaddress.IPv4Address | ipaddress.IPv6Address, allowed: Sequence[IPvAnyNetwork]) -> bool:
+def _public(address: Address, allowed: Sequence[IPvAnyNetwork]) -> bool:
     if address.version == 6 and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
     if any(address in network for network in allowed if network.version == address.version):

@@ -46,6 +46,7 @@ class ServerState:
     usage: Usage
     user_tokens: UserTokens
     known: KnownCredentials
+    sender: Sender
     courier: Courier
     search_log: SearchLog
     pictures: Pictures
@@ -100,6 +101,7 @@ def build_state(settings: Settings) -> ServerState:
         usage=Usage(settings, database),
         user_tokens=UserTokens(settings, database),
         known=KnownCredentials(database),
+        sender=sender,
         courier=Courier(database, sender, settings.webhook_concurrency),
         search_log=SearchLog(database),
         pictures=Pictures(),

@@ -55,7 +55,7 @@ def test_each_organization_is_told_of_a_versions_end_once(
     server = state_of(start(deprecations=[VERSION | {"sunset": "2027-12-01T00:00:00Z"}, CHAPTERS]))
     client = start(deprecations=[VERSION | {"sunset": "2027-12-01T00:00:00Z"}])
     partner = Partner(client, first.organization, first.key, first.secret)
-    hook = {"url": "http://127.0.0.1:9/", "eventTypes": ["version.sunset"]}
+    hook = {"url": "https://hooks.invalid/", "eventTypes": ["version.sunset"]}
     assert partner.post("/v1/webhooks/endpoints", json=hook).status_code == 201
     for one in (server, state_of(client), server):
         Maintenance(one).sweep()

@@ -97,12 +97,12 @@ def test_on_every_route_a_stranger_finds_nothing_of_another_organization(
     stranger = join("Stranger")
     secrets = {"roof", "boat", "Solar", "Harbour", acme.organization, acme.key}
     upload = acme.post("/v1/videos/upload/init", json={"filename": "roof.mp4", "size": 3}).json()
-    endpoint = acme.post("/v1/webhooks/endpoints", json={"url": "http://127.0.0.1:9/acme"}).json()
+    endpoint = acme.post("/v1/webhooks/endpoints", json={"url": "https://hooks.invalid/acme"}).json()
     delivery = acme.post(f"/v1/webhooks/endpoints/{endpoint['endpointId']}/test", json={}).json()
     inspector = acme.post("/v1/webhooks/inspector", json={}).json()
     acme.client.post(inspector["url"].removeprefix(server.settings.base_url), content="planted")
     received = acme.get(f"/v1/webhooks/inspector/{inspector['inspectorId']}").json()["requests"][0]
-    secrets |= {"127.0.0.1:9", "planted", endpoint["secret"]}
+    secrets |= {"hooks.invalid", "planted", endpoint["secret"]}
     ids = {
         "videoId": "roof",
         "keyId": acme.key,

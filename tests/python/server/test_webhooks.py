@@ -159,14 +159,58 @@ def test_a_redirect_is_a_failure_and_is_not_followed(acme: Partner, receiver: Re
 
 
 def test_private_addresses_are_refused_unless_allowed(start: Callable[..., TestClient], receiver: Receiver) -> None:
+    """A name that came to lead here, or an endpoint made before its network was refused."""
     partner = partner_of(start(), "Strict")
-    subscribe(partner, receiver.url)
+    endpoint = subscribe(partner, "https://example.com/hooks")
     strict = state_of(partner.client)
+    with strict.database.write() as session:
+        session.get_one(WebhookEndpoint, endpoint["endpointId"]).url = receiver.url
     tell(strict, partner.organization)
     wait_until(lambda: deliveries(strict)[0].attempts == 1)
     assert receiver.requests == []
     history = partner.get(f"/v1/webhooks/deliveries/{deliveries(strict)[0].id}").json()["history"]
     assert "not public" in history[0]["error"]
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1:8080",
+        "127.1",
+        "0x7f000001",
+        "10.0.0.7",
+        "169.254.169.254",
+        "[::1]",
+        "[fe80::1]",
+        "[::ffff:192.168.1.1]",
+        "0.0.0.0",
+        "localhost",
+        "LOCALHOST.:9000",
+    ],
+)
+def test_an_endpoint_at_a_private_address_is_refused_when_it_is_made_or_changed(
+    start: Callable[..., TestClient], host: str
+) -> None:
+    partner = partner_of(start(), "Strict")
+    kept = subscribe(partner, "https://example.com/hooks")
+    path = f"/v1/webhooks/endpoints/{kept['endpointId']}"
+    for refused in (
+        partner.post("/v1/webhooks/endpoints", json={"url": f"http://{host}/hooks"}),
+        partner.patch(path, json={"url": f"http://{host}/hooks"}),
+    ):
+        assert (refused.status_code, code_of(refused)) == (422, "INVALID_REQUEST")
+        (wrong,) = refused.json()["errors"]
+        assert (wrong["pointer"], wrong["code"]) == ("/url", "url")
+        assert "not public" in wrong["detail"]
+    assert partner.get(path).json()["url"] == "https://example.com/hooks"
+
+
+def test_names_allowed_networks_and_own_inspectors_are_taken(acme: Partner) -> None:
+    inspector = acme.post("/v1/webhooks/inspector", json={}).json()["url"]
+    for url in ("http://127.0.0.1:9/", "http://localhost:9/", "https://hooks.invalid/", inspector):
+        subscribe(acme, url)
+    refused = acme.post("/v1/webhooks/endpoints", json={"url": "http://10.0.0.7/"})
+    assert (refused.status_code, code_of(refused)) == (422, "INVALID_REQUEST")
 
 
 def partner_of(client: TestClient, name: str) -> Partner:

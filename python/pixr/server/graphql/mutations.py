@@ -98,6 +98,7 @@ class Mutation:
                 made = create_endpoint(
                     session,
                     context.organization,
+                    context.server.sender,
                     url=asked.url,
                     event_types=asked.event_types,
                     description=asked.description,
@@ -116,7 +117,8 @@ class Mutation:
 
         def work() -> dict[str, Any]:
             with context.server.database.write() as session:
-                return shown_endpoint(update_endpoint(session, context.organization, endpoint_id, asked))
+                sender = context.server.sender
+                return shown_endpoint(update_endpoint(session, context.organization, sender, endpoint_id, asked))
 
         shown = await context.run(work)
         context.server.courier.wake()

@@ -66,6 +66,7 @@ def create(asked: EndpointRequest, caller: WebhookOwner, server: Server) -> Resp
         made = create_endpoint(
             session,
             caller.organization,
+            server.sender,
             url=asked.url,
             event_types=asked.event_types,
             description=asked.description,
@@ -87,7 +88,7 @@ def update(endpoint_id: EndpointId, changes: EndpointChanges, caller: WebhookOwn
     """Change an endpoint, or enable it again: what waited is then delivered."""
     given = {name: value for name, value in changes.model_dump(exclude_unset=True).items() if value is not None}
     with server.database.write() as session:
-        shown = shown_endpoint(update_endpoint(session, caller.organization, endpoint_id, given))
+        shown = shown_endpoint(update_endpoint(session, caller.organization, server.sender, endpoint_id, given))
     server.courier.wake()
     return json_answer(shown)
 

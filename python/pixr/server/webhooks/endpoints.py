@@ -17,6 +17,7 @@ from pixr.server.models import Delivery, Event, WebhookEndpoint
 from pixr.server.videos import rfc3339
 from pixr.server.webhooks.body import EXAMPLES
 from pixr.server.webhooks.outbox import enqueue_for
+from pixr.server.webhooks.sender import Sender
 from pixr.webhooks import new_secret
 
 __all__ = [
@@ -37,18 +38,20 @@ MOST_ENDPOINTS = 50
 def create_endpoint(
     session: Session,
     organization: str,
+    sender: Sender,
     *,
     url: str,
     event_types: Sequence[str] = (),
     description: str = "",
     max_concurrency: int = 4,
 ) -> WebhookEndpoint:
-    """A new endpoint with a secret of its own. Addresses are checked at every delivery, not here: names move.
+    """A new endpoint with a secret of its own. A name is looked up at every delivery, not here: names move.
 
     Raises:
-        ApiError: INVALID_REQUEST for a URL that can't be one; CONFLICT past the most endpoints.
+        ApiError: INVALID_REQUEST for a URL that can't be one, or that `sender` would send nothing to; CONFLICT past the
+            most endpoints.
     """
-    _check_url(url)
+    _check_url(url, sender)
     if len(list_endpoints(session, organization)) >= MOST_ENDPOINTS:
         raise ApiError("CONFLICT", f"An organization has at most {MOST_ENDPOINTS} endpoints.")
     made = WebhookEndpoint(
@@ -85,7 +88,9 @@ def own_endpoint(session: Session, organization: str, id: str) -> WebhookEndpoin
     return endpoint
 
 
-def update_endpoint(session: Session, organization: str, id: str, changes: Mapping[str, Any]) -> WebhookEndpoint:
+def update_endpoint(
+    session: Session, organization: str, sender: Sender, id: str, changes: Mapping[str, Any]
+) -> WebhookEndpoint:
     """Change `url`, `description`, `event_types`, `max_concurrency`, or `enabled`.
 
     What waited while an endpoint was disabled is delivered once it is enabled again.
@@ -96,7 +101,7 @@ def update_endpoint(session: Session, organization: str, id: str, changes: Mappi
     endpoint = own_endpoint(session, organization, id)
     given = dict(changes)
     if "url" in given:
-        _check_url(given["url"])
+        _check_url(given["url"], sender)
     if "event_types" in given:
         given["event_types"] = sorted(set(given["event_types"]))
     enabled = given.pop("enabled", None)
@@ -163,7 +168,7 @@ def shown_endpoint(endpoint: WebhookEndpoint) -> dict[str, Any]:
     }
 
 
-def _check_url(url: str) -> None:
+def _check_url(url: str, sender: Sender) -> None:
     try:
         parts = urlsplit(url)
         known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -171,5 +176,12 @@ def _check_url(url: str) -> None:
         known = False
         parts = urlsplit("")
     if not known or parts.username is not None or parts.password is not None or parts.fragment:
-        detail = "An endpoint is an http or https URL with a host, without credentials and fragment."
-        raise ApiError("INVALID_REQUEST", detail, errors=[{"pointer": "/url", "code": "url", "detail": detail}])
+        raise _wrong_url("An endpoint is an http or https URL with a host, without credentials and fragment.")
+    try:
+        sender.check(url)
+    except ApiError as error:
+        raise _wrong_url(error.detail) from None
+
+
+def _wrong_url(detail: str) -> ApiError:
+    return ApiError("INVALID_REQUEST", detail, errors=[{"pointer": "/url", "code": "url", "detail": detail}])

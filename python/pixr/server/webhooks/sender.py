@@ -12,7 +12,7 @@ from pydantic import IPvAnyNetwork
 from pixr.server.database import now
 from pixr.server.errors import ApiError
 from pixr.server.models import Delivery, DeliveryAttempt
-from pixr.server.outbound import resolve
+from pixr.server.outbound import check_literal, resolve
 from pixr.server.webhooks.body import event_body, signed_headers
 from pixr.server.webhooks.queue import ATTEMPT_SECONDS
 
@@ -33,6 +33,14 @@ class Sender:
         self._allowed = allowed
         self._client = httpx.Client(timeout=ATTEMPT_SECONDS, follow_redirects=False, trust_env=False)
 
+    def check(self, url: str) -> None:
+        """Refuse an address to which nothing would be sent, as far as that is known without looking up its name.
+
+        Raises:
+            ApiError: URL_REFUSED.
+        """
+        check_literal(url, self._networks(url))
+
     def send(self, delivery: Delivery) -> DeliveryAttempt:
         """Attempt a delivery. Never raises for what the other side does."""
         instant, begun = now(), time.monotonic()
@@ -51,7 +59,7 @@ class Sender:
         return attempt
 
     def _post(self, url: str, body: bytes, headers: dict[str, str], attempt: DeliveryAttempt, begun: float) -> None:
-        target = resolve(url, _ANYWHERE if url.startswith(self._own) else self._allowed)
+        target = resolve(url, self._networks(url))
         request = self._client.build_request(
             "POST", target.url, content=body, headers=headers | target.headers, extensions=target.extensions
         )
@@ -69,6 +77,9 @@ class Sender:
             attempt.response_body = kept[:_KEPT_BYTES].decode("utf-8", "replace").replace("\0", "\ufffd")
         finally:
             response.close()
+
+    def _networks(self, url: str) -> Sequence[IPvAnyNetwork]:
+        return _ANYWHERE if url.startswith(self._own) else self._allowed
 
     def close(self) -> None:
         """Close connections."""
