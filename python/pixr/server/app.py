@@ -61,6 +61,7 @@ from pixr.server.routes import (
     websocket,
 )
 from pixr.server.state import ServerState
+from pixr.server.warming import Warming
 
 __all__ = ["create_app"]
 
@@ -100,10 +101,14 @@ def create_app(server: ServerState) -> FastAPI:
         server.courier.start()
         upkeep = Maintenance(server)
         upkeep.start()
+        warming = Warming(server)
+        warming.start()
         yield {PATIENCE: server.settings.slow_client_seconds}
         server.stopping = True
+        warming.stop()
         await asyncio.to_thread(upkeep.stop)
         await asyncio.to_thread(server.close)
+        await asyncio.to_thread(warming.join)
 
     app = FastAPI(
         title="Pixr",

@@ -1,0 +1,85 @@
+"""Loads models while nobody waits for them, so that the first search of a process finds them.
+
+A process has each model once, and its libraries nearly always share theirs: those of one library are loaded, the first
+found that holds vectors. Another library's, where they are others, are loaded by the first search that needs them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from pixr.asking import spaces_of
+from pixr.errors import MissingExtra
+from pixr.server.models import Organization
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pixr.server.state import ServerState
+
+__all__ = ["Warming"]
+
+log = logging.getLogger("pixr.server.warming")
+_END_SECONDS = 2.0
+
+
+class Warming:
+    """A thread that loads models, once, and ends."""
+
+    def __init__(self, server: ServerState) -> None:
+        self._server = server
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pixr-warming", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        self._ended.set()
+
+    def join(self) -> None:
+        """Wait a little for what is at work: a process that ends while a model is being loaded may crash."""
+        self._thread.join(_END_SECONDS)
+
+    def warm(self) -> bool:
+        """Load the models of the first library that holds vectors, and use them once; False if there is none.
+
+        Raises:
+            PixrError: they can't be loaded.
+        """
+        libraries = self._server.libraries
+        for organization in self._organizations():
+            if self._ended.is_set():
+                return False
+            if not libraries.path(organization).exists():
+                continue
+            with libraries.reading(organization) as library:
+                if spaces_of(library.engine):
+                    for encoder in library.encoders().all:
+                        encoder.encode_text(["warm"])
+                    return True
+        return False
+
+    def _organizations(self) -> Sequence[str]:
+        """Whose libraries to look at: no more than are kept open."""
+        settings = self._server.settings
+        if settings.library is not None:
+            return [""]
+        served = select(Organization.id).where(Organization.suspended.is_(None)).order_by(Organization.created)
+        with self._server.database.read() as session:
+            return session.scalars(served.limit(settings.open_libraries)).all()
+
+    def _run(self) -> None:
+        try:
+            self.warm()
+        except MissingExtra as error:  # words are searched without
+            log.info("no models were loaded", extra={"detail": str(error)})
+        except Exception:  # a search that needs them will say so
+            if not self._ended.is_set():
+                log.warning("the models could not be loaded ahead of the first search", exc_info=True)
