@@ -3,27 +3,50 @@
 //! Kept spans are filed by the binary order of their length and by start. Spans with an intersection over union of at
 //! least one half differ in length by less than a factor of two and in start by less than the length of either's
 //! double, so only three shelves are looked into; as kept spans are unlike each other, few stand there. Time is n log n.
+//! The first few are compared one by one, which is quicker than shelves are.
 
 use std::collections::BTreeSet;
 
 use crate::catalog::video::Span;
 
+/// So many spans are kept without shelves.
+const FEW: usize = 32;
+
 /// Spans that were kept, best first.
 pub(super) struct Kept {
     iou: f64,
+    /// Empty once there are shelves.
+    few: Vec<Span>,
     shelves: BTreeSet<(i32, i64, i64)>,
 }
 
 impl Kept {
     /// Suppresses at an intersection over union of `iou`, which is raised to one half where it is below.
     pub(super) fn new(iou: f64) -> Self {
-        Self { iou: iou.max(0.5), shelves: BTreeSet::new() }
+        Self { iou: iou.max(0.5), few: Vec::new(), shelves: BTreeSet::new() }
     }
 
     /// Keeps `span` and says true, unless a kept one is nearly the same.
     pub(super) fn keep(&mut self, span: Span) -> bool {
-        let (shelf, length) = (shelf(span), span.duration());
-        let own = (shelf, sortable(span.start), sortable(span.end));
+        if !self.shelves.is_empty() {
+            return self.shelve(span);
+        }
+        let is_same =
+            |other: &Span| (other.start.to_bits(), other.end.to_bits()) == (span.start.to_bits(), span.end.to_bits());
+        let is_alike = |other: &Span| other.overlap(span) > 0.0 && other.iou(span) >= self.iou;
+        if self.few.iter().any(|other| is_alike(other) || is_same(other)) {
+            return false;
+        }
+        self.few.push(span);
+        if self.few.len() > FEW {
+            self.shelves.extend(self.few.drain(..).map(place));
+        }
+        true
+    }
+
+    fn shelve(&mut self, span: Span) -> bool {
+        let (own, length) = (place(span), span.duration());
+        let shelf = own.0;
         if self.shelves.contains(&own) {
             return false;
         }
@@ -39,6 +62,11 @@ impl Kept {
         }
         self.shelves.insert(own)
     }
+}
+
+/// Where a span is filed.
+fn place(span: Span) -> (i32, i64, i64) {
+    (shelf(span), sortable(span.start), sortable(span.end))
 }
 
 /// The exponent of the span's length; the least for no length at all.
