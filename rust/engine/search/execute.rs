@@ -11,7 +11,7 @@ use super::cursor::Cursor;
 use super::evidence::{self, Ranks, WordMatches};
 use super::fuse::{Fuser, Fusion};
 use super::hit::{Hit, HitMoment, SearchResult, Snippet, Timing, Way};
-use super::moments::{Match, Moment, MomentRules, best_score, find_moments};
+use super::moments::{Match, Moment, MomentRules, best_score, find_first_moments};
 use super::page::{Position, cut_page};
 use super::query::{Facets, Query};
 use super::rank::Ranked;
@@ -267,7 +267,9 @@ impl<'a> Run<'a> {
         };
         let shots = evidence::shots(&live.part, hit.video)?;
         let rules = MomentRules::default();
-        let mut moments = find_moments(matches, &shots, &self.ask.fuser, &rules, self.ask.min_score);
+        // Moments that differ are chosen from all.
+        let most = if self.query.diversity.is_some() { usize::MAX } else { self.query.moments_per_hit as usize };
+        let mut moments = find_first_moments(matches, &shots, &self.ask.fuser, &rules, self.ask.min_score, most);
         self.choose(self.query, hit.part, hit.video, &mut moments, |one| (one.span, one.peak_seconds))?;
         // A row may speak for several moments, and what the metadata say for all.
         let mut told: BTreeMap<(u32, Channel), Option<Snippet>> = BTreeMap::new();

@@ -163,6 +163,11 @@ impl Fuser {
     /// left over, so that none turns negative.
     #[must_use]
     pub fn contributions(&self, strengths: &PerChannel) -> PerChannel {
+        self.share(self.score(strengths), strengths)
+    }
+
+    /// `contributions(strengths)`, where `score` is their score.
+    pub(super) fn share(&self, score: f32, strengths: &PerChannel) -> PerChannel {
         let worth = self.worth(strengths);
         let shares = match self.fusion {
             Fusion::Probabilistic => worth.map(surprise),
@@ -175,7 +180,7 @@ impl Fuser {
                 shares
             }
         };
-        let (score, total) = (self.score(strengths), shares.iter().sum::<f64>());
+        let total = shares.iter().sum::<f64>();
         if total <= 0.0 {
             return PerChannel::default();
         }

@@ -22,13 +22,12 @@
 //! input; time is n log n.
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::fuse::{Fuser, PerChannel};
+use super::fuse::Fuser;
 use super::suppress::Kept;
-use super::timeline::{Timeline, Together, center, holds, is_timed};
+use super::timeline::{Timeline, Together, center, holds};
 use crate::catalog::channel::Channel;
 use crate::catalog::video::Span;
 use crate::error::{Error, Result};
@@ -148,11 +147,19 @@ impl MomentRules {
     }
 }
 
+/// A blend with this is not below the score.
+const BLEND_SLACK: f32 = 1.0 + 1e-5;
+
+/// An instant at which matches count together, with its score.
+struct Instant {
+    together: Together,
+    score: f32,
+}
+
 /// A proposed moment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Proposal {
     together: Together,
-    contributions: PerChannel,
     /// Bit set of the channels with notable matches.
     notable: u8,
     span: Span,
@@ -160,7 +167,13 @@ struct Proposal {
     score: f32,
     /// What the score would be without the metadata.
     timed_score: f32,
-    /// The matches of parts that were joined to it.
+}
+
+/// A moment, perhaps of several parts.
+struct Joined {
+    /// The best part, with the span of all.
+    best: Proposal,
+    /// The matches of the others.
     support: Vec<u32>,
 }
 
@@ -170,8 +183,15 @@ pub fn best_score(matches: &[Match], fuser: &Fuser) -> f32 {
     if !matches.iter().any(|one| one.is_sufficient) {
         return 0.0;
     }
-    let timeline = Timeline::new(matches, |one| strength(one, fuser));
-    timeline.together().iter().map(|together| score(&timeline, together, fuser)).fold(0.0, f32::max)
+    let timeline = Timeline::in_any_order(matches, |one| strength(one, fuser));
+    let (blend, mut best) = (fuser.blend(), 0.0_f32);
+    timeline.each_together(|_, together| {
+        // A blend is quicker, and but for rounding not below the score.
+        if blend.score(&timeline.strengths(&together)) * BLEND_SLACK > best {
+            best = best.max(score(&timeline, &together, fuser));
+        }
+    });
+    best
 }
 
 /// The moments of one video, best first: by score, then by the score of what happens in them alone, then by start.
@@ -186,33 +206,62 @@ pub fn find_moments(
     rules: &MomentRules,
     min_score: f32,
 ) -> Vec<Moment> {
+    find_first_moments(matches, shots, fuser, rules, min_score, usize::MAX)
+}
+
+/// The first `most` of what `find_moments` finds.
+pub(super) fn find_first_moments(
+    matches: &[Match],
+    shots: &[Span],
+    fuser: &Fuser,
+    rules: &MomentRules,
+    min_score: f32,
+    most: usize,
+) -> Vec<Moment> {
     let timeline = Timeline::new(matches, |one| strength(one, fuser));
-    let together = timeline.together();
-    let mut scores: Vec<f32> = together.iter().map(|one| score(&timeline, one, fuser)).collect();
+    let (instants, mut scores) = instants(&timeline, fuser);
     let best = scores.iter().copied().fold(0.0, f32::max);
     if best <= 0.0 || best < min_score {
         return Vec::new();
     }
     let cutoff = min_score.max(rules.keep_ratio * best);
-    let mut proposals: Vec<Proposal> = together
+    let mut proposals: Vec<Proposal> = instants
         .into_iter()
-        .zip(&scores)
-        .filter(|&(_, &score)| score >= cutoff && score > 0.0)
-        .map(|(together, &score)| propose(&timeline, together, score, shots, fuser, rules))
+        .filter(|instant| instant.score >= cutoff && instant.score > 0.0)
+        .map(|instant| propose(&timeline, instant, shots, fuser, rules))
         .collect();
     proposals.sort_unstable_by(by_worth);
     let timed_cutoff = rules.keep_ratio * proposals.first().map_or(0.0, |first| first.timed_score);
     proposals.retain(|proposal| proposal.timed_score >= timed_cutoff);
 
-    let mut told = Told::new(rules.same_iou);
+    let mut told = Told::new(rules.same_iou, timeline.len());
     proposals.retain(|proposal| told.tell(proposal));
     let median = scores.len().saturating_sub(1) / 2;
     let background = *scores.select_nth_unstable_by(median, f32::total_cmp).1;
-    let mut moments = join(proposals, background, rules);
-    moments.sort_unstable_by(by_worth);
+    let mut moments = join(&proposals, background, rules);
+    moments.sort_unstable_by(|one, other| by_worth(&one.best, &other.best));
     let mut kept = Kept::new(rules.same_iou);
-    moments.retain(|moment| kept.keep(moment.span));
-    moments.into_iter().map(|proposal| tell(&timeline, proposal, fuser)).collect()
+    let kept = moments.into_iter().filter(|moment| kept.keep(moment.best.span)).take(most);
+    kept.map(|moment| tell(&timeline, moment, fuser)).collect()
+}
+
+/// The different instants, and the scores of all: matches at each other's centre are the same instant.
+fn instants(timeline: &Timeline<'_>, fuser: &Fuser) -> (Vec<Instant>, Vec<f32>) {
+    let mut instants: Vec<Instant> = Vec::with_capacity(timeline.len());
+    let mut scores = Vec::with_capacity(timeline.len());
+    // By position of the match whose centre it is.
+    let mut of_match = vec![usize::MAX; timeline.len()];
+    timeline.each_together(|anchor, together| {
+        let mut seen = together.iter().flatten().map(|&position| of_match[position as usize]);
+        let same = seen.find(|&at| instants.get(at).is_some_and(|instant| instant.together == together));
+        let at = same.unwrap_or_else(|| {
+            instants.push(Instant { together, score: score(timeline, &together, fuser) });
+            instants.len() - 1
+        });
+        of_match[anchor as usize] = at;
+        scores.push(instants[at].score);
+    });
+    (instants, scores)
 }
 
 /// The score of one instant; 0 where nothing at it is enough by itself.
@@ -237,57 +286,35 @@ fn by_worth(one: &Proposal, other: &Proposal) -> Ordering {
         .then(one.together.cmp(&other.together))
 }
 
-fn propose(
-    timeline: &Timeline<'_>,
-    together: Together,
-    score: f32,
-    shots: &[Span],
-    fuser: &Fuser,
-    rules: &MomentRules,
-) -> Proposal {
+fn propose(timeline: &Timeline<'_>, instant: Instant, shots: &[Span], fuser: &Fuser, rules: &MomentRules) -> Proposal {
+    let Instant { together, score } = instant;
     let strengths = timeline.strengths(&together);
-    let contributions = fuser.contributions(&strengths);
+    let metadata = Channel::Metadata.index();
     let mut without_metadata = strengths;
-    without_metadata[Channel::Metadata.index()] = 0.0;
-    let timed: Vec<(Channel, Span, f32)> = Channel::ALL
-        .into_iter()
-        .filter_map(|channel| Some((channel, timeline.get(together[channel.index()]?))))
-        .filter(|(_, one)| is_timed(one))
-        .map(|(channel, one)| (channel, one.span, contributions[channel.index()]))
-        .collect();
-    let greatest = timed.iter().map(|&(_, _, contribution)| contribution).fold(0.0, f32::max);
-    let notable: Vec<(Channel, Span)> = timed
-        .iter()
-        .filter(|(_, _, contribution)| *contribution >= rules.notable_ratio * greatest)
-        .map(|&(channel, span, _)| (channel, span))
-        .collect();
-    let shortest = notable.iter().map(|(_, span)| span.duration()).fold(f64::INFINITY, f64::min);
-    let (span, shared) = match timed.as_slice() {
-        // Only metadata: the moment is the video.
-        [] => {
-            let whole = together[Channel::Metadata.index()]
-                .map_or(Span { start: 0.0, end: 0.0 }, |position| timeline.get(position).span);
-            (whole, whole)
-        }
-        [(_, first, _), others @ ..] => {
-            let shared = others.iter().fold(*first, |shared, (_, span, _)| Span {
-                start: shared.start.max(span.start),
-                end: shared.end.min(span.end),
-            });
-            let near =
-                notable.iter().map(|&(_, span)| span).filter(|span| rules.may_stretch(shortest, span.duration()));
-            (widen(near.reduce(unite).unwrap_or(shared), center(shared), shots, rules), shared)
-        }
+    without_metadata[metadata] = 0.0;
+    let timed_score = if strengths[metadata] > 0.0 { fuser.score(&without_metadata) } else { score };
+    let at = |channel: usize| Some(timeline.get(together[channel]?).span);
+    let timed = || {
+        (0..together.len()).filter(|&channel| channel != metadata).filter_map(|channel| Some((channel, at(channel)?)))
     };
+    let Some(shared) = timed().map(|(_, span)| span).reduce(intersect) else {
+        // Only metadata: the moment is the video.
+        let span = at(metadata).unwrap_or(Span { start: 0.0, end: 0.0 });
+        return Proposal { together, notable: 0, span, peak_seconds: center(span), score, timed_score };
+    };
+    let contributions = fuser.share(score, &strengths);
+    let greatest = timed().map(|(channel, _)| contributions[channel]).fold(0.0, f32::max);
+    let notable = || timed().filter(|&(channel, _)| contributions[channel] >= rules.notable_ratio * greatest);
+    let shortest = notable().map(|(_, span)| span.duration()).fold(f64::INFINITY, f64::min);
+    let near = notable().map(|(_, span)| span).filter(|span| rules.may_stretch(shortest, span.duration()));
+    let peak_seconds = center(shared);
     Proposal {
         together,
-        contributions,
-        notable: notable.iter().fold(0, |set, (channel, _)| set | 1 << channel.index()),
-        span,
-        peak_seconds: center(shared),
+        notable: notable().fold(0, |set, (channel, _)| set | 1 << channel),
+        span: widen(near.reduce(unite).unwrap_or(shared), peak_seconds, shots, rules),
+        peak_seconds,
         score,
-        timed_score: fuser.score(&without_metadata),
-        support: Vec::new(),
+        timed_score,
     }
 }
 
@@ -306,15 +333,20 @@ fn unite(one: Span, other: Span) -> Span {
     Span { start: one.start.min(other.start), end: one.end.max(other.end) }
 }
 
+fn intersect(one: Span, other: Span) -> Span {
+    Span { start: one.start.max(other.start), end: one.end.min(other.end) }
+}
+
 /// What better moments already said.
 struct Told {
     spans: Kept,
-    matches: HashSet<u32>,
+    /// By position, whether one rests on the match.
+    is_told: Vec<bool>,
 }
 
 impl Told {
-    fn new(iou: f64) -> Self {
-        Self { spans: Kept::new(iou), matches: HashSet::new() }
+    fn new(iou: f64, matches: usize) -> Self {
+        Self { spans: Kept::new(iou), is_told: vec![false; matches] }
     }
 
     /// Whether the moment says something new; if so, takes note of it.
@@ -323,21 +355,21 @@ impl Told {
             let positions = proposal.together.iter().enumerate();
             positions.filter(|(channel, _)| proposal.notable >> channel & 1 == 1).filter_map(|(_, position)| *position)
         };
-        let is_old = proposal.notable != 0 && notable().all(|position| self.matches.contains(&position));
+        let is_old = proposal.notable != 0 && notable().all(|position| self.is_told[position as usize]);
         if is_old || !self.spans.keep(proposal.span) {
             return false;
         }
-        self.matches.extend(notable());
+        notable().for_each(|position| self.is_told[position as usize] = true);
         true
     }
 }
 
 /// Joins runs of touching moments around the best of each, which come in order of worth.
-fn join(mut proposals: Vec<Proposal>, background: f32, rules: &MomentRules) -> Vec<Proposal> {
+fn join(proposals: &[Proposal], background: f32, rules: &MomentRules) -> Vec<Joined> {
     let mut by_start: Vec<usize> = (0..proposals.len()).collect();
-    by_start.sort_by(|&a, &b| {
-        let (a, b) = (proposals[a].span, proposals[b].span);
-        a.start.total_cmp(&b.start).then(a.end.total_cmp(&b.end))
+    by_start.sort_unstable_by(|&at, &other| {
+        let (a, b) = (proposals[at].span, proposals[other].span);
+        a.start.total_cmp(&b.start).then(a.end.total_cmp(&b.end)).then(at.cmp(&other))
     });
     let mut place = vec![0; proposals.len()];
     for (at, &index) in by_start.iter().enumerate() {
@@ -349,7 +381,7 @@ fn join(mut proposals: Vec<Proposal>, background: f32, rules: &MomentRules) -> V
         if std::mem::replace(&mut is_taken[seed], true) {
             continue;
         }
-        let mut run = proposals[seed].clone();
+        let (mut run, mut support) = (proposals[seed], Vec::new());
         let excess = run.score - background;
         for forward in [true, false] {
             let mut at = place[seed];
@@ -369,38 +401,40 @@ fn join(mut proposals: Vec<Proposal>, background: f32, rules: &MomentRules) -> V
                     break;
                 }
                 run.span = union;
-                run.support.extend(other.together.iter().flatten());
+                support.extend(other.together.iter().flatten());
                 is_taken[index] = true;
                 at = next;
             }
         }
-        joined.push(run);
+        joined.push(Joined { best: run, support });
     }
-    proposals.clear();
     joined
 }
 
-fn tell(timeline: &Timeline<'_>, proposal: Proposal, fuser: &Fuser) -> Moment {
+fn tell(timeline: &Timeline<'_>, moment: Joined, fuser: &Fuser) -> Moment {
+    let Joined { best, mut support } = moment;
     let scored = |position: u32, contribution: f32| {
         let evidence = timeline.get(position).clone();
         let weight = fuser.weights().get(evidence.channel);
         ScoredMatch { evidence, weight, contribution }
     };
-    let own = proposal.together.iter().zip(proposal.contributions);
-    let mut matches: Vec<_> =
-        own.filter_map(|(position, contribution)| Some(scored((*position)?, contribution))).collect();
-    let mut support = proposal.support;
+    let contributions = fuser.share(best.score, &timeline.strengths(&best.together));
     support.sort_unstable();
     support.dedup();
-    support.retain(|position| !proposal.together.contains(&Some(*position)));
+    support.retain(|position| !best.together.contains(&Some(*position)));
+    let own = best.together.iter().flatten().count();
+    let mut matches = Vec::with_capacity(own + support.len());
+    let own = best.together.iter().zip(contributions);
+    matches.extend(own.filter_map(|(position, contribution)| Some(scored((*position)?, contribution))));
     matches.extend(support.into_iter().map(|position| scored(position, 0.0)));
-    Moment { span: proposal.span, peak_seconds: proposal.peak_seconds, score: proposal.score, matches }
+    Moment { span: best.span, peak_seconds: best.peak_seconds, score: best.score, matches }
 }
 
 #[cfg(test)]
 pub(super) mod samples {
     use proptest::prelude::*;
 
+    use super::super::timeline::is_timed;
     use super::*;
 
     /// Matches of one video of about 40 s on all channels, on a coarse grid so that ends and strengths often coincide.
@@ -417,6 +451,26 @@ pub(super) mod samples {
                 ..sample(row as u32, Channel::ALL[channel], 0.0, 0.0, f32::from(tenths) / 10.0)
             });
             matches.collect()
+        })
+    }
+
+    /// The same where no two matches of a channel with a time overlap, in time order or not.
+    pub(in super::super) fn apart(most: usize) -> impl Strategy<Value = Vec<Match>> {
+        (matches(most), any::<bool>()).prop_map(|(mut given, is_reversed)| {
+            given.sort_by(|a, b| a.span.start.total_cmp(&b.span.start).then(a.span.end.total_cmp(&b.span.end)));
+            let mut ends = [f64::NEG_INFINITY; Channel::ALL.len()];
+            given.retain(|one| {
+                let end = &mut ends[one.channel.index()];
+                let is_after = *end < one.span.start || (*end == one.span.start && one.span.duration() > 0.0);
+                if is_timed(one) && is_after {
+                    *end = one.span.end + if one.span.duration() > 0.0 { 0.0 } else { 0.5 };
+                }
+                is_after || !is_timed(one)
+            });
+            if is_reversed {
+                given.reverse();
+            }
+            given
         })
     }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::super::fuse::{Fusion, Weights};
-use super::samples::{matches, sample};
+use super::samples::{apart, matches, sample};
 use super::*;
 
 const RULES: fn() -> MomentRules = MomentRules::default;
@@ -286,6 +286,32 @@ proptest! {
         for (at, one) in found.iter().enumerate() {
             prop_assert!(found[at + 1..].iter().all(|other| one.span.iou(other.span) < rules.same_iou));
         }
+    }
+
+    #[test]
+    fn the_best_score_is_that_of_the_best_instant(
+        given in prop_oneof![matches(40), apart(40)], fusion in fusions(), sufficient in any::<u64>(), clause in 0.0f32..2.0,
+    ) {
+        let mut given = given;
+        for (at, one) in given.iter_mut().enumerate() {
+            one.is_sufficient = sufficient >> (at % 64) & 1 == 1;
+        }
+        let weights = [(Channel::Speech, clause), (Channel::Metadata, 0.3)].into();
+        let fuser = Fuser::new(fusion, Weights::new(&Channel::ALL, &weights).map_err(failed)?);
+        let timeline = Timeline::new(&given, |one| strength(one, &fuser));
+        let mut best = 0.0_f32;
+        timeline.each_together(|_, together| best = best.max(score(&timeline, &together, &fuser)));
+        prop_assert_eq!(best_score(&given, &fuser).to_bits(), best.to_bits());
+        let found = find_moments(&given, &[], &fuser, &RULES(), 0.0);
+        prop_assert_eq!(found.first().map_or(0.0, |first| first.score).to_bits(), best.to_bits());
+    }
+
+    #[test]
+    fn the_first_moments_are_the_first_of_all(given in prop_oneof![matches(40), apart(40)], most in 0usize..6) {
+        let fuser = fuser(Fusion::WeightedSum).map_err(failed)?;
+        let mut all = find_moments(&given, &[], &fuser, &RULES(), 0.0);
+        all.truncate(most);
+        prop_assert_eq!(find_first_moments(&given, &[], &fuser, &RULES(), 0.0, most), all);
     }
 
     #[test]
