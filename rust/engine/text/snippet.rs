@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::query::{ClauseKind, Occur, TextQuery};
-use super::words::{Word, with_cutter};
+use super::words::with_cutter;
 
 /// Stands where text was left out.
 const LEFT_OUT: char = '…';
@@ -22,34 +22,77 @@ pub struct Snippet {
 /// beginning. Line breaks become spaces. `max_chars` below 2 gives an empty snippet if the text does not fit.
 #[must_use]
 pub fn snippet(query: &TextQuery, text: &str, max_chars: usize) -> Snippet {
-    let words = with_cutter(query.language(), |cutter| cutter.cut(text));
+    let words = Words::of(query, text);
     let marks = marks(query, &words);
-    let window =
-        if text.chars().count() <= max_chars { 0..text.len() } else { best_window(text, &words, &marks, max_chars) };
+    // No text has more characters than bytes.
+    let is_short = text.len() <= max_chars || text.chars().count() <= max_chars;
+    let window = if is_short { 0..text.len() } else { best_window(text, &words.ranges, &marks, max_chars) };
     let body = text.get(window.clone()).unwrap_or_default();
     let (left, right) = (window.start > 0, window.end < text.len());
-    let mut shown = String::new();
+    let mut shown = String::with_capacity(body.len() + 2 * LEFT_OUT.len_utf8());
     if left && !body.is_empty() {
         shown.push(LEFT_OUT);
     }
     let shift = shown.len();
-    let highlights = words
-        .iter()
-        .zip(&marks)
-        .filter(|(word, mark)| mark.is_some() && word.range.start >= window.start && word.range.end <= window.end)
-        .map(|(word, _)| word.range.start - window.start + shift..word.range.end - window.start + shift)
+    let highlights = (words.ranges.iter().zip(&marks))
+        .filter(|(word, mark)| mark.is_some() && word.start >= window.start && word.end <= window.end)
+        .map(|(word, _)| word.start - window.start + shift..word.end - window.start + shift)
         .collect();
-    // A line break is one byte, and so is the space that takes its place: ranges stay right.
-    shown.extend(body.chars().map(|character| if character.is_ascii_control() { ' ' } else { character }));
+    if body.bytes().any(|byte| byte.is_ascii_control()) {
+        // A line break is one byte, and so is the space that takes its place: ranges stay right.
+        shown.extend(body.chars().map(|character| if character.is_ascii_control() { ' ' } else { character }));
+    } else {
+        shown.push_str(body);
+    }
     if right && !body.is_empty() {
         shown.push(LEFT_OUT);
     }
     Snippet { text: shown, highlights }
 }
 
+/// The words of a text.
+struct Words {
+    /// Where they stand in it.
+    ranges: Vec<Range<usize>>,
+    /// Their stems, then their forms if the query asks for those, one after another.
+    written: String,
+    /// Where each stem ends, and where each form does.
+    ends: Vec<[usize; 2]>,
+}
+
+impl Words {
+    fn of(query: &TextQuery, text: &str) -> Self {
+        let needs_forms = query.clauses.iter().any(|clause| matches!(clause.kind, ClauseKind::Prefix { .. }));
+        let mut words = Self { ranges: Vec::new(), written: String::with_capacity(text.len()), ends: Vec::new() };
+        with_cutter(query.language(), |cutter| {
+            cutter.each_word(text, |range, form, stem| {
+                words.ranges.push(range);
+                words.written.push_str(stem);
+                let end = words.written.len();
+                if needs_forms {
+                    words.written.push_str(form);
+                }
+                words.ends.push([end, words.written.len()]);
+            });
+        });
+        words
+    }
+
+    /// None past the last word.
+    fn stem(&self, at: usize) -> Option<&str> {
+        let begin = at.checked_sub(1).map_or(0, |before| self.ends[before][1]);
+        self.written.get(begin..self.ends.get(at)?[0])
+    }
+
+    fn form(&self, at: usize) -> Option<&str> {
+        let &[begin, end] = self.ends.get(at)?;
+        self.written.get(begin..end)
+    }
+}
+
 /// For each word the clause that it satisfies.
-fn marks(query: &TextQuery, words: &[Word]) -> Vec<Option<usize>> {
-    let mut marks = vec![None; words.len()];
+fn marks(query: &TextQuery, words: &Words) -> Vec<Option<usize>> {
+    let mut marks = vec![None; words.ranges.len()];
     let mut mark = |from: usize, len: usize, clause: usize| {
         for slot in marks.iter_mut().skip(from).take(len) {
             slot.get_or_insert(clause);
@@ -59,24 +102,24 @@ fn marks(query: &TextQuery, words: &[Word]) -> Vec<Option<usize>> {
         if clause.occur == Occur::MustNot {
             continue;
         }
-        for (at, word) in words.iter().enumerate() {
-            let follow = |stems: &[&String]| {
-                let here = words.get(at..at + stems.len()).unwrap_or_default();
-                !here.is_empty() && here.iter().zip(stems).all(|(word, stem)| word.stem == **stem)
-            };
+        for at in 0..words.ranges.len() {
+            let is = |at: usize, stem: &str| words.stem(at) == Some(stem);
             match &clause.kind {
                 ClauseKind::Word { stem, fuzzy, halves } => {
-                    if word.stem == *stem || (*fuzzy && within_one_edit(&word.stem, stem)) {
+                    if is(at, stem) || (*fuzzy && words.stem(at).is_some_and(|here| within_one_edit(here, stem))) {
                         mark(at, 1, index);
                     }
-                    if halves.iter().any(|(left, right)| follow(&[left, right])) {
+                    if halves.iter().any(|(left, right)| is(at, left) && is(at + 1, right)) {
                         mark(at, 2, index);
                     }
                 }
-                ClauseKind::Prefix { form } if word.form.starts_with(form) => mark(at, 1, index),
-                ClauseKind::Prefix { .. } => {}
+                ClauseKind::Prefix { form } => {
+                    if words.form(at).is_some_and(|here| here.starts_with(form)) {
+                        mark(at, 1, index);
+                    }
+                }
                 ClauseKind::Phrase { stems } => {
-                    if follow(&stems.iter().collect::<Vec<_>>()) {
+                    if !stems.is_empty() && stems.iter().zip(at..).all(|(stem, at)| is(at, stem)) {
                         mark(at, stems.len(), index);
                     }
                 }
@@ -84,8 +127,8 @@ fn marks(query: &TextQuery, words: &[Word]) -> Vec<Option<usize>> {
         }
     }
     for join in &query.joins {
-        for (at, word) in words.iter().enumerate() {
-            if let (true, Some(clause)) = (word.stem == join.stem, join.clauses.first()) {
+        for at in 0..words.ranges.len() {
+            if let (true, Some(clause)) = (words.stem(at) == Some(&join.stem), join.clauses.first()) {
                 mark(at, 1, *clause);
             }
         }
@@ -96,7 +139,14 @@ fn marks(query: &TextQuery, words: &[Word]) -> Vec<Option<usize>> {
 /// Whether one letter more, less or other, or two swapped, make the words equal.
 fn within_one_edit(left: &str, right: &str) -> bool {
     // Four bytes is the longest letter.
-    if left.len().abs_diff(right.len()) > 4 {
+    let apart = left.len().abs_diff(right.len());
+    if apart > 4 || (apart > 1 && left.is_ascii() && right.is_ascii()) {
+        return false;
+    }
+    // An edit reaches two letters at most, so that of three either the first or the last is untouched.
+    let has_three = |word: &str| word.chars().nth(2).is_some();
+    let is_first_other = left.chars().next() != right.chars().next();
+    if is_first_other && left.chars().next_back() != right.chars().next_back() && has_three(left) && has_three(right) {
         return false;
     }
     let shared = |pairs: &mut dyn Iterator<Item = (char, char)>| -> usize {
@@ -115,7 +165,7 @@ fn within_one_edit(left: &str, right: &str) -> bool {
 }
 
 /// Bytes that begin and end with words.
-fn best_window(text: &str, words: &[Word], marks: &[Option<usize>], max_chars: usize) -> Range<usize> {
+fn best_window(text: &str, words: &[Range<usize>], marks: &[Option<usize>], max_chars: usize) -> Range<usize> {
     let room = max_chars.saturating_sub(2);
     // Character offsets by byte, so that windows are measured without walking the text again.
     let mut chars_before = vec![0_usize; text.len() + 1];
@@ -136,7 +186,7 @@ fn best_window(text: &str, words: &[Word], marks: &[Option<usize>], max_chars: u
     let hits: Vec<(usize, usize)> =
         marks.iter().enumerate().filter_map(|(at, mark)| mark.map(|clause| (at, clause))).collect();
     let span = |first: usize, last: usize| match (words.get(first), words.get(last)) {
-        (Some(first), Some(last)) => first.range.start..last.range.end,
+        (Some(first), Some(last)) => first.start..last.end,
         _ => 0..0,
     };
     let mut best: Option<((usize, usize), (usize, usize))> = None;
@@ -166,7 +216,7 @@ fn best_window(text: &str, words: &[Word], marks: &[Option<usize>], max_chars: u
             }
         }
     }
-    let fits_first = words.first().is_some_and(|word| chars(word.range.clone()) <= room);
+    let fits_first = words.first().is_some_and(|word| chars(word.clone()) <= room);
     let Some((mut first, mut last)) = best.map(|(_, hit)| hit).or_else(|| fits_first.then_some((0, 0))) else {
         let end = text.char_indices().nth(room).map_or(text.len(), |(at, _)| at);
         return 0..end;
@@ -199,6 +249,7 @@ fn best_window(text: &str, words: &[Word], marks: &[Option<usize>], max_chars: u
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::words::WordCutter;
     use super::*;
 
     fn shown(query: &str, text: &str, max_chars: usize) -> (String, Vec<String>) {
@@ -239,7 +290,67 @@ mod tests {
         assert_eq!((text.as_str(), words.len()), ("one two…", 0));
     }
 
+    /// Every word that one edit makes of `word`, with letters out of "abé".
+    fn edits(word: &str) -> Vec<String> {
+        let letters: Vec<char> = word.chars().collect();
+        let mut all = vec![letters.clone()];
+        for at in 0..=letters.len() {
+            let (head, tail) = letters.split_at(at);
+            all.extend(['a', 'b', 'é'].map(|letter| [head, &[letter], tail].concat()));
+            if let [first, rest @ ..] = tail {
+                all.push([head, rest].concat());
+                all.extend(['a', 'b', 'é'].map(|letter| [head, &[letter], rest].concat()));
+                if let [second, rest @ ..] = rest {
+                    all.push([head, &[*second, *first], rest].concat());
+                }
+            }
+        }
+        all.into_iter().map(String::from_iter).collect()
+    }
+
+    /// What `marks` gives, word by word as they are cut.
+    fn plain_marks(query: &TextQuery, text: &str) -> Vec<Option<usize>> {
+        let words = WordCutter::new(query.language()).cut(text);
+        let is = |at: usize, stem: &str| words.get(at).is_some_and(|word| word.stem == stem);
+        let by_clause = query.clauses.iter().enumerate().filter(|(_, clause)| clause.occur != Occur::MustNot);
+        let mut marked: Vec<(usize, usize)> = Vec::new();
+        for (index, clause) in by_clause {
+            for (at, word) in words.iter().enumerate() {
+                let len = match &clause.kind {
+                    ClauseKind::Word { halves, .. } if halves.iter().any(|(a, b)| is(at, a) && is(at + 1, b)) => 2,
+                    ClauseKind::Word { stem, fuzzy, .. } => {
+                        usize::from(is(at, stem) || (*fuzzy && edits(&word.stem).contains(stem)))
+                    }
+                    ClauseKind::Prefix { form } => usize::from(word.form.starts_with(form)),
+                    ClauseKind::Phrase { stems } if (at..).zip(stems).all(|(at, stem)| is(at, stem)) => stems.len(),
+                    ClauseKind::Phrase { .. } => 0,
+                };
+                marked.extend((at..at + len).map(|at| (at, index)));
+            }
+        }
+        for join in &query.joins {
+            let places = (0..words.len()).filter(|at| is(*at, &join.stem));
+            marked.extend(places.filter_map(|at| Some((at, *join.clauses.first()?))));
+        }
+        let first = |at: usize| marked.iter().find(|(marked, _)| *marked == at).map(|(_, clause)| *clause);
+        (0..words.len()).map(first).collect()
+    }
+
     proptest! {
+        #[test]
+        fn one_edit_is_what_an_edit_makes(left in "[abé]{0,6}", right in "[abé]{0,6}") {
+            prop_assert_eq!(within_one_edit(&left, &right), edits(&left).contains(&right));
+        }
+
+        #[test]
+        fn words_are_marked_as_each_is_by_itself(
+            text in "([ab]{1,6}(ing|s)?[ ,é]){0,20}",
+            query in prop_oneof!["[ab]{1,6}s?( [ab]{2,7}){0,3}", "\"[ab]{1,2} [ab]{1,2}\" [ab]{2}\\* -[ab]{1,2} [ab]{5,6}"],
+        ) {
+            let query = TextQuery::parse(&query).unwrap_or_else(|error| unreachable!("{error}"));
+            prop_assert_eq!(marks(&query, &Words::of(&query, &text)), plain_marks(&query, &text));
+        }
+
         #[test]
         fn snippets_fit_and_highlights_are_slices(text in "([a-e]{1,6}[ ,é🎬\n]){0,60}", query in "[a-e ]{0,20}", max in 0_usize..60) {
             let query = TextQuery::parse(&query).unwrap_or_else(|error| unreachable!("{error}"));

@@ -5,8 +5,8 @@
 //! case with accents folded ("Café" → "cafe"); its *stem* has its endings taken off first ("panels" → "panel"). Words
 //! longer than `MAX_WORD_BYTES` are skipped but keep their place in the order, so phrases do not close over them.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::ops::Range;
 
 use tantivy::tokenizer::{AsciiFoldingFilter, RawTokenizer, Stemmer, TextAnalyzer, TokenStream};
@@ -16,7 +16,7 @@ use super::language::Language;
 /// Longer runs are no words but encoded data or a failed recognition.
 pub const MAX_WORD_BYTES: usize = 96;
 
-/// Stems that are remembered, because most words of a text were met before.
+/// The most stems that are remembered, because most words of a text were met before: a power of two.
 const REMEMBERED_STEMS: usize = 8192;
 
 /// One word of a text.
@@ -38,7 +38,7 @@ pub struct WordCutter {
     language: Language,
     stemmer: Option<TextAnalyzer>,
     folder: TextAnalyzer,
-    stems: HashMap<String, String>,
+    stems: Stems,
 }
 
 impl std::fmt::Debug for WordCutter {
@@ -55,7 +55,7 @@ impl WordCutter {
             .endings()
             .map(|endings| TextAnalyzer::builder(RawTokenizer::default()).filter(Stemmer::new(endings)).build());
         let folder = TextAnalyzer::builder(RawTokenizer::default()).filter(AsciiFoldingFilter).build();
-        Self { language, stemmer, folder, stems: HashMap::new() }
+        Self { language, stemmer, folder, stems: Stems::default() }
     }
 
     /// The language.
@@ -69,31 +69,36 @@ impl WordCutter {
         let mut words = Vec::new();
         self.each_run(text, |cutter, position, range, lower| {
             let stem = cutter.stem(lower);
-            words.push(Word { form: cutter.fold(lower), stem, position, range });
+            words.push(Word { form: cutter.fold(lower).into_owned(), stem, position, range });
         });
         words
     }
 
+    /// Calls `found` with the range, form and stem of each word that `cut` gives.
+    pub(super) fn each_word(&mut self, text: &str, mut found: impl FnMut(Range<usize>, &str, &str)) {
+        self.each_run(text, |cutter, _, range, lower| {
+            let form = cutter.fold(lower);
+            found(range, &form, &cutter.stem_of(lower));
+        });
+    }
+
     /// The stem of one word that is in lower case already.
     pub fn stem(&mut self, lower: &str) -> String {
+        self.stem_of(lower).into_owned()
+    }
+
+    fn stem_of<'a>(&'a mut self, lower: &'a str) -> Cow<'a, str> {
         let Some(stemmer) = &mut self.stemmer else {
             return self.fold(lower);
         };
-        if let Some(stem) = self.stems.get(lower) {
-            return stem.clone();
-        }
+        let folder = &mut self.folder;
         // Accents go after the endings, because the endings of many languages are recognised by their accents.
-        let stem = run(stemmer, lower);
-        let stem = self.fold(&stem);
-        if self.stems.len() >= REMEMBERED_STEMS {
-            self.stems.clear();
-        }
-        self.stems.insert(lower.to_owned(), stem.clone());
-        stem
+        let stem = self.stems.get_or_make(lower, || fold(folder, &run(stemmer, lower)).into_owned());
+        Cow::Borrowed(stem)
     }
 
-    fn fold(&mut self, lower: &str) -> String {
-        if lower.is_ascii() { lower.to_owned() } else { run(&mut self.folder, lower) }
+    fn fold<'a>(&mut self, lower: &'a str) -> Cow<'a, str> {
+        fold(&mut self.folder, lower)
     }
 
     fn each_run(&mut self, text: &str, mut emit: impl FnMut(&mut Self, usize, Range<usize>, &str)) {
@@ -116,6 +121,8 @@ impl WordCutter {
                 }
                 if is_apostrophe(character) {
                     lower.push('\'');
+                } else if character.is_ascii() {
+                    lower.push(character.to_ascii_lowercase());
                 } else if !is_combining(character) {
                     lower.extend(character.to_lowercase().filter(|part| !is_combining(*part)));
                 }
@@ -149,6 +156,40 @@ pub fn with_cutter<T>(language: Language, work: impl FnOnce(&mut WordCutter) -> 
     done
 }
 
+/// Stems by their words: each word has one place, which the next word of that place takes over.
+#[derive(Clone, Default)]
+struct Stems {
+    /// None before the first word. The word and its stem in one, and where the stem begins.
+    places: Vec<(Box<str>, usize)>,
+}
+
+impl Stems {
+    fn get_or_make(&mut self, word: &str, stem: impl FnOnce() -> String) -> &str {
+        if self.places.is_empty() {
+            self.places.resize(REMEMBERED_STEMS, Default::default());
+        }
+        let (both, begin) = &mut self.places[place(word)];
+        // No word is empty.
+        if *begin == 0 || both.get(..*begin) != Some(word) {
+            (*both, *begin) = ([word, stem().as_str()].concat().into_boxed_str(), word.len());
+        }
+        both.get(*begin..).unwrap_or_default()
+    }
+}
+
+/// Where a word is remembered: the high bits of a product, eight bytes at a time.
+fn place(word: &str) -> usize {
+    let hash = word.as_bytes().chunks(8).fold(0_u64, |hash, chunk| {
+        let eight = chunk.iter().rev().fold(0, |eight, byte| eight << 8 | u64::from(*byte));
+        (hash.rotate_left(5) ^ eight).wrapping_mul(0x517c_c1b7_2722_0a95)
+    });
+    (hash >> (u64::BITS - REMEMBERED_STEMS.ilog2())) as usize
+}
+
+fn fold<'a>(folder: &mut TextAnalyzer, lower: &'a str) -> Cow<'a, str> {
+    if lower.is_ascii() { Cow::Borrowed(lower) } else { Cow::Owned(run(folder, lower)) }
+}
+
 fn run(analyzer: &mut TextAnalyzer, text: &str) -> String {
     let mut stream = analyzer.token_stream(text);
     if stream.advance() { std::mem::take(&mut stream.token_mut().text) } else { String::new() }
@@ -164,7 +205,8 @@ fn is_combining(character: char) -> bool {
 
 /// Characters of scripts that are written without spaces: Thai, Lao, Khmer, Kana, Han.
 fn stands_alone(character: char) -> bool {
-    matches!(character,
+    character >= '\u{0e00}'
+        && matches!(character,
         '\u{0e00}'..='\u{0eff}' | '\u{1780}'..='\u{17ff}' | '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{4dbf}'
         | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
         && character.is_alphanumeric()
@@ -208,6 +250,32 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn remembered_stems_are_those_of_words_met_first(words in proptest::collection::vec("[a-dé]{0,3}(ing|ed|s|ly)?", 0..60)) {
+            let mut cutter = WordCutter::new(Language::English);
+            for word in words.iter().chain(&words) {
+                prop_assert_eq!(cutter.stem(word), WordCutter::new(Language::English).stem(word));
+            }
+        }
+
+        #[test]
+        fn words_of_one_place_do_not_stand_for_each_other(words in proptest::collection::vec(0_u32..40_000, 1..40_000)) {
+            let mut stems = Stems::default();
+            for word in words {
+                let (word, stem) = (format!("word{word}"), format!("stem{word}"));
+                prop_assert_eq!(stems.get_or_make(&word, || stem.clone()), stem.as_str());
+            }
+        }
+
+        #[test]
+        fn each_word_is_one_that_is_cut(text in "[a-zA-Zéß '漢]{0,60}") {
+            let mut cutter = WordCutter::new(Language::English);
+            let words: Vec<_> = cutter.cut(&text).into_iter().map(|word| (word.range, word.form, word.stem)).collect();
+            let mut each = Vec::new();
+            cutter.each_word(&text, |range, form, stem| each.push((range, form.to_owned(), stem.to_owned())));
+            prop_assert_eq!(each, words);
+        }
+
         #[test]
         fn every_range_is_a_slice_of_the_text_and_ranges_ascend(text in ".{0,80}") {
             let mut last = 0;
