@@ -79,41 +79,59 @@ pub(super) fn counts(ask: &Ask, channel: &ChannelAsk) -> bool {
 /// All evidence of one video on all requested channels.
 pub(super) fn of_video(ask: &Ask, part: &Part, words: &WordMatches, video: u32) -> Result<Vec<Match>> {
     let rows = part.table().rows(video)?;
-    let mut matches = Vec::new();
+    let (mut room, mut matches) = (Room::default(), Vec::new());
     for channel in &ask.channels {
-        matches.extend(of_rows(ask, channel, part, words, &rows)?);
+        room.find(channel, part, words, &rows)?;
+        matches.reserve(room.found.len());
+        for of_row in room.found.chunk_by(|one, other| one.row == other.row) {
+            matches.extend(combine(ask, channel, part, of_row)?);
+        }
     }
     Ok(matches)
 }
 
-/// The evidence of some rows on one channel.
-pub(super) fn of_rows(
-    ask: &Ask,
-    channel: &ChannelAsk,
-    part: &Part,
-    words: &WordMatches,
-    rows: &Range<u32>,
-) -> Result<Vec<Match>> {
-    let mut cosines: Vec<Vec<(u32, f32)>> = vec![Vec::new(); channel.terms.len()];
-    if let Some(column) = part.vectors(channel.channel) {
-        let asked = channel.terms.iter().enumerate().filter_map(|(at, term)| Some((at, term.vector.as_ref()?)));
-        let (places, queries): (Vec<usize>, Vec<&QueryVector>) = asked.unzip();
-        column.score_rows_by_each(&queries, rows.clone(), |query, row, cosine| {
-            if let Some(of_term) = places.get(query).and_then(|&at| cosines.get_mut(at)) {
-                of_term.push((row, cosine));
+/// What was found on one channel; the next one takes its place.
+#[derive(Default)]
+struct Room<'a> {
+    /// The terms with a vector, and their vectors.
+    places: Vec<usize>,
+    queries: Vec<&'a QueryVector>,
+    /// By term.
+    cosines: Vec<Vec<(u32, f32)>>,
+    /// By row.
+    found: Vec<TermMatch>,
+}
+
+impl<'a> Room<'a> {
+    fn find(&mut self, channel: &'a ChannelAsk, part: &Part, words: &WordMatches, rows: &Range<u32>) -> Result<()> {
+        let Self { places, queries, cosines, found } = self;
+        places.clear();
+        queries.clear();
+        found.clear();
+        cosines.resize_with(channel.terms.len(), Vec::new);
+        cosines.iter_mut().for_each(Vec::clear);
+        if let Some(column) = part.vectors(channel.channel) {
+            for (at, term) in channel.terms.iter().enumerate() {
+                if let Some(query) = &term.vector {
+                    places.push(at);
+                    queries.push(query);
+                }
             }
-        })?;
+            column.score_rows_by_each(queries, rows.clone(), |query, row, cosine| {
+                if let Some(of_term) = places.get(query).and_then(|&at| cosines.get_mut(at)) {
+                    of_term.push((row, cosine));
+                }
+            })?;
+        }
+        for (at, (term, cosines)) in channel.terms.iter().zip(cosines.iter()).enumerate() {
+            join(term, cosines, words.within(channel.channel, at, rows), found);
+        }
+        if channel.terms.len() > 1 {
+            // Stable: of one row the whole comes first, then the clauses in order.
+            found.sort_by_key(|one| one.row);
+        }
+        Ok(())
     }
-    let mut found = Vec::new();
-    for (at, (term, cosines)) in channel.terms.iter().zip(&cosines).enumerate() {
-        join(term, cosines, words.within(channel.channel, at, rows), &mut found);
-    }
-    if channel.terms.len() > 1 {
-        // Stable: of one row the whole comes first, then the clauses in order.
-        found.sort_by_key(|one: &TermMatch| one.row);
-    }
-    let of_row = |of_row: &[TermMatch]| combine(ask, channel, part, of_row).transpose();
-    found.chunk_by(|one, other| one.row == other.row).filter_map(of_row).collect()
 }
 
 /// The confidence of one row's match on one channel, 0 without one; `words` are those found near it, by term.
@@ -144,6 +162,7 @@ struct TermMatch {
 
 /// Walks two lists in order of rows.
 fn join(term: &Term, cosines: &[(u32, f32)], words: &[(u32, f32)], found: &mut Vec<TermMatch>) {
+    found.reserve(cosines.len());
     let (mut cosines, mut words) = (cosines.iter().peekable(), words.iter().peekable());
     loop {
         let row = match (cosines.peek(), words.peek()) {
