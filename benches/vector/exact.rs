@@ -1,6 +1,7 @@
 //! Exact search beside the plain scan and beside what memory allows.
 
 use std::collections::BTreeMap;
+use std::hint::black_box;
 
 use half::f16;
 use pixr::storage::section::Section;
@@ -8,7 +9,7 @@ use pixr::vector::{Index, QueryVector, VectorColumn, kernel_name};
 use rayon::prelude::*;
 
 use crate::data::{Failure, Matrix};
-use crate::{K, best_ms, once_ms, sum};
+use crate::{K, best_ms, in_turns_ms, sum};
 
 const TIMED_QUERIES: usize = 100;
 
@@ -38,8 +39,14 @@ pub(crate) fn table(threads: usize, setting: &Setting) -> Result<(), Failure> {
     let Setting { column, codes, queries } = setting;
     let rows = column.len();
     let query = queries.first().ok_or("no queries")?;
-    let memory = best_ms(|| sum(codes));
-    let scan = best_ms(|| column.reach_count(query, 2.0));
+    let [memory, scan] = in_turns_ms([
+        &mut || {
+            black_box(sum(codes));
+        },
+        &mut || {
+            black_box(column.reach_count(query, 2.0)).ok();
+        },
+    ]);
     let flat = best_ms(|| column.flat_top_k(query, K, None));
     let mut times = Vec::new();
     let mut scored = 0;
@@ -70,14 +77,14 @@ pub(crate) fn table(threads: usize, setting: &Setting) -> Result<(), Failure> {
     scores.sort_by(|a, b| b.total_cmp(a));
     for share in [0.0001, 0.001, 0.01, 0.05, 0.2, 0.5] {
         let floor = scores.get((share * rows as f64) as usize).copied().unwrap_or(-1.0);
-        // In turns, so that a noisy machine is noisy to both.
-        let mut fastest = [f64::INFINITY; 2];
-        for _ in 0..6 {
-            let [codes, flat] = &mut fastest;
-            *codes = codes.min(once_ms(|| column.at_least(query, floor, None)));
-            *flat = flat.min(once_ms(|| column.flat_at_least(query, floor, None)));
-        }
-        let [codes, flat] = fastest;
+        let [codes, flat] = in_turns_ms([
+            &mut || {
+                black_box(column.at_least(query, floor, None)).ok();
+            },
+            &mut || {
+                black_box(column.flat_at_least(query, floor, None)).ok();
+            },
+        ]);
         println!("  at_least, {:6.2} % of rows {codes:8.3} ms  {:.2} of flat", 100.0 * share, codes / flat);
     }
     Ok(())
