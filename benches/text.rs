@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::ops::Range;
 
 use criterion::{BenchmarkId, Criterion};
 use pixr::catalog::channel::Channel;
@@ -16,12 +17,17 @@ use pixr::text::query::TextQuery;
 use pixr::text::stats::TextStats;
 
 const ROWS: u32 = 100_000;
+const LIKELY: (usize, usize) = (100, 10_000);
+/// So many videos of so many rows, spread over the part.
+const VIDEOS: u32 = 30;
+const VIDEO_ROWS: u32 = 30;
 const COMMON: [&str; 6] = ["solar", "panel", "roof", "installing", "music", "people"];
-const QUERIES: [&str; 8] = [
+const QUERIES: [&str; 9] = [
     "w17",
     "solar",
     "installing solar panels on roof",
     "music people",
+    "solar w17 w900 roof",
     "\"solar panels\"",
     "sol*",
     "w*",
@@ -43,6 +49,8 @@ fn main() -> Result<(), Failure> {
     let all = RowSet::full(ROWS);
     let mut most = RowSet::full(ROWS);
     most.remove(7);
+    let few: Vec<Range<u32>> =
+        (0..VIDEOS).map(|video| video * (ROWS / VIDEOS)).map(|start| start..start + VIDEO_ROWS).collect();
     for text in QUERIES {
         group.bench_function(BenchmarkId::new("parse", text), |b| b.iter(|| black_box(TextQuery::parse(text))));
         let query = TextQuery::parse(text)?;
@@ -56,6 +64,12 @@ fn main() -> Result<(), Failure> {
             group.bench_function(BenchmarkId::new(format!("count, {name}"), text), |b| b.iter(|| black_box(count())));
             group.bench_function(BenchmarkId::new(format!("score, {name}"), text), |b| {
                 b.iter(|| black_box(index.search(&query, Channel::Screen, &stats, live)));
+            });
+            group.bench_function(BenchmarkId::new(format!("{} likely, {name}", LIKELY.0), text), |b| {
+                b.iter(|| black_box(index.likely(&query, Channel::Screen, &stats, live, LIKELY)));
+            });
+            group.bench_function(BenchmarkId::new(format!("{VIDEOS} x {VIDEO_ROWS} rows, {name}"), text), |b| {
+                b.iter(|| black_box(index.score_rows(&query, Channel::Screen, &stats, live, &few)));
             });
         }
     }

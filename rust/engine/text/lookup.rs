@@ -6,6 +6,7 @@ use tantivy::query::FuzzyTermQuery;
 use tantivy::schema::IndexRecordOption;
 use tantivy::{DocSet, TERMINATED, Term};
 
+use super::places::Places;
 use super::postings::{Side, schema, term, term_prefix};
 use crate::catalog::channel::Channel;
 use crate::catalog::row_set::RowSet;
@@ -13,40 +14,57 @@ use crate::catalog::row_set::RowSet;
 /// Allowed rows are looked up one by one in postings at least this many times as long.
 const SEEK_RATIO: u32 = 32;
 
-/// The rows that may be given back.
+/// The places that may be given back.
 #[derive(Clone, Copy)]
 pub(super) struct Allowed<'a> {
-    rows: &'a RowSet,
+    places: &'a Places,
+    set: &'a RowSet,
     count: u32,
 }
 
 impl<'a> Allowed<'a> {
-    pub(super) fn new(rows: &'a RowSet) -> Self {
-        Self { rows, count: rows.count() }
+    pub(super) fn new(places: &'a Places, set: &'a RowSet) -> Self {
+        Self { places, set, count: set.count() }
     }
 
-    /// Calls `take` with each allowed row of the postings, and how often it holds the word (once, where that was not
-    /// read).
+    /// Calls `take` with the place of each allowed row of the postings, and how often it holds the word (once, where
+    /// that was not read). Reads the postings of the places alone.
     pub(super) fn each_row(self, postings: &mut BlockSegmentPostings, mut take: impl FnMut(u32, u32)) {
-        if self.count.saturating_mul(SEEK_RATIO) < postings.doc_freq() {
-            for row in self.rows.iter() {
+        if self.count.saturating_mul(SEEK_RATIO) < postings.doc_freq().min(self.places.len()) {
+            for (place, row) in self.places.rows(self.set) {
                 let at = postings.seek(row);
                 if postings.docs().is_empty() {
                     return;
                 }
                 if postings.docs().get(at) == Some(&row) {
-                    take(row, postings.freqs().get(at).copied().unwrap_or(1));
+                    take(place, postings.freqs().get(at).copied().unwrap_or(1));
                 }
             }
             return;
         }
-        while !postings.docs().is_empty() {
-            for (at, &row) in postings.docs().iter().enumerate() {
-                if self.rows.contains(row) {
-                    take(row, postings.freqs().get(at).copied().unwrap_or(1));
+        for span in self.places.spans() {
+            let (mut from, shift) = (postings.seek(span.rows.start), span.shift());
+            loop {
+                let rows = postings.docs().get(from..).unwrap_or_default();
+                if rows.is_empty() {
+                    return;
                 }
+                let frequencies = postings.freqs().get(from..).unwrap_or_default();
+                let within = rows.partition_point(|row| *row < span.rows.end);
+                #[cfg(test)]
+                tests::READ.set(tests::READ.get() + within);
+                for (at, &row) in rows.iter().take(within).enumerate() {
+                    let place = row.wrapping_add(shift);
+                    if self.set.contains(place) {
+                        take(place, frequencies.get(at).copied().unwrap_or(1));
+                    }
+                }
+                if within < rows.len() {
+                    break;
+                }
+                postings.advance();
+                from = 0;
             }
-            postings.advance();
         }
     }
 }
@@ -76,12 +94,24 @@ impl<'a> Words<'a> {
         Ok(self.reader.read_block_postings_from_terminfo(info, option)?)
     }
 
-    /// Calls `take` with the allowed rows that hold the stem, and how often.
-    pub(super) fn each_row(self, stem: &str, allowed: Allowed<'_>, take: impl FnMut(u32, u32)) -> tantivy::Result<()> {
+    /// Calls `take` with the places of the allowed rows that hold the stem, and how often.
+    pub(super) fn each_row(
+        self,
+        stem: &str,
+        places: &Places,
+        allowed: &RowSet,
+        take: impl FnMut(u32, u32),
+    ) -> tantivy::Result<()> {
         if let Some(info) = self.find(stem)? {
-            allowed.each_row(&mut self.blocks(&info, IndexRecordOption::WithFreqs)?, take);
+            let mut postings = self.blocks(&info, IndexRecordOption::WithFreqs)?;
+            Allowed::new(places, allowed).each_row(&mut postings, take);
         }
         Ok(())
+    }
+
+    /// Rows that hold the stem, deleted ones too.
+    pub(super) fn posting_count(self, stem: &str) -> tantivy::Result<u32> {
+        Ok(self.find(stem)?.map_or(0, |info| info.doc_freq))
     }
 
     /// Live rows that hold the stem.
@@ -146,10 +176,11 @@ impl<'a> Words<'a> {
         Ok(())
     }
 
-    /// Rows that hold each stem so many words after the beginning as is said with it, and how often.
+    /// Places of allowed rows that hold each stem so many words after the beginning as is said with it, and how often.
     pub(super) fn each_phrase(
         self,
         stems: &[(u32, &str)],
+        places: &Places,
         allowed: &RowSet,
         mut take: impl FnMut(u32, u32),
     ) -> tantivy::Result<()> {
@@ -166,8 +197,18 @@ impl<'a> Words<'a> {
         lists.sort_by_key(|(_, postings)| postings.doc_freq());
         let Some(((lead_offset, lead), others)) = lists.split_first_mut() else { return Ok(()) };
         let (mut starts, mut positions) = (Vec::new(), Vec::new());
+        let mut spans = places.spans();
         let mut row = lead.doc();
         'rows: while row != TERMINATED {
+            let Some((span, behind)) = spans.split_first() else { return Ok(()) };
+            if row >= span.rows.end {
+                spans = behind;
+                continue;
+            }
+            if row < span.rows.start {
+                row = lead.seek(span.rows.start);
+                continue;
+            }
             for (_, other) in others.iter_mut() {
                 let at = if other.doc() < row { other.seek(row) } else { other.doc() };
                 if at != row {
@@ -175,7 +216,8 @@ impl<'a> Words<'a> {
                     continue 'rows;
                 }
             }
-            if allowed.contains(row) {
+            let place = span.place(row);
+            if allowed.contains(place) {
                 lead.positions(&mut starts);
                 starts.retain_mut(|start| {
                     let first = start.checked_sub(*lead_offset);
@@ -187,11 +229,21 @@ impl<'a> Words<'a> {
                     starts.retain(|start| positions.binary_search(&(start + *offset)).is_ok());
                 }
                 if !starts.is_empty() {
-                    take(row, starts.len() as u32);
+                    take(place, starts.len() as u32);
                 }
             }
             row = lead.advance();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::cell::Cell;
+
+    thread_local! {
+        /// How many postings this thread has read, but those that were looked up one by one.
+        pub(in super::super) static READ: Cell<usize> = const { Cell::new(0) };
     }
 }

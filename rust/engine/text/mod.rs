@@ -3,7 +3,9 @@
 mod directory;
 pub mod index;
 pub mod language;
+mod likely;
 mod lookup;
+mod places;
 mod postings;
 pub mod query;
 mod search;

@@ -1,7 +1,8 @@
 //! Counts the words of a query in one part, and scores its rows.
 //!
-//! Postings are read in full for every clause and added up in the order of the clauses, so a row's score is the same
-//! sum of the same numbers whatever else lies in the part. A clause gives a row the best of its ways to match:
+//! The postings of all rows, or of those asked for, are read for every clause and added up in the order of the clauses,
+//! so a row's score is the same sum of the same numbers whatever else lies in the part, or is asked for. A clause gives
+//! a row the best of its ways to match:
 //! - the word itself: rarity × saturation
 //! - the word joined with its neighbours, or cut in two: `REJOINED` of that
 //! - a word one edit away: `VARIANT` of that, and no more rarity than the other word has itself
@@ -12,11 +13,15 @@
 //!
 //! Costs a few nanoseconds a posting. A word forgiven a letter costs a walk through the dictionary when counting.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use tantivy::fieldnorm::FieldNormReader;
 
 use super::index::{Lengths, TextIndex, guarded};
 use super::lookup::{Allowed, Words};
-use super::query::{ClauseKind, Occur, Pair, TextQuery};
+use super::places::Places;
+use super::query::{Clause, ClauseKind, Occur, Pair, TextQuery};
 use super::stats::{ClauseStats, TextStats, saturate};
 use super::zeros;
 use crate::catalog::channel::Channel;
@@ -44,7 +49,8 @@ impl TextIndex {
         let all_live = live.count() >= self.head.row_count;
         let mut counted = vec![ClauseStats::default(); query.clauses.len()];
         let lengths = self.live_lengths(channel, row_lengths, live, all_live);
-        let live = Allowed::new(live);
+        let places = Places::all(self.head.row_count);
+        let live = Allowed::new(&places, live);
         guarded(&self.path(), || {
             for (clause, counts) in query.clauses.iter().zip(&mut counted) {
                 if clause.occur == Occur::MustNot {
@@ -97,16 +103,54 @@ impl TextIndex {
         stats: &TextStats,
         allowed: &RowSet,
     ) -> Result<Vec<(u32, f32)>> {
+        self.score(query, channel, stats, allowed, &Places::all(self.head.row_count))
+    }
+
+    /// Those of `search` that lie in `rows`, ranges that ascend and don't overlap. Reads the postings of these rows
+    /// alone, but for prefixes, whose every word has to be opened.
+    ///
+    /// # Errors
+    /// As `collect`.
+    pub fn score_rows(
+        &self,
+        query: &TextQuery,
+        channel: Channel,
+        stats: &TextStats,
+        allowed: &RowSet,
+        rows: &[Range<u32>],
+    ) -> Result<Vec<(u32, f32)>> {
+        self.score(query, channel, stats, allowed, &Places::of(rows.iter().cloned(), self.head.row_count))
+    }
+
+    fn score(
+        &self,
+        query: &TextQuery,
+        channel: Channel,
+        stats: &TextStats,
+        allowed: &RowSet,
+        places: &Places,
+    ) -> Result<Vec<(u32, f32)>> {
+        self.read(query, channel, stats, |of| Scoring::new(of, places, allowed).run())
+    }
+
+    /// Calls `read` with what rows are scored by; nothing comes back where no row can match.
+    pub(super) fn read<T: Default>(
+        &self,
+        query: &TextQuery,
+        channel: Channel,
+        stats: &TextStats,
+        read: impl FnOnce(Asked<'_>) -> tantivy::Result<T>,
+    ) -> Result<T> {
         self.check(query)?;
         if query.is_empty() {
-            return Ok(Vec::new());
+            return Ok(T::default());
         }
-        let Some(row_lengths) = self.row_lengths(channel)? else { return Ok(Vec::new()) };
+        let Some(row_lengths) = self.row_lengths(channel)? else { return Ok(T::default()) };
         let mut stats_of = stats.clone();
         stats_of.prepare(channel, query.clauses.len())?;
         stats_of.keep_variants_that_count();
         let words = Words::new(self.words()?, channel);
-        guarded(&self.path(), || Scoring::new(query, &stats_of, words, row_lengths, allowed).run())
+        guarded(&self.path(), || read(Asked { query, stats: &stats_of, words, row_lengths }))
     }
 
     fn check(&self, query: &TextQuery) -> Result<()> {
@@ -134,16 +178,26 @@ impl TextIndex {
     }
 }
 
-/// One query over one part.
-struct Scoring<'a> {
+/// A query, and what one part has to say to it.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) query: &'a TextQuery,
+    pub(super) stats: &'a TextStats,
+    pub(super) words: Words<'a>,
+    pub(super) row_lengths: &'a [u8],
+}
+
+/// One query over rows of one part. All sets and lists are by place.
+pub(super) struct Scoring<'a> {
     query: &'a TextQuery,
     stats: &'a TextStats,
     words: Words<'a>,
-    row_lengths: &'a [u8],
+    places: &'a Places,
+    row_lengths: Cow<'a, [u8]>,
     /// By length: what it adds below the line.
-    norms: Vec<f32>,
+    norms: [f32; 256],
     allowed: RowSet,
-    /// By row: the sum of the clauses so far.
+    /// The sum of the clauses so far.
     scores: Vec<f32>,
     matched: RowSet,
     clause: Best,
@@ -153,15 +207,15 @@ struct Scoring<'a> {
 #[derive(Default)]
 struct Best {
     scores: Vec<f32>,
-    rows: Vec<u32>,
+    places: Vec<u32>,
 }
 
 impl Best {
     #[inline]
-    fn offer(&mut self, row: u32, score: f32) {
-        if let Some(best) = self.scores.get_mut(row as usize) {
+    fn offer(&mut self, place: u32, score: f32) {
+        if let Some(best) = self.scores.get_mut(place as usize) {
             if *best == 0.0 {
-                self.rows.push(row);
+                self.places.push(place);
             }
             *best = best.max(score);
         }
@@ -169,110 +223,113 @@ impl Best {
 }
 
 impl<'a> Scoring<'a> {
-    fn new(
-        query: &'a TextQuery,
-        stats: &'a TextStats,
-        words: Words<'a>,
-        row_lengths: &'a [u8],
-        allowed: &RowSet,
-    ) -> Self {
-        let row_count = u32::try_from(row_lengths.len()).unwrap_or(u32::MAX);
-        let norms = (0..=u8::MAX).map(|id| stats.length_norm(FieldNormReader::id_to_fieldnorm(id))).collect();
-        let mut known = RowSet::full(row_count);
-        known.intersect(allowed);
+    pub(super) fn new(asked: Asked<'a>, places: &'a Places, allowed: &RowSet) -> Self {
+        let Asked { query, stats, words, row_lengths } = asked;
+        let norm = |id: usize| stats.length_norm(FieldNormReader::id_to_fieldnorm(id as u8));
         Self {
             query,
             stats,
             words,
-            row_lengths,
-            norms,
-            allowed: known,
-            scores: zeros::take(row_count as usize),
-            matched: RowSet::empty(row_count),
+            places,
+            row_lengths: places.of_bytes(row_lengths),
+            norms: std::array::from_fn(norm),
+            allowed: places.of_set(allowed),
+            scores: zeros::take(places.len() as usize),
+            matched: RowSet::empty(places.len()),
             clause: Best::default(),
         }
     }
 
-    fn run(mut self) -> tantivy::Result<Vec<(u32, f32)>> {
+    /// The rows that match, with their scores.
+    pub(super) fn run(mut self) -> tantivy::Result<Vec<(u32, f32)>> {
         // The clauses are ordered: required ones and exclusions narrow the rows for those that only add to the score.
         for (index, clause) in self.query.clauses.iter().enumerate() {
-            if clause.occur == Occur::MustNot {
-                let mut gone = Vec::new();
-                self.exact(&clause.kind, |row, _| gone.push(row))?;
-                for row in gone {
-                    self.allowed.remove(row);
-                    self.matched.remove(row);
-                }
-                continue;
-            }
-            let others = self.other_ways(index, &clause.kind)?;
-            let is_once = !matches!(clause.kind, ClauseKind::Prefix { .. });
-            if clause.occur == Occur::Should && is_once && others.is_empty() {
-                self.add_clause(index, &clause.kind)?;
-                continue;
-            }
-            self.offer_clause(index, &clause.kind, &others)?;
-            if clause.occur == Occur::Must {
-                let mut holding = RowSet::empty(self.allowed.universe());
-                for &row in &self.clause.rows {
-                    holding.insert(row);
-                }
-                self.allowed.intersect(&holding);
-                self.matched.intersect(&holding);
-            }
-            for row in self.clause.rows.drain(..) {
-                let at = row as usize;
-                if let (Some(sum), Some(best)) = (self.scores.get_mut(at), self.clause.scores.get_mut(at)) {
-                    *sum += std::mem::take(best);
-                    self.matched.insert(row);
-                }
-            }
+            self.apply(index, clause)?;
         }
         for pair in &self.query.pairs {
             self.add_pair(pair)?;
         }
-        let score = |row: u32| self.scores.get(row as usize).map(|score| (row, *score));
-        let found: Vec<(u32, f32)> = self.matched.iter().filter_map(score).collect();
+        Ok(self.finish())
+    }
+
+    /// The rows that matched so far, with their scores.
+    pub(super) fn finish(mut self) -> Vec<(u32, f32)> {
+        let score =
+            |(place, row): (u32, u32)| self.scores.get_mut(place as usize).map(|sum| (row, std::mem::take(sum)));
+        let found: Vec<(u32, f32)> = self.places.rows(&self.matched).filter_map(score).collect();
         if self.query.clauses.iter().all(|clause| clause.occur == Occur::Should) {
-            // Every row that has a score matched.
-            for (row, _) in &found {
-                if let Some(score) = self.scores.get_mut(*row as usize) {
-                    *score = 0.0;
-                }
-            }
+            // Every row that has a score matched, so there are only zeros left.
             zeros::give_back(self.scores);
             zeros::give_back(self.clause.scores);
         }
-        Ok(found)
+        found
+    }
+
+    /// Adds what a clause is worth to the rows that match it, or narrows the rows by it.
+    pub(super) fn apply(&mut self, index: usize, clause: &Clause) -> tantivy::Result<()> {
+        if clause.occur == Occur::MustNot {
+            let mut gone = Vec::new();
+            self.exact(&clause.kind, |place, _| gone.push(place))?;
+            for place in gone {
+                self.allowed.remove(place);
+                self.matched.remove(place);
+            }
+            return Ok(());
+        }
+        let others = self.other_ways(index, &clause.kind)?;
+        let is_once = !matches!(clause.kind, ClauseKind::Prefix { .. });
+        if clause.occur == Occur::Should && is_once && others.is_empty() {
+            return self.add_clause(index, &clause.kind);
+        }
+        self.offer_clause(index, &clause.kind, &others)?;
+        if clause.occur == Occur::Must {
+            let mut holding = RowSet::empty(self.allowed.universe());
+            for &place in &self.clause.places {
+                holding.insert(place);
+            }
+            self.allowed.intersect(&holding);
+            self.matched.intersect(&holding);
+        }
+        for place in self.clause.places.drain(..) {
+            let at = place as usize;
+            if let (Some(sum), Some(best)) = (self.scores.get_mut(at), self.clause.scores.get_mut(at)) {
+                *sum += std::mem::take(best);
+                self.matched.insert(place);
+            }
+        }
+        Ok(())
     }
 
     /// Adds a clause that rows match as it is written or not at all, each row once.
     fn add_clause(&mut self, index: usize, kind: &ClauseKind) -> tantivy::Result<()> {
         let rarity = self.stats.weight(index, kind);
         let (mut scores, mut matched) = (std::mem::take(&mut self.scores), std::mem::take(&mut self.matched));
-        self.exact(kind, |row, frequency| {
-            if let Some(sum) = scores.get_mut(row as usize) {
-                *sum += rarity * saturate(frequency, self.norm(row));
-                matched.insert(row);
+        let (row_lengths, norms): (&[u8], &[f32; 256]) = (&self.row_lengths, &self.norms);
+        self.exact(kind, |place, frequency| {
+            let at = place as usize;
+            if let (Some(sum), Some(&length)) = (scores.get_mut(at), row_lengths.get(at)) {
+                let norm = norms.get(usize::from(length)).copied().unwrap_or(1.0);
+                *sum += rarity * saturate(frequency, norm);
+                matched.insert(place);
             }
         })?;
         (self.scores, self.matched) = (scores, matched);
         Ok(())
     }
 
-    /// Rows that match a word written otherwise, with what that is worth; a row may come several times.
+    /// Places of rows that match a word written otherwise, with what that is worth; one may come several times.
     fn other_ways(&self, index: usize, kind: &ClauseKind) -> tantivy::Result<Vec<(u32, f32)>> {
         let mut found = Vec::new();
         let ClauseKind::Word { halves, .. } = kind else { return Ok(found) };
         let rarity = self.stats.weight(index, kind);
         for join in self.query.joins.iter().filter(|join| join.clauses.contains(&index)) {
-            self.word(&join.stem, |row, frequency| {
-                found.push((row, REJOINED * rarity * saturate(frequency, self.norm(row))));
+            self.word(&join.stem, |place, frequency| {
+                found.push((place, REJOINED * rarity * saturate(frequency, self.norm(place))));
             })?;
         }
         for (left, right) in halves {
-            self.words.each_phrase(&[(0, left), (1, right)], &self.allowed, |row, frequency| {
-                found.push((row, REJOINED * rarity * saturate(frequency, self.norm(row))));
+            self.words.each_phrase(&[(0, left), (1, right)], self.places, &self.allowed, |place, frequency| {
+                found.push((place, REJOINED * rarity * saturate(frequency, self.norm(place))));
             })?;
         }
         self.variants(index, rarity, &mut found)?;
@@ -282,9 +339,9 @@ impl<'a> Scoring<'a> {
     fn offer_clause(&mut self, index: usize, kind: &ClauseKind, others: &[(u32, f32)]) -> tantivy::Result<()> {
         let rarity = self.stats.weight(index, kind);
         let mut best = self.take_best();
-        self.exact(kind, |row, frequency| best.offer(row, rarity * saturate(frequency, self.norm(row))))?;
-        for &(row, score) in others {
-            best.offer(row, score);
+        self.exact(kind, |place, frequency| best.offer(place, rarity * saturate(frequency, self.norm(place))))?;
+        for &(place, score) in others {
+            best.offer(place, score);
         }
         self.clause = best;
         Ok(())
@@ -293,7 +350,7 @@ impl<'a> Scoring<'a> {
     fn take_best(&mut self) -> Best {
         let mut best = std::mem::take(&mut self.clause);
         if best.scores.is_empty() {
-            best.scores = zeros::take(self.row_lengths.len());
+            best.scores = zeros::take(self.places.len() as usize);
         }
         best
     }
@@ -307,16 +364,16 @@ impl<'a> Scoring<'a> {
         for one in self.ways(first) {
             for other in self.ways(second) {
                 let phrase = [(0, one), (pair.distance, other)];
-                self.words.each_phrase(&phrase, &self.matched, |row, _| best.offer(row, worth))?;
+                self.words.each_phrase(&phrase, self.places, &self.matched, |place, _| best.offer(place, worth))?;
             }
         }
         for join in &self.query.joins {
             if join.clauses.contains(&first) && join.clauses.contains(&second) {
-                self.words.each_row(&join.stem, Allowed::new(&self.matched), |row, _| best.offer(row, worth))?;
+                self.words.each_row(&join.stem, self.places, &self.matched, |place, _| best.offer(place, worth))?;
             }
         }
-        for row in best.rows.drain(..) {
-            let at = row as usize;
+        for place in best.places.drain(..) {
+            let at = place as usize;
             if let (Some(sum), Some(best)) = (self.scores.get_mut(at), best.scores.get_mut(at)) {
                 *sum += std::mem::take(best);
             }
@@ -344,15 +401,15 @@ impl<'a> Scoring<'a> {
         }
         for (variant, holding) in &counts.variants {
             let rarity = rarity.min(self.stats.rarity(*holding));
-            self.word(variant, |row, frequency| {
-                found.push((row, VARIANT * rarity * saturate(frequency, self.norm(row))));
+            self.word(variant, |place, frequency| {
+                found.push((place, VARIANT * rarity * saturate(frequency, self.norm(place))));
             })?;
         }
         Ok(())
     }
 
-    fn norm(&self, row: u32) -> f32 {
-        let length = self.row_lengths.get(row as usize).copied().unwrap_or_default();
+    fn norm(&self, place: u32) -> f32 {
+        let length = self.row_lengths.get(place as usize).copied().unwrap_or_default();
         self.norms.get(usize::from(length)).copied().unwrap_or(1.0)
     }
 
@@ -362,16 +419,16 @@ impl<'a> Scoring<'a> {
             ClauseKind::Word { stem, .. } => self.word(stem, take),
             ClauseKind::Phrase { stems } => {
                 let stems: Vec<(u32, &str)> = (0..).zip(stems.iter().map(String::as_str)).collect();
-                self.words.each_phrase(&stems, &self.allowed, take)
+                self.words.each_phrase(&stems, self.places, &self.allowed, take)
             }
             ClauseKind::Prefix { form } => {
-                let allowed = Allowed::new(&self.allowed);
+                let allowed = Allowed::new(self.places, &self.allowed);
                 self.words.each_with_prefix(form, |postings| allowed.each_row(postings, &mut take))
             }
         }
     }
 
     fn word(&self, stem: &str, take: impl FnMut(u32, u32)) -> tantivy::Result<()> {
-        self.words.each_row(stem, Allowed::new(&self.allowed), take)
+        self.words.each_row(stem, self.places, &self.allowed, take)
     }
 }

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::index::TextIndex;
 use super::language::Language;
+use super::lookup::tests::READ;
 use super::query::TextQuery;
 use super::stats::TextStats;
 use crate::catalog::channel::Channel;
@@ -281,5 +282,131 @@ proptest! {
         let whole = spread(&living, &[], &[], channel, &text);
         let whole: Vec<(usize, u32)> = whole.into_iter().filter_map(|(at, score)| Some((*kept.get(at)?, score))).collect();
         prop_assert_eq!(split, whole);
+    }
+}
+
+/// Texts of which few words make up most; the others are the rarer the higher their number.
+fn natural(row_count: u32, mut state: u64) -> TextIndex {
+    const WORDS: [&str; 24] = [
+        "water",
+        "roof",
+        "basalt",
+        "tile",
+        "music",
+        "amber",
+        "people",
+        "anvil",
+        "garden",
+        "solar",
+        "panel",
+        "horse",
+        "rider",
+        "beach",
+        "bazalt",
+        "amberanvil",
+        "an vil",
+        "basalts",
+        "ambers",
+        "river",
+        "walnut",
+        "violin",
+        "quartz",
+        "teapot",
+    ];
+    let mut random = move |below: f64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as f64 / (1_u64 << 31) as f64 * below
+    };
+    let mut word = || {
+        let number = (random(1.0).powi(4) * 400.0) as usize;
+        WORDS.get(number).map_or_else(|| format!("w{number}"), |word| (*word).to_owned())
+    };
+    let mut texts = Vec::new();
+    for row in 0..row_count {
+        let length = 1 + row.wrapping_mul(2_654_435_761) % 13;
+        texts.push((0..length).map(|_| word()).collect::<Vec<_>>().join(" "));
+    }
+    let rows: Texts<'_> = texts.iter().zip(0..).map(|(text, row)| (row, Channel::Screen, text.as_str())).collect();
+    index(row_count, &rows)
+}
+
+fn bits(found: &[(u32, f32)]) -> Vec<(u32, u32)> {
+    found.iter().map(|(row, score)| (*row, score.to_bits())).collect()
+}
+
+fn sorted(mut found: Vec<(u32, f32)>, count: usize) -> Vec<(u32, f32)> {
+    found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    found.truncate(count);
+    found
+}
+
+/// The postings that `work` reads.
+fn read<T>(work: impl FnOnce() -> crate::error::Result<T>) -> (T, usize) {
+    READ.set(0);
+    let answer = work().unwrap_or_else(|error| unreachable!("{error}"));
+    (answer, READ.get())
+}
+
+#[test]
+fn common_words_are_not_read_for_likely_rows_nor_for_few() {
+    let (index, channel, live) = (natural(20_000, 7), Channel::Screen, RowSet::full(20_000));
+    let ranges = [100..130, 9_000..9_030, 19_990..20_000];
+    for rare in (25..400).step_by(15) {
+        for others in
+            ["water roof", "water w40 roof tile", "w90 water w200 roof", "basalt water tile roof", "w60 w75 w390 water"]
+        {
+            let (query, mut stats) = (query(&format!("w{rare} {others}")), TextStats::default());
+            assert!(index.collect(&query, channel, &live, &mut stats).is_ok());
+            let (found, whole) = read(|| index.search(&query, channel, &stats, &live));
+            for (count, postings) in [(1, 0), (10, 1000), (200, 20_000)] {
+                let (likely, of_likely) = read(|| index.likely(&query, channel, &stats, &live, (count, postings)));
+                assert!(likely.len() <= count && likely.is_sorted_by(|a, b| (b.1, a.0) <= (a.1, b.0)));
+                for (row, score) in &likely {
+                    let of_all = found.iter().find(|(of, _)| of == row).map_or(0.0, |(_, score)| *score);
+                    assert!(*score > 0.0 && *score <= of_all * 1.0001, "{score} of {of_all}");
+                }
+                // One word at least, with what forgives its spelling.
+                assert!(of_likely < postings.max(whole / 3), "{of_likely} of {whole}");
+            }
+            let (few, of_few) = read(|| index.score_rows(&query, channel, &stats, &live, &ranges));
+            let within = |(row, _): &(u32, f32)| ranges.iter().any(|range| range.contains(row));
+            assert_eq!(bits(&few), bits(&found.into_iter().filter(within).collect::<Vec<_>>()));
+            assert!(of_few * 20 < whole, "{of_few} of {whole}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
+
+    #[test]
+    fn likely_rows_and_few_rows_are_as_in_the_search_of_all(
+        (row_count, seed) in (1_u32..3_000, any::<u64>()),
+        (deleted, allowed_every) in (prop::collection::vec(0_u32..3_000, 0..200), 1_u32..4),
+        mut cuts in prop::collection::vec(0_u32..3_100, 0..24),
+        text in "((water|roof|tile|basalt|basald|amber|anvil|anv1l|people|horse|violin|teapot|walrus|solarpanel|solar|panel|w[3-9][0-9]|w[1-3][0-9][0-9]) ){1,6}((am\\*|b\\*|-roof|-horse|\"amber\"|\"roof tile\"|\"the\") ){0,1}",
+        count in prop_oneof![0_usize..12, 1_usize..400],
+    ) {
+        let (index, channel, query) = (natural(row_count, seed), Channel::Screen, query(&text));
+        let (mut live, mut stats) = (RowSet::full(row_count), TextStats::default());
+        deleted.into_iter().for_each(|row| live.remove(row));
+        prop_assert!(index.collect(&query, channel, &live, &mut stats).is_ok());
+        (0..row_count).filter(|row| allowed_every > 1 && row % allowed_every == 0).for_each(|row| live.remove(row));
+        let found = index.search(&query, channel, &stats, &live);
+        let found = found.unwrap_or_else(|error| unreachable!("{error}"));
+        cuts.sort_unstable();
+        let ranges: Vec<_> = cuts.chunks_exact(2).filter_map(|cut| Some(*cut.first()?..*cut.last()?)).collect();
+        let within = |(row, _): &(u32, f32)| ranges.iter().any(|range| range.contains(row));
+        let expected: Vec<_> = found.iter().copied().filter(within).collect();
+        let few = index.score_rows(&query, channel, &stats, &live, &ranges);
+        prop_assert_eq!(few.map(|few| bits(&few)).ok(), Some(bits(&expected)));
+        let likely = index.likely(&query, channel, &stats, &live, (count, usize::MAX));
+        let likely = likely.unwrap_or_else(|error| unreachable!("{error}"));
+        prop_assert_eq!(likely.len(), count.min(found.len()));
+        if query.pairs.is_empty() {
+            for ((_, one), (_, other)) in likely.iter().zip(sorted(found, count)) {
+                prop_assert!((one - other).abs() <= other * 1e-4, "{} {}", one, other);
+            }
+        }
     }
 }

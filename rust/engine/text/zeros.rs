@@ -3,6 +3,8 @@
 
 use std::cell::RefCell;
 
+/// Fewer are made anew each time.
+const SHORTEST: usize = 4096;
 /// So many are kept, …
 const KEPT: usize = 2;
 /// … of at most so many numbers, 16 MB.
@@ -14,6 +16,9 @@ thread_local! {
 
 /// At least `len` zeros.
 pub(super) fn take(len: usize) -> Vec<f32> {
+    if len < SHORTEST {
+        return vec![0.0; len];
+    }
     let kept = ZEROS.with_borrow_mut(Vec::pop);
     match kept {
         Some(zeros) if zeros.len() >= len => zeros,
@@ -23,7 +28,7 @@ pub(super) fn take(len: usize) -> Vec<f32> {
 
 /// Takes what `take` gave, all zeros again.
 pub(super) fn give_back(zeros: Vec<f32>) {
-    if (1..=LONGEST).contains(&zeros.len()) {
+    if (SHORTEST..=LONGEST).contains(&zeros.len()) {
         ZEROS.with_borrow_mut(|kept| {
             if kept.len() < KEPT {
                 kept.push(zeros);

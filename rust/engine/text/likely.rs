@@ -1,0 +1,110 @@
+//! The rows of a part that likely score best, by the postings of rare words alone.
+//!
+//! What a word is worth falls with the number of rows that hold it, and what reading it costs rises. So a row that scores
+//! high holds one of the rarer words of a query, and these are read: the rarest first, until the next has too many postings.
+
+use super::index::TextIndex;
+use super::places::Places;
+use super::query::{Clause, ClauseKind, Occur, TextQuery};
+use super::search::{Asked, Scoring};
+use super::stats::TextStats;
+use crate::catalog::channel::Channel;
+use crate::catalog::row_set::RowSet;
+use crate::error::Result;
+
+impl TextIndex {
+    /// About the `count` rows of `search` with the best scores, best first, of equal ones the first: by the rarest words, of
+    /// which no more are read than have `postings` together, though one at least, and regardless of their order. So scores
+    /// are, but for rounding, no higher than those of `search`. A query of more than words is answered by `search`.
+    ///
+    /// # Errors
+    /// As `collect`.
+    pub fn likely(
+        &self,
+        query: &TextQuery,
+        channel: Channel,
+        stats: &TextStats,
+        allowed: &RowSet,
+        (count, postings): (usize, usize),
+    ) -> Result<Vec<(u32, f32)>> {
+        let is_word = |kind: &ClauseKind| matches!(kind, ClauseKind::Word { .. });
+        if !query.clauses.iter().all(|clause| clause.occur == Occur::Should && is_word(&clause.kind)) {
+            return Ok(best_of(self.search(query, channel, stats, allowed)?, count));
+        }
+        let all = Places::all(self.row_count());
+        self.read(query, channel, stats, |asked| {
+            let mut scoring = Scoring::new(asked, &all, allowed);
+            let mut left = postings;
+            for (at, word) in words_of(asked)?.into_iter().enumerate() {
+                if at > 0 && word.posting_count > left {
+                    break;
+                }
+                left = left.saturating_sub(word.posting_count);
+                scoring.apply(word.index, word.clause)?;
+            }
+            Ok(best_of(scoring.finish(), count))
+        })
+    }
+}
+
+/// A word of the query.
+struct AskedWord<'a> {
+    index: usize,
+    clause: &'a Clause,
+    posting_count: usize,
+}
+
+/// The words of a query that has nothing else, the rarest first.
+fn words_of(asked: Asked<'_>) -> tantivy::Result<Vec<AskedWord<'_>>> {
+    let mut words = Vec::with_capacity(asked.query.clauses.len());
+    for (index, clause) in asked.query.clauses.iter().enumerate() {
+        if let ClauseKind::Word { stem, .. } = &clause.kind {
+            words.push(AskedWord { index, clause, posting_count: asked.words.posting_count(stem)? as usize });
+        }
+    }
+    words.sort_by_key(|word| word.posting_count);
+    Ok(words)
+}
+
+/// The `count` rows with the best scores, best first, of equal ones the first. `found` ascends by row.
+fn best_of(found: impl IntoIterator<Item = (u32, f32)>, count: usize) -> Vec<(u32, f32)> {
+    let mut leaders = Leaders::new(count);
+    found.into_iter().for_each(|(row, score)| leaders.offer(row, score));
+    leaders.finish()
+}
+
+/// The best so far, among others that are still to be sorted out.
+struct Leaders {
+    count: usize,
+    best: Vec<(u32, f32)>,
+    /// What a row further behind must exceed.
+    bar: f32,
+}
+
+impl Leaders {
+    fn new(count: usize) -> Self {
+        Self { count, best: Vec::new(), bar: f32::NEG_INFINITY }
+    }
+
+    #[inline]
+    fn offer(&mut self, row: u32, score: f32) {
+        if score > self.bar {
+            self.best.push((row, score));
+            if self.best.len() >= self.count.saturating_mul(2).max(64) {
+                let last = self.best.select_nth_unstable_by(self.count.saturating_sub(1), by_score).1;
+                self.bar = last.1;
+                self.best.truncate(self.count);
+            }
+        }
+    }
+
+    fn finish(mut self) -> Vec<(u32, f32)> {
+        self.best.sort_unstable_by(by_score);
+        self.best.truncate(self.count);
+        self.best
+    }
+}
+
+fn by_score(a: &(u32, f32), b: &(u32, f32)) -> std::cmp::Ordering {
+    b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
+}
