@@ -173,7 +173,7 @@ class Hits(Sequence[Hit]):
     `total` and `facets` count every video that the query would return without a limit; `total_relation` says whether
     exactly. `next_cursor` is None on the last page. `warnings` tell what was asked for and could not be done. `plan`
     says how each channel was searched: "exact", or with effort "approximate", under a filter "filtered_walk", and
-    "codes" where what "approximate" reads is not in memory.
+    "codes" where there is nothing to walk: few rows, or what "approximate" reads is not in memory.
     """
 
     items: tuple[Hit, ...]

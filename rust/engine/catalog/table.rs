@@ -227,6 +227,22 @@ impl VideoTable {
         Ok(low)
     }
 
+    /// Ascending rows, each with the video that it belongs to.
+    ///
+    /// # Errors
+    /// As `span`.
+    pub fn with_videos(&self, rows: impl IntoIterator<Item = u32>) -> Result<Vec<(u32, u32)>> {
+        let (mut video, mut of_video) = (0, 0..0);
+        let with_video = |row: u32| {
+            if !of_video.contains(&row) {
+                video = self.video_of(row)?;
+                of_video = self.rows(video)?;
+            }
+            Ok((row, video))
+        };
+        rows.into_iter().map(with_video).collect()
+    }
+
     /// The span of a row.
     ///
     /// # Errors

@@ -265,18 +265,24 @@ proptest! {
 
     /// The same videos match wherever the parts are cut.
     #[test]
-    fn a_row_belongs_to_the_video_that_it_was_given_with(counts in prop::collection::vec(0_usize..4, 1..20)) {
+    fn a_row_belongs_to_the_video_that_it_was_given_with(
+        counts in prop::collection::vec(0_usize..4, 1..20), step in 1_usize..4,
+    ) {
         let films: Vec<Video> = (0..counts.len()).map(|at| video(json!({"id": format!("v{at}")}))).collect();
         let spans: Vec<Vec<Span>> = counts.iter().map(|count| vec![Span { start: 1.0, end: 2.0 }; *count]).collect();
         let table = table(&films, &spans);
-        let mut row = 0;
+        let (mut row, mut with_videos) = (0, Vec::new());
         for (video, count) in (0..).zip(&counts) {
             prop_assert_eq!(table.rows(video).ok(), Some(row..row + *count as u32));
             for _ in 0..*count {
                 prop_assert_eq!(table.video_of(row).ok(), Some(video));
+                with_videos.push((row, video));
                 row += 1;
             }
         }
+        let some = |rows: &[(u32, u32)]| table.with_videos(rows.iter().step_by(step).map(|(row, _)| *row));
+        prop_assert_eq!(some(&with_videos).ok(), Some(with_videos.iter().copied().step_by(step).collect()));
+        prop_assert!(table.with_videos([row]).is_err());
         prop_assert_eq!(table.row_count(), row);
     }
 }

@@ -15,7 +15,7 @@ use crate::catalog::channel::Channel;
 use crate::catalog::row_set::RowSet;
 use crate::error::Result;
 use crate::part::LivePart;
-use crate::vector::{Closeness, Estimator, Reach};
+use crate::vector::{Closeness, Estimator, Reach, VectorColumn};
 
 /// Rows that are bounded in one go: what is known of them stays in the cache.
 const ROWS_TOGETHER: u32 = 4096;
@@ -113,6 +113,11 @@ impl<'a> Bounds<'a> {
         let enough = ask.channels.iter().map(enough).collect();
         let apart = part.part.videos_apart()?;
         Ok(Self { ask, part, words, steps, estimators, enough, apart, blend: ask.fuser.blend() })
+    }
+
+    /// The same with what these words found.
+    pub(super) fn with_words(self, words: &'a WordMatches) -> Self {
+        Self { words, ..self }
     }
 
     /// Runs of videos that are bounded in one go by `rough`.
@@ -243,54 +248,107 @@ impl<'a> Bounds<'a> {
         Ok(())
     }
 
-    /// What the `named` rows with a time say at most together with the video's metadata, if its timed rows lie apart; with
-    /// none named, what others could that stay within `rest`.
+    /// What each of some ascending videos, with what its metadata say, scores at most by those of its rows with a time that were
+    /// named; none where its timed rows don't lie apart. `named` are ascending rows, each with its video.
     pub(super) fn of_named(
         &self,
-        video: u32,
-        named: &[u32],
-        rest: &PerChannel,
+        videos: &[(u32, f32)],
+        named: &[(u32, u32)],
         room: &mut Room<'a>,
-    ) -> Result<Option<f32>> {
-        if !self.apart.contains(video) {
-            return Ok(None);
+    ) -> Result<Vec<Option<f32>>> {
+        let rows: Vec<u32> = named.iter().map(|(row, _)| *row).collect();
+        renew(&mut room.is_enough, rows.len(), !self.ask.needs_sufficient);
+        self.make_room(room);
+        for index in (0..self.ask.channels.len()).filter(|&index| self.is_timed(index)) {
+            self.read_rows(index, &rows, room)?;
+            for (is_enough, &one) in room.is_enough.iter_mut().zip(&room.channels[index]) {
+                *is_enough |= self.is_enough(index, one);
+            }
         }
-        let rows = self.part.part.table().rows(video)?;
-        let (mut metadata, mut is_told) = (0.0, !self.ask.needs_sufficient);
-        let timed = |index: &usize| {
-            let channel = self.ask.channels.get(*index);
-            channel.is_some_and(|channel| channel.channel != Channel::Metadata)
+        self.blend_rows(rows.len(), room);
+        let mut told = room.blended.iter().zip(&room.is_enough).zip(named).peekable();
+        let of_video = |&(video, metadata): &(u32, f32)| {
+            let is_told = !self.ask.needs_sufficient || self.is_metadata_enough(metadata);
+            // The metadata may stand alone.
+            let (mut best, mut any) = (0.0_f32, is_told);
+            while let Some(((blended, is_enough), _)) = told.next_if(|(_, (_, of))| *of == video) {
+                if is_told || *is_enough {
+                    (best, any) = (best.max(*blended), true);
+                }
+            }
+            let bound = if any { self.blend.with_metadata(best, metadata) } else { 0.0 };
+            self.apart.contains(video).then_some(bound * (1.0 + ROUNDING))
         };
-        let indices = 0..self.ask.channels.len();
-        for index in indices.clone().filter(|index| !timed(index)) {
-            self.read_channel(index, Closeness::Close, rows.clone(), room)?;
-            self.fill_channel(index, rows.clone(), room);
-            metadata = room.channels[index].iter().copied().fold(metadata, f32::max);
-            is_told |= self.is_enough(index, metadata);
-        }
-        let mut best = 0.0_f32;
-        for &row in named {
-            let (mut blended, mut is_enough) = (0.0, is_told);
-            for index in indices.clone().filter(timed) {
-                self.read_channel(index, Closeness::Close, row..row + 1, room)?;
-                self.fill_channel(index, row..row + 1, room);
-                let confidence = room.channels[index].first().copied().unwrap_or_default();
-                blended = self.blend.add(blended, self.ask.channels[index].channel, confidence);
-                is_enough |= self.is_enough(index, confidence);
+        Ok(videos.iter().map(of_video).collect())
+    }
+
+    /// Some ascending videos with a confidence that their metadata don't exceed.
+    pub(super) fn metadata_of(&self, videos: &[u32], room: &mut Room<'a>) -> Result<Vec<(u32, f32)>> {
+        let mut found: Vec<(u32, f32)> = videos.iter().map(|&video| (video, 0.0)).collect();
+        self.make_room(room);
+        for index in (0..self.ask.channels.len()).filter(|&index| !self.is_timed(index)) {
+            let (mut rows, mut of_rows) = (Vec::new(), Vec::new());
+            let column = self.part.part.vectors(self.ask.channels[index].channel);
+            let mut held = column.map(VectorColumn::rows).transpose()?.map(|rows| (rows, rows.cursor()));
+            for (at, &video) in videos.iter().enumerate() {
+                let of_video = self.part.part.table().rows(video)?;
+                let first = rows.len();
+                if let Some((held, cursor)) = &mut held {
+                    let positions = cursor.seek(of_video.start)..;
+                    rows.extend(
+                        positions.map_while(|position| held.row(position)).take_while(|row| *row < of_video.end),
+                    );
+                }
+                self.add_worded(index, &of_video, first, &mut rows);
+                of_rows.resize(rows.len(), at);
             }
-            if is_enough {
-                best = best.max(self.blend.with_metadata(blended, metadata));
+            self.read_rows(index, &rows, room)?;
+            for (&at, &confidence) in of_rows.iter().zip(&room.channels[index]) {
+                found.get_mut(at).into_iter().for_each(|(_, most)| *most = most.max(confidence));
             }
         }
-        if named.is_empty() {
-            let confidence = |index: usize| rest[self.ask.channels[index].channel.index()];
-            if is_told || indices.clone().filter(timed).any(|index| self.is_enough(index, confidence(index))) {
-                let mut confidences = *rest;
-                confidences[Channel::Metadata.index()] = metadata;
-                best = self.blend.score(&confidences);
-            }
+        Ok(found)
+    }
+
+    /// Adds those of a video's rows that hold words on a channel to others of its rows, which follow `first`.
+    fn add_worded(&self, index: usize, of_video: &Range<u32>, first: usize, rows: &mut Vec<u32>) {
+        let (channel, before) = (&self.ask.channels[index], rows.len());
+        for at in 0..channel.terms.len() {
+            rows.extend(self.words.within(channel.channel, at, of_video).iter().map(|(row, _)| *row));
         }
-        Ok(Some(best * (1.0 + ROUNDING)))
+        if rows.len() > before {
+            let mut own = rows.split_off(first);
+            own.sort_unstable();
+            own.dedup();
+            rows.extend(own);
+        }
+    }
+
+    fn is_timed(&self, index: usize) -> bool {
+        self.ask.channels.get(index).is_some_and(|channel| channel.channel != Channel::Metadata)
+    }
+
+    fn is_metadata_enough(&self, confidence: f32) -> bool {
+        let mut untimed = (0..self.ask.channels.len()).filter(|&index| !self.is_timed(index));
+        untimed.any(|index| self.is_enough(index, confidence))
+    }
+
+    /// Bounds what each of some ascending rows, here and there, says on one channel.
+    fn read_rows(&self, index: usize, rows: &[u32], room: &mut Room<'a>) -> Result<()> {
+        let channel = &self.ask.channels[index];
+        let mut cosines = std::mem::take(&mut room.cosines[index]);
+        cosines.resize_with(channel.terms.len(), Vec::new);
+        let mut words = Vec::with_capacity(channel.terms.len());
+        for (at, (cosines, estimator)) in cosines.iter_mut().zip(&self.estimators[index]).enumerate() {
+            match estimator {
+                Some(estimator) => estimator.most_of(rows, cosines)?,
+                None => renew(cosines, rows.len(), f32::NEG_INFINITY),
+            }
+            words.push(self.words.of_rows(channel.channel, at, rows));
+        }
+        self.combine(index, rows.len(), |at| (cosines[at].as_slice(), words[at].iter().copied()), room);
+        room.cosines[index] = cosines;
+        Ok(())
     }
 
     /// A closer bound of one video.
@@ -343,11 +401,9 @@ impl<'a> Bounds<'a> {
     }
 
     fn read_channel(&self, index: usize, closeness: Closeness, rows: Range<u32>, room: &mut Room<'a>) -> Result<()> {
-        let (channels, channel) = (self.ask.channels.len(), &self.ask.channels[index]);
+        let channel = &self.ask.channels[index];
         room.first_row = rows.start;
-        room.cosines.resize_with(channels, Vec::new);
-        room.words.resize_with(channels, Vec::new);
-        room.channels.resize_with(channels, Vec::new);
+        self.make_room(room);
         let (cosines, words) = (&mut room.cosines[index], &mut room.words[index]);
         cosines.resize_with(channel.terms.len(), Vec::new);
         words.clear();
@@ -359,6 +415,13 @@ impl<'a> Bounds<'a> {
             words.push(self.words.within(channel.channel, at, &rows));
         }
         Ok(())
+    }
+
+    fn make_room(&self, room: &mut Room<'a>) {
+        let channels = self.ask.channels.len();
+        room.cosines.resize_with(channels, Vec::new);
+        room.words.resize_with(channels, Vec::new);
+        room.channels.resize_with(channels, Vec::new);
     }
 
     /// Bounds what each of the rows, which the room holds, says.
@@ -377,13 +440,32 @@ impl<'a> Bounds<'a> {
 
     /// Bounds what each of the rows, which the room holds, says on one channel; nothing at all where none can say anything.
     fn fill_channel(&self, index: usize, rows: Range<u32>, room: &mut Room<'a>) {
-        let (count, channel) = (rows.len(), &self.ask.channels[index]);
         let within = (rows.start - room.first_row) as usize..(rows.end - room.first_row) as usize;
-        let confidences = &mut room.channels[index];
-        let is_silent = |(estimator, words): (&Option<Estimator<'a>>, &&[(u32, f32)])| {
-            estimator.is_none() && evidence::within(words, &rows).is_empty()
+        let cosines = std::mem::take(&mut room.cosines[index]);
+        let words = std::mem::take(&mut room.words[index]);
+        let told = |at: usize| {
+            let of_rows = evidence::within(words[at], &rows).iter();
+            let placed = of_rows.map(|&(row, score)| ((row - rows.start) as usize, score));
+            (cosines[at].get(within.clone()).unwrap_or_default(), placed)
         };
-        if self.estimators[index].iter().zip(&room.words[index]).all(is_silent) {
+        self.combine(index, rows.len(), told, room);
+        (room.cosines[index], room.words[index]) = (cosines, words);
+    }
+
+    /// Bounds what each of so many rows says on one channel, from what is `told` of each term: cosines that the rows don't
+    /// exceed, and the places of those that hold words with their scores. Nothing at all where none can say anything.
+    fn combine<'b, W: Iterator<Item = (usize, f32)>>(
+        &self,
+        index: usize,
+        count: usize,
+        told: impl Fn(usize) -> (&'b [f32], W),
+        room: &mut Room<'a>,
+    ) {
+        let channel = &self.ask.channels[index];
+        let confidences = &mut room.channels[index];
+        let is_silent =
+            |(at, estimator): (usize, &Option<Estimator<'a>>)| estimator.is_none() && told(at).1.next().is_none();
+        if self.estimators[index].iter().enumerate().all(is_silent) {
             confidences.clear();
             return;
         }
@@ -393,12 +475,11 @@ impl<'a> Bounds<'a> {
             renew(&mut room.silent, count, 1.0);
         }
         for (at, (term, steps)) in channel.terms.iter().zip(&self.steps[index]).enumerate() {
-            let cosines = room.cosines[index][at].get(within.clone()).unwrap_or_default();
+            let (cosines, with_words) = told(at);
             room.found.clear();
             room.found.extend(cosines.iter().map(|&cosine| steps.of_cosine_alone(steps.of_cosine(cosine))));
             if let Some(words) = &term.words {
-                for &(row, score) in evidence::within(room.words[index][at], &rows) {
-                    let at = (row - rows.start) as usize;
+                for (at, score) in with_words {
                     if let (Some(&cosine), Some(found)) = (cosines.get(at), room.found.get_mut(at)) {
                         *found = steps.confidence(steps.of_cosine(cosine), Steps::of_ratio(words.ratio(score)));
                     }

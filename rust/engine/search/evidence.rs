@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::ask::{Ask, ChannelAsk, Term};
+use super::ask::{Ask, ChannelAsk, Term, Words};
 use super::calibrate::combine_clauses;
 use super::moments::Match;
 use crate::catalog::channel::Channel;
@@ -15,6 +15,7 @@ use crate::catalog::row_set::RowSet;
 use crate::catalog::video::Span;
 use crate::error::Result;
 use crate::part::Part;
+use crate::text::index::TextIndex;
 use crate::vector::QueryVector;
 
 /// Ranks of rows on one channel, for reciprocal rank fusion: `(part, row)` to rank.
@@ -23,22 +24,52 @@ pub(super) type Ranks = BTreeMap<(usize, u32), u32>;
 /// A weight above this leaves no score that it has a part in at 0.
 const LEAST_SURE_WEIGHT: f32 = 1e-6;
 
+/// Where fewer than this part of the rows may match, the words of these are looked up.
+const FEW_ROWS: usize = 16;
+/// Postings that are read for each match where likely ones are wanted.
+const POSTINGS_A_MATCH: usize = 100;
+
 /// Rows with BM25 scores, ascending by row.
 type Found = Vec<(u32, f32)>;
 
-/// All words' matches of one part, which are few enough to be kept, by channel and by term.
+/// Words' matches of one part, which are few enough to be kept, by channel and by term.
 #[derive(Default)]
 pub(super) struct WordMatches {
     by_channel: [Vec<Found>; Channel::ALL.len()],
 }
 
 impl WordMatches {
+    /// All matches among `rows`.
     pub(super) fn find(ask: &Ask, part: &Part, rows: &RowSet) -> Result<Self> {
+        if (rows.count() as usize).saturating_mul(FEW_ROWS) < part.table().row_count() as usize {
+            return Self::find_within(ask, part, rows, &runs(rows));
+        }
+        Self::by_term(ask, part, |index, channel, words| index.search(&words.query, channel, &words.stats, rows))
+    }
+
+    /// About the `count` best matches of each term among `rows`, by its rarer words.
+    pub(super) fn find_likely(ask: &Ask, part: &Part, rows: &RowSet, count: usize) -> Result<Self> {
+        let room = (count, count.saturating_mul(POSTINGS_A_MATCH));
+        Self::by_term(ask, part, |index, channel, words| {
+            let mut likely = index.likely(&words.query, channel, &words.stats, rows, room)?;
+            likely.sort_unstable_by_key(|(row, _)| *row);
+            Ok(likely)
+        })
+    }
+
+    /// The matches among those of `rows` that lie in some ascending ranges.
+    pub(super) fn find_within(ask: &Ask, part: &Part, rows: &RowSet, ranges: &[Range<u32>]) -> Result<Self> {
+        Self::by_term(ask, part, |index, channel, words| {
+            index.score_rows(&words.query, channel, &words.stats, rows, ranges)
+        })
+    }
+
+    fn by_term(ask: &Ask, part: &Part, find: impl Fn(&TextIndex, Channel, &Words) -> Result<Found>) -> Result<Self> {
         let mut found = Self::default();
         let Some(index) = part.text() else { return Ok(found) };
         for channel in &ask.channels {
             let find = |term: &Term| match &term.words {
-                Some(words) => index.search(&words.query, channel.channel, &words.stats, rows),
+                Some(words) => find(index, channel.channel, words),
                 None => Ok(Vec::new()),
             };
             if let Some(slot) = found.by_channel.get_mut(channel.channel.index()) {
@@ -58,6 +89,17 @@ impl WordMatches {
         (0..self.on(channel).len()).any(|term| !self.within(channel, term, rows).is_empty())
     }
 
+    /// Of some ascending rows the places of those in which a term was found, with the scores.
+    pub(super) fn of_rows(&self, channel: Channel, term: usize, rows: &[u32]) -> Vec<(usize, f32)> {
+        let mut found = self.on(channel).get(term).map_or(&[][..], Vec::as_slice);
+        let mut placed = Vec::new();
+        for (place, &row) in rows.iter().enumerate() {
+            found = found.get(below(found, row)..).unwrap_or_default();
+            placed.extend(found.first().filter(|(of, _)| *of == row).map(|(_, score)| (place, *score)));
+        }
+        placed
+    }
+
     /// The rows among `rows` in which a term was found.
     pub(super) fn within(&self, channel: Channel, term: usize, rows: &Range<u32>) -> &[(u32, f32)] {
         self.on(channel).get(term).map_or(&[], |all| within(all, rows))
@@ -69,6 +111,30 @@ pub(super) fn within<'a>(found: &'a [(u32, f32)], rows: &Range<u32>) -> &'a [(u3
     let start = found.partition_point(|(row, _)| *row < rows.start);
     let end = found.partition_point(|(row, _)| *row < rows.end);
     found.get(start..end).unwrap_or_default()
+}
+
+/// The rows of a set, as ranges.
+fn runs(rows: &RowSet) -> Vec<Range<u32>> {
+    let mut runs: Vec<Range<u32>> = Vec::new();
+    for row in rows.iter() {
+        match runs.last_mut() {
+            Some(last) if last.end == row => last.end += 1,
+            _ => runs.push(row..row + 1),
+        }
+    }
+    runs
+}
+
+/// How many of `found`, ascending by row, lie below a row that is likely not far: in steps that grow, then by halving.
+fn below(found: &[(u32, f32)], row: u32) -> usize {
+    let is_below = |at: usize| found.get(at).is_some_and(|(of, _)| *of < row);
+    let (mut low, mut step) = (0, 1);
+    while is_below(low + step - 1) {
+        low += step;
+        step *= 2;
+    }
+    let high = (low + step).min(found.len());
+    low + found.get(low..high).unwrap_or_default().partition_point(|(of, _)| *of < row)
 }
 
 /// Whether no score is 0 that evidence on the channel has a part in.
@@ -211,4 +277,31 @@ pub(super) fn shots(part: &Part, video: u32) -> Result<Vec<Span>> {
     let rows = column.rows()?;
     let range = part.table().rows(video)?;
     range.filter(|&row| rows.position(row).is_some()).map(|row| part.table().span(row)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn words_of_rows_here_and_there_are_those_of_looking_for_each(
+            held in prop::collection::btree_map(0_u32..300, 0.1_f32..9.0, 0..90),
+            rows in prop::collection::btree_set(0_u32..320, 0..60),
+        ) {
+            let mut words = WordMatches::default();
+            words.by_channel[Channel::Speech.index()] = vec![held.iter().map(|(row, score)| (*row, *score)).collect()];
+            let rows: Vec<u32> = rows.into_iter().collect();
+            let of_row = |(place, row): (usize, &u32)| Some((place, *held.get(row)?));
+            let expected: Vec<(usize, f32)> = rows.iter().enumerate().filter_map(of_row).collect();
+            prop_assert_eq!(words.of_rows(Channel::Speech, 0, &rows), expected);
+            let mut set = RowSet::empty(320);
+            rows.iter().for_each(|row| set.insert(*row));
+            let runs = runs(&set);
+            prop_assert!(runs.is_sorted_by(|one, next| one.end < next.start));
+            prop_assert_eq!(runs.into_iter().flatten().collect::<Vec<u32>>(), rows);
+        }
+    }
 }

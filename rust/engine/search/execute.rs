@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use super::ask::{Ask, Term};
@@ -22,7 +23,7 @@ use crate::catalog::facets::{self, Counts};
 use crate::catalog::row_set::RowSet;
 use crate::catalog::video::{Span, VideoId};
 use crate::error::{Error, Result};
-use crate::part::LivePart;
+use crate::part::{LivePart, Part};
 use crate::snapshot::Snapshot;
 use crate::text::snippet::snippet;
 
@@ -100,6 +101,13 @@ pub(super) fn search_past(
     })
 }
 
+/// What words found, by part.
+struct FoundWords {
+    by_part: Vec<WordMatches>,
+    /// Or of some videos only.
+    is_all: bool,
+}
+
 /// One query under way.
 pub(super) struct Run<'a> {
     pub(super) snapshot: &'a Snapshot,
@@ -107,7 +115,7 @@ pub(super) struct Run<'a> {
     exhaustive_rows: u64,
     pub(super) spread: Spread,
     pub(super) ask: Ask,
-    pub(super) words: Vec<WordMatches>,
+    words: OnceLock<FoundWords>,
     /// For reciprocal rank fusion: the rank of each piece of evidence, by channel.
     ranks: Option<BTreeMap<Channel, Ranks>>,
 }
@@ -115,10 +123,7 @@ pub(super) struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(snapshot: &'a Snapshot, ask: Ask, query: &'a Query) -> Result<Self> {
         let spread = Spread::over(snapshot);
-        let words = spread.map(&snapshot.parts, 1, |index, part| match ask.allowed.get(index) {
-            Some(allowed) => WordMatches::find(&ask, &part.part, &allowed.rows),
-            None => Ok(WordMatches::default()),
-        })?;
+        let words = OnceLock::new();
         let mut run = Self { snapshot, query, exhaustive_rows: EXHAUSTIVE_ROWS, spread, ask, words, ranks: None };
         if query.fusion == Fusion::ReciprocalRank {
             run.ranks = Some(run.rank_evidence()?);
@@ -128,7 +133,34 @@ impl<'a> Run<'a> {
 
     /// A question of a compound.
     pub(super) fn start(exhaustive_rows: u64, snapshot: &'a Snapshot, query: &'a Query) -> Result<Self> {
-        Ok(Run { exhaustive_rows, ..Run::new(snapshot, Ask::new(snapshot, query)?, query)? })
+        let run = Run { exhaustive_rows, ..Run::new(snapshot, Ask::new(snapshot, query)?, query)? };
+        run.words()?;
+        Ok(run)
+    }
+
+    /// What words found in each part.
+    pub(super) fn words(&self) -> Result<&[WordMatches]> {
+        if let Some(words) = self.words.get() {
+            return Ok(&words.by_part);
+        }
+        let by_part = self.find_words(|_, part, rows| WordMatches::find(&self.ask, part, rows))?;
+        Ok(&self.words.get_or_init(|| FoundWords { by_part, is_all: true }).by_part)
+    }
+
+    /// Lets what words found of some videos stand for all, where no others will be scored.
+    pub(super) fn words_of_some(&self, by_part: Vec<WordMatches>) -> &[WordMatches] {
+        &self.words.get_or_init(|| FoundWords { by_part, is_all: false }).by_part
+    }
+
+    /// What `find` finds among the allowed rows of each part.
+    pub(super) fn find_words(
+        &self,
+        find: impl Fn(usize, &Part, &RowSet) -> Result<WordMatches> + Sync + Send,
+    ) -> Result<Vec<WordMatches>> {
+        self.spread.map(&self.snapshot.parts, 1, |index, part| match self.ask.allowed.get(index) {
+            Some(allowed) => find(index, &part.part, &allowed.rows),
+            None => Ok(WordMatches::default()),
+        })
     }
 
     /// How work on the snapshot is spread.
@@ -204,9 +236,7 @@ impl<'a> Run<'a> {
         self.by_part(|index, part| {
             let table = part.part.table();
             let mut videos = RowSet::empty(table.video_count());
-            let (Some(allowed), Some(words)) = (self.ask.allowed.get(index), self.words.get(index)) else {
-                return Ok(videos);
-            };
+            let Some(allowed) = self.ask.allowed.get(index) else { return Ok(videos) };
             for channel in &self.ask.channels {
                 if channel.terms.iter().any(|term| term.vector.is_some())
                     && let Some(held) = part.part.videos_with_vector(channel.channel)?
@@ -218,6 +248,14 @@ impl<'a> Run<'a> {
             if videos == allowed.videos {
                 return Ok(videos);
             }
+            let found;
+            let words = match self.words.get().filter(|words| words.is_all).and_then(|words| words.by_part.get(index)) {
+                Some(words) => words,
+                None => {
+                    found = WordMatches::find(&self.ask, &part.part, &allowed.rows)?;
+                    &found
+                }
+            };
             for video in allowed.videos.iter().filter(|video| !videos.contains(*video)).collect::<Vec<_>>() {
                 let rows = table.rows(video)?;
                 if self.ask.channels.iter().any(|channel| words.any_within(channel.channel, &rows)) {
@@ -241,7 +279,7 @@ impl<'a> Run<'a> {
 
     pub(super) fn matches(&self, part: usize, video: u32) -> Result<Vec<Match>> {
         let live = self.part(part)?;
-        let words = self.words.get(part).ok_or_else(|| no_part(part))?;
+        let words = self.words()?.get(part).ok_or_else(|| no_part(part))?;
         let mut matches = evidence::of_video(&self.ask, &live.part, words, video)?;
         if self.query.has_scope() {
             scope::restrict(self.query, live.part.table().id(video)?, &mut matches);

@@ -27,7 +27,7 @@ pub enum Relation {
 pub enum Way {
     /// By all allowed rows.
     Exact,
-    /// By the codes of all allowed rows, of which the best were scored: the graph is not in memory.
+    /// By the codes of all allowed rows, of which the best were looked at closely: there is no graph, or it is not in memory.
     Codes,
     /// By a walk through a graph that passes over what the filter leaves out.
     FilteredWalk,

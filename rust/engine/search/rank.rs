@@ -10,7 +10,7 @@ use std::collections::BinaryHeap;
 use std::ops::Range;
 
 use super::bounds::{self, Bar, Bounds, Room};
-use super::evidence;
+use super::evidence::{self, WordMatches};
 use super::execute::{Run, Scored};
 use super::fuse::Fusion;
 use super::hit::{Plan, Relation};
@@ -130,6 +130,8 @@ impl Run<'_> {
             .flat_map(|(part, videos)| videos.iter().map(move |video| (part, video)))
             .collect();
         let keeps = places.len() <= KEPT_VIDEOS;
+        // Here, and not by every thread.
+        self.words()?;
         let scored = self.spread.map(&places, 16, |_, &(part, video)| self.score(part, video, min_score, keeps))?;
         let mut hits: Vec<Scored> = scored.into_iter().flatten().collect();
         hits.sort_unstable_by(|a, b| compare_hits((a.score, &a.id), (b.score, &b.id)));
@@ -144,7 +146,16 @@ impl Run<'_> {
 
     /// The query prepared to bound the videos of each part.
     pub(super) fn bounds<'a>(&'a self, steps: &'a [Vec<Steps>]) -> Result<Vec<Bounds<'a>>> {
-        let parts = self.snapshot.parts.iter().zip(&self.words);
+        self.bounds_by(steps, self.words()?)
+    }
+
+    /// The same with what these words found.
+    pub(super) fn bounds_by<'a>(
+        &'a self,
+        steps: &'a [Vec<Steps>],
+        words: &'a [WordMatches],
+    ) -> Result<Vec<Bounds<'a>>> {
+        let parts = self.snapshot.parts.iter().zip(words);
         parts.map(|(part, words)| Bounds::new(&self.ask, part, words, steps)).collect()
     }
 

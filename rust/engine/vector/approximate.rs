@@ -19,7 +19,11 @@
 //! not depend on the number of threads, for what is walked again follows from all first walks.
 //!
 //! Scores are exact whatever the way; what is approximate is that a row can be missed.
+//!
+//! Where several kinds of evidence make a score, the best rows of one are not those of all together, and more of each are
+//! wanted than a walk keeps: `passed_by` gives what it came by as well, of which it has estimates for nothing.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -28,7 +32,7 @@ use super::best::{Best, by_score};
 use super::coded::best_estimates;
 use super::codes::Candidate;
 use super::column::{Access, VectorColumn};
-use super::graph::Graph;
+use super::graph::{Beam, Graph};
 use super::graph_memory::GraphMemory;
 use super::query::QueryVector;
 use super::scan::{CODES_A_RESCORE, Path, Work};
@@ -53,6 +57,8 @@ const DEVIATIONS: f64 = 3.0;
 /// A walk through one of n columns keeps `effort / n^SHARING` rows: a smaller graph takes less effort to the same recall,
 /// but not as much less as it is smaller.
 const SHARING: f64 = 0.25;
+/// `passed_by` gives so many rows for each that a walk keeps.
+const PASSED: usize = 8;
 
 /// A column that is asked, and which of its rows may be found; all of them without a set.
 #[derive(Debug, Clone, Copy)]
@@ -89,8 +95,13 @@ struct Walked<'a> {
     width: usize,
 }
 
-/// The allowed rows that a walk found, best estimate first, and how many nodes it compared.
-type Walk = (Vec<Candidate>, usize);
+/// The allowed rows that a walk found, best estimate first, and all nodes that it came by.
+struct Walk {
+    found: Vec<Candidate>,
+    beam: Beam,
+    /// How many nodes were compared, also by a walk before.
+    compared: usize,
+}
 
 /// About the k best allowed rows of all columns, with their exact cosines.
 ///
@@ -124,15 +135,102 @@ pub fn approximate_top_k(
         }
         found.settle(asked, query, &candidates)?;
     }
-    let walked = asked.iter().zip(&ways).enumerate().filter_map(|(at, (&asked, way))| match *way {
-        Way::Walk(graph, width) => Some(Walked { at, asked, graph, width }),
-        Way::Exact | Way::ExactAtFirst | Way::Codes => None,
-    });
-    found.walk(asked, &walked.collect::<Vec<_>>(), query, effort)?;
+    found.walk(asked, &walked(asked, &ways), query, effort)?;
     found.best.sort_unstable_by(|a, b| by_score(&(a.1, a.2), &(b.1, b.2)).then(a.0.cmp(&b.0)));
     found.best.truncate(k);
     asked.iter().filter_map(|one| one.column.graph()).for_each(|graph| graph.read_ahead(memory));
     Ok(Near { best: found.best, work: found.work })
+}
+
+/// Rows that an approximate search comes by.
+#[derive(Debug)]
+pub(crate) struct Passed {
+    /// For each column its rows, and which way it went.
+    pub(crate) columns: Vec<(Vec<u32>, Path)>,
+    /// Whether what is compared with more queries is in memory, as far as is known.
+    pub(crate) is_in_memory: bool,
+}
+
+/// The rows of all columns that are closest to the query by their codes, of those that a search with this effort comes by:
+/// `PASSED` times as many as it keeps, unscored; only those it keeps where a graph is not in memory, for then to look closer
+/// at any is a read.
+///
+/// # Errors
+/// As `approximate_top_k`.
+pub(crate) fn passed_by(
+    asked: &[Asked<'_>],
+    query: &QueryVector,
+    effort: usize,
+    memory: &Arc<GraphMemory>,
+) -> Result<Passed> {
+    asked.iter().try_for_each(|one| one.column.check(query))?;
+    let ways: Vec<Way<'_>> = asked.iter().map(|one| one.way(query, effort, effort, memory)).collect();
+    if ways.iter().any(|way| matches!(way, Way::ExactAtFirst | Way::Codes)) {
+        let Near { best, work } = approximate_top_k(asked, query, effort, effort, memory)?;
+        let mut columns: Vec<(Vec<u32>, Path)> = work.into_iter().map(|work| (Vec::new(), work.path)).collect();
+        for (at, row, _) in best {
+            columns.get_mut(at).into_iter().for_each(|(rows, _)| rows.push(row));
+        }
+        return Ok(Passed { columns, is_in_memory: false });
+    }
+    let mut found = Found { k: effort, best: Vec::new(), work: vec![Work::default(); asked.len()] };
+    let most = effort.saturating_mul(PASSED);
+    let is_walked = |at: &usize| matches!(ways.get(*at), Some(Way::Walk(..)));
+    let mut others: Vec<(usize, Asked<'_>)> =
+        asked.iter().copied().enumerate().filter(|(at, _)| !is_walked(at)).collect();
+    let mut passed = Vec::new();
+    let walked = walked(asked, &ways);
+    for (walk, one) in found.walks(&walked, query, effort)?.into_iter().zip(&walked) {
+        if found.is_short(&walk, effort, walked.len()) {
+            others.push((one.at, one.asked));
+        } else {
+            found.note(one.at, Path::Graph, walk.compared);
+            passed.extend(one.candidates(walk.beam.compared())?.into_iter().map(|candidate| (one.at, candidate)));
+        }
+    }
+    // Codes of whole vectors say nothing of columns that are kept by component.
+    let has_codes = |one: &(usize, Asked<'_>)| one.1.column.codes().is_some() && !one.1.column.has_vertical();
+    let (coded, scored): (Vec<_>, Vec<_>) = others.into_iter().partition(has_codes);
+    // By one bit a component they are further from the truth.
+    let most = if coded.is_empty() { most } else { most.max(coded_rows(query, effort)) };
+    passed.extend(best_estimates(&coded, query, most)?);
+    for (at, one) in coded {
+        found.note(at, Path::Codes, one.column.len());
+    }
+    found.search_exactly(&scored, query, Access::Mapped)?;
+    if passed.len() > most {
+        passed.select_nth_unstable_by(most, best_first);
+        passed.truncate(most);
+    }
+    let mut columns: Vec<(Vec<u32>, Path)> = found.work.iter().map(|work| (Vec::new(), work.path)).collect();
+    for (at, candidate) in passed {
+        if let (Some(one), Some((rows, _))) = (asked.get(at), columns.get_mut(at)) {
+            rows.extend(one.column.rows()?.row(candidate.position));
+        }
+    }
+    for (at, row, _) in found.best {
+        columns.get_mut(at).into_iter().for_each(|(rows, _)| rows.push(row));
+    }
+    Ok(Passed { columns, is_in_memory: true })
+}
+
+/// The columns whose graphs are walked.
+fn walked<'a>(asked: &[Asked<'a>], ways: &[Way<'a>]) -> Vec<Walked<'a>> {
+    let walked = asked.iter().zip(ways).enumerate().filter_map(|(at, (&asked, way))| match *way {
+        Way::Walk(graph, width) => Some(Walked { at, asked, graph, width }),
+        Way::Exact | Way::ExactAtFirst | Way::Codes => None,
+    });
+    walked.collect()
+}
+
+/// How many rows a walk through one of `columns` keeps.
+fn share(effort: usize, columns: usize) -> usize {
+    (effort as f64 / (columns as f64).powf(SHARING)).ceil() as usize
+}
+
+/// Best estimate first, then by column and position.
+fn best_first((at, a): &(usize, Candidate), (other, b): &(usize, Candidate)) -> Ordering {
+    b.estimate.total_cmp(&a.estimate).then((at, a.position).cmp(&(other, b.position)))
 }
 
 impl VectorColumn {
@@ -209,16 +307,22 @@ impl<'a> Asked<'a> {
 impl Walked<'_> {
     /// A walk with so much of the effort.
     fn walk(&self, query: &QueryVector, share: usize, effort: usize) -> Result<Walk> {
+        let width = self.width.saturating_mul(share).div_ceil(effort);
+        let beam = self.graph.walk(self.asked.column.kernels(), &self.graph.query(query.components()), width)?;
+        let (found, compared) = (self.candidates(beam.found())?, beam.compared().len());
+        Ok(Walk { found, beam, compared })
+    }
+
+    /// The allowed ones of some nodes.
+    fn candidates(&self, nodes: impl Iterator<Item = (u32, f32)>) -> Result<Vec<Candidate>> {
         let Asked { column, allowed } = self.asked;
         let rows = column.rows()?;
-        let width = self.width.saturating_mul(share).div_ceil(effort);
-        let (found, compared) = self.graph.search(column.kernels(), &self.graph.query(query.components()), width)?;
         let is_allowed = |&(position, _): &(u32, f32)| {
             let row = rows.row(position);
             row.is_some_and(|row| allowed.is_none_or(|allowed| allowed.contains(row)))
         };
         let candidate = |(position, estimate)| Candidate { position, estimate, a: 0.0, b: 0.0 };
-        Ok((found.into_iter().filter(is_allowed).map(candidate).collect(), compared))
+        Ok(nodes.filter(is_allowed).map(candidate).collect())
     }
 }
 
@@ -265,32 +369,40 @@ impl Found {
         Ok(())
     }
 
+    /// Walks the graphs of some columns, again with all of the effort where that may find more.
+    fn walks(&self, walked: &[Walked<'_>], query: &QueryVector, effort: usize) -> Result<Vec<Walk>> {
+        let share = share(effort, walked.len());
+        let all: Vec<Walk> = walked.par_iter().map(|one| one.walk(query, share, effort)).collect::<Result<_>>()?;
+        let floor = self.nth_best(all.iter().flat_map(|walk| &walk.found), effort);
+        let again = |(walk, one): (Walk, &Walked<'_>)| {
+            let has_more = walk.found.last().is_some_and(|last| floor.is_none_or(|floor| last.estimate >= floor));
+            if share == effort || !has_more {
+                return Ok(walk);
+            }
+            one.walk(query, effort, effort).map(|again| Walk { compared: walk.compared + again.compared, ..again })
+        };
+        all.into_par_iter().zip(walked).map(again).collect()
+    }
+
+    /// Whether a walk through one of `columns` found so few rows that exact search is to look for more.
+    fn is_short(&self, walk: &Walk, effort: usize, columns: usize) -> bool {
+        let share = share(effort, columns);
+        walk.found.len() < self.k.min(share).max(share / 2)
+    }
+
     /// Walks the graphs of some columns and scores the best of all.
     fn walk(&mut self, asked: &[Asked<'_>], walked: &[Walked<'_>], query: &QueryVector, effort: usize) -> Result<()> {
-        let share = (effort as f64 / (walked.len() as f64).powf(SHARING)).ceil() as usize;
-        let all: Vec<Walk> = walked.par_iter().map(|one| one.walk(query, share, effort)).collect::<Result<_>>()?;
-        let floor = self.nth_best(all.iter().flat_map(|(candidates, _)| candidates), effort);
-        let again = |((candidates, compared), one): (Walk, &Walked<'_>)| {
-            let has_more = candidates.last().is_some_and(|last| floor.is_none_or(|floor| last.estimate >= floor));
-            if share == effort || !has_more {
-                return Ok((candidates, compared));
-            }
-            one.walk(query, effort, effort).map(|(candidates, more)| (candidates, compared + more))
-        };
-        let all: Vec<Walk> = all.into_par_iter().zip(walked).map(again).collect::<Result<_>>()?;
         let (mut pooled, mut short) = (Vec::new(), Vec::new());
-        for ((candidates, compared), one) in all.into_iter().zip(walked) {
-            if candidates.len() < self.k.min(share).max(share / 2) {
+        for (walk, one) in self.walks(walked, query, effort)?.into_iter().zip(walked) {
+            if self.is_short(&walk, effort, walked.len()) {
                 short.push((one.at, one.asked));
             } else {
-                self.note(one.at, Path::Graph, compared);
-                pooled.extend(candidates.into_iter().map(|candidate| (one.at, candidate)));
+                self.note(one.at, Path::Graph, walk.compared);
+                pooled.extend(walk.found.into_iter().map(|candidate| (one.at, candidate)));
             }
         }
         self.search_exactly(&short, query, Access::Mapped)?;
-        pooled.sort_unstable_by(|(at, a), (other, b)| {
-            b.estimate.total_cmp(&a.estimate).then((at, a.position).cmp(&(other, b.position)))
-        });
+        pooled.sort_unstable_by(best_first);
         if let Some(kth) = self.nth_best(pooled.iter().map(|(_, candidate)| candidate), self.k) {
             let near = pooled.partition_point(|(_, candidate)| candidate.estimate >= kth - MARGIN);
             pooled.truncate(near.min(effort).max(self.k + self.k / 2 + FEWEST_MORE));

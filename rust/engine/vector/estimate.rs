@@ -152,6 +152,37 @@ impl Estimator<'_> {
         })
     }
 
+    /// For each of some ascending rows, here and there, a cosine that it does not exceed by the closest codes; minus infinity
+    /// where it carries no vector.
+    ///
+    /// # Errors
+    /// `damaged` where a checksum says so.
+    pub(crate) fn most_of(&self, rows: &[u32], out: &mut Vec<f32>) -> Result<()> {
+        out.clear();
+        out.resize(rows.len(), f32::NEG_INFINITY);
+        let mut cursor = self.column.rows()?.cursor();
+        let (mut places, mut positions) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+        for (place, &row) in rows.iter().enumerate() {
+            if let Some(position) = cursor.position(row) {
+                places.push(place);
+                positions.push(position);
+            }
+        }
+        let (mut most, slack) = match &self.close {
+            Some((graph, levels)) => (graph.estimates_of(self.column.kernels(), levels, &positions)?, self.slack()),
+            None => (self.column.score_each(self.query, &positions, Access::Mapped)?, 0.0),
+        };
+        if most.len() == rows.len() {
+            most.iter_mut().for_each(|most| *most += slack);
+            *out = most;
+            return Ok(());
+        }
+        for (place, most) in places.into_iter().zip(most) {
+            out.get_mut(place).into_iter().for_each(|out| *out = most + slack);
+        }
+        Ok(())
+    }
+
     /// Calls `take` for every one of `positions`, by its place among them.
     fn most_at(&self, closeness: Closeness, positions: Range<u32>, mut take: impl FnMut(usize, f32)) -> Result<()> {
         if closeness == Closeness::Rough

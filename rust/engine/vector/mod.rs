@@ -45,13 +45,14 @@ mod tests;
 mod vertical;
 
 pub use approximate::{Asked, Near, approximate_top_k};
+pub(crate) use approximate::{Passed, passed_by};
 pub use column::{Index, VectorColumn};
 pub(crate) use estimate::{Closeness, Estimator, Reach};
 pub use graph_memory::GraphMemory;
 pub use matrix::{Attention, HalfMatrix};
 pub use normalise::normalise;
 pub use query::QueryVector;
-pub use rows::Rows;
+pub use rows::{Cursor, Rows};
 pub use scan::{Path, Work};
 
 #[cfg(target_endian = "big")]

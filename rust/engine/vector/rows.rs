@@ -16,7 +16,7 @@ pub enum Rows<'a> {
     List(&'a [[u8; 4]]),
 }
 
-impl Rows<'_> {
+impl<'a> Rows<'a> {
     /// How many rows.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -65,6 +65,12 @@ impl Rows<'_> {
         below(range.start).min(end)..end
     }
 
+    /// The positions of rows that ascend: found from where the one before was.
+    #[must_use]
+    pub fn cursor(self) -> Cursor<'a> {
+        Cursor { rows: self, at: 0 }
+    }
+
     /// Whether any row of `range` carries a vector.
     #[must_use]
     pub fn any_within(&self, range: Range<u32>) -> bool {
@@ -74,6 +80,41 @@ impl Rows<'_> {
     /// Every row, ascending.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         (0..self.len() as u32).filter_map(|position| self.row(position))
+    }
+}
+
+/// Finds the positions of rows that ascend.
+#[derive(Debug, Clone)]
+pub struct Cursor<'a> {
+    rows: Rows<'a>,
+    at: usize,
+}
+
+impl Cursor<'_> {
+    /// The position of the first row that is not below `row`; never before that of an earlier call.
+    #[inline]
+    pub fn seek(&mut self, row: u32) -> u32 {
+        match self.rows {
+            Rows::Run { first, len } => row.saturating_sub(first).min(len),
+            Rows::List(rows) => {
+                let is_below = |at: usize| rows.get(at).is_some_and(|&bytes| u32::from_le_bytes(bytes) < row);
+                let mut step = 1;
+                while is_below(self.at + step - 1) {
+                    self.at += step;
+                    step *= 2;
+                }
+                let rest = rows.get(self.at..(self.at + step).min(rows.len())).unwrap_or_default();
+                self.at += rest.partition_point(|&bytes| u32::from_le_bytes(bytes) < row);
+                self.at as u32
+            }
+        }
+    }
+
+    /// The position of `row`, if it carries a vector.
+    #[inline]
+    pub fn position(&mut self, row: u32) -> Option<u32> {
+        let position = self.seek(row);
+        self.rows.row(position).filter(|found| *found == row).map(|_| position)
     }
 }
 
@@ -123,6 +164,13 @@ mod tests {
                 prop_assert_eq!(below(&bytes, bound), rows.partition_point(|row| *row < bound));
             }
             let list = Rows::List(&bytes);
+            let (mut cursor, mut asked) = (list.cursor(), rows.clone());
+            asked.extend([bound, bound / 2, bound.saturating_add(1)]);
+            asked.sort_unstable();
+            for row in asked {
+                prop_assert_eq!(cursor.seek(row), below(&bytes, row) as u32);
+                prop_assert_eq!(cursor.position(row), list.position(row));
+            }
             prop_assert_eq!(list.position(bound), rows.binary_search(&bound).ok().map(|position| position as u32));
             prop_assert_eq!(list.iter().collect::<Vec<_>>(), rows);
         }

@@ -323,7 +323,7 @@ impl VectorColumn {
     }
 
     /// The exact cosine at each of the ascending positions.
-    fn score_each(&self, query: &QueryVector, positions: &[u32], access: Access) -> Result<Vec<f32>> {
+    pub(super) fn score_each(&self, query: &QueryVector, positions: &[u32], access: Access) -> Result<Vec<f32>> {
         let mut scores = Vec::with_capacity(positions.len());
         for group in positions.chunks(GROUP_ROWS) {
             let (Some(&first), Some(&last)) = (group.first(), group.last()) else { break };

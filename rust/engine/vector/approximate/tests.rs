@@ -209,3 +209,46 @@ fn a_column_that_holds_the_whole_answer_is_walked_with_all_of_the_effort() -> Re
     }
     Ok(())
 }
+
+#[test]
+fn more_is_passed_by_than_is_found_and_all_of_it_is_allowed() -> Result<()> {
+    const EFFORT: usize = 30;
+    let columns: Vec<VectorColumn> = (0..PARTS).map(in_memory).collect::<Result<_>>()?;
+    let (_directory, unread) = in_files(0..PARTS)?;
+    let mut even = RowSet::empty(ROWS as u32);
+    (0..ROWS as u32).step_by(2).for_each(|row| even.insert(row));
+    let (memory, none) = (GraphMemory::new(u64::MAX), GraphMemory::new(0));
+    for (columns, allowed, memory, expected) in [
+        (&columns, None, &memory, Path::Graph),
+        (&columns, Some(&even), &memory, Path::Graph),
+        (&unread, Some(&even), &none, Path::Codes),
+    ] {
+        let asked: Vec<Asked<'_>> = columns.iter().map(|column| Asked { column, allowed }).collect();
+        let mut otherwise = 0;
+        for query in queries(10)? {
+            let Passed { columns: passed, is_in_memory } = passed_by(&asked, &query, EFFORT, memory)?;
+            assert_eq!(is_in_memory, expected == Path::Graph);
+            // Under a filter a walk may find too few, and codes help out.
+            let is_walked = passed.iter().all(|(_, path)| *path == Path::Graph);
+            otherwise += usize::from(is_walked != is_in_memory);
+            let count = if !is_in_memory {
+                EFFORT
+            } else if is_walked {
+                PASSED * EFFORT
+            } else {
+                coded_rows(&query, EFFORT)
+            };
+            assert_eq!(passed.iter().map(|(rows, _)| rows.len()).sum::<usize>(), count);
+            let found = approximate_top_k(&asked, &query, K, EFFORT, memory)?;
+            for (at, row, _) in found.best {
+                assert!(passed[at].0.contains(&row), "{row} of {at}");
+            }
+            for (rows, _) in passed {
+                assert_eq!(rows.iter().collect::<BTreeSet<_>>().len(), rows.len(), "each once");
+                assert!(rows.iter().all(|&row| allowed.is_none_or(|allowed| allowed.contains(row))));
+            }
+        }
+        assert!(otherwise <= 2, "{otherwise} went another way");
+    }
+    Ok(())
+}

@@ -37,7 +37,8 @@ pub(in super::super) struct Beam {
     /// Best first: estimate in the high half, then whether expanded, then the node.
     entries: Vec<u64>,
     seen: Seen,
-    compared: usize,
+    /// Every node that was compared, as the entries are, in the order in which the walk came by.
+    compared: Vec<u64>,
 }
 
 impl Beam {
@@ -54,7 +55,7 @@ impl Beam {
         self.seen.clear(width);
         self.seen.insert(entry);
         self.entries.push(key(query.estimate(kernels, nodes.code(entry)?), entry));
-        self.compared = 1;
+        self.compared.clone_from(&self.entries);
         let mut fresh: [(u32, &[u8]); MOST_LINKS] = [(0, &[]); MOST_LINKS];
         let mut cursor = 0;
         while let Some(best) = self.entries.get_mut(cursor) {
@@ -79,9 +80,9 @@ impl Beam {
                     count += 1;
                 }
             }
-            self.compared += count;
             for &(link, code) in fresh.iter().take(count) {
                 let key = key(query.estimate(kernels, code), link);
+                self.compared.push(key);
                 if self.entries.len() >= width {
                     if self.entries.last().is_some_and(|&worst| key | EXPANDED <= worst | EXPANDED) {
                         continue;
@@ -97,13 +98,13 @@ impl Beam {
     }
 
     /// The nodes found with their estimates, best first.
-    pub(super) fn found(&self) -> impl Iterator<Item = (u32, f32)> + '_ {
+    pub(in super::super) fn found(&self) -> impl Iterator<Item = (u32, f32)> + '_ {
         self.entries.iter().map(|&entry| (node_of(entry), estimate_of(entry)))
     }
 
-    /// How many nodes were compared.
-    pub(super) fn compared(&self) -> usize {
-        self.compared
+    /// All nodes that were compared on the way with their estimates, each once.
+    pub(in super::super) fn compared(&self) -> impl ExactSizeIterator<Item = (u32, f32)> + '_ {
+        self.compared.iter().map(|&entry| (node_of(entry), estimate_of(entry)))
     }
 }
 

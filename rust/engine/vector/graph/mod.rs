@@ -123,14 +123,14 @@ impl Graph {
         self.nibbles.query(components.iter().copied())
     }
 
-    /// The `width` nodes that a greedy walk finds, best estimate first, and how many nodes were compared.
+    /// A greedy walk that keeps `width` nodes.
     ///
     /// # Errors
     /// `damaged` where a checksum says so or a neighbour does not exist.
-    pub(super) fn search(&self, kernels: &Kernels, query: &Levels, width: usize) -> Result<(Vec<(u32, f32)>, usize)> {
+    pub(super) fn walk(&self, kernels: &Kernels, query: &Levels, width: usize) -> Result<Beam> {
         let mut beam = Beam::default();
         beam.search(self, kernels, query, self.entry, width)?;
-        Ok((beam.found().collect(), beam.compared()))
+        Ok(beam)
     }
 
     /// The estimated cosines of `query` with the vectors of a run of nodes, in order.
@@ -158,6 +158,26 @@ impl Graph {
             query.estimate(kernels, node.split_at(code_bytes).0)
         };
         Ok(run.chunks_exact(node_bytes).enumerate().map(estimate))
+    }
+
+    /// The estimated cosines of `query` with the vectors of some nodes, in order.
+    ///
+    /// # Errors
+    /// `damaged` where a checksum says so or a node does not exist.
+    pub(super) fn estimates_of(&self, kernels: &Kernels, query: &Levels, nodes: &[u32]) -> Result<Vec<f32>> {
+        let mut estimates = Vec::with_capacity(nodes.len());
+        for run in nodes.chunk_by(|&node, &next| next.wrapping_sub(node) == 1) {
+            let (Some(&first), Some(&last)) = (run.first(), run.last()) else { break };
+            if let &[node] = run {
+                if let Some(&next) = nodes.get(estimates.len() + NODES_AHEAD) {
+                    prefetch(self.code(next)?);
+                }
+                estimates.push(query.estimate(kernels, self.code(node)?));
+            } else {
+                estimates.extend(self.estimates(kernels, query, first..last.saturating_add(1))?);
+            }
+        }
+        Ok(estimates)
     }
 
     /// Whether the graph may be walked: one of a file not before it got its bytes of `memory` and was read for the first

@@ -101,6 +101,17 @@ fn codes_bound_every_row_from_above_and_closely() -> Result<()> {
         plain.score_rows(&query, 5..40, &mut exact)?;
         vectors.most(Closeness::Close, 5..40, &mut got)?;
         assert!(exact.iter().map(|(_, score)| score).eq(&got), "without a graph, exactly");
+        // Here and there, in runs, and past the end.
+        let rows = [0, 1, 2, 7, 900, 901, 2000, ROWS - 1, ROWS, ROWS + 8];
+        for estimator in [&codes, &vectors] {
+            let (mut each, mut one) = (Vec::new(), Vec::new());
+            estimator.most_of(&rows, &mut each)?;
+            assert_eq!(each.len(), rows.len());
+            for (&row, &most) in rows.iter().zip(&each) {
+                estimator.most(Closeness::Close, row..row + 1, &mut one)?;
+                assert_eq!(one, [most], "row {row}");
+            }
+        }
     }
     Ok(())
 }
