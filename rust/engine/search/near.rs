@@ -3,8 +3,8 @@
 //! Each channel names rows, by vectors of all parts together and by words: of those with a time `vector::passed_by` gives
 //! more than a search for the best of one channel would return, for what is best of several together is seldom among the
 //! best of each. Every row that was named is compared on all channels by codes, and the best row speaks for its video where
-//! the timed rows of that lie apart; else all are bounded. The videos whose rows say most and those whose metadata do, so
-//! many of each as the effort is, are then scored best bound first, as for an exact answer (`rank`), until the page is full:
+//! the timed rows of that lie apart; else all are bounded. The videos whose rows say most and those whose metadata do, as
+//! many of either as the effort has it, are then scored best bound first, as for an exact answer (`rank`), until the page is full:
 //! what words say is looked up for them alone. So scores are exact, and what may be missing is a video of which nothing
 //! named the row that speaks for it.
 
