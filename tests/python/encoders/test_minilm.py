@@ -11,6 +11,7 @@ from pixr.encoders import EncoderOptions, Encoders
 from pixr.encoders.minilm import MODEL_FILE, TOKENIZER_FILE, MiniLMEncoder
 from pixr.encoders.registry import EMBEDDED
 from pixr.errors import ModelError, ModelNotFound
+from tests.python.encoders.parity_inputs import TEXTS
 
 SENTENCES = ["a cat sleeps on the sofa", "the kitten naps on the couch", "share prices fell sharply on monday"]
 
@@ -24,6 +25,14 @@ def test_rows_are_float32_of_length_one(encoders: Encoders) -> None:
     assert rows.dtype == np.float32
     assert rows.shape == (4, encoders.text.space.dimension)
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1.0, atol=1e-5)
+
+
+def test_vectors_are_those_of_the_published_model() -> None:
+    """Recorded by `models/rewrite_minilm.py`; the shipped graph rounds what it multiplies to int8."""
+    published = np.load(Path(__file__).parent / "minilm.npy")
+    ours = fresh().encode_text(TEXTS)
+    assert np.einsum("td,td->t", ours, published).min() > 0.998  # the text without a word; of the others 0.9996
+    np.testing.assert_allclose(ours @ ours.T, published @ published.T, atol=0.02)
 
 
 def test_no_texts_give_no_rows(encoders: Encoders) -> None:
