@@ -290,16 +290,16 @@ mod tests {
         assert_eq!((text.as_str(), words.len()), ("one two…", 0));
     }
 
-    /// Every word that one edit makes of `word`, with letters out of "abé".
+    /// Every word that one edit makes of `word`, with letters out of "abés": questions below have no others.
     fn edits(word: &str) -> Vec<String> {
         let letters: Vec<char> = word.chars().collect();
         let mut all = vec![letters.clone()];
         for at in 0..=letters.len() {
             let (head, tail) = letters.split_at(at);
-            all.extend(['a', 'b', 'é'].map(|letter| [head, &[letter], tail].concat()));
+            all.extend(['a', 'b', 'é', 's'].map(|letter| [head, &[letter], tail].concat()));
             if let [first, rest @ ..] = tail {
                 all.push([head, rest].concat());
-                all.extend(['a', 'b', 'é'].map(|letter| [head, &[letter], rest].concat()));
+                all.extend(['a', 'b', 'é', 's'].map(|letter| [head, &[letter], rest].concat()));
                 if let [second, rest @ ..] = rest {
                     all.push([head, &[*second, *first], rest].concat());
                 }
