@@ -72,7 +72,7 @@ pub fn write_part(storage: &dyn Storage, number: u64, sections: &SectionBytes) -
 /// `io` with `NotFound` if there is no such file; `damaged`; `format_unsupported`.
 pub fn open_part(storage: &dyn Storage, number: u64, byte_len: u64) -> Result<BTreeMap<String, Section>> {
     let (path, owner) = map_part(storage, number)?;
-    let entries = read_directory(&path, &owner, number, byte_len)?;
+    let entries = read_directory(&path, &*owner, number, byte_len)?;
     let section = |entry: Entry| {
         let section = Section::checked(Arc::clone(&owner), entry.range, entry.checks, &path, &entry.name)?;
         Ok((entry.name, section))
@@ -93,7 +93,7 @@ pub fn verify_part(storage: &dyn Storage, number: u64, byte_len: u64) -> Result<
 /// As [`verify_part`], for a part whose bytes are at hand, though its name may be gone.
 pub(crate) fn verify_bytes(storage: &dyn Storage, number: u64, byte_len: u64, owner: Arc<dyn ByteOwner>) -> Result<()> {
     let path = storage.path(&FileName::Part(number).to_string());
-    for entry in read_directory(&path, &owner, number, byte_len)? {
+    for entry in read_directory(&path, &*owner, number, byte_len)? {
         let end = entry.range.end;
         let padding = owner.get(end..end.next_multiple_of(ALIGNMENT)).unwrap_or_default();
         if padding.iter().any(|&byte| byte != 0) {
@@ -143,11 +143,13 @@ fn header(number: u64, sections: usize, byte_len: usize, directory_at: usize, di
 
 /// The entries of the directory. Sections fill the file from the header to the directory without gap or overlap, in the
 /// directory's order; anything else is damage.
-fn read_directory(path: &Path, bytes: &[u8], number: u64, byte_len: u64) -> Result<Vec<Entry>> {
+fn read_directory(path: &Path, bytes: &dyn ByteOwner, number: u64, byte_len: u64) -> Result<Vec<Entry>> {
     let damaged = |detail: String| Error::damaged(path, detail);
     if bytes.len() as u64 != byte_len {
         return Err(damaged(format!("{} bytes, expected {byte_len}", bytes.len())));
     }
+    // Asked for before they are touched, or else the system reads far around them.
+    bytes.expect(0..HEADER_BYTES.min(bytes.len()));
     let mut fields = Fields::new(bytes);
     let parsed = (|| {
         let (magic, format, count, number) = (fields.bytes(8)?, fields.u32()?, fields.u32()?, fields.u64()?);
@@ -178,6 +180,7 @@ fn read_directory(path: &Path, bytes: &[u8], number: u64, byte_len: u64) -> Resu
     let Some(directory) = bytes.get(directory_range.clone()).filter(|_| directory_range.end == bytes.len()) else {
         return Err(damaged(format!("the directory lies at {directory_range:?} of {byte_len} bytes")));
     };
+    bytes.expect(directory_range);
     let got = crc32c::crc32c(directory);
     if got != directory_check {
         return Err(damaged(format!("directory: checksum {got:08x}, expected {directory_check:08x}")));

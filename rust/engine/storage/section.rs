@@ -13,6 +13,10 @@ use crate::error::{Error, Result};
 
 /// Bytes that one checksum covers.
 pub const BLOCK_BYTES: usize = 64 * 1024;
+/// So many blocks are asked of the disk before they are wanted, where those before them were read.
+const BLOCKS_AHEAD: usize = 16;
+/// So many of a long run are asked for at a time.
+const MOST_BLOCKS_ASKED: usize = 128;
 
 /// Anything that owns bytes which never change and never move: a mapping or a vector.
 pub trait ByteOwner: Deref<Target = [u8]> + Send + Sync + 'static {
@@ -131,8 +135,13 @@ impl Section {
             ));
         }
         if let Some(checks) = &self.checks {
-            for block in blocks(&range) {
+            let wanted = blocks(&range);
+            let mut asked = wanted.start;
+            for block in wanted.clone() {
                 if !checks.verified.contains(block) {
+                    if block >= asked {
+                        asked = self.ask_ahead(checks, block, wanted.end);
+                    }
                     checks.verify(block, self.block(block))?;
                 }
             }
@@ -205,6 +214,17 @@ impl Section {
         self.expect(range);
     }
 
+    /// Asks the disk for the blocks from `start` on, for the system by itself reads as far around what is touched of a mapping
+    /// as it is set to, which may be megabytes or one page. Where the block before was read, some that follow are asked for as
+    /// well: bytes may be read in a row. Gives the block before which all were asked for.
+    fn ask_ahead(&self, checks: &Checks, start: usize, wanted_end: usize) -> usize {
+        let goes_on = start.checked_sub(1).is_some_and(|before| checks.verified.contains(before));
+        let ahead = if goes_on { start + BLOCKS_AHEAD } else { start };
+        let end = wanted_end.max(ahead).min(start + MOST_BLOCKS_ASKED);
+        self.expect(start * BLOCK_BYTES..self.len().min(end * BLOCK_BYTES));
+        end
+    }
+
     fn raw(&self) -> &[u8] {
         self.owner.get(self.range.clone()).unwrap_or_default()
     }
@@ -267,6 +287,7 @@ impl Sections for std::collections::BTreeMap<String, Section> {
 #[expect(clippy::panic, reason = "a test fails by panicking")]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Mutex, PoisonError};
 
     use super::super::disk::DiskStorage;
     use super::super::seam::Storage;
@@ -353,6 +374,44 @@ mod tests {
             section.read(BLOCK_BYTES + 768..BLOCK_BYTES + 1536, &mut room)?;
             assert_eq!(owner.1.load(Ordering::Relaxed), expected);
         }
+        Ok(())
+    }
+
+    /// Of a file, keeping what is asked for ahead.
+    struct Asked(Vec<u8>, Mutex<Vec<Range<usize>>>);
+
+    impl Deref for Asked {
+        type Target = [u8];
+
+        fn deref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    impl ByteOwner for Asked {
+        fn expect(&self, range: Range<usize>) {
+            self.1.lock().unwrap_or_else(PoisonError::into_inner).push(range);
+        }
+    }
+
+    #[test]
+    fn blocks_are_asked_for_before_they_are_touched_and_ahead_where_they_are_read_in_a_row() -> Outcome {
+        const BLOCKS: usize = 2 * MOST_BLOCKS_ASKED;
+        let bytes = vec![7; BLOCKS * BLOCK_BYTES - 100];
+        let owner = Arc::new(Asked(bytes.clone(), Mutex::default()));
+        let shared: Arc<dyn ByteOwner> = Arc::<Asked>::clone(&owner);
+        let section = Section::checked(shared, 0..bytes.len(), block_checksums(&bytes), Path::new("file"), "bytes")?;
+        let asked_by = |range: Range<usize>| -> Result<Vec<(usize, usize)>> {
+            section.slice(range)?;
+            let asked = std::mem::take(&mut *owner.1.lock().unwrap_or_else(PoisonError::into_inner));
+            Ok(asked.into_iter().map(|bytes| (bytes.start / BLOCK_BYTES, bytes.end.div_ceil(BLOCK_BYTES))).collect())
+        };
+        let at = |block: usize| block * BLOCK_BYTES..block * BLOCK_BYTES + 10;
+        assert_eq!(asked_by(at(3))?, [(3, 4)]);
+        assert!(asked_by(at(3))?.is_empty());
+        assert_eq!(asked_by(at(4))?, [(4, 4 + BLOCKS_AHEAD)]);
+        assert_eq!(asked_by(at(BLOCKS - 1))?, [(BLOCKS - 1, BLOCKS)]);
+        assert_eq!(asked_by(0..bytes.len())?, [(0, MOST_BLOCKS_ASKED), (MOST_BLOCKS_ASKED, BLOCKS)]);
         Ok(())
     }
 }

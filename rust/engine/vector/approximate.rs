@@ -6,12 +6,11 @@
 //!   many more as the filter leaves out, and drops what is not allowed afterwards.
 //! - *exact*, where that reads less, in codes scanned: where few rows are allowed, few of those that the walk found are, or
 //!   there is no graph. So a filter costs time, not recall.
-//! - *codes*, where its graph does not fit in memory (`graph_memory`): the 1-bit codes of all rows are scanned and the rows
-//!   with the best estimates scored (`coded`), so many for each row of effort (`coded_rows`). Reads are bounded by that.
+//! - *codes*, where its graph is not in memory: the 1-bit codes of all rows are scanned and the rows with the best estimates
+//!   scored (`coded`), so many for each row of effort (`coded_rows`). Reads are bounded by that.
 //!
-//! A graph of a file is read whole before it is walked, in the background and after the first answer: a walk touches it
-//! everywhere, and reading here and there is what disks do worst. Until then its column is searched exactly, or by the codes
-//! where the graph is so large that reading it takes a while.
+//! A graph of a file is read whole before it is walked, in the background and after the first answer, if it fits in memory
+//! (`graph_memory`): a walk touches it everywhere, and reading here and there is what disks do worst.
 //!
 //! Several columns share one effort. Each is walked with less than all of it, for it holds a part of the answer only; where
 //! all that a walk found is among the `effort` best of all columns, there may be more, and it is walked again with all of
@@ -133,7 +132,7 @@ pub fn approximate_top_k(
         for (at, one) in coded {
             found.note(at, Path::Codes, one.column.len());
         }
-        found.settle(asked, query, &candidates)?;
+        found.settle(asked, query, &candidates, Access::Read)?;
     }
     found.walk(asked, &walked(asked, &ways), query, effort)?;
     found.best.sort_unstable_by(|a, b| by_score(&(a.1, a.2), &(b.1, b.2)).then(a.0.cmp(&b.0)));
@@ -280,10 +279,8 @@ impl<'a> Asked<'a> {
         let coded = coded_rows(query, effort);
         let count = self.allowed.map_or(self.column.len(), |allowed| allowed.count() as usize);
         // Codes of whole vectors say nothing of columns that are kept by component (`vertical`).
-        let is_exact_better = graph.is_soon_ready()
-            || count <= coded
-            || coded.saturating_mul(CODES_A_RESCORE) >= self.column.len()
-            || self.column.has_vertical();
+        let is_exact_better =
+            count <= coded || coded.saturating_mul(CODES_A_RESCORE) >= self.column.len() || self.column.has_vertical();
         if is_exact_better { Way::ExactAtFirst } else { Way::Codes }
     }
 
@@ -354,7 +351,13 @@ impl Found {
     }
 
     /// Scores candidates of several columns.
-    fn settle(&mut self, asked: &[Asked<'_>], query: &QueryVector, candidates: &[(usize, Candidate)]) -> Result<()> {
+    fn settle(
+        &mut self,
+        asked: &[Asked<'_>],
+        query: &QueryVector,
+        candidates: &[(usize, Candidate)],
+        many: Access,
+    ) -> Result<()> {
         for (at, one) in asked.iter().enumerate() {
             let of_column: Vec<Candidate> =
                 candidates.iter().filter(|(of, _)| *of == at).map(|(_, candidate)| *candidate).collect();
@@ -362,7 +365,7 @@ impl Found {
                 continue;
             }
             let mut best = Best::new(self.k);
-            let scored_rows = one.column.settle(query, of_column, &one.column.rows()?, &mut best, Access::Mapped)?;
+            let scored_rows = one.column.settle(query, of_column, &one.column.rows()?, &mut best, many)?;
             self.work.get_mut(at).into_iter().for_each(|work| work.scored_rows += scored_rows);
             self.take(at, best.into_sorted());
         }
@@ -407,7 +410,7 @@ impl Found {
             let near = pooled.partition_point(|(_, candidate)| candidate.estimate >= kth - MARGIN);
             pooled.truncate(near.min(effort).max(self.k + self.k / 2 + FEWEST_MORE));
         }
-        self.settle(asked, query, &pooled)
+        self.settle(asked, query, &pooled, Access::Mapped)
     }
 
     /// The `n`-th best of some estimates and of the scores found so far; none if there are fewer.

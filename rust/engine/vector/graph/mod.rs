@@ -49,9 +49,6 @@ const LINK_BYTES: usize = 4 * DEGREE;
 /// Keys of the beam leave 31 bits for a node.
 const MOST_NODES: usize = 1 << 31;
 
-/// While a graph up to this long is read for the first time, answers are exact.
-const MOST_EXACT_BYTES: usize = 512 * 1024 * 1024;
-
 /// A graph in a section.
 #[derive(Debug)]
 pub(super) struct Graph {
@@ -189,11 +186,6 @@ impl Graph {
     /// Whether the graph is too large for the memory that it may fill.
     pub(super) fn is_refused(&self) -> bool {
         self.residency.is_refused()
-    }
-
-    /// Whether the graph will be ready so soon that exact answers are worth giving until then.
-    pub(super) fn is_soon_ready(&self) -> bool {
-        !self.is_refused() && self.section.len() <= MOST_EXACT_BYTES
     }
 
     /// Begins to read the graph in the background, if it may stay and that was not begun before.
