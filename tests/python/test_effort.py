@@ -47,11 +47,11 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def walked(large: Path) -> Iterator[pixr.Library]:
-    """The library, once its graph was read: until then answers are exact."""
+    """The library, once its graph was read: until then answers are by the codes."""
     query = clustered(1, seed=9)[0]
     with pixr.open(large, read_only=True) as library:
         begun = time.monotonic()
-        while library.search(vectors={"frame": query}, effort=20).plan["frame"] == "exact":
+        while library.search(vectors={"frame": query}, effort=20).plan["frame"] != "approximate":
             assert time.monotonic() - begun < 30
             time.sleep(0.01)
         yield library
@@ -73,13 +73,15 @@ def test_effort_finds_nearly_what_exact_search_finds(walked: pixr.Library) -> No
     assert same >= 190, f"{same} of 200"
 
 
-def test_the_first_answer_after_opening_is_exact(large: Path) -> None:
+def test_the_first_answer_after_opening_is_by_the_codes(large: Path) -> None:
     query: Mapping[Channel, NDArray[np.float32]] = {"frame": clustered(1, seed=7)[0]}
     with pixr.open(large, read_only=True) as library:
         first = library.search(vectors=query, limit=10, effort=20)
-        assert first.plan == {"frame": "exact"}
-        exact = library.search(vectors=query, limit=10)
-        assert [hit.video.id for hit in first] == [hit.video.id for hit in exact]
+        assert first.plan == {"frame": "codes"}
+        exact = {hit.video.id: hit.score for hit in library.search(vectors=query, limit=10)}
+        found = {hit.video.id: hit.score for hit in first}
+        assert len(exact.keys() & found.keys()) >= 8
+        assert all(exact[video] == found[video] for video in exact.keys() & found.keys()), "scores are exact"
 
 
 def test_what_was_found_can_be_counted_instead(walked: pixr.Library) -> None:
