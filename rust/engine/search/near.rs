@@ -23,8 +23,8 @@ use crate::vector::{Asked, GraphMemory, Passed, Path, QueryVector, passed_by};
 
 /// Videos whose named rows are compared by one task.
 const VIDEOS_A_PIECE: usize = 256;
-/// For each row of effort so many videos are looked into whose metadata say most: there are fewer titles than rows, and a title
-/// counts for every row of its video. Where that means reading, as much fewer.
+/// For each row of effort so many videos of all parts are looked into whose metadata say most: there are fewer titles than
+/// rows, and a title counts for every row of its video. Where that means reading, as much fewer.
 const TITLES: usize = 2;
 
 /// Hits in order, at least those up to the end of the page; the videos that were named and may be hits; the way taken.
@@ -48,8 +48,8 @@ struct Named {
     rows: Vec<(u32, u32)>,
     /// Their videos, without those below, and what the metadata of each say at most where that is known; ascending.
     videos: Vec<(u32, f32)>,
-    /// Videos whose metadata say most.
-    titled: Vec<u32>,
+    /// Videos whose metadata say something, and what at most; ascending.
+    titled: Vec<(u32, f32)>,
     plan: Plan,
 }
 
@@ -62,10 +62,14 @@ impl Run<'_> {
         let bounds = self.bounds_by(&steps, &likely_words)?;
         let mut named = self.spread.map(&self.snapshot.parts, 1, |index, part| {
             match (bounds.get(index), likely_words.get(index)) {
-                (Some(bounds), Some(words)) => self.name(index, part, bounds, words, effort, &closest),
+                (Some(bounds), Some(words)) => self.name(index, part, bounds, words, &closest),
                 _ => Ok(Named::default()),
             }
         })?;
+        let is_in_memory = closest.iter().all(|closest| closest.is_in_memory);
+        let titles = if is_in_memory { effort.saturating_mul(TITLES) } else { effort.div_ceil(TITLES) };
+        keep_best(&mut named.iter_mut().map(|named| &mut named.titled).collect::<Vec<_>>(), titles);
+        named.iter_mut().for_each(Named::part_from_titled);
         let mut plan = Plan::new();
         for (channel, way) in named.iter().flat_map(|named| &named.plan) {
             let known = plan.entry(*channel).or_insert(*way);
@@ -109,7 +113,8 @@ impl Run<'_> {
 
     /// By part, ascending: the videos whose metadata say most, and `count` of the others.
     fn likeliest(&self, named: &[Named], mut others: Vec<Bounded>, count: usize) -> Vec<Vec<u32>> {
-        let mut likeliest: Vec<Vec<u32>> = named.iter().map(|named| named.titled.clone()).collect();
+        let mut likeliest: Vec<Vec<u32>> =
+            named.iter().map(|named| named.titled.iter().map(|(video, _)| *video).collect()).collect();
         if others.len() > count {
             others.select_nth_unstable_by(count, |a, b| b.cmp(a));
             others.truncate(count);
@@ -146,13 +151,11 @@ impl Run<'_> {
         part: &LivePart,
         bounds: &Bounds<'_>,
         words: &WordMatches,
-        effort: usize,
         closest: &[Closest],
     ) -> Result<Named> {
         let (table, mut plan) = (part.part.table(), Plan::new());
         let Some(allowed) = self.ask.allowed.get(index) else { return Ok(Named::default()) };
         let is_filtered = allowed.videos != *part.videos;
-        let is_in_memory = closest.iter().all(|closest| closest.is_in_memory);
         let mut closest = closest.iter();
         let (mut timed, mut titles) = (Vec::new(), Vec::new());
         for channel in &self.ask.channels {
@@ -175,21 +178,23 @@ impl Run<'_> {
             plan.insert(channel.channel, way);
         }
         let titled = videos_of(&table.with_videos(in_order(titles))?);
-        let mut titled = bounds.metadata_of(&titled, &mut Room::default())?;
-        keep_best(&mut titled, if is_in_memory { effort.saturating_mul(TITLES) } else { effort.div_ceil(TITLES) });
-        let titled = in_order(titled.into_iter().map(|(video, _)| video).collect());
-        let mut rows = table.with_videos(in_order(timed))?;
-        rows.retain(|(_, video)| titled.binary_search(video).is_err());
-        let videos = videos_of(&rows).into_iter().map(|video| (video, 0.0)).collect();
-        Ok(Named { rows, videos, titled, plan })
+        let titled = bounds.metadata_of(&titled, &mut Room::default())?;
+        Ok(Named { rows: table.with_videos(in_order(timed))?, videos: Vec::new(), titled, plan })
     }
 }
 
 impl Named {
+    /// Leaves the rows of the videos whose metadata say most for later: they are all looked into.
+    fn part_from_titled(&mut self) {
+        let titled = &self.titled;
+        self.rows.retain(|(_, video)| titled.binary_search_by_key(video, |(of, _)| *of).is_err());
+        self.videos = videos_of(&self.rows).into_iter().map(|video| (video, 0.0)).collect();
+    }
+
     /// Keeps the rows of some of the videos alone; all of those whose metadata say most.
     fn keep(&mut self, videos: &[u32], part: &LivePart) -> Result<()> {
         self.rows.retain(|(_, video)| videos.binary_search(video).is_ok());
-        for &video in &self.titled {
+        for &(video, _) in &self.titled {
             self.rows.extend(part.part.table().rows(video)?.map(|row| (row, video)));
         }
         self.rows.sort_unstable();
@@ -233,10 +238,50 @@ fn videos_of(rows: &[(u32, u32)]) -> Vec<u32> {
     videos
 }
 
-/// Keeps so many of the videos with the greatest numbers, of equal ones the first.
-fn keep_best(videos: &mut Vec<(u32, f32)>, count: usize) {
-    if videos.len() > count {
-        videos.select_nth_unstable_by(count, |a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        videos.truncate(count);
+/// Keeps so many of the videos of all parts with the greatest numbers, of equal ones the first.
+fn keep_best(parts: &mut [&mut Vec<(u32, f32)>], count: usize) {
+    let of_part = |(part, videos): (usize, &&mut Vec<(u32, f32)>)| {
+        videos.iter().map(move |(video, number)| (*number, part, *video)).collect::<Vec<_>>()
+    };
+    let mut all: Vec<(f32, usize, u32)> = parts.iter().enumerate().flat_map(of_part).collect();
+    if all.len() <= count {
+        return;
+    }
+    let (_, &mut (least, last_part, last), _) =
+        all.select_nth_unstable_by(count, |a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+    for (part, videos) in parts.iter_mut().enumerate() {
+        videos.retain(|&(video, number)| number.total_cmp(&least).then((last_part, last).cmp(&(part, video))).is_gt());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_best_of_all_parts_are_kept(
+            parts in prop::collection::vec(prop::collection::vec((0_u32..1000, 0_u8..5), 0..20), 1..5),
+            count in 0_usize..60,
+        ) {
+            let numbered = |videos: &Vec<(u32, u8)>| videos.iter().map(|(video, number)| (*video, f32::from(*number))).collect();
+            let mut kept: Vec<Vec<(u32, f32)>> = parts.iter().map(numbered).collect();
+            for videos in &mut kept {
+                videos.sort_by_key(|(video, _)| *video);
+                videos.dedup_by_key(|(video, _)| *video);
+            }
+            let all: Vec<(usize, u32, f32)> =
+                kept.iter().enumerate().flat_map(|(part, videos)| videos.iter().map(move |one| (part, one.0, one.1))).collect();
+            let mut best = all.clone();
+            best.sort_by(|a, b| b.2.total_cmp(&a.2));
+            best.truncate(count);
+            best.sort_by_key(|(part, video, _)| (*part, *video));
+            keep_best(&mut kept.iter_mut().collect::<Vec<_>>(), count);
+            let found: Vec<(usize, u32, f32)> =
+                kept.iter().enumerate().flat_map(|(part, videos)| videos.iter().map(move |one| (part, one.0, one.1))).collect();
+            prop_assert_eq!(found, best);
+        }
     }
 }
