@@ -24,7 +24,8 @@ def test_a_list_is_walked_by_cursor_and_forged_cursors_are_refused(acme: Partner
     second = acme.get("/v1/videos", params={"limit": 1, "cursor": cursor}).json()
     assert [video["videoId"] for video in second["videos"]] == ["roof"]
     assert second["pagination"] == {"nextCursor": None, "hasMore": False}
-    for forged in (cursor[:-1] + ("A" if cursor[-1] != "A" else "B"), "e30", "x" * 900):
+    last_letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".replace(cursor[-1], "")
+    for forged in (*(cursor[:-1] + letter for letter in last_letters), "e30", "x" * 900):
         assert code_of(acme.get("/v1/videos", params={"cursor": forged})) == "INVALID_CURSOR"
     other = acme.get("/v1/videos", params={"cursor": cursor, "status": "completed"})
     assert code_of(other) == "INVALID_CURSOR", "a cursor is of one list"
