@@ -108,7 +108,7 @@ def _speed(found: dict[str, Any]) -> Iterable[str]:
 
 def _latency(latency: dict[str, Any]) -> Iterable[str]:
     loaded = ", ".join(latency["loaded_by_import"]) or "nothing heavy"
-    whole, published = latency["warm_query_ms"], latency["published_encoder_ms"]
+    whole, published = latency["warm_query_ms"], latency.get("published_encoder_ms")
     beside = [["the same of the model as published", f"{published:.2f} ms"]] if published else []
     of_it = f", {whole / published:.2f}× that of the published model" if published else ""
     yield "## One query\n"
