@@ -218,6 +218,12 @@ impl ByteOwner for Mapped {
         // A hint: what it fails to bring is read when it is touched.
         let _ = self.map.advise_range(memmap2::Advice::WillNeed, range.start, range.len());
     }
+
+    #[cfg(target_os = "linux")]
+    fn expect_everywhere(&self, range: Range<usize>) {
+        // A hint as well.
+        let _ = self.map.advise_range(memmap2::Advice::HugePage, range.start, range.len());
+    }
 }
 
 #[derive(Debug)]

@@ -31,6 +31,11 @@ pub trait ByteOwner: Deref<Target = [u8]> + Send + Sync + 'static {
     fn expect(&self, range: Range<usize>) {
         let _ = range;
     }
+
+    /// Hints that the bytes will be read here and there from now on, and be worth few large pages in place of many.
+    fn expect_everywhere(&self, range: Range<usize>) {
+        let _ = range;
+    }
 }
 
 impl ByteOwner for Vec<u8> {}
@@ -191,9 +196,13 @@ impl Section {
     /// Whether every block has been verified, and so was in memory at least once.
     #[must_use]
     pub fn is_verified(&self) -> bool {
-        self.checks
-            .as_ref()
-            .is_none_or(|checks| (0..checks.expected.len()).all(|block| checks.verified.contains(block)))
+        self.checks.as_ref().is_none_or(|checks| checks.verified.find_whole())
+    }
+
+    /// All bytes, where every block is known to have been verified: nothing need be looked up at each touch then.
+    #[must_use]
+    pub fn settled(&self) -> Option<&[u8]> {
+        self.checks.as_ref().is_none_or(|checks| checks.verified.is_whole()).then(|| self.raw())
     }
 
     /// Hints that bytes `range` will be read, where reading them for the first time means reading whole blocks.
@@ -204,6 +213,22 @@ impl Section {
             let end = (blocks.end * BLOCK_BYTES).min(self.len());
             self.owner.expect(self.range.start + blocks.start * BLOCK_BYTES..self.range.start + end);
         }
+    }
+
+    /// Reads all bytes, in a row and into large pages where the system has such for files: for what is touched here and there
+    /// from now on, where each small page costs a look at the page table.
+    ///
+    /// # Errors
+    /// As [`slice`](Self::slice).
+    pub fn settle(&self) -> Result<()> {
+        let Some(checks) = &self.checks else { return Ok(()) };
+        self.owner.expect_everywhere(self.range.clone());
+        // Not asked for in advance: that brings them in small pages, and what is touched in a row the system reads ahead.
+        for block in (0..checks.expected.len()).filter(|&block| !checks.verified.contains(block)) {
+            checks.verify(block, self.block(block))?;
+        }
+        checks.verified.find_whole();
+        Ok(())
     }
 
     /// Like [`expect`](Self::expect), also where the blocks were verified: the system may have given their pages away.
@@ -340,6 +365,25 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_section_is_settled_once_all_of_it_was_read() -> Outcome {
+        let mut bytes: Vec<u8> = (0..3 * BLOCK_BYTES + 64).map(|i| (i / 7) as u8).collect();
+        let expected = bytes[64..].to_vec();
+        let (_dir, section) = opened(&bytes, &expected)?;
+        assert_eq!(section.slice(BLOCK_BYTES..BLOCK_BYTES + 1)?.len(), 1);
+        assert!(section.settled().is_none() && !section.is_verified());
+        section.settle()?;
+        assert_eq!((section.settled(), section.is_verified()), (Some(expected.as_slice()), true));
+        let (_dir, section) = opened(&bytes, &expected)?;
+        section.all()?;
+        assert!(section.is_verified() && section.settled().is_some(), "whoever looks tells others");
+        bytes[64 + 2 * BLOCK_BYTES + 9] ^= 1;
+        let (_dir, section) = opened(&bytes, &expected)?;
+        assert!(matches!(section.settle(), Err(Error::Damaged { .. })));
+        assert!(section.settled().is_none() && section.slice(0..9).is_ok());
         Ok(())
     }
 

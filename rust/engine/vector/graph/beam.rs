@@ -28,7 +28,11 @@ pub(super) trait Nodes {
     /// The neighbours of a node: little-endian u32, ended by `NO_NODE` or the end.
     fn links(&self, node: u32) -> Result<&[u8]>;
     /// Hints that the neighbours of a node will be asked for.
-    fn expect_links(&self, node: u32);
+    fn expect_links(&self, node: u32) {
+        if let Ok(links) = self.links(node) {
+            prefetch(links);
+        }
+    }
 }
 
 /// A search's memory, kept for the next one.

@@ -126,7 +126,10 @@ impl Graph {
     /// `damaged` where a checksum says so or a neighbour does not exist.
     pub(super) fn walk(&self, kernels: &Kernels, query: &Levels, width: usize) -> Result<Beam> {
         let mut beam = Beam::default();
-        beam.search(self, kernels, query, self.entry, width)?;
+        match self.settled() {
+            Some(nodes) => beam.search(&nodes, kernels, query, self.entry, width)?,
+            None => beam.search(self, kernels, query, self.entry, width)?,
+        }
         Ok(beam)
     }
 
@@ -162,14 +165,15 @@ impl Graph {
     /// # Errors
     /// `damaged` where a checksum says so or a node does not exist.
     pub(super) fn estimates_of(&self, kernels: &Kernels, query: &Levels, nodes: &[u32]) -> Result<Vec<f32>> {
-        let mut estimates = Vec::with_capacity(nodes.len());
+        let (mut estimates, settled) = (Vec::with_capacity(nodes.len()), self.settled());
+        let code = |node| settled.as_ref().map_or_else(|| self.code(node), |nodes| nodes.code(node));
         for run in nodes.chunk_by(|&node, &next| next.wrapping_sub(node) == 1) {
             let (Some(&first), Some(&last)) = (run.first(), run.last()) else { break };
             if let &[node] = run {
                 if let Some(&next) = nodes.get(estimates.len() + NODES_AHEAD) {
-                    prefetch(self.code(next)?);
+                    prefetch(code(next)?);
                 }
-                estimates.push(query.estimate(kernels, self.code(node)?));
+                estimates.push(query.estimate(kernels, code(node)?));
             } else {
                 estimates.extend(self.estimates(kernels, query, first..last.saturating_add(1))?);
             }
@@ -193,13 +197,18 @@ impl Graph {
         let Some(reading) = self.residency.begin_reading(memory, self.section.len() as u64) else { return };
         let section = self.section.clone();
         let read = move || {
-            section.expect(0..section.len());
             // What is damaged is told to the search that comes upon it.
-            let _ = section.all();
+            let _ = section.settle();
             drop(reading);
         };
         // Where there is no thread to be had, the reading is dropped with what it should have done, and walks read.
         let _ = std::thread::Builder::new().name("pixr-read".to_owned()).spawn(read);
+    }
+
+    /// The nodes, once every byte of them was verified.
+    fn settled(&self) -> Option<Settled<'_>> {
+        let (_, nodes) = self.section.settled()?.split_at_checked(HEAD_BYTES)?;
+        Some(Settled { graph: self, nodes })
     }
 
     #[inline]
@@ -217,6 +226,32 @@ impl Graph {
     }
 }
 
+/// The nodes of a graph whose bytes need no check any more.
+struct Settled<'a> {
+    graph: &'a Graph,
+    nodes: &'a [u8],
+}
+
+impl<'a> Settled<'a> {
+    #[inline]
+    fn part(&self, node: u32, from: usize, to: usize) -> Result<&'a [u8]> {
+        let start = node as usize * node_byte_len(self.graph.code_bytes);
+        self.nodes.get(start + from..start + to).ok_or_else(|| self.graph.no_such_node(node))
+    }
+}
+
+impl Nodes for Settled<'_> {
+    #[inline]
+    fn code(&self, node: u32) -> Result<&[u8]> {
+        self.part(node, 0, self.graph.code_bytes)
+    }
+
+    #[inline]
+    fn links(&self, node: u32) -> Result<&[u8]> {
+        self.part(node, self.graph.code_bytes, node_byte_len(self.graph.code_bytes))
+    }
+}
+
 impl Nodes for Graph {
     #[inline]
     fn code(&self, node: u32) -> Result<&[u8]> {
@@ -226,13 +261,6 @@ impl Nodes for Graph {
     #[inline]
     fn links(&self, node: u32) -> Result<&[u8]> {
         self.part(node, self.code_bytes, node_byte_len(self.code_bytes))
-    }
-
-    #[inline]
-    fn expect_links(&self, node: u32) {
-        if let Ok(links) = self.links(node) {
-            prefetch(links);
-        }
     }
 }
 
