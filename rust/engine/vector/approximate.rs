@@ -44,7 +44,7 @@ const CODES_A_STEP: usize = 240;
 /// estimate of vectors with 384 dimensions.
 const MARGIN: f32 = 0.01;
 /// So many more than half as many again as are asked for are scored in any case.
-const FEWEST_MORE: usize = 8;
+const FEWEST_MORE: usize = 2;
 /// Rows that are scored by their 1-bit codes for each row of effort, times the dimension: eight at 384 dimensions. Fewer
 /// components, greater errors.
 const CODED_COMPONENTS: usize = 3072;
