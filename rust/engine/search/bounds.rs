@@ -249,13 +249,13 @@ impl<'a> Bounds<'a> {
     }
 
     /// What each of some ascending videos, with what its metadata say, scores at most by those of its rows with a time that were
-    /// named; none where its timed rows don't lie apart. `named` are ascending rows, each with its video.
+    /// named, ascending and each with its video.
     pub(super) fn of_named(
         &self,
         videos: &[(u32, f32)],
         named: &[(u32, u32)],
         room: &mut Room<'a>,
-    ) -> Result<Vec<Option<f32>>> {
+    ) -> Result<Vec<f32>> {
         let rows: Vec<u32> = named.iter().map(|(row, _)| *row).collect();
         renew(&mut room.is_enough, rows.len(), !self.ask.needs_sufficient);
         self.make_room(room);
@@ -266,20 +266,18 @@ impl<'a> Bounds<'a> {
             }
         }
         self.blend_rows(rows.len(), room);
-        let mut told = room.blended.iter().zip(&room.is_enough).zip(named).peekable();
+        let mut start = 0;
         let of_video = |&(video, metadata): &(u32, f32)| {
-            let is_told = !self.ask.needs_sufficient || self.is_metadata_enough(metadata);
-            // The metadata may stand alone.
-            let (mut best, mut any) = (0.0_f32, is_told);
-            while let Some(((blended, is_enough), _)) = told.next_if(|(_, (_, of))| *of == video) {
-                if is_told || *is_enough {
-                    (best, any) = (best.max(*blended), true);
-                }
-            }
-            let bound = if any { self.blend.with_metadata(best, metadata) } else { 0.0 };
-            self.apart.contains(video).then_some(bound * (1.0 + ROUNDING))
+            let rows = named.get(start..).unwrap_or_default().iter().take_while(|(_, of)| *of == video).count();
+            start += rows;
+            self.of_rows(room, start - rows..start, video, metadata)
         };
         Ok(videos.iter().map(of_video).collect())
+    }
+
+    /// Whether the timed rows of a video lie apart.
+    pub(super) fn is_apart(&self, video: u32) -> bool {
+        self.apart.contains(video)
     }
 
     /// Some ascending videos with a confidence that their metadata don't exceed.
@@ -528,23 +526,32 @@ impl<'a> Bounds<'a> {
 
     /// The bound of the video whose rows were filled.
     fn of_filled(&self, room: &Room<'a>, video: u32) -> f32 {
-        let mut whole = PerChannel::default();
-        let mut is_enough = !self.ask.needs_sufficient;
-        for (index, (channel, confidences)) in self.ask.channels.iter().zip(&room.channels).enumerate() {
-            let slot = &mut whole[channel.channel.index()];
-            *slot = confidences.iter().copied().fold(0.0, f32::max);
-            is_enough |= channel.channel == Channel::Metadata && self.is_enough(index, *slot);
-        }
-        if !is_enough && !room.is_enough.contains(&true) {
+        let of_channel = |index: usize| room.channels[index].iter().copied().fold(0.0, f32::max);
+        let untimed = (0..self.ask.channels.len()).filter(|&index| !self.is_timed(index));
+        let metadata = untimed.map(of_channel).fold(0.0, f32::max);
+        self.of_rows(room, 0..room.blended.len(), video, metadata)
+    }
+
+    /// The bound of a video by some of the rows that the room holds and by what its metadata say.
+    fn of_rows(&self, room: &Room<'a>, rows: Range<usize>, video: u32, metadata: f32) -> f32 {
+        let is_told = !self.ask.needs_sufficient || self.is_metadata_enough(metadata);
+        let is_enough = room.is_enough.get(rows.clone()).unwrap_or_default();
+        if !is_told && !is_enough.contains(&true) {
             return 0.0;
         }
+        let mut whole = PerChannel::default();
+        for (index, channel) in self.ask.channels.iter().enumerate().filter(|(index, _)| self.is_timed(*index)) {
+            let confidences = room.channels[index].get(rows.clone()).unwrap_or_default();
+            whole[channel.channel.index()] = confidences.iter().copied().fold(0.0, f32::max);
+        }
+        whole[Channel::Metadata.index()] = metadata;
         let met = self.blend.score(&whole);
         if !self.apart.contains(video) {
             return met * (1.0 + ROUNDING);
         }
-        let blended = room.blended.iter().zip(&room.is_enough);
-        let best = blended.filter(|(_, row)| is_enough || **row).map(|(one, _)| *one).fold(0.0, f32::max);
-        self.blend.with_metadata(best, whole[Channel::Metadata.index()]).min(met) * (1.0 + ROUNDING)
+        let blended = room.blended.get(rows).unwrap_or_default().iter().zip(is_enough);
+        let best = blended.filter(|(_, row)| is_told || **row).map(|(one, _)| *one).fold(0.0, f32::max);
+        self.blend.with_metadata(best, metadata).min(met) * (1.0 + ROUNDING)
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Each channel names rows, by vectors of all parts together and by words: of those with a time `vector::passed_by` gives
 //! more than a search for the best of one channel would return, for what is best of several together is seldom among the
-//! best of each. Every row that was named is compared on all channels by codes, and the best row speaks for its video where
-//! the timed rows of that lie apart; else all are bounded. The videos whose rows say most and those whose metadata do, as
+//! best of each. Every row that was named is compared on all channels by codes, and the best row speaks for its video, or where
+//! the timed rows of that overlap the best of each channel. The videos whose rows say most and those whose metadata do, as
 //! many of either as the effort has it, are then scored best bound first, as for an exact answer (`rank`), until the page is full:
 //! what words say is looked up for them alone. So scores are exact, and what may be missing is a video of which nothing
 //! named the row that speaks for it.
@@ -88,7 +88,10 @@ impl Run<'_> {
             named.keep(likely, part)?;
             named.videos = bounds.metadata_of(likely, &mut Room::default())?;
         }
-        let (hits, missed) = self.best_first(self.bound_named(&named, &bounds)?, &bounds, position, limit)?;
+        let mut order = self.bound_named(&named, &bounds)?;
+        // Where rows overlap those that were not named count as well, so these videos are bounded by all of their rows.
+        order.iter_mut().filter(|one| !one.is_close).for_each(|one| one.bound = f32::INFINITY);
+        let (hits, missed) = self.best_first(order, &bounds, position, limit)?;
         let mut videos = self.no_videos();
         for (videos, named) in videos.iter_mut().zip(&named) {
             named.videos.iter().for_each(|(video, _)| videos.insert(*video));
@@ -208,11 +211,11 @@ impl Named {
         let end = self.rows.partition_point(|(_, of)| of <= last);
         let rows = self.rows.get(start..end).unwrap_or_default();
         let bounded = bounds.of_named(videos, rows, &mut Room::default())?;
-        let of_video = |((video, _), bound): (&(u32, f32), Option<f32>)| Bounded {
-            bound: bound.unwrap_or(f32::INFINITY),
+        let of_video = |((video, _), bound): (&(u32, f32), f32)| Bounded {
+            bound,
             part,
             video: *video,
-            is_close: bound.is_some(),
+            is_close: bounds.is_apart(*video),
             is_hit: None,
         };
         Ok(videos.iter().zip(bounded).map(of_video).collect())

@@ -409,4 +409,23 @@ mod tests {
         }
         Ok(())
     }
+
+    #[test]
+    fn of_more_videos_than_go_on_the_likeliest_do() -> Result<()> {
+        const LIMIT: u32 = 5;
+        let library = library(false, false)?;
+        let (snapshot, mut next) = (library.current()?, noise(31));
+        let (mut found, mut wanted) = (0, 0);
+        for _ in 0..40 {
+            let vectors = [Channel::Frame, Channel::Speech].map(|channel| (channel, direction(&mut next)));
+            let text = [(Channel::Metadata, words(&mut next))];
+            let query = Query { vectors: vectors.into(), text: text.into(), limit: LIMIT, ..Query::default() };
+            let exact = search_past(0, &snapshot, &query, &[7; 32])?;
+            let near = search_past(0, &snapshot, &Query { effort: Some(20), ..query }, &[7; 32])?;
+            wanted += exact.hits.len();
+            found += exact.hits.iter().filter(|hit| near.hits.contains(hit)).count();
+        }
+        assert!(wanted == 40 * LIMIT as usize && found * 100 >= wanted * 95, "{found} of {wanted}");
+        Ok(())
+    }
 }
