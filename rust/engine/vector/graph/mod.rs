@@ -44,7 +44,7 @@ const HEAD_BYTES: usize = 64;
 /// Neighbours of a node: they and the factors of the code fill two lines.
 const DEGREE: usize = 30;
 /// Nodes of a run that are asked for before they are compared.
-const NODES_AHEAD: usize = 6;
+const NODES_AHEAD: usize = 12;
 const LINK_BYTES: usize = 4 * DEGREE;
 /// Keys of the beam leave 31 bits for a node.
 const MOST_NODES: usize = 1 << 31;
@@ -167,16 +167,11 @@ impl Graph {
     pub(super) fn estimates_of(&self, kernels: &Kernels, query: &Levels, nodes: &[u32]) -> Result<Vec<f32>> {
         let (mut estimates, settled) = (Vec::with_capacity(nodes.len()), self.settled());
         let code = |node| settled.as_ref().map_or_else(|| self.code(node), |nodes| nodes.code(node));
-        for run in nodes.chunk_by(|&node, &next| next.wrapping_sub(node) == 1) {
-            let (Some(&first), Some(&last)) = (run.first(), run.last()) else { break };
-            if let &[node] = run {
-                if let Some(&next) = nodes.get(estimates.len() + NODES_AHEAD) {
-                    prefetch(code(next)?);
-                }
-                estimates.push(query.estimate(kernels, code(node)?));
-            } else {
-                estimates.extend(self.estimates(kernels, query, first..last.saturating_add(1))?);
+        for (at, &node) in nodes.iter().enumerate() {
+            if let Some(&next) = nodes.get(at + NODES_AHEAD) {
+                prefetch(code(next)?);
             }
+            estimates.push(query.estimate(kernels, code(node)?));
         }
         Ok(estimates)
     }
