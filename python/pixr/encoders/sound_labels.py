@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 from functools import cached_property, lru_cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 from pixr.encoders.protocol import Space
@@ -43,6 +45,7 @@ _WORDS: Final[dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 _MATCH_CENTER, _MATCH_WIDTH = 0.55, 0.04  # cosine with the best words at which half of a text's length is kept
 _TEMPERATURE = 0.05
+_NOTHING = -1.0  # the cosine of every text with what has no words
 _SILENT_LEVEL = 0.0008  # -62 dB of full scale
 _FRAME_SAMPLES = 160
 _SOUNDS_LIKE_ABOVE = 0.3
@@ -78,16 +81,16 @@ class SoundLabelEncoder:
     def _weigh(self, texts: list[str]) -> Vectors:
         import numpy as np
 
-        names, prototypes = self._prototypes
+        starts, prototypes = self._prototypes
         rows = np.zeros((len(texts), self.space.dimension), np.float32)
         for row, vector in zip(rows, self._text.encode_text(texts), strict=True):
-            cosines = np.einsum("kd,d->k", prototypes, vector)
-            best = {label: float(cosines[[name == label for name in names]].max()) for label in _WORDS}
-            closest = max(best.values())
-            shares = np.array([np.exp((best.get(label, -1.0) - closest) / _TEMPERATURE) for label in LABELS])
-            kept = 1.0 / (1.0 + np.exp((_MATCH_CENTER - closest) / _MATCH_WIDTH))
-            row[: len(LABELS)] = kept * shares / np.linalg.norm(shares)
-            row[len(LABELS)] = np.sqrt(1.0 - kept**2)
+            best = np.maximum.reduceat(np.einsum("kd,d->k", prototypes, vector), starts).tolist()
+            closest = max(best)
+            # Few numbers: plain arithmetic costs less than calls over arrays.
+            shares = [math.exp((cosine - closest) / _TEMPERATURE) for cosine in (*best, _NOTHING)]
+            kept = 1.0 / (1.0 + math.exp((_MATCH_CENTER - closest) / _MATCH_WIDTH))
+            length = math.hypot(*shares)
+            row[:] = [*(kept * share / length for share in shares), math.sqrt(1.0 - kept**2)]
         return rows
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
@@ -118,9 +121,10 @@ class SoundLabelEncoder:
         return described
 
     @cached_property
-    def _prototypes(self) -> tuple[list[str], Vectors]:
-        names = [label for label, words in _WORDS.items() for _ in words]
-        return names, self._text.encode_text([text for words in _WORDS.values() for text in words])
+    def _prototypes(self) -> tuple[list[int], Vectors]:
+        """Where each label's words begin, and the vectors of all."""
+        starts = [0, *accumulate(len(words) for words in _WORDS.values())]
+        return starts[:-1], self._text.encode_text([text for words in _WORDS.values() for text in words])
 
 
 def label_sound(sound: Sound) -> NDArray[np.float32]:
