@@ -43,7 +43,7 @@ const VERSION: u32 = 1;
 const HEAD_BYTES: usize = 64;
 /// Neighbours of a node: they and the factors of the code fill two lines.
 const DEGREE: usize = 30;
-/// Nodes of a run that are asked for before they are compared.
+/// So many nodes are asked of memory before they are compared.
 const NODES_AHEAD: usize = 12;
 const LINK_BYTES: usize = 4 * DEGREE;
 /// Keys of the beam leave 31 bits for a node.
