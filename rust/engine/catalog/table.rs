@@ -211,11 +211,39 @@ impl VideoTable {
     /// As `span`.
     pub fn video_of(&self, row: u32) -> Result<u32> {
         self.check(row, self.row_count, "row")?;
-        // The first video whose rows end after this one: videos without rows are passed over.
-        let (mut low, mut high) = (0, self.video_count);
+        self.video_among(0..self.video_count, row)
+    }
+
+    /// Ascending rows, each with the video that it belongs to.
+    ///
+    /// # Errors
+    /// As `span`.
+    pub fn with_videos(&self, rows: impl IntoIterator<Item = u32>) -> Result<Vec<(u32, u32)>> {
+        let (mut video, mut of_video) = (0, 0..0);
+        let with_video = |row: u32| {
+            if !of_video.contains(&row) {
+                self.check(row, self.row_count, "row")?;
+                // It is likely not far from the one before: in steps that grow, then by halving.
+                let (mut end, mut step) = (video, 1);
+                while end < self.video_count && self.ends_by(end, row)? {
+                    (video, end) = (end + 1, end.saturating_add(step));
+                    step *= 2;
+                }
+                video = self.video_among(video..end.min(self.video_count), row)?;
+                of_video = self.rows(video)?;
+            }
+            Ok((row, video))
+        };
+        rows.into_iter().map(with_video).collect()
+    }
+
+    /// The video of a row, one of these or the one behind them: the first whose rows end after it, for videos without rows
+    /// are passed over.
+    fn video_among(&self, videos: Range<u32>, row: u32) -> Result<u32> {
+        let Range { start: mut low, end: mut high } = videos;
         while low < high {
             let middle = low + (high - low) / 2;
-            if number_u32(&self.rows, middle as usize + 1)? <= row {
+            if self.ends_by(middle, row)? {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -227,20 +255,9 @@ impl VideoTable {
         Ok(low)
     }
 
-    /// Ascending rows, each with the video that it belongs to.
-    ///
-    /// # Errors
-    /// As `span`.
-    pub fn with_videos(&self, rows: impl IntoIterator<Item = u32>) -> Result<Vec<(u32, u32)>> {
-        let (mut video, mut of_video) = (0, 0..0);
-        let with_video = |row: u32| {
-            if !of_video.contains(&row) {
-                video = self.video_of(row)?;
-                of_video = self.rows(video)?;
-            }
-            Ok((row, video))
-        };
-        rows.into_iter().map(with_video).collect()
+    /// Whether the rows of a video end before this one.
+    fn ends_by(&self, video: u32, row: u32) -> Result<bool> {
+        Ok(number_u32(&self.rows, video as usize + 1)? <= row)
     }
 
     /// The span of a row.

@@ -287,15 +287,12 @@ impl<'a> Bounds<'a> {
         for index in (0..self.ask.channels.len()).filter(|&index| !self.is_timed(index)) {
             let (mut rows, mut of_rows) = (Vec::new(), Vec::new());
             let column = self.part.part.vectors(self.ask.channels[index].channel);
-            let mut held = column.map(VectorColumn::rows).transpose()?.map(|rows| (rows, rows.cursor()));
+            let held = column.map(VectorColumn::rows).transpose()?;
             for (at, &video) in videos.iter().enumerate() {
                 let of_video = self.part.part.table().rows(video)?;
                 let first = rows.len();
-                if let Some((held, cursor)) = &mut held {
-                    let positions = cursor.seek(of_video.start)..;
-                    rows.extend(
-                        positions.map_while(|position| held.row(position)).take_while(|row| *row < of_video.end),
-                    );
+                if let Some(held) = &held {
+                    rows.extend(held.positions(of_video.clone()).filter_map(|position| held.row(position)));
                 }
                 self.add_worded(index, &of_video, first, &mut rows);
                 of_rows.resize(rows.len(), at);

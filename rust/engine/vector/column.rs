@@ -21,8 +21,7 @@
 //! blocks of the others when first touched.
 
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -33,7 +32,7 @@ use super::distance::cosine;
 use super::graph::Graph;
 use super::kernels::{Kernels, kernels, prefetch};
 use super::query::QueryVector;
-use super::rows::Rows;
+use super::rows::{Ranks, Rows};
 use super::vertical::{self, Vertical, VerticalQuery};
 use crate::error::{Error, Result};
 use crate::storage::section::{Section, SectionBytes, Sections};
@@ -95,7 +94,8 @@ pub struct VectorColumn {
 #[derive(Debug, Clone)]
 struct List {
     section: Section,
-    checked: Arc<AtomicBool>,
+    /// Made when first asked for, and the list checked.
+    ranks: Arc<OnceLock<Ranks>>,
 }
 
 /// The codes of a column and what reads them.
@@ -212,7 +212,7 @@ impl VectorColumn {
         }
         let list = if form == FORM_LIST {
             let section = section("rows", (count as usize).checked_mul(4))?;
-            Some(List { section, checked: Arc::default() })
+            Some(List { section, ranks: Arc::default() })
         } else {
             None
         };
@@ -267,14 +267,14 @@ impl VectorColumn {
     pub fn rows(&self) -> Result<Rows<'_>> {
         let Some(list) = &self.list else { return Ok(Rows::Run { first: self.first_row, len: self.count }) };
         let (rows, _) = list.section.all()?.as_chunks::<4>();
-        if !list.checked.load(Ordering::Relaxed) {
-            let starts_right = rows.first().is_some_and(|&row| u32::from_le_bytes(row) == self.first_row);
-            if !starts_right || !rows.is_sorted_by(|&a, &b| u32::from_le_bytes(a) < u32::from_le_bytes(b)) {
-                return Err(Error::damaged(list.section.path(), "the rows of a vector column do not ascend"));
-            }
-            list.checked.store(true, Ordering::Relaxed);
+        if let Some(ranks) = list.ranks.get() {
+            return Ok(Rows::List(rows, ranks));
         }
-        Ok(Rows::List(rows))
+        let starts_right = rows.first().is_some_and(|&row| u32::from_le_bytes(row) == self.first_row);
+        match Ranks::of(rows).filter(|_| starts_right) {
+            Some(ranks) => Ok(Rows::List(rows, list.ranks.get_or_init(|| ranks))),
+            None => Err(Error::damaged(list.section.path(), "the rows of a vector column do not ascend")),
+        }
     }
 
     /// The stored vector of `row`, if it carries one.

@@ -160,10 +160,10 @@ impl Estimator<'_> {
     pub(crate) fn most_of(&self, rows: &[u32], out: &mut Vec<f32>) -> Result<()> {
         out.clear();
         out.resize(rows.len(), f32::NEG_INFINITY);
-        let mut cursor = self.column.rows()?.cursor();
+        let of_column = self.column.rows()?;
         let (mut places, mut positions) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
         for (place, &row) in rows.iter().enumerate() {
-            if let Some(position) = cursor.position(row) {
+            if let Some(position) = of_column.position(row) {
                 places.push(place);
                 positions.push(position);
             }

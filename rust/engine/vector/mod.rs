@@ -52,7 +52,7 @@ pub use graph_memory::GraphMemory;
 pub use matrix::{Attention, HalfMatrix};
 pub use normalise::normalise;
 pub use query::QueryVector;
-pub use rows::{Cursor, Rows};
+pub use rows::{Ranks, Rows};
 pub use scan::{Path, Work};
 
 #[cfg(target_endian = "big")]

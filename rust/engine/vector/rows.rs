@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+/// Bits of a word of `Ranks`.
+const WORD_ROWS: u32 = u64::BITS;
+
 /// The rows of a column, ascending. The position of a row is where its vector lies.
 #[derive(Debug, Clone, Copy)]
 pub enum Rows<'a> {
@@ -12,8 +15,8 @@ pub enum Rows<'a> {
         /// How many.
         len: u32,
     },
-    /// The listed rows.
-    List(&'a [[u8; 4]]),
+    /// The listed rows, and where each is listed.
+    List(&'a [[u8; 4]], &'a Ranks),
 }
 
 impl<'a> Rows<'a> {
@@ -22,7 +25,7 @@ impl<'a> Rows<'a> {
     pub fn len(&self) -> usize {
         match *self {
             Self::Run { len, .. } => len as usize,
-            Self::List(rows) => rows.len(),
+            Self::List(rows, _) => rows.len(),
         }
     }
 
@@ -38,37 +41,25 @@ impl<'a> Rows<'a> {
     pub fn row(&self, position: u32) -> Option<u32> {
         match *self {
             Self::Run { first, len } => (position < len).then(|| first.wrapping_add(position)),
-            Self::List(rows) => rows.get(position as usize).map(|&bytes| u32::from_le_bytes(bytes)),
+            Self::List(rows, _) => rows.get(position as usize).map(|&bytes| u32::from_le_bytes(bytes)),
         }
     }
 
     /// The position of `row`, if it carries a vector.
+    #[inline]
     #[must_use]
     pub fn position(&self, row: u32) -> Option<u32> {
         match *self {
             Self::Run { first, len } => row.checked_sub(first).filter(|&position| position < len),
-            Self::List(rows) => {
-                let position = below(rows, row);
-                (rows.get(position) == Some(&row.to_le_bytes())).then_some(position as u32)
-            }
+            Self::List(_, ranks) => ranks.position(row),
         }
     }
 
     /// The positions of the rows within `range`.
     #[must_use]
     pub fn positions(&self, range: Range<u32>) -> Range<u32> {
-        let below = |bound: u32| match *self {
-            Self::Run { first, len } => bound.saturating_sub(first).min(len),
-            Self::List(rows) => below(rows, bound) as u32,
-        };
-        let end = below(range.end);
-        below(range.start).min(end)..end
-    }
-
-    /// The positions of rows that ascend: found from where the one before was.
-    #[must_use]
-    pub fn cursor(self) -> Cursor<'a> {
-        Cursor { rows: self, at: 0 }
+        let end = self.below(range.end);
+        self.below(range.start).min(end)..end
     }
 
     /// Whether any row of `range` carries a vector.
@@ -78,75 +69,79 @@ impl<'a> Rows<'a> {
     }
 
     /// Every row, ascending.
-    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..self.len() as u32).filter_map(|position| self.row(position))
+    pub fn iter(&self) -> impl Iterator<Item = u32> + 'a {
+        let rows = *self;
+        (0..rows.len() as u32).filter_map(move |position| rows.row(position))
+    }
+
+    /// How many rows lie below `bound`.
+    #[inline]
+    fn below(&self, bound: u32) -> u32 {
+        match *self {
+            Self::Run { first, len } => bound.saturating_sub(first).min(len),
+            Self::List(_, ranks) => ranks.below(bound),
+        }
     }
 }
 
-/// Finds the positions of rows that ascend.
-#[derive(Debug, Clone)]
-pub struct Cursor<'a> {
-    rows: Rows<'a>,
-    at: usize,
+/// Where rows are listed: a bit for each row from the first listed one to the last, and how many are listed before each
+/// word of bits (the rank of Jacobson 1989, "Space-efficient static trees and graphs"). Twelve bytes for 64 rows, so those
+/// of a large part stay in the cache where its list would not.
+#[derive(Debug, Default)]
+pub struct Ranks {
+    first: u32,
+    bits: Vec<u64>,
+    before: Vec<u32>,
 }
 
-impl Cursor<'_> {
-    /// The position of the first row that is not below `row`; never before that of an earlier call.
+impl Ranks {
+    /// Those of a list; `None` if it does not ascend.
+    #[must_use]
+    pub(super) fn of(rows: &[[u8; 4]]) -> Option<Self> {
+        let number = |bytes: &[u8; 4]| u32::from_le_bytes(*bytes);
+        let (Some(first), Some(last)) = (rows.first().map(number), rows.last().map(number)) else {
+            return Some(Self::default());
+        };
+        if !rows.is_sorted_by(|one, next| number(one) < number(next)) {
+            return None;
+        }
+        let mut bits = vec![0; ((last - first) / WORD_ROWS) as usize + 1];
+        for row in rows.iter().map(number) {
+            let (word, bit) = place(row - first);
+            bits.get_mut(word).into_iter().for_each(|word: &mut u64| *word |= bit);
+        }
+        let add = |sum: &mut u32, word: &u64| Some(std::mem::replace(sum, *sum + word.count_ones()));
+        let before = bits.iter().chain(std::iter::once(&0)).scan(0, add).collect();
+        Some(Self { first, bits, before })
+    }
+
+    /// How many listed rows lie below `bound`.
     #[inline]
-    pub fn seek(&mut self, row: u32) -> u32 {
-        match self.rows {
-            Rows::Run { first, len } => row.saturating_sub(first).min(len),
-            Rows::List(rows) => {
-                let is_below = |at: usize| rows.get(at).is_some_and(|&bytes| u32::from_le_bytes(bytes) < row);
-                let mut step = 1;
-                while is_below(self.at + step - 1) {
-                    self.at += step;
-                    step *= 2;
-                }
-                let rest = rows.get(self.at..(self.at + step).min(rows.len())).unwrap_or_default();
-                self.at += rest.partition_point(|&bytes| u32::from_le_bytes(bytes) < row);
-                self.at as u32
-            }
+    fn below(&self, bound: u32) -> u32 {
+        let (word, bit) = place(bound.saturating_sub(self.first));
+        match (self.before.get(word), self.bits.get(word)) {
+            (Some(before), Some(bits)) => before + (bits & (bit - 1)).count_ones(),
+            _ => self.before.last().copied().unwrap_or_default(),
         }
     }
 
-    /// The position of `row`, if it carries a vector.
+    /// The place of a row in the list, if it is in it.
     #[inline]
-    pub fn position(&mut self, row: u32) -> Option<u32> {
-        let position = self.seek(row);
-        self.rows.row(position).filter(|found| *found == row).map(|_| position)
+    fn position(&self, row: u32) -> Option<u32> {
+        let (word, bit) = place(row.checked_sub(self.first)?);
+        let bits = self.bits.get(word).filter(|bits| *bits & bit != 0)?;
+        Some(self.before.get(word)? + (bits & (bit - 1)).count_ones())
     }
 }
 
-/// How many of the ascending rows lie below `bound`. Rows are spread evenly but for little, so the search widens from
-/// where the row would be, which touches a few lines of memory where halving touches one a step.
-fn below(rows: &[[u8; 4]], bound: u32) -> usize {
-    let at = |position: usize| rows.get(position).map_or(u32::MAX, |&bytes| u32::from_le_bytes(bytes));
-    let (Some(&first), Some(&last)) = (rows.first(), rows.last()) else { return 0 };
-    let (first, last) = (u32::from_le_bytes(first), u32::from_le_bytes(last));
-    if bound <= first {
-        return 0;
-    }
-    if bound > last {
-        return rows.len();
-    }
-    let share = u64::from(bound - first) * (rows.len() as u64 - 1) / u64::from(last - first);
-    let (mut low, mut high, mut step) = (share as usize, share as usize, 1);
-    while low > 0 && at(low) >= bound {
-        high = low;
-        low = low.saturating_sub(step);
-        step *= 2;
-    }
-    while high < rows.len() && at(high) < bound {
-        low = high;
-        high = (high + step).min(rows.len());
-        step *= 2;
-    }
-    let within = rows.get(low..high).unwrap_or_default();
-    low + within.partition_point(|&bytes| u32::from_le_bytes(bytes) < bound)
+/// The word and the bit of a row that is so far from the first.
+#[inline]
+fn place(offset: u32) -> (usize, u64) {
+    ((offset / WORD_ROWS) as usize, 1 << (offset % WORD_ROWS))
 }
 
 #[cfg(test)]
+#[expect(clippy::expect_used, reason = "a test fails by panicking")]
 mod tests {
     use proptest::prelude::*;
 
@@ -155,24 +150,26 @@ mod tests {
     proptest! {
         #[test]
         fn rows_are_found_as_by_halving(
-            rows in prop::collection::btree_set(prop_oneof![0_u32..300, any::<u32>()], 0..200),
-            bound in prop_oneof![0_u32..300, any::<u32>()],
+            rows in prop::collection::btree_set(prop_oneof![0_u32..300, 0..1_u32 << 20], 0..200),
+            others in prop::collection::vec(prop_oneof![0_u32..300, any::<u32>()], 0..50),
         ) {
             let rows: Vec<u32> = rows.into_iter().collect();
             let bytes: Vec<[u8; 4]> = rows.iter().map(|row| row.to_le_bytes()).collect();
-            for bound in rows.iter().copied().chain([bound]) {
-                prop_assert_eq!(below(&bytes, bound), rows.partition_point(|row| *row < bound));
+            let ranks = Ranks::of(&bytes).expect("a list that ascends");
+            let list = Rows::List(&bytes, &ranks);
+            for bound in rows.iter().copied().chain(rows.iter().map(|row| row + 1)).chain(others) {
+                let below = rows.partition_point(|row| *row < bound) as u32;
+                prop_assert_eq!(list.positions(0..bound), 0..below);
+                prop_assert_eq!(list.positions(bound..u32::MAX), below..rows.len() as u32);
+                prop_assert_eq!(list.position(bound), rows.binary_search(&bound).ok().map(|position| position as u32));
             }
-            let list = Rows::List(&bytes);
-            let (mut cursor, mut asked) = (list.cursor(), rows.clone());
-            asked.extend([bound, bound / 2, bound.saturating_add(1)]);
-            asked.sort_unstable();
-            for row in asked {
-                prop_assert_eq!(cursor.seek(row), below(&bytes, row) as u32);
-                prop_assert_eq!(cursor.position(row), list.position(row));
-            }
-            prop_assert_eq!(list.position(bound), rows.binary_search(&bound).ok().map(|position| position as u32));
             prop_assert_eq!(list.iter().collect::<Vec<_>>(), rows);
+        }
+
+        #[test]
+        fn what_does_not_ascend_is_no_list(rows in prop::collection::vec(0_u32..60, 0..6)) {
+            let bytes: Vec<[u8; 4]> = rows.iter().map(|row| row.to_le_bytes()).collect();
+            prop_assert_eq!(Ranks::of(&bytes).is_some(), rows.windows(2).all(|pair| pair[0] < pair[1]));
         }
     }
 }
