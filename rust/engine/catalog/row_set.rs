@@ -59,6 +59,20 @@ impl RowSet {
         }
     }
 
+    /// Adds what `other` holds of `range`, the first of that as `first`.
+    pub fn insert_from(&mut self, first: u32, other: &Self, range: std::ops::Range<u32>) {
+        let (mut from, mut to) = (range.start, first);
+        while from < range.end && to < self.len {
+            // Up to the end of a word of either set.
+            let count = (range.end - from).min(self.len - to).min(64 - from % 64).min(64 - to % 64);
+            let bits = other.words.get(from as usize / 64).map_or(0, |word| word >> (from % 64));
+            if let Some(word) = self.words.get_mut(to as usize / 64) {
+                *word |= (bits & (u64::MAX >> (64 - count))) << (to % 64);
+            }
+            (from, to) = (from + count, to + count);
+        }
+    }
+
     /// Takes `number` out.
     pub fn remove(&mut self, number: u32) {
         if let Some(word) = self.words.get_mut(number as usize / 64) {
@@ -118,7 +132,24 @@ impl RowSet {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_inserted_from_another_set_is_what_that_holds(
+            held in prop::collection::btree_set(0_u32..200, 0..150), first in 0_u32..200, start in 0_u32..220, len in 0_u32..220,
+        ) {
+            let (mut other, mut set) = (RowSet::empty(200), RowSet::empty(150));
+            held.iter().for_each(|number| other.insert(*number));
+            set.insert(5);
+            set.insert_from(first, &other, start..start + len);
+            let moved = held.iter().filter(|number| (start..start + len).contains(number)).map(|number| number - start + first);
+            let expected: std::collections::BTreeSet<u32> = moved.filter(|number| *number < 150).chain([5]).collect();
+            prop_assert_eq!(set.iter().collect::<Vec<_>>(), expected.into_iter().collect::<Vec<_>>());
+        }
+    }
 
     #[test]
     fn set_operations_stay_within_the_universe() {

@@ -248,8 +248,8 @@ impl<'a> Bounds<'a> {
         Ok(())
     }
 
-    /// What each of some ascending videos, with what its metadata say, scores at most by those of its rows with a time that were
-    /// named, ascending and each with its video.
+    /// What each of some ascending videos, with what its metadata say, likely scores at most by those of its rows with a time that
+    /// were named, ascending and each with its video.
     pub(super) fn of_named(
         &self,
         videos: &[(u32, f32)],
@@ -280,7 +280,7 @@ impl<'a> Bounds<'a> {
         self.apart.contains(video)
     }
 
-    /// Some ascending videos with a confidence that their metadata don't exceed.
+    /// Some ascending videos with a confidence that their metadata likely don't exceed.
     pub(super) fn metadata_of(&self, videos: &[u32], room: &mut Room<'a>) -> Result<Vec<(u32, f32)>> {
         let mut found: Vec<(u32, f32)> = videos.iter().map(|&video| (video, 0.0)).collect();
         self.make_room(room);
@@ -328,7 +328,7 @@ impl<'a> Bounds<'a> {
         untimed.any(|index| self.is_enough(index, confidence))
     }
 
-    /// Bounds what each of some ascending rows, here and there, says on one channel.
+    /// What each of some ascending rows, here and there, likely says at most on one channel.
     fn read_rows(&self, index: usize, rows: &[u32], room: &mut Room<'a>) -> Result<()> {
         let channel = &self.ask.channels[index];
         let mut cosines = std::mem::take(&mut room.cosines[index]);
@@ -336,7 +336,7 @@ impl<'a> Bounds<'a> {
         let mut words = Vec::with_capacity(channel.terms.len());
         for (at, (cosines, estimator)) in cosines.iter_mut().zip(&self.estimators[index]).enumerate() {
             match estimator {
-                Some(estimator) => estimator.most_of(rows, cosines)?,
+                Some(estimator) => estimator.likely_most(rows, cosines)?,
                 None => renew(cosines, rows.len(), f32::NEG_INFINITY),
             }
             words.push(self.words.of_rows(channel.channel, at, rows));

@@ -27,7 +27,7 @@ const LEAST_SURE_WEIGHT: f32 = 1e-6;
 /// Where fewer than this part of the rows may match, the words of these are looked up.
 const FEW_ROWS: usize = 16;
 /// Postings that are read for each match where likely ones are wanted.
-const POSTINGS_A_MATCH: usize = 100;
+const POSTINGS_A_MATCH: usize = 50;
 
 /// Rows with BM25 scores, ascending by row.
 type Found = Vec<(u32, f32)>;

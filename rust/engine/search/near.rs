@@ -6,7 +6,7 @@
 //! the timed rows of that overlap the best of each channel. The videos whose rows say most and those whose metadata do, as
 //! many of either as the effort has it, are then scored best bound first, as for an exact answer (`rank`), until the page is full:
 //! what words say is looked up for them alone. So scores are exact, and what may be missing is a video of which nothing
-//! named the row that speaks for it.
+//! named the row that speaks for it, or whose row says more than its codes let expect.
 
 use super::ask::ChannelAsk;
 use super::bounds::{self, Bounds, Room};
@@ -135,7 +135,8 @@ impl Run<'_> {
         let (places, asked): (Vec<usize>, Vec<Asked<'_>>) = live
             .filter_map(|(index, (part, allowed))| {
                 let column = part.part.vectors(channel)?;
-                Some((index, Asked { column, allowed: Some(&allowed.rows) }))
+                let is_whole = allowed.rows.count() == allowed.rows.universe();
+                Some((index, Asked { column, allowed: (!is_whole).then_some(&allowed.rows) }))
             })
             .unzip();
         let Passed { columns, is_in_memory } = passed_by(&asked, query, effort, GraphMemory::of_process())?;
@@ -194,13 +195,18 @@ impl Named {
         self.videos = videos_of(&self.rows).into_iter().map(|video| (video, 0.0)).collect();
     }
 
-    /// Keeps the rows of some of the videos alone; all of those whose metadata say most.
+    /// Keeps the rows of some ascending videos alone; all of those whose metadata say most.
     fn keep(&mut self, videos: &[u32], part: &LivePart) -> Result<()> {
-        self.rows.retain(|(_, video)| videos.binary_search(video).is_ok());
-        for &(video, _) in &self.titled {
-            self.rows.extend(part.part.table().rows(video)?.map(|row| (row, video)));
+        let named = std::mem::take(&mut self.rows);
+        let mut rest = named.as_slice();
+        for &video in videos {
+            if self.titled.binary_search_by_key(&video, |(of, _)| *of).is_ok() {
+                self.rows.extend(part.part.table().rows(video)?.map(|row| (row, video)));
+            } else {
+                rest = rest.get(rest.partition_point(|(_, of)| *of < video)..).unwrap_or_default();
+                self.rows.extend(rest.iter().take_while(|(_, of)| *of == video));
+            }
         }
-        self.rows.sort_unstable();
         Ok(())
     }
 

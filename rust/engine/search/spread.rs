@@ -1,7 +1,8 @@
 //! Does the same with every one of a list, on all cores or on the caller's alone.
 //!
 //! Waking other threads costs tens of microseconds each time, and more where a model's threads spin on the other cores,
-//! as an encoder's do just after it made the query. So a small library is searched on one thread.
+//! as an encoder's do just after it made the query. So a small library is searched on one thread, as is any where there are
+//! no other threads.
 
 use rayon::prelude::*;
 
@@ -20,7 +21,7 @@ pub(super) struct Spread {
 impl Spread {
     pub(super) fn over(snapshot: &Snapshot) -> Self {
         let rows: u64 = snapshot.parts.iter().map(|part| u64::from(part.rows.count())).sum();
-        Self { is_parallel: rows > SERIAL_ROWS }
+        Self { is_parallel: rows > SERIAL_ROWS && rayon::current_num_threads() > 1 }
     }
 
     /// What `work` makes of each, in order; the first error if there is one. A task takes at least `least` of them.

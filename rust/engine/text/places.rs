@@ -79,7 +79,7 @@ impl Places {
         }
         let mut places = RowSet::empty(self.len);
         for span in &self.spans {
-            span.rows.clone().filter(|row| rows.contains(*row)).for_each(|row| places.insert(span.place(row)));
+            places.insert_from(span.first, rows, span.rows.clone());
         }
         places
     }
@@ -89,8 +89,12 @@ impl Places {
         if self.is_whole() {
             return Cow::Borrowed(bytes);
         }
-        let of_span = |span: &Span| bytes.get(span.rows.start as usize..span.rows.end as usize).unwrap_or_default();
-        Cow::Owned(self.spans.iter().flat_map(of_span).copied().collect())
+        let mut placed = Vec::with_capacity(self.len as usize);
+        for span in &self.spans {
+            let of_span = bytes.get(span.rows.start as usize..span.rows.end as usize).unwrap_or_default();
+            placed.extend_from_slice(of_span);
+        }
+        Cow::Owned(placed)
     }
 
     /// Some of the places, each with its row; ascending.

@@ -315,8 +315,7 @@ impl Walked<'_> {
         let Asked { column, allowed } = self.asked;
         let rows = column.rows()?;
         let is_allowed = |&(position, _): &(u32, f32)| {
-            let row = rows.row(position);
-            row.is_some_and(|row| allowed.is_none_or(|allowed| allowed.contains(row)))
+            allowed.is_none_or(|allowed| rows.row(position).is_some_and(|row| allowed.contains(row)))
         };
         let candidate = |(position, estimate)| Candidate { position, estimate, a: 0.0, b: 0.0 };
         Ok(nodes.filter(is_allowed).map(candidate).collect())

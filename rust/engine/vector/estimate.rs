@@ -2,7 +2,8 @@
 //! codes of the graph. Where a column is kept component by component and the query asks for few (`vertical`), that is the
 //! rough bound, and the close one is what they score, as it is where a column has no codes.
 //!
-//! A bound is wrong for one row in three million, as that of the exact search is: `CONFIDENCE` standard errors.
+//! A bound is wrong for one row in three million, as that of the exact search is: `CONFIDENCE` standard errors. What an
+//! approximate answer goes by is wrong for one in forty.
 
 use std::ops::Range;
 
@@ -15,6 +16,8 @@ use super::rows::Rows;
 use super::vertical::{Gap, VerticalQuery};
 use crate::error::Result;
 
+/// Standard errors above an estimate that an approximate answer takes for as much as a row says.
+const LIKELY_ERRORS: f32 = 2.0;
 /// How much of a score may stay unread where it is bounded component by component.
 const TOLERANCE: f32 = 0.001;
 
@@ -94,7 +97,7 @@ impl Estimator<'_> {
                 self.most_at(Closeness::Close, position..position + 1, |_, close| *bound = bound.min(close))?;
             }
         }
-        Ok(if self.close.is_some() { Reach::By(2.0 * self.slack()) } else { Reach::Unknown })
+        Ok(if self.close.is_some() { Reach::By(2.0 * self.slack(CONFIDENCE)) } else { Reach::Unknown })
     }
 
     fn sharpen_vertical(
@@ -123,9 +126,9 @@ impl Estimator<'_> {
         Ok(Reach::Components(vertical.gap(is_worth)))
     }
 
-    /// What a close estimate may be off by.
-    fn slack(&self) -> f32 {
-        CONFIDENCE * STANDARD_ERROR / (self.column.dimension() as f32).sqrt()
+    /// So many standard errors of a close estimate.
+    fn slack(&self, errors: f32) -> f32 {
+        errors * STANDARD_ERROR / (self.column.dimension() as f32).sqrt()
     }
 
     /// For each of `rows` a cosine that it does not exceed, minus infinity where it carries no vector.
@@ -152,12 +155,12 @@ impl Estimator<'_> {
         })
     }
 
-    /// For each of some ascending rows, here and there, a cosine that it does not exceed by the closest codes; minus infinity
-    /// where it carries no vector.
+    /// For each of some rows, here and there, a cosine that it likely does not exceed, by the closest codes; minus infinity where
+    /// it carries no vector.
     ///
     /// # Errors
     /// `damaged` where a checksum says so.
-    pub(crate) fn most_of(&self, rows: &[u32], out: &mut Vec<f32>) -> Result<()> {
+    pub(crate) fn likely_most(&self, rows: &[u32], out: &mut Vec<f32>) -> Result<()> {
         out.clear();
         out.resize(rows.len(), f32::NEG_INFINITY);
         let of_column = self.column.rows()?;
@@ -169,7 +172,9 @@ impl Estimator<'_> {
             }
         }
         let (mut most, slack) = match &self.close {
-            Some((graph, levels)) => (graph.estimates_of(self.column.kernels(), levels, &positions)?, self.slack()),
+            Some((graph, levels)) => {
+                (graph.estimates_of(self.column.kernels(), levels, &positions)?, self.slack(LIKELY_ERRORS))
+            }
             None => (self.column.score_each(self.query, &positions, Access::Mapped)?, 0.0),
         };
         if most.len() == rows.len() {
@@ -195,7 +200,7 @@ impl Estimator<'_> {
         }
         match (closeness, &self.close, &self.rough, self.column.codes()) {
             (Closeness::Close, Some((graph, levels)), ..) => {
-                let slack = self.slack();
+                let slack = self.slack(CONFIDENCE);
                 let estimates = graph.estimates(self.column.kernels(), levels, positions)?;
                 estimates.enumerate().for_each(|(at, estimate)| take(at, estimate + slack));
             }

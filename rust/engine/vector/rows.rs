@@ -141,7 +141,6 @@ fn place(offset: u32) -> (usize, u64) {
 }
 
 #[cfg(test)]
-#[expect(clippy::expect_used, reason = "a test fails by panicking")]
 mod tests {
     use proptest::prelude::*;
 

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use super::nibbles::STANDARD_ERROR;
 use super::*;
 use crate::catalog::row_set::RowSet;
 use crate::error::Error;
@@ -103,13 +104,17 @@ fn codes_bound_every_row_from_above_and_closely() -> Result<()> {
         assert!(exact.iter().map(|(_, score)| score).eq(&got), "without a graph, exactly");
         // Here and there, in runs, and past the end.
         let rows = [0, 1, 2, 7, 900, 901, 2000, ROWS - 1, ROWS, ROWS + 8];
-        for estimator in [&codes, &vectors] {
+        // An approximate answer goes by two standard errors of the codes in place of five.
+        let closer = 3.0 * STANDARD_ERROR / (DIMENSION as f32).sqrt();
+        for (estimator, closer) in [(&codes, closer), (&vectors, 0.0)] {
             let (mut each, mut one) = (Vec::new(), Vec::new());
-            estimator.most_of(&rows, &mut each)?;
+            estimator.likely_most(&rows, &mut each)?;
             assert_eq!(each.len(), rows.len());
-            for (&row, &most) in rows.iter().zip(&each) {
+            for (&row, &likely) in rows.iter().zip(&each) {
                 estimator.most(Closeness::Close, row..row + 1, &mut one)?;
-                assert_eq!(one, [most], "row {row}");
+                let is_held = one[0].is_finite();
+                assert_eq!(likely.is_finite(), is_held, "row {row}");
+                assert!(!is_held || (one[0] - likely - closer).abs() < 1e-6, "row {row}: {likely} for {one:?}");
             }
         }
     }
