@@ -197,7 +197,11 @@ impl VideoTable {
     /// As `video`.
     pub fn rows(&self, video: u32) -> Result<Range<u32>> {
         self.check(video, self.video_count, "video")?;
-        let (start, end) = (number_u32(&self.rows, video as usize)?, number_u32(&self.rows, video as usize + 1)?);
+        let at = video as usize * 4;
+        let &[start, end] = self.rows.slice(at..at + 8)?.as_chunks::<4>().0 else {
+            return Err(Error::damaged(self.rows.path(), "a number was cut"));
+        };
+        let (start, end) = (u32::from_le_bytes(start), u32::from_le_bytes(end));
         if start > end || end > self.row_count {
             let detail = format!("video {video} has rows {start} to {end} of {}", self.row_count);
             return Err(Error::damaged(self.rows.path(), detail));
@@ -211,7 +215,7 @@ impl VideoTable {
     /// As `span`.
     pub fn video_of(&self, row: u32) -> Result<u32> {
         self.check(row, self.row_count, "row")?;
-        self.video_among(0..self.video_count, row)
+        Ok(self.video_among(0..self.video_count, row)?.0)
     }
 
     /// Ascending rows, each with the video that it belongs to.
@@ -229,17 +233,16 @@ impl VideoTable {
                     (video, end) = (end + 1, end.saturating_add(step));
                     step *= 2;
                 }
-                video = self.video_among(video..end.min(self.video_count), row)?;
-                of_video = self.rows(video)?;
+                (video, of_video) = self.video_among(video..end.min(self.video_count), row)?;
             }
             Ok((row, video))
         };
         rows.into_iter().map(with_video).collect()
     }
 
-    /// The video of a row, one of these or the one behind them: the first whose rows end after it, for videos without rows
-    /// are passed over.
-    fn video_among(&self, videos: Range<u32>, row: u32) -> Result<u32> {
+    /// The video of a row, one of these or the one behind them, with its rows: the first whose rows end after this one, for
+    /// videos without rows are passed over.
+    fn video_among(&self, videos: Range<u32>, row: u32) -> Result<(u32, Range<u32>)> {
         let Range { start: mut low, end: mut high } = videos;
         while low < high {
             let middle = low + (high - low) / 2;
@@ -249,10 +252,11 @@ impl VideoTable {
                 high = middle;
             }
         }
-        if low == self.video_count || !self.rows(low)?.contains(&row) {
+        let rows = if low < self.video_count { self.rows(low)? } else { 0..0 };
+        if !rows.contains(&row) {
             return Err(Error::damaged(self.rows.path(), format!("row {row} belongs to no video")));
         }
-        Ok(low)
+        Ok((low, rows))
     }
 
     /// Whether the rows of a video end before this one.

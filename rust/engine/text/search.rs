@@ -197,7 +197,7 @@ pub(super) struct Scoring<'a> {
     /// By length: what it adds below the line.
     norms: [f32; 256],
     allowed: RowSet,
-    /// The sum of the clauses so far.
+    /// The sum of the clauses so far; without scores but in a run.
     scores: Vec<f32>,
     matched: RowSet,
     clause: Best,
@@ -234,7 +234,7 @@ impl<'a> Scoring<'a> {
             row_lengths: places.of_bytes(row_lengths),
             norms: std::array::from_fn(norm),
             allowed: places.of_set(allowed),
-            scores: zeros::take(places.len() as usize),
+            scores: Vec::new(),
             matched: RowSet::empty(places.len()),
             clause: Best::default(),
         }
@@ -242,6 +242,7 @@ impl<'a> Scoring<'a> {
 
     /// The rows that match, with their scores.
     pub(super) fn run(mut self) -> tantivy::Result<Vec<(u32, f32)>> {
+        self.scores = zeros::take(self.places.len() as usize);
         // The clauses are ordered: required ones and exclusions narrow the rows for those that only add to the score.
         for (index, clause) in self.query.clauses.iter().enumerate() {
             self.apply(index, clause)?;
@@ -253,7 +254,7 @@ impl<'a> Scoring<'a> {
     }
 
     /// The rows that matched so far, with their scores.
-    pub(super) fn finish(mut self) -> Vec<(u32, f32)> {
+    fn finish(mut self) -> Vec<(u32, f32)> {
         let score =
             |(place, row): (u32, u32)| self.scores.get_mut(place as usize).map(|sum| (row, std::mem::take(sum)));
         let found: Vec<(u32, f32)> = self.places.rows(&self.matched).filter_map(score).collect();
@@ -266,7 +267,7 @@ impl<'a> Scoring<'a> {
     }
 
     /// Adds what a clause is worth to the rows that match it, or narrows the rows by it.
-    pub(super) fn apply(&mut self, index: usize, clause: &Clause) -> tantivy::Result<()> {
+    fn apply(&mut self, index: usize, clause: &Clause) -> tantivy::Result<()> {
         if clause.occur == Occur::MustNot {
             let mut gone = Vec::new();
             self.exact(&clause.kind, |place, _| gone.push(place))?;
@@ -298,6 +299,21 @@ impl<'a> Scoring<'a> {
             }
         }
         Ok(())
+    }
+
+    /// What a clause is worth to the places that match it, ascending.
+    pub(super) fn worth(&self, index: usize, clause: &Clause) -> tantivy::Result<Vec<(u32, f32)>> {
+        let (rarity, others) = (self.stats.weight(index, &clause.kind), self.other_ways(index, &clause.kind)?);
+        let mut found = Vec::new();
+        self.exact(&clause.kind, |place, frequency| {
+            found.push((place, rarity * saturate(frequency, self.norm(place))));
+        })?;
+        if !others.is_empty() {
+            found.extend(others);
+            found.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
+            found.dedup_by_key(|(place, _)| *place);
+        }
+        Ok(found)
     }
 
     /// Adds a clause that rows match as it is written or not at all, each row once.
