@@ -94,7 +94,9 @@ impl WordMatches {
         let mut found = self.on(channel).get(term).map_or(&[][..], Vec::as_slice);
         let mut placed = Vec::new();
         for (place, &row) in rows.iter().enumerate() {
-            found = found.get(below(found, row)..).unwrap_or_default();
+            if found.first().is_some_and(|(of, _)| *of < row) {
+                found = found.get(below(found, row)..).unwrap_or_default();
+            }
             placed.extend(found.first().filter(|(of, _)| *of == row).map(|(_, score)| (place, *score)));
         }
         placed

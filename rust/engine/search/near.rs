@@ -19,13 +19,15 @@ use crate::catalog::channel::Channel;
 use crate::catalog::row_set::RowSet;
 use crate::error::Result;
 use crate::part::LivePart;
-use crate::vector::{Asked, GraphMemory, Passed, Path, QueryVector, passed_by};
+use crate::vector::{Asked, GraphMemory, PASSED, Passed, Path, QueryVector, passed_by};
 
 /// Videos whose named rows are compared by one task.
 const VIDEOS_A_PIECE: usize = 256;
 /// For each row of effort so many videos of all parts are looked into whose metadata say most: there are fewer titles than
 /// rows, and a title counts for every row of its video. Where that means reading, as much fewer.
 const TITLES: usize = 2;
+/// Of so many for each row of effort what they say is known more closely than by their codes.
+const TITLES_PASSED: usize = 2 * TITLES;
 
 /// Hits in order, at least those up to the end of the page; the videos that were named and may be hits; the way taken.
 pub(super) struct Near {
@@ -139,7 +141,9 @@ impl Run<'_> {
                 Some((index, Asked { column, allowed: (!is_whole).then_some(&allowed.rows) }))
             })
             .unzip();
-        let Passed { columns, is_in_memory } = passed_by(&asked, query, effort, GraphMemory::of_process())?;
+        let passed = if channel == Channel::Metadata { TITLES_PASSED } else { PASSED };
+        let memory = GraphMemory::of_process();
+        let Passed { columns, is_in_memory } = passed_by(&asked, query, effort, passed, memory)?;
         let mut parts = vec![None; self.snapshot.parts.len()];
         for (place, rows) in places.into_iter().zip(columns) {
             if let Some(part) = parts.get_mut(place) {

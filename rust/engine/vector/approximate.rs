@@ -56,8 +56,8 @@ const DEVIATIONS: f64 = 3.0;
 /// A walk through one of n columns keeps `effort / n^SHARING` rows: a smaller graph takes less effort to the same recall,
 /// but not as much less as it is smaller.
 const SHARING: f64 = 0.25;
-/// `passed_by` gives so many rows for each that a walk keeps.
-const PASSED: usize = 8;
+/// Where rows count together with those of other channels, `passed_by` is asked for so many for each that a walk keeps.
+pub(crate) const PASSED: usize = 8;
 
 /// A column that is asked, and which of its rows may be found; all of them without a set.
 #[derive(Debug, Clone, Copy)]
@@ -151,7 +151,7 @@ pub(crate) struct Passed {
 }
 
 /// The rows of all columns that are closest to the query by their codes, of those that a search with this effort comes by:
-/// `PASSED` times as many as it keeps, unscored; only those it keeps where a graph is not in memory, for then to look closer
+/// `passed` times as many as it keeps, unscored; only those it keeps where a graph is not in memory, for then to look closer
 /// at any is a read.
 ///
 /// # Errors
@@ -160,6 +160,7 @@ pub(crate) fn passed_by(
     asked: &[Asked<'_>],
     query: &QueryVector,
     effort: usize,
+    passed: usize,
     memory: &Arc<GraphMemory>,
 ) -> Result<Passed> {
     asked.iter().try_for_each(|one| one.column.check(query))?;
@@ -173,38 +174,40 @@ pub(crate) fn passed_by(
         return Ok(Passed { columns, is_in_memory: false });
     }
     let mut found = Found { k: effort, best: Vec::new(), work: vec![Work::default(); asked.len()] };
-    let most = effort.saturating_mul(PASSED);
+    let most = effort.saturating_mul(passed);
     let is_walked = |at: &usize| matches!(ways.get(*at), Some(Way::Walk(..)));
     let mut others: Vec<(usize, Asked<'_>)> =
         asked.iter().copied().enumerate().filter(|(at, _)| !is_walked(at)).collect();
-    let mut passed = Vec::new();
+    let mut candidates = Vec::new();
     let walked = walked(asked, &ways);
     for (walk, one) in found.walks(&walked, query, effort)?.into_iter().zip(&walked) {
         if found.is_short(&walk, effort, walked.len()) {
             others.push((one.at, one.asked));
         } else {
             found.note(one.at, Path::Graph, walk.compared);
-            passed.extend(one.candidates(walk.beam.compared())?.into_iter().map(|candidate| (one.at, candidate)));
+            let best = walk.beam.best_compared(most, one.is_allowed()?);
+            candidates.extend(best.into_iter().map(|node| (one.at, candidate(node))));
         }
     }
     // Codes of whole vectors say nothing of columns that are kept by component.
     let has_codes = |one: &(usize, Asked<'_>)| one.1.column.codes().is_some() && !one.1.column.has_vertical();
     let (coded, scored): (Vec<_>, Vec<_>) = others.into_iter().partition(has_codes);
     // By one bit a component they are further from the truth.
-    let most = if coded.is_empty() { most } else { most.max(coded_rows(query, effort)) };
-    passed.extend(best_estimates(&coded, query, most)?);
+    let most = if coded.is_empty() { most } else { most.max(coded_rows(query, most.div_ceil(PASSED))) };
+    candidates.extend(best_estimates(&coded, query, most)?);
     for (at, one) in coded {
         found.note(at, Path::Codes, one.column.len());
     }
     found.search_exactly(&scored, query, Access::Mapped)?;
-    if passed.len() > most {
-        passed.select_nth_unstable_by(most, best_first);
-        passed.truncate(most);
+    if candidates.len() > most {
+        candidates.select_nth_unstable_by(most, best_first);
+        candidates.truncate(most);
     }
+    let rows_of = asked.iter().map(|one| one.column.rows()).collect::<Result<Vec<_>>>()?;
     let mut columns: Vec<(Vec<u32>, Path)> = found.work.iter().map(|work| (Vec::new(), work.path)).collect();
-    for (at, candidate) in passed {
-        if let (Some(one), Some((rows, _))) = (asked.get(at), columns.get_mut(at)) {
-            rows.extend(one.column.rows()?.row(candidate.position));
+    for (at, candidate) in candidates {
+        if let (Some(of_column), Some((rows, _))) = (rows_of.get(at), columns.get_mut(at)) {
+            rows.extend(of_column.row(candidate.position));
         }
     }
     for (at, row, _) in found.best {
@@ -225,6 +228,11 @@ fn walked<'a>(asked: &[Asked<'a>], ways: &[Way<'a>]) -> Vec<Walked<'a>> {
 /// How many rows a walk through one of `columns` keeps.
 fn share(effort: usize, columns: usize) -> usize {
     (effort as f64 / (columns as f64).powf(SHARING)).ceil() as usize
+}
+
+/// A node with its estimate.
+fn candidate((position, estimate): (u32, f32)) -> Candidate {
+    Candidate { position, estimate, a: 0.0, b: 0.0 }
 }
 
 /// Best estimate first, then by column and position.
@@ -306,19 +314,17 @@ impl Walked<'_> {
     fn walk(&self, query: &QueryVector, share: usize, effort: usize) -> Result<Walk> {
         let width = self.width.saturating_mul(share).div_ceil(effort);
         let beam = self.graph.walk(self.asked.column.kernels(), &self.graph.query(query.components()), width)?;
-        let (found, compared) = (self.candidates(beam.found())?, beam.compared().len());
+        let is_allowed = self.is_allowed()?;
+        let found = beam.found().filter(|(position, _)| is_allowed(*position)).map(candidate).collect();
+        let compared = beam.compared();
         Ok(Walk { found, beam, compared })
     }
 
-    /// The allowed ones of some nodes.
-    fn candidates(&self, nodes: impl Iterator<Item = (u32, f32)>) -> Result<Vec<Candidate>> {
+    /// Whether the row at a position may be found.
+    fn is_allowed(&self) -> Result<impl Fn(u32) -> bool> {
         let Asked { column, allowed } = self.asked;
         let rows = column.rows()?;
-        let is_allowed = |&(position, _): &(u32, f32)| {
-            allowed.is_none_or(|allowed| rows.row(position).is_some_and(|row| allowed.contains(row)))
-        };
-        let candidate = |(position, estimate)| Candidate { position, estimate, a: 0.0, b: 0.0 };
-        Ok(nodes.filter(is_allowed).map(candidate).collect())
+        Ok(move |position| allowed.is_none_or(|allowed| rows.row(position).is_some_and(|row| allowed.contains(row))))
     }
 }
 

@@ -45,7 +45,7 @@ mod tests;
 mod vertical;
 
 pub use approximate::{Asked, Near, approximate_top_k};
-pub(crate) use approximate::{Passed, passed_by};
+pub(crate) use approximate::{PASSED, Passed, passed_by};
 pub use column::{Index, VectorColumn};
 pub(crate) use estimate::{Closeness, Estimator, Reach};
 pub use graph_memory::GraphMemory;

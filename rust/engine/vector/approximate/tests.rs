@@ -226,7 +226,7 @@ fn more_is_passed_by_than_is_found_and_all_of_it_is_allowed() -> Result<()> {
         let asked: Vec<Asked<'_>> = columns.iter().map(|column| Asked { column, allowed }).collect();
         let mut otherwise = 0;
         for query in queries(10)? {
-            let Passed { columns: passed, is_in_memory } = passed_by(&asked, &query, EFFORT, memory)?;
+            let Passed { columns: passed, is_in_memory } = passed_by(&asked, &query, EFFORT, PASSED, memory)?;
             assert_eq!(is_in_memory, expected == Path::Graph);
             // Under a filter a walk may find too few, and codes help out.
             let is_walked = passed.iter().all(|(_, path)| *path == Path::Graph);

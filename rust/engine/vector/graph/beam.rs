@@ -106,9 +106,19 @@ impl Beam {
         self.entries.iter().map(|&entry| (node_of(entry), estimate_of(entry)))
     }
 
-    /// All nodes that were compared on the way with their estimates, each once.
-    pub(in super::super) fn compared(&self) -> impl ExactSizeIterator<Item = (u32, f32)> + '_ {
-        self.compared.iter().map(|&entry| (node_of(entry), estimate_of(entry)))
+    /// How many nodes were compared on the way.
+    pub(in super::super) fn compared(&self) -> usize {
+        self.compared.len()
+    }
+
+    /// The `most` best of those that were compared and are wanted, with their estimates, each once, in no order.
+    pub(in super::super) fn best_compared(&self, most: usize, is_wanted: impl Fn(u32) -> bool) -> Vec<(u32, f32)> {
+        let mut best: Vec<u64> = self.compared.iter().copied().filter(|&entry| is_wanted(node_of(entry))).collect();
+        if best.len() > most {
+            best.select_nth_unstable_by(most, |a, b| b.cmp(a));
+            best.truncate(most);
+        }
+        best.into_iter().map(|entry| (node_of(entry), estimate_of(entry))).collect()
     }
 }
 
