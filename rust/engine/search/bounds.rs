@@ -62,6 +62,13 @@ pub(super) struct Bounds<'a> {
     blend: Blend,
 }
 
+/// Videos with rough bounds, and those of their timed rows, where these lie apart: a video's follow the place that it tells.
+#[derive(Default)]
+pub(super) struct Rough {
+    pub(super) videos: Vec<Bounded>,
+    pub(super) rows: Vec<f32>,
+}
+
 /// What was read of rows that follow one another, and room for what it says of one video.
 #[derive(Default)]
 pub(super) struct Room<'a> {
@@ -145,18 +152,36 @@ impl<'a> Bounds<'a> {
         wanted: &RowSet,
         bar: Bar,
         one_row_tells: bool,
-    ) -> Result<Vec<Bounded>> {
-        let mut found = Vec::new();
+    ) -> Result<Rough> {
+        let mut found = Rough::default();
         self.visit_candidates(run, wanted, bar, |video, rows, room| {
             self.fill(rows.clone(), room);
             let bound = self.of_filled(room, video);
             if bound > 0.0 {
                 let is_hit = if one_row_tells { Some(self.has_sufficient(room, rows)?) } else { None };
-                found.push(Bounded { bound, part, video, is_close: false, is_hit });
+                let rows_at = self.apart.contains(video).then_some(found.rows.len());
+                if rows_at.is_some() {
+                    found.rows.extend_from_slice(&room.blended);
+                }
+                found.videos.push(Bounded { bound, part, video, rows_at, is_close: false, is_hit });
             }
             Ok(())
         })?;
         Ok(found)
+    }
+
+    /// Bounds of some ascending videos whose timed rows lie apart, each with the rough bounds of its rows: of those that reach a
+    /// score it is a closer bound of what the video scores. Only rows that may reach it are read.
+    pub(super) fn close_above(&self, floor: f32, videos: &[(u32, &[f32])], room: &mut Room<'a>) -> Result<Vec<f32>> {
+        let numbers: Vec<u32> = videos.iter().map(|(video, _)| *video).collect();
+        let told = self.metadata_of(Closeness::Close, &numbers, room)?;
+        let mut reaching = Vec::new();
+        for (&(video, bounds), &(_, metadata)) in videos.iter().zip(&told) {
+            let rows = self.part.part.table().rows(video)?.zip(bounds);
+            let reaches = |bound: f32| self.blend.with_metadata(bound, metadata) * (1.0 + ROUNDING) >= floor;
+            reaching.extend(rows.filter(|(_, bound)| reaches(**bound)).map(|(row, _)| (row, video)));
+        }
+        self.of_named(Closeness::Close, &told, &reaching, room)
     }
 
     /// The videos of a run that are among `wanted` and are candidates.
@@ -248,10 +273,11 @@ impl<'a> Bounds<'a> {
         Ok(())
     }
 
-    /// What each of some ascending videos, with what its metadata say, likely scores at most by those of its rows with a time that
-    /// were named, ascending and each with its video.
+    /// What each of some ascending videos, with what its metadata say, scores at most by those of its rows with a time that were
+    /// named, ascending and each with its video.
     pub(super) fn of_named(
         &self,
+        closeness: Closeness,
         videos: &[(u32, f32)],
         named: &[(u32, u32)],
         room: &mut Room<'a>,
@@ -260,7 +286,7 @@ impl<'a> Bounds<'a> {
         renew(&mut room.is_enough, rows.len(), !self.ask.needs_sufficient);
         self.make_room(room);
         for index in (0..self.ask.channels.len()).filter(|&index| self.is_timed(index)) {
-            self.read_rows(index, &rows, room)?;
+            self.read_rows(index, closeness, &rows, room)?;
             for (is_enough, &one) in room.is_enough.iter_mut().zip(&room.channels[index]) {
                 *is_enough |= self.is_enough(index, one);
             }
@@ -280,8 +306,13 @@ impl<'a> Bounds<'a> {
         self.apart.contains(video)
     }
 
-    /// Some ascending videos with a confidence that their metadata likely don't exceed.
-    pub(super) fn metadata_of(&self, videos: &[u32], room: &mut Room<'a>) -> Result<Vec<(u32, f32)>> {
+    /// Some ascending videos with a confidence that their metadata don't exceed.
+    pub(super) fn metadata_of(
+        &self,
+        closeness: Closeness,
+        videos: &[u32],
+        room: &mut Room<'a>,
+    ) -> Result<Vec<(u32, f32)>> {
         let mut found: Vec<(u32, f32)> = videos.iter().map(|&video| (video, 0.0)).collect();
         self.make_room(room);
         for index in (0..self.ask.channels.len()).filter(|&index| !self.is_timed(index)) {
@@ -297,7 +328,7 @@ impl<'a> Bounds<'a> {
                 self.add_worded(index, &of_video, first, &mut rows);
                 of_rows.resize(rows.len(), at);
             }
-            self.read_rows(index, &rows, room)?;
+            self.read_rows(index, closeness, &rows, room)?;
             for (&at, &confidence) in of_rows.iter().zip(&room.channels[index]) {
                 found.get_mut(at).into_iter().for_each(|(_, most)| *most = most.max(confidence));
             }
@@ -328,15 +359,15 @@ impl<'a> Bounds<'a> {
         untimed.any(|index| self.is_enough(index, confidence))
     }
 
-    /// What each of some ascending rows, here and there, likely says at most on one channel.
-    fn read_rows(&self, index: usize, rows: &[u32], room: &mut Room<'a>) -> Result<()> {
+    /// Bounds what each of some ascending rows, here and there, says on one channel.
+    fn read_rows(&self, index: usize, closeness: Closeness, rows: &[u32], room: &mut Room<'a>) -> Result<()> {
         let channel = &self.ask.channels[index];
         let mut cosines = std::mem::take(&mut room.cosines[index]);
         cosines.resize_with(channel.terms.len(), Vec::new);
         let mut words = Vec::with_capacity(channel.terms.len());
         for (at, (cosines, estimator)) in cosines.iter_mut().zip(&self.estimators[index]).enumerate() {
             match estimator {
-                Some(estimator) => estimator.likely_most(rows, cosines)?,
+                Some(estimator) => estimator.most_of(closeness, rows, cosines)?,
                 None => renew(cosines, rows.len(), f32::NEG_INFINITY),
             }
             words.push(self.words.of_rows(channel.channel, at, rows));

@@ -9,7 +9,7 @@
 //! named the row that speaks for it, or whose row says more than its codes let expect.
 
 use super::ask::ChannelAsk;
-use super::bounds::{self, Bounds, Room};
+use super::bounds::{self, Bounds, Room, Rough};
 use super::evidence::WordMatches;
 use super::execute::{Run, Scored};
 use super::hit::{Plan, Way};
@@ -19,7 +19,7 @@ use crate::catalog::channel::Channel;
 use crate::catalog::row_set::RowSet;
 use crate::error::Result;
 use crate::part::LivePart;
-use crate::vector::{Asked, GraphMemory, PASSED, Passed, Path, QueryVector, passed_by};
+use crate::vector::{Asked, Closeness, GraphMemory, PASSED, Passed, Path, QueryVector, passed_by};
 
 /// Videos whose named rows are compared by one task.
 const VIDEOS_A_PIECE: usize = 256;
@@ -88,12 +88,12 @@ impl Run<'_> {
             bounds.into_iter().zip(words).map(|(bounds, words)| bounds.with_words(words)).collect();
         for (((named, likely), bounds), part) in named.iter_mut().zip(&likely).zip(&bounds).zip(&self.snapshot.parts) {
             named.keep(likely, part)?;
-            named.videos = bounds.metadata_of(likely, &mut Room::default())?;
+            named.videos = bounds.metadata_of(Closeness::Likely, likely, &mut Room::default())?;
         }
         let mut order = self.bound_named(&named, &bounds)?;
         // Where rows overlap those that were not named count as well, so these videos are bounded by all of their rows.
         order.iter_mut().filter(|one| !one.is_close).for_each(|one| one.bound = f32::INFINITY);
-        let (hits, missed) = self.best_first(order, &bounds, position, limit)?;
+        let (hits, missed) = self.best_first(Rough { videos: order, rows: Vec::new() }, &bounds, position, limit)?;
         let mut videos = self.no_videos();
         for (videos, named) in videos.iter_mut().zip(&named) {
             named.videos.iter().for_each(|(video, _)| videos.insert(*video));
@@ -186,7 +186,7 @@ impl Run<'_> {
             plan.insert(channel.channel, way);
         }
         let titled = videos_of(&table.with_videos(in_order(titles))?);
-        let titled = bounds.metadata_of(&titled, &mut Room::default())?;
+        let titled = bounds.metadata_of(Closeness::Likely, &titled, &mut Room::default())?;
         Ok(Named { rows: table.with_videos(in_order(timed))?, videos: Vec::new(), titled, plan })
     }
 }
@@ -220,11 +220,12 @@ impl Named {
         let start = self.rows.partition_point(|(_, of)| of < first);
         let end = self.rows.partition_point(|(_, of)| of <= last);
         let rows = self.rows.get(start..end).unwrap_or_default();
-        let bounded = bounds.of_named(videos, rows, &mut Room::default())?;
+        let bounded = bounds.of_named(Closeness::Likely, videos, rows, &mut Room::default())?;
         let of_video = |((video, _), bound): (&(u32, f32), f32)| Bounded {
             bound,
             part,
             video: *video,
+            rows_at: None,
             is_close: bounds.is_apart(*video),
             is_hit: None,
         };

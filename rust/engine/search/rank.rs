@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
-use super::bounds::{self, Bar, Bounds, Room};
+use super::bounds::{self, Bar, Bounds, Room, Rough};
 use super::evidence::{self, WordMatches};
 use super::execute::{Run, Scored};
 use super::fuse::Fusion;
@@ -23,8 +23,10 @@ use crate::error::Result;
 
 /// Of up to so many videos the evidence is kept from ranking to telling.
 const KEPT_VIDEOS: usize = 256;
-/// Videos that are bounded closely before looking again which is best.
-const BOUNDED_TOGETHER: usize = 32;
+/// Videos that are bounded closely before the first is scored; then twice as many each time.
+const BOUNDED_FIRST: usize = 64;
+/// Videos that are bounded closely by one task.
+const BOUNDED_TOGETHER: usize = 16;
 /// Videos that are scored before looking again whether the page is full.
 const SCORED_TOGETHER: usize = 4;
 const MOST_SCORED_TOGETHER: usize = 64;
@@ -44,6 +46,8 @@ pub(super) struct Bounded {
     pub(super) bound: f32,
     pub(super) part: usize,
     pub(super) video: u32,
+    /// Where the bounds of its rows begin (`Rough`), if they are kept.
+    pub(super) rows_at: Option<usize>,
     /// Whether no closer bound is to be had for less than scoring it.
     pub(super) is_close: bool,
     /// Whether it is a hit, where that was found out.
@@ -97,7 +101,7 @@ impl Run<'_> {
         if !self.ask.needs_sufficient {
             let mut candidates = self.no_videos();
             let found = self.bound_all(&bounds, Bar::Confidence(least), false)?;
-            for one in found.into_iter().filter(|one| one.bound >= self.ask.min_score) {
+            for one in found.videos.into_iter().filter(|one| one.bound >= self.ask.min_score) {
                 candidates.get_mut(one.part).into_iter().for_each(|videos| videos.insert(one.video));
             }
             return self.exactly(self.rank_exactly(&candidates, self.ask.min_score)?);
@@ -106,7 +110,7 @@ impl Run<'_> {
         let one_row_tells =
             !self.query.has_scope() && self.ask.channels.iter().all(|one| evidence::counts(&self.ask, one));
         let order = self.bound_all(&bounds, Bar::Sufficient, one_row_tells)?;
-        let (known, unknown): (Vec<Bounded>, Vec<Bounded>) = order.iter().partition(|one| one.is_hit.is_some());
+        let (known, unknown): (Vec<Bounded>, Vec<Bounded>) = order.videos.iter().partition(|one| one.is_hit.is_some());
         let (hits, _) = self.best_first(order, &bounds, position, limit)?;
         let scored =
             self.spread.map(&unknown, 16, |_, one| Ok(self.score(one.part, one.video, 0.0, false)?.is_some()))?;
@@ -160,10 +164,17 @@ impl Run<'_> {
     }
 
     /// Bounds of the allowed videos that are candidates and can score; if one row tells that, also whether they are hits.
-    fn bound_all(&self, bounds: &[Bounds<'_>], bar: Bar, one_row_tells: bool) -> Result<Vec<Bounded>> {
+    fn bound_all(&self, bounds: &[Bounds<'_>], bar: Bar, one_row_tells: bool) -> Result<Rough> {
         let found =
             self.by_run(bounds, |part, bounds, run, videos| bounds.rough(part, run, videos, bar, one_row_tells))?;
-        Ok(found.into_iter().flat_map(|(_, found)| found).collect())
+        let mut all = Rough::default();
+        for (_, Rough { videos, rows }) in found {
+            let begin = all.rows.len();
+            let placed = |one: Bounded| Bounded { rows_at: one.rows_at.map(|at| begin + at), ..one };
+            all.videos.extend(videos.into_iter().map(placed));
+            all.rows.extend(rows);
+        }
+        Ok(all)
     }
 
     /// The allowed videos that are candidates.
@@ -177,11 +188,11 @@ impl Run<'_> {
     }
 
     /// What `of_run` finds in each run of videos of each part, in order.
-    fn by_run<T: Send>(
+    fn by_run<T: Default + Send>(
         &self,
         bounds: &[Bounds<'_>],
-        of_run: impl Fn(usize, &Bounds<'_>, Range<u32>, &RowSet) -> Result<Vec<T>> + Sync,
-    ) -> Result<Vec<(usize, Vec<T>)>> {
+        of_run: impl Fn(usize, &Bounds<'_>, Range<u32>, &RowSet) -> Result<T> + Sync,
+    ) -> Result<Vec<(usize, T)>> {
         let mut runs = Vec::new();
         for (part, of_part) in bounds.iter().enumerate() {
             runs.extend(of_part.runs()?.into_iter().map(|run| (part, run)));
@@ -189,7 +200,7 @@ impl Run<'_> {
         self.spread.map(&runs, 1, |_, (part, run)| {
             let found = match (bounds.get(*part), self.ask.allowed.get(*part)) {
                 (Some(bounds), Some(allowed)) => of_run(*part, bounds, run.clone(), &allowed.videos)?,
-                _ => Vec::new(),
+                _ => T::default(),
             };
             Ok((*part, found))
         })
@@ -199,46 +210,35 @@ impl Run<'_> {
     /// turned out to be none.
     pub(super) fn best_first(
         &self,
-        order: Vec<Bounded>,
+        order: Rough,
         bounds: &[Bounds<'_>],
         position: Option<&Position>,
         limit: usize,
     ) -> Result<(Vec<Scored>, Vec<Bounded>)> {
-        let mut waiting = BinaryHeap::from(order);
+        let Rough { videos, rows } = order;
+        let (close, rough): (Vec<Bounded>, Vec<Bounded>) = videos.into_iter().partition(|one| one.is_close);
+        let (mut close, mut rough) = (BinaryHeap::from(close), BinaryHeap::from(rough));
         let (mut hits, mut missed): (Vec<Scored>, Vec<Bounded>) = (Vec::new(), Vec::new());
-        while let Some(best) = waiting.peek() {
+        let mut bounded_together = BOUNDED_FIRST.max(limit);
+        loop {
             let floor = page_floor(&hits, position, limit);
-            let is_close = best.is_close;
-            let mut together = Vec::new();
-            if let (false, Some(floor)) = (is_close, floor) {
-                // What can enter the page as far as is known must be bounded closely in any case: now, in the order in
-                // which it is stored.
-                let all = std::mem::take(&mut waiting).into_vec().into_iter().filter(|one| one.bound >= floor);
-                let (close, mut rough): (Vec<Bounded>, Vec<Bounded>) = all.partition(|one| one.is_close);
-                rough.sort_unstable_by_key(|one| (one.part, one.video));
-                (waiting, together) = (BinaryHeap::from(close), rough);
-            } else {
-                // A first page is not full without so many.
-                let missing = if position.is_none() { limit.saturating_add(1).saturating_sub(hits.len()) } else { 0 };
-                let most =
-                    if is_close { missing.clamp(SCORED_TOGETHER, MOST_SCORED_TOGETHER) } else { BOUNDED_TOGETHER };
-                while together.len() < most
-                    && let Some(next) = waiting.peek()
-                    && next.is_close == is_close
-                    && floor.is_none_or(|floor| next.bound >= floor)
-                {
-                    together.extend(waiting.pop());
-                }
-            }
+            // What is bounded closely is scored first: the fuller the page, the less is read of the others.
+            // A first page is not full without so many.
+            let missing = if position.is_none() { limit.saturating_add(1).saturating_sub(hits.len()) } else { 0 };
+            let together = best_of(&mut close, missing.clamp(SCORED_TOGETHER, MOST_SCORED_TOGETHER), floor);
             if together.is_empty() {
-                break;
-            }
-            if !is_close {
-                let pieces: Vec<&[Bounded]> = together.chunks(BOUNDED_TOGETHER / 4).collect();
-                let closer = self.spread.map(&pieces, 1, |_, piece| bound_closer(piece, bounds))?;
+                let mut together = best_of(&mut rough, bounded_together, floor);
+                if together.is_empty() {
+                    break;
+                }
+                bounded_together = bounded_together.saturating_mul(2);
+                // In the order in which they are stored.
+                together.sort_unstable_by_key(|one| (one.part, one.video));
+                let pieces: Vec<&[Bounded]> = together.chunks(BOUNDED_TOGETHER).collect();
+                let closer = self.spread.map(&pieces, 1, |_, piece| bound_closer(piece, &rows, bounds, floor))?;
                 for one in closer.into_iter().flatten() {
                     if one.bound > 0.0 && one.bound >= self.ask.min_score {
-                        waiting.push(one);
+                        close.push(one);
                     } else {
                         missed.push(one);
                     }
@@ -262,14 +262,39 @@ impl Run<'_> {
     }
 }
 
-/// The same videos with closer bounds.
-fn bound_closer(videos: &[Bounded], bounds: &[Bounds<'_>]) -> Result<Vec<Bounded>> {
-    let mut room = Room::default();
-    let closer = videos.iter().map(|one| {
-        let Some(of_part) = bounds.get(one.part) else { return Ok(*one) };
-        Ok(Bounded { bound: of_part.close(one.video, &mut room)?.min(one.bound), is_close: true, ..*one })
-    });
-    closer.collect()
+/// Up to `most` of the best that can enter a page with this floor, taken out.
+fn best_of(waiting: &mut BinaryHeap<Bounded>, most: usize, floor: Option<f32>) -> Vec<Bounded> {
+    let mut best = Vec::new();
+    while best.len() < most && waiting.peek().is_some_and(|one| floor.is_none_or(|floor| one.bound >= floor)) {
+        best.extend(waiting.pop());
+    }
+    best
+}
+
+/// The same videos, ascending, with closer bounds; of those that can't reach `floor` it need not be one, if only it doesn't either. `rows` are
+/// the rough bounds of the videos' rows.
+fn bound_closer(videos: &[Bounded], rows: &[f32], bounds: &[Bounds<'_>], floor: Option<f32>) -> Result<Vec<Bounded>> {
+    let (mut room, mut closer) = (Room::default(), Vec::with_capacity(videos.len()));
+    for of_part in videos.chunk_by(|one, next| one.part == next.part) {
+        let Some(bounds) = of_part.first().and_then(|one| bounds.get(one.part)) else { continue };
+        let (mut by_rows, mut others) = (Vec::new(), Vec::new());
+        for one in of_part {
+            match (floor, one.rows_at.and_then(|at| rows.get(at..))) {
+                (Some(_), Some(rows)) => by_rows.push((one, rows)),
+                _ => others.push(one),
+            }
+        }
+        let asked: Vec<(u32, &[f32])> = by_rows.iter().map(|(one, rows)| (one.video, *rows)).collect();
+        let found = bounds.close_above(floor.unwrap_or_default(), &asked, &mut room)?;
+        let mut take = |one: &Bounded, bound: f32| {
+            closer.push(Bounded { bound: bound.min(one.bound), is_close: true, ..*one });
+        };
+        by_rows.into_iter().zip(found).for_each(|((one, _), bound)| take(one, bound));
+        for one in others {
+            take(one, bounds.close(one.video, &mut room)?);
+        }
+    }
+    Ok(closer)
 }
 
 /// The score of the page's last hit, once a hit behind the page is known as well.

@@ -37,6 +37,8 @@ pub(crate) enum Closeness {
     Rough,
     /// Four bits a component, or all of it.
     Close,
+    /// As close, and what it says likely holds: for approximate answers.
+    Likely,
 }
 
 /// How far bounds are above what they bound.
@@ -97,7 +99,7 @@ impl Estimator<'_> {
                 self.most_at(Closeness::Close, position..position + 1, |_, close| *bound = bound.min(close))?;
             }
         }
-        Ok(if self.close.is_some() { Reach::By(2.0 * self.slack(CONFIDENCE)) } else { Reach::Unknown })
+        Ok(if self.close.is_some() { Reach::By(2.0 * self.slack(Closeness::Close)) } else { Reach::Unknown })
     }
 
     fn sharpen_vertical(
@@ -126,8 +128,9 @@ impl Estimator<'_> {
         Ok(Reach::Components(vertical.gap(is_worth)))
     }
 
-    /// So many standard errors of a close estimate.
-    fn slack(&self, errors: f32) -> f32 {
+    /// What a close estimate may be off by.
+    fn slack(&self, closeness: Closeness) -> f32 {
+        let errors = if closeness == Closeness::Likely { LIKELY_ERRORS } else { CONFIDENCE };
         errors * STANDARD_ERROR / (self.column.dimension() as f32).sqrt()
     }
 
@@ -155,12 +158,12 @@ impl Estimator<'_> {
         })
     }
 
-    /// For each of some rows, here and there, a cosine that it likely does not exceed, by the closest codes; minus infinity where
-    /// it carries no vector.
+    /// For each of some rows, here and there, a cosine that it does not exceed by the closest codes; minus infinity where it carries
+    /// no vector.
     ///
     /// # Errors
     /// `damaged` where a checksum says so.
-    pub(crate) fn likely_most(&self, rows: &[u32], out: &mut Vec<f32>) -> Result<()> {
+    pub(crate) fn most_of(&self, closeness: Closeness, rows: &[u32], out: &mut Vec<f32>) -> Result<()> {
         out.clear();
         out.resize(rows.len(), f32::NEG_INFINITY);
         let of_column = self.column.rows()?;
@@ -173,7 +176,7 @@ impl Estimator<'_> {
         }
         let (mut most, slack) = match &self.close {
             Some((graph, levels)) => {
-                (graph.estimates_of(self.column.kernels(), levels, &positions)?, self.slack(LIKELY_ERRORS))
+                (graph.estimates_of(self.column.kernels(), levels, &positions)?, self.slack(closeness))
             }
             None => (self.column.score_each(self.query, &positions, Access::Mapped)?, 0.0),
         };
@@ -199,8 +202,8 @@ impl Estimator<'_> {
             return Ok(());
         }
         match (closeness, &self.close, &self.rough, self.column.codes()) {
-            (Closeness::Close, Some((graph, levels)), ..) => {
-                let slack = self.slack(CONFIDENCE);
+            (Closeness::Close | Closeness::Likely, Some((graph, levels)), ..) => {
+                let slack = self.slack(closeness);
                 let estimates = graph.estimates(self.column.kernels(), levels, positions)?;
                 estimates.enumerate().for_each(|(at, estimate)| take(at, estimate + slack));
             }

@@ -108,10 +108,14 @@ fn codes_bound_every_row_from_above_and_closely() -> Result<()> {
         let closer = 3.0 * STANDARD_ERROR / (DIMENSION as f32).sqrt();
         for (estimator, closer) in [(&codes, closer), (&vectors, 0.0)] {
             let (mut each, mut one) = (Vec::new(), Vec::new());
-            estimator.likely_most(&rows, &mut each)?;
-            assert_eq!(each.len(), rows.len());
-            for (&row, &likely) in rows.iter().zip(&each) {
+            estimator.most_of(Closeness::Likely, &rows, &mut each)?;
+            let (mut close, mut run) = (Vec::new(), Vec::new());
+            estimator.most_of(Closeness::Close, &rows, &mut close)?;
+            assert_eq!((each.len(), close.len()), (rows.len(), rows.len()));
+            for ((&row, &likely), &close) in rows.iter().zip(&each).zip(&close) {
                 estimator.most(Closeness::Close, row..row + 1, &mut one)?;
+                estimator.most(Closeness::Likely, row..row + 1, &mut run)?;
+                assert_eq!((&one, &run), (&vec![close], &vec![likely]), "row {row}");
                 let is_held = one[0].is_finite();
                 assert_eq!(likely.is_finite(), is_held, "row {row}");
                 assert!(!is_held || (one[0] - likely - closer).abs() < 1e-6, "row {row}: {likely} for {one:?}");
