@@ -287,9 +287,7 @@ impl<'a> Bounds<'a> {
         self.make_room(room);
         for index in (0..self.ask.channels.len()).filter(|&index| self.is_timed(index)) {
             self.read_rows(index, closeness, &rows, room)?;
-            for (is_enough, &one) in room.is_enough.iter_mut().zip(&room.channels[index]) {
-                *is_enough |= self.is_enough(index, one);
-            }
+            self.note_enough(index, room);
         }
         self.blend_rows(rows.len(), room);
         let mut start = 0;
@@ -456,9 +454,7 @@ impl<'a> Bounds<'a> {
         for (index, channel) in self.ask.channels.iter().enumerate() {
             self.fill_channel(index, rows.clone(), room);
             if channel.channel != Channel::Metadata {
-                for (is_enough, &one) in room.is_enough.iter_mut().zip(&room.channels[index]) {
-                    *is_enough |= self.is_enough(index, one);
-                }
+                self.note_enough(index, room);
             }
         }
         self.blend_rows(rows.len(), room);
@@ -503,7 +499,7 @@ impl<'a> Bounds<'a> {
         for (at, (term, steps)) in channel.terms.iter().zip(&self.steps[index]).enumerate() {
             let (cosines, with_words) = told(at);
             room.found.clear();
-            room.found.extend(cosines.iter().map(|&cosine| steps.of_cosine_alone(steps.of_cosine(cosine))));
+            room.found.extend(cosines.iter().map(|&cosine| steps.of_cosine_alone(cosine)));
             if let Some(words) = &term.words {
                 for (at, score) in with_words {
                     if let (Some(&cosine), Some(found)) = (cosines.get(at), room.found.get_mut(at)) {
@@ -520,6 +516,15 @@ impl<'a> Bounds<'a> {
         if has_clauses {
             for (whole, silent) in confidences.iter_mut().zip(&room.silent) {
                 *whole = whole.max((1.0 - silent) * (1.0 + ROUNDING));
+            }
+        }
+    }
+
+    /// Notes which rows say enough on a channel, where it takes something to be enough.
+    fn note_enough(&self, index: usize, room: &mut Room<'a>) {
+        if self.ask.needs_sufficient {
+            for (is_enough, &one) in room.is_enough.iter_mut().zip(&room.channels[index]) {
+                *is_enough |= self.is_enough(index, one);
             }
         }
     }

@@ -23,8 +23,8 @@ pub(super) struct Steps {
     /// The least cosine that is evidence alone, and how many steps there are to 1.
     first_cosine: f32,
     steps_to_one: f32,
-    /// The confidences of those without words.
-    alone: Vec<f32>,
+    /// The confidences of those without words, from the step of cosines that are no evidence alone.
+    alone: Box<[f32; COSINE_STEPS]>,
     /// By ratio of BM25 scores in [0, 1]; the first entry is for a row without words.
     ratio: Vec<f32>,
     agreement: f32,
@@ -41,7 +41,7 @@ impl Steps {
             std::iter::once(0.0).chain(ends).collect::<Vec<f32>>()
         };
         let mut steps = Self {
-            alone: vec![0.0],
+            alone: Box::new([0.0; COSINE_STEPS]),
             cosine: vec![0.0],
             first_cosine: 1.0,
             steps_to_one: 0.0,
@@ -66,8 +66,7 @@ impl Steps {
         (self.first_cosine, self.steps_to_one) = (first, 1.0 / width);
         let ends = (0..=count).map(|step| calibration.of_cosine(first + width * step as f32 + COSINE_ROUNDING));
         self.cosine = std::iter::once(0.0).chain(ends).chain([most]).collect();
-        let alone = (0..self.cosine.len() as Step).map(|step| if step < 2 { 0.0 } else { self.confidence(step, 0) });
-        self.alone = alone.collect();
+        *self.alone = std::array::from_fn(|at| if at == 0 { 0.0 } else { self.confidence(at as Step + 1, 0) });
     }
 
     /// The step of a cosine; minus infinity is none.
@@ -84,10 +83,13 @@ impl Steps {
         1 + ((ratio * RATIO_STEPS as f32) as Step).min(RATIO_STEPS as Step - 1)
     }
 
-    /// A confidence that no cosine in this step exceeds without words.
+    /// A confidence that a row with this cosine and no words does not exceed; minus infinity is none. Without a branch: exact
+    /// answers ask it of every row.
     #[inline]
-    pub(super) fn of_cosine_alone(&self, step: Step) -> f32 {
-        self.alone.get(usize::from(step)).copied().unwrap_or(1.0)
+    pub(super) fn of_cosine_alone(&self, cosine: f32) -> f32 {
+        let place = (cosine - self.first_cosine) * self.steps_to_one + 1.0;
+        let step = place.max(0.0).min(COSINE_STEPS as f32 - 1.0) as Step;
+        self.alone[usize::from(step) % COSINE_STEPS]
     }
 
     /// A confidence that no raw scores in these steps exceed.
@@ -116,10 +118,11 @@ mod tests {
             let steps = Steps::new(&calibration, true, true);
             let (at, of) = (steps.of_cosine(cosine), Steps::of_ratio(ratio));
             prop_assert!(steps.confidence(at, of) >= calibration.confidence(Some(cosine), Some(ratio)));
-            prop_assert_eq!(steps.of_cosine_alone(at), if at < 2 { 0.0 } else { steps.confidence(at, 0) });
+            prop_assert_eq!(steps.of_cosine_alone(cosine), if at < 2 { 0.0 } else { steps.confidence(at, 0) });
+            prop_assert_eq!(steps.of_cosine_alone(f32::NEG_INFINITY), 0.0);
             // What has less than the least confidence is no evidence (`Term::least_cosine`).
             let alone = calibration.confidence(Some(cosine), None);
-            prop_assert!(alone < calibration.least() || steps.of_cosine_alone(at) >= alone);
+            prop_assert!(alone < calibration.least() || steps.of_cosine_alone(cosine) >= alone);
             prop_assert!(steps.confidence(0, of) >= calibration.confidence(None, Some(ratio)));
             prop_assert_eq!(steps.confidence(0, 0), 0.0);
             let is_risen = usize::from(at) == COSINE_STEPS;
