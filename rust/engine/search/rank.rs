@@ -24,7 +24,7 @@ use crate::error::Result;
 /// Of up to so many videos the evidence is kept from ranking to telling.
 const KEPT_VIDEOS: usize = 256;
 /// Videos that are bounded closely before the first is scored; then twice as many each time.
-const BOUNDED_FIRST: usize = 64;
+const BOUNDED_FIRST: usize = 32;
 /// Videos that are bounded closely by one task.
 const BOUNDED_TOGETHER: usize = 16;
 /// Videos that are scored before looking again whether the page is full.
