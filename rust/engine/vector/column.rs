@@ -95,7 +95,7 @@ pub struct VectorColumn {
 struct List {
     section: Section,
     /// Made when first asked for, and the list checked.
-    ranks: Arc<OnceLock<Ranks>>,
+    ranks: Arc<OnceLock<Option<Ranks>>>,
 }
 
 /// The codes of a column and what reads them.
@@ -267,14 +267,17 @@ impl VectorColumn {
     pub fn rows(&self) -> Result<Rows<'_>> {
         let Some(list) = &self.list else { return Ok(Rows::Run { first: self.first_row, len: self.count }) };
         let (rows, _) = list.section.all()?.as_chunks::<4>();
-        if let Some(ranks) = list.ranks.get() {
-            return Ok(Rows::List(rows, ranks));
-        }
-        let starts_right = rows.first().is_some_and(|&row| u32::from_le_bytes(row) == self.first_row);
-        match Ranks::of(rows).filter(|_| starts_right) {
-            Some(ranks) => Ok(Rows::List(rows, list.ranks.get_or_init(|| ranks))),
-            None => Err(Error::damaged(list.section.path(), "the rows of a vector column do not ascend")),
-        }
+        let ranks = match list.ranks.get() {
+            Some(ranks) => ranks,
+            None => {
+                let starts_right = rows.first().is_some_and(|&row| u32::from_le_bytes(row) == self.first_row);
+                if !starts_right || !rows.is_sorted_by(|&a, &b| u32::from_le_bytes(a) < u32::from_le_bytes(b)) {
+                    return Err(Error::damaged(list.section.path(), "the rows of a vector column do not ascend"));
+                }
+                list.ranks.get_or_init(|| Ranks::of(rows))
+            }
+        };
+        Ok(Rows::List(rows, ranks.as_ref()))
     }
 
     /// The stored vector of `row`, if it carries one.

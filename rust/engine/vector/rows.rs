@@ -4,6 +4,8 @@ use std::ops::Range;
 
 /// Bits of a word of `Ranks`.
 const WORD_ROWS: u32 = u64::BITS;
+/// Where fewer than one row in so many is listed there are no ranks: they would take more than twelve times the list's bytes.
+const MOST_ROWS_BETWEEN: u32 = 256;
 
 /// The rows of a column, ascending. The position of a row is where its vector lies.
 #[derive(Debug, Clone, Copy)]
@@ -15,8 +17,8 @@ pub enum Rows<'a> {
         /// How many.
         len: u32,
     },
-    /// The listed rows, and where each is listed.
-    List(&'a [[u8; 4]], &'a Ranks),
+    /// The listed rows, and where each is listed unless they are few and far between.
+    List(&'a [[u8; 4]], Option<&'a Ranks>),
 }
 
 impl<'a> Rows<'a> {
@@ -41,7 +43,7 @@ impl<'a> Rows<'a> {
     pub fn row(&self, position: u32) -> Option<u32> {
         match *self {
             Self::Run { first, len } => (position < len).then(|| first.wrapping_add(position)),
-            Self::List(rows, _) => rows.get(position as usize).map(|&bytes| u32::from_le_bytes(bytes)),
+            Self::List(rows, _) => rows.get(position as usize).map(number),
         }
     }
 
@@ -51,7 +53,8 @@ impl<'a> Rows<'a> {
     pub fn position(&self, row: u32) -> Option<u32> {
         match *self {
             Self::Run { first, len } => row.checked_sub(first).filter(|&position| position < len),
-            Self::List(_, ranks) => ranks.position(row),
+            Self::List(_, Some(ranks)) => ranks.position(row),
+            Self::List(rows, None) => rows.binary_search_by_key(&row, number).ok().map(|position| position as u32),
         }
     }
 
@@ -79,7 +82,8 @@ impl<'a> Rows<'a> {
     fn below(&self, bound: u32) -> u32 {
         match *self {
             Self::Run { first, len } => bound.saturating_sub(first).min(len),
-            Self::List(_, ranks) => ranks.below(bound),
+            Self::List(_, Some(ranks)) => ranks.below(bound),
+            Self::List(rows, None) => rows.partition_point(|row| number(row) < bound) as u32,
         }
     }
 }
@@ -95,14 +99,11 @@ pub struct Ranks {
 }
 
 impl Ranks {
-    /// Those of a list; `None` if it does not ascend.
+    /// Those of a list that ascends; `None` where its rows are few and far between, which are as soon found in the list.
     #[must_use]
     pub(super) fn of(rows: &[[u8; 4]]) -> Option<Self> {
-        let number = |bytes: &[u8; 4]| u32::from_le_bytes(*bytes);
-        let (Some(first), Some(last)) = (rows.first().map(number), rows.last().map(number)) else {
-            return Some(Self::default());
-        };
-        if !rows.is_sorted_by(|one, next| number(one) < number(next)) {
+        let (first, last) = (number(rows.first()?), number(rows.last()?));
+        if (last.checked_sub(first)? / MOST_ROWS_BETWEEN) as usize > rows.len() {
             return None;
         }
         let mut bits = vec![0; ((last - first) / WORD_ROWS) as usize + 1];
@@ -134,6 +135,10 @@ impl Ranks {
     }
 }
 
+fn number(bytes: &[u8; 4]) -> u32 {
+    u32::from_le_bytes(*bytes)
+}
+
 /// The word and the bit of a row that is so far from the first.
 #[inline]
 fn place(offset: u32) -> (usize, u64) {
@@ -149,14 +154,17 @@ mod tests {
     proptest! {
         #[test]
         fn rows_are_found_as_by_halving(
-            rows in prop::collection::btree_set(prop_oneof![0_u32..300, 0..1_u32 << 20], 0..200),
+            rows in prop_oneof![
+                prop::collection::btree_set(prop_oneof![0_u32..300, 0..1_u32 << 14], 0..200),
+                prop::collection::btree_set(0..u32::MAX, 0..20),
+            ],
             others in prop::collection::vec(prop_oneof![0_u32..300, any::<u32>()], 0..50),
         ) {
             let rows: Vec<u32> = rows.into_iter().collect();
             let bytes: Vec<[u8; 4]> = rows.iter().map(|row| row.to_le_bytes()).collect();
-            let ranks = Ranks::of(&bytes).expect("a list that ascends");
-            let list = Rows::List(&bytes, &ranks);
-            for bound in rows.iter().copied().chain(rows.iter().map(|row| row + 1)).chain(others) {
+            let ranks = Ranks::of(&bytes);
+            let list = Rows::List(&bytes, ranks.as_ref());
+            for bound in rows.iter().copied().chain(rows.iter().map(|row| row.saturating_add(1))).chain(others) {
                 let below = rows.partition_point(|row| *row < bound) as u32;
                 prop_assert_eq!(list.positions(0..bound), 0..below);
                 prop_assert_eq!(list.positions(bound..u32::MAX), below..rows.len() as u32);
@@ -164,11 +172,15 @@ mod tests {
             }
             prop_assert_eq!(list.iter().collect::<Vec<_>>(), rows);
         }
+    }
 
-        #[test]
-        fn what_does_not_ascend_is_no_list(rows in prop::collection::vec(0_u32..60, 0..6)) {
-            let bytes: Vec<[u8; 4]> = rows.iter().map(|row| row.to_le_bytes()).collect();
-            prop_assert_eq!(Ranks::of(&bytes).is_some(), rows.windows(2).all(|pair| pair[0] < pair[1]));
-        }
+    #[test]
+    fn ranks_are_kept_of_no_more_rows_than_are_worth_it() {
+        let of = |rows: &[u32]| Ranks::of(&rows.iter().map(|row| row.to_le_bytes()).collect::<Vec<_>>());
+        assert!(of(&[]).is_none());
+        assert!(of(&[7]).is_some_and(|ranks| ranks.bits.len() == 1));
+        assert!(of(&[7, 700]).is_some_and(|ranks| ranks.bits.len() == 11));
+        // What a damaged file may hold takes no memory.
+        assert!(of(&[0, u32::MAX]).is_none());
     }
 }
