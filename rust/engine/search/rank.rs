@@ -271,8 +271,8 @@ fn best_of(waiting: &mut BinaryHeap<Bounded>, most: usize, floor: Option<f32>) -
     best
 }
 
-/// The same videos, ascending, with closer bounds; of those that can't reach `floor` it need not be one, if only it doesn't either. `rows` are
-/// the rough bounds of the videos' rows.
+/// The same videos, ascending, with closer bounds; of a video that can't reach `floor`, what tells that. `rows` are the rough bounds
+/// of the videos' rows.
 fn bound_closer(videos: &[Bounded], rows: &[f32], bounds: &[Bounds<'_>], floor: Option<f32>) -> Result<Vec<Bounded>> {
     let (mut room, mut closer) = (Room::default(), Vec::with_capacity(videos.len()));
     for of_part in videos.chunk_by(|one, next| one.part == next.part) {
