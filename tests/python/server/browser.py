@@ -31,6 +31,13 @@ _FLAGS = [
 ]
 
 
+NAVIGATED = "Inspected target navigated or closed"
+
+
+class NavigatedError(Exception):
+    """The page that was asked gave way to another before it answered."""
+
+
 class Tab:
     """A page, what it complained of, and what it asked for."""
 
@@ -54,9 +61,15 @@ class Tab:
 
     def wait_for(self, script: str, seconds: float = 60.0) -> None:
         deadline = time.monotonic() + seconds
-        while not self.value(script):
+        while not self._holds(script):
             assert time.monotonic() < deadline, f"{script} did not come true: {self.complaints}"
             time.sleep(0.05)
+
+    def _holds(self, script: str) -> bool:
+        try:
+            return bool(self.value(script))
+        except NavigatedError:
+            return False  # the page that comes is asked next
 
     def picture(self) -> bytes:
         """The page as PNG."""
@@ -68,6 +81,8 @@ class Tab:
         while True:
             message = json.loads(self._socket.recv(timeout=60))
             if message.get("id") == self._number:
+                if message.get("error", {}).get("message") == NAVIGATED:
+                    raise NavigatedError(method)
                 assert "error" not in message, message
                 result: dict[str, Any] = message["result"]
                 return result
