@@ -231,7 +231,7 @@ impl VideoTable {
                 let (mut end, mut step) = (video, 1);
                 while end < self.video_count && self.ends_by(end, row)? {
                     (video, end) = (end + 1, end.saturating_add(step));
-                    step *= 2;
+                    step = step.saturating_mul(2);
                 }
                 (video, of_video) = self.video_among(video..end.min(self.video_count), row)?;
             }

@@ -67,8 +67,8 @@ fn words_of(asked: Asked<'_>) -> tantivy::Result<Vec<AskedWord<'_>>> {
     Ok(words)
 }
 
-/// The rows of two lists, ascending as they are, each with the sum of its scores. Costs a tenth of adding up in a number for
-/// each row of a large part, which misses the cache for every posting.
+/// The rows of two lists, ascending as they are, each with the sum of its scores. Adding up in a number for each row of a large
+/// part would miss the cache for every posting.
 fn added(one: &[(u32, f32)], other: &[(u32, f32)]) -> Vec<(u32, f32)> {
     let mut sums = Vec::with_capacity(one.len() + other.len());
     let (mut at, mut there) = (0, 0);
