@@ -58,6 +58,7 @@ fn main() -> Result<(), Failure> {
             let count = || -> Result<TextStats, Failure> {
                 let mut stats = TextStats::default();
                 index.collect(&query, Channel::Screen, live, &mut stats)?;
+                stats.merge(&index.collect_variants(&query, Channel::Screen, live, &stats)?)?;
                 Ok(stats)
             };
             let stats = count()?;

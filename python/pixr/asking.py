@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pixr import _engine
     from pixr.encoders.load import Encoders
+    from pixr.encoders.protocol import Vectors
     from pixr.examples import Example
     from pixr.questions import Picture
 
@@ -172,6 +173,7 @@ class Asker:
         held_spaces = {channel: f"{one['name']}@{one['version']}/{one['dimension']}" for channel, one in spaces.items()}
         if set(held_spaces.values()) - {str(one.space) for one in encoders.all}:
             encoders = self._renewed()
+        encoded: dict[str, Vectors] = {}
         for channel, held in held_spaces.items():
             if channel in asked.vectors:
                 continue
@@ -189,7 +191,9 @@ class Asker:
                 asked.vectors[channel] = encoders.visual.encode_images([load_picture(image)])[0].tobytes()
                 asked.alike.append(channel)
             elif query is not None and query.strip():
-                whole, *parts = encoder.encode_text([query, *asked.clauses])
+                if held not in encoded:
+                    encoded[held] = encoder.encode_text([query, *asked.clauses])
+                whole, *parts = encoded[held]
                 asked.vectors[channel] = whole.tobytes()
                 for vectors, part in zip(asked.clause_vectors, parts, strict=True):
                     vectors[channel] = part.tobytes()

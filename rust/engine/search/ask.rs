@@ -209,16 +209,21 @@ fn ask_words(snapshot: &Snapshot, query: Arc<TextQuery>, channel: Channel) -> Re
     if query.is_empty() {
         return Ok(None);
     }
-    let counted = Spread::over(snapshot).map(&snapshot.parts, 1, |_, part| {
+    let (spread, mut stats) = (Spread::over(snapshot), TextStats::default());
+    let counted = spread.map(&snapshot.parts, 1, |_, part| {
         let mut stats = TextStats::default();
         if let Some(index) = part.part.text() {
             index.collect(&query, channel, &part.rows, &mut stats)?;
         }
         Ok(stats)
     })?;
-    let mut stats = TextStats::default();
-    for of_part in &counted {
-        stats.merge(of_part)?;
+    counted.iter().try_for_each(|of_part| stats.merge(of_part))?;
+    if stats.forgives_any(&query) {
+        let variants = spread.map(&snapshot.parts, 1, |_, part| match part.part.text() {
+            Some(index) => index.collect_variants(&query, channel, &part.rows, &stats),
+            None => Ok(TextStats::default()),
+        })?;
+        variants.iter().try_for_each(|of_part| stats.merge(of_part))?;
     }
     let ideal = stats.ideal(&query);
     Ok(Some(Words { query, stats, ideal }))

@@ -27,8 +27,10 @@ use tantivy::{InvertedIndexReader, SegmentReader};
 
 use super::directory::SectionDirectory;
 use super::language::Language;
+use super::lookup::Words;
 use super::postings;
 use super::stored::{self, StoredTexts};
+use super::variants::Variants;
 use crate::catalog::channel::Channel;
 use crate::catalog::row_set::RowSet;
 use crate::error::{Error, Result};
@@ -63,6 +65,7 @@ pub struct TextIndex {
     lengths: Section,
     stored: StoredTexts,
     words: OnceLock<Arc<InvertedIndexReader>>,
+    variants: Variants,
     /// The lengths of the live rows that were asked for last, by channel.
     pub(super) counted_lengths: Mutex<BTreeMap<Channel, (RowSet, Lengths)>>,
 }
@@ -157,7 +160,15 @@ impl TextIndex {
             return Err(Error::damaged(&path, detail));
         }
         let stored = StoredTexts::open(stored, head.text_count)?;
-        Ok(Some(Self { head, index, lengths, stored, words: OnceLock::new(), counted_lengths: Mutex::default() }))
+        Ok(Some(Self {
+            head,
+            index,
+            lengths,
+            stored,
+            words: OnceLock::new(),
+            variants: Variants::default(),
+            counted_lengths: Mutex::default(),
+        }))
     }
 
     /// The language of the texts.
@@ -199,8 +210,13 @@ impl TextIndex {
         self.index.path()
     }
 
+    /// The dictionary and the postings of a channel.
+    pub(super) fn words_of(&self, channel: Channel) -> Result<Words<'_>> {
+        Ok(Words::new(self.words()?, &self.variants, channel))
+    }
+
     /// The dictionary and the postings.
-    pub(super) fn words(&self) -> Result<&InvertedIndexReader> {
+    fn words(&self) -> Result<&InvertedIndexReader> {
         if let Some(words) = self.words.get() {
             return Ok(words);
         }

@@ -8,6 +8,7 @@ use tantivy::{DocSet, TERMINATED, Term};
 
 use super::places::Places;
 use super::postings::{Side, schema, term, term_prefix};
+use super::variants::{Variant, Variants};
 use crate::catalog::channel::Channel;
 use crate::catalog::row_set::RowSet;
 
@@ -73,12 +74,13 @@ impl<'a> Allowed<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Words<'a> {
     reader: &'a InvertedIndexReader,
+    variants: &'a Variants,
     channel: Channel,
 }
 
 impl<'a> Words<'a> {
-    pub(super) fn new(reader: &'a InvertedIndexReader, channel: Channel) -> Self {
-        Self { reader, channel }
+    pub(super) fn new(reader: &'a InvertedIndexReader, variants: &'a Variants, channel: Channel) -> Self {
+        Self { reader, variants, channel }
     }
 
     fn find(self, stem: &str) -> tantivy::Result<Option<TermInfo>> {
@@ -138,25 +140,34 @@ impl<'a> Words<'a> {
         stem: &str,
         live: Allowed<'_>,
         all_live: bool,
-        mut take: impl FnMut(String, u64),
+        mut take: impl FnMut(&str, u64),
     ) -> tantivy::Result<()> {
-        let wanted = term(self.channel, Side::Stem, stem);
+        let variants = self.variants.of(term(self.channel, Side::Stem, stem), |wanted| self.find_variants(wanted))?;
+        for (variant, info) in variants.iter() {
+            let holding = self.count_term(info, live, all_live)?;
+            if holding > 0 {
+                take(variant, holding);
+            }
+        }
+        Ok(())
+    }
+
+    /// The stems one edit away from that of a term of the channel, in any row.
+    fn find_variants(self, wanted: &str) -> tantivy::Result<Vec<Variant>> {
         let prefix = term_prefix(self.channel, Side::Stem);
-        let automaton = FuzzyTermQuery::new(Term::from_field_text(schema().1, &wanted), 1, true).automaton()?;
+        let automaton = FuzzyTermQuery::new(Term::from_field_text(schema().1, wanted), 1, true).automaton()?;
         // Among the words of the channel alone: their first letter must not be edited.
         let within = term(self.channel, Side::Stem, "");
         let behind = within.bytes().map(|letter| letter + 1).collect::<Vec<u8>>();
         let mut stream = self.reader.terms().search(automaton).ge(within).lt(behind).into_stream()?;
+        let mut found = Vec::new();
         while stream.advance() {
-            let variant = std::str::from_utf8(stream.key()).ok().and_then(|key| key.strip_prefix(prefix));
-            if let Some(variant) = variant.filter(|variant| *variant != stem) {
-                let holding = self.count_term(stream.value(), live, all_live)?;
-                if holding > 0 {
-                    take(variant.to_owned(), holding);
-                }
+            let other = std::str::from_utf8(stream.key()).ok().filter(|key| *key != wanted);
+            if let Some(variant) = other.and_then(|key| key.strip_prefix(prefix)) {
+                found.push((variant.to_owned(), stream.value().clone()));
             }
         }
-        Ok(())
+        Ok(found)
     }
 
     /// Calls `take` with the postings of every word that starts with `prefix`. A form that equals its stem is among the

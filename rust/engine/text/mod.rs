@@ -14,5 +14,6 @@ pub mod stats;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod variants;
 pub mod words;
 mod zeros;

@@ -11,7 +11,8 @@
 //! with the same words the one with the same phrase is first (the ordered bigrams of Metzler & Croft 2005, "A Markov
 //! random field model for term dependencies").
 //!
-//! Costs a few nanoseconds a posting. A word forgiven a letter costs a walk through the dictionary when counting.
+//! Costs a few nanoseconds a posting. A word forgiven a letter costs a walk through the dictionary when counting,
+//! unless it was asked for not long ago (`variants`).
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -45,8 +46,8 @@ impl TextIndex {
         self.check(query)?;
         stats.prepare(channel, query.clauses.len())?;
         let Some(row_lengths) = self.row_lengths(channel)? else { return Ok(()) };
-        let words = Words::new(self.words()?, channel);
-        let all_live = live.count() >= self.head.row_count;
+        let words = self.words_of(channel)?;
+        let all_live = self.is_all(live);
         let mut counted = vec![ClauseStats::default(); query.clauses.len()];
         let lengths = self.live_lengths(channel, row_lengths, live, all_live);
         let places = Places::all(self.head.row_count);
@@ -57,17 +58,7 @@ impl TextIndex {
                     continue;
                 }
                 match &clause.kind {
-                    ClauseKind::Word { stem, fuzzy, .. } => {
-                        let holding = words.count(stem, live, all_live)?;
-                        counts.row_counts.push(holding);
-                        // Pictures of words are misread all the time; elsewhere a wrong letter is the user's, and
-                        // shows in that nothing has the word.
-                        if *fuzzy && (channel == Channel::Screen || holding == 0) {
-                            words.each_variant(stem, live, all_live, |variant, rows| {
-                                counts.variants.insert(variant, rows);
-                            })?;
-                        }
-                    }
+                    ClauseKind::Word { stem, .. } => counts.row_counts.push(words.count(stem, live, all_live)?),
                     ClauseKind::Prefix { form } => {
                         let mut holding = RowSet::empty(self.head.row_count);
                         words
@@ -91,8 +82,46 @@ impl TextIndex {
         })
     }
 
+    /// What the live rows of this part hold of words that are one letter away from those that are forgiven one
+    /// (`TextStats::forgives`), to be merged with `stats`, which must have been collected from every part.
+    ///
+    /// # Errors
+    /// As `collect`.
+    pub fn collect_variants(
+        &self,
+        query: &TextQuery,
+        channel: Channel,
+        live: &RowSet,
+        stats: &TextStats,
+    ) -> Result<TextStats> {
+        self.check(query)?;
+        let mut found = TextStats::default();
+        found.prepare(channel, query.clauses.len())?;
+        if self.row_lengths(channel)?.is_none() {
+            return Ok(found);
+        }
+        let words = self.words_of(channel)?;
+        let (all_live, places) = (self.is_all(live), Places::all(self.head.row_count));
+        let live = Allowed::new(&places, live);
+        guarded(&self.path(), || {
+            for (index, (clause, counts)) in query.clauses.iter().zip(&mut found.clauses).enumerate() {
+                if let Some(stem) = stats.forgives(index, clause) {
+                    words.each_variant(stem, live, all_live, |variant, rows| {
+                        counts.variants.insert(variant.to_owned(), rows);
+                    })?;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    fn is_all(&self, live: &RowSet) -> bool {
+        live.count() >= self.head.row_count
+    }
+
     /// Every allowed row that matches, with its score, ascending by row. `allowed` must hold live rows only, and
-    /// `stats` must have been collected from every part of the snapshot.
+    /// `stats` must have been collected from every part of the snapshot, the variants too.
     ///
     /// # Errors
     /// As `collect`.
@@ -148,8 +177,7 @@ impl TextIndex {
         let Some(row_lengths) = self.row_lengths(channel)? else { return Ok(T::default()) };
         let mut stats_of = stats.clone();
         stats_of.prepare(channel, query.clauses.len())?;
-        stats_of.keep_variants_that_count();
-        let words = Words::new(self.words()?, channel);
+        let words = self.words_of(channel)?;
         guarded(&self.path(), || read(Asked { query, stats: &stats_of, words, row_lengths }))
     }
 
@@ -411,10 +439,6 @@ impl<'a> Scoring<'a> {
 
     fn variants(&self, index: usize, rarity: f32, found: &mut Vec<(u32, f32)>) -> tantivy::Result<()> {
         let Some(counts) = self.stats.clauses.get(index) else { return Ok(()) };
-        let occurs = counts.row_counts.first().is_some_and(|count| *count > 0);
-        if occurs && self.stats.channel != Some(Channel::Screen) {
-            return Ok(());
-        }
         for (variant, holding) in &counts.variants {
             let rarity = rarity.min(self.stats.rarity(*holding));
             self.word(variant, |place, frequency| {

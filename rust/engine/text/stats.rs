@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use super::query::{ClauseKind, Occur, Pair, TextQuery};
+use super::query::{Clause, ClauseKind, Occur, Pair, TextQuery};
 use super::search::ORDERED;
 use crate::catalog::channel::Channel;
 use crate::error::{Error, Result};
@@ -26,7 +26,8 @@ pub const B: f32 = 0.4;
 const PAIRED_ROWS: u64 = 10_000;
 
 /// What is known of a query's words on one channel over all live rows. Starts empty (`TextStats::default()`); every
-/// part adds to it (`TextIndex::collect`), or parts are counted apart and merged.
+/// part adds to it (`TextIndex::collect`), or parts are counted apart and merged; then the variants of words that nothing
+/// has, likewise (`TextIndex::collect_variants`).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TextStats {
     pub(super) channel: Option<Channel>,
@@ -124,17 +125,19 @@ impl TextStats {
         Ok(())
     }
 
-    /// Forgets the variants of words that occur. A part without the word counts its variants, for it can't know whether
-    /// another part has it; a wrong letter is only forgiven where none has, but on the screen, which is misread.
-    pub(super) fn keep_variants_that_count(&mut self) {
-        if self.channel == Some(Channel::Screen) {
-            return;
-        }
-        for clause in &mut self.clauses {
-            if clause.row_counts.first().is_some_and(|count| *count > 0) {
-                clause.variants.clear();
-            }
-        }
+    /// The stem of a clause's word if that may be written with a wrong letter. Pictures of words are misread all the time;
+    /// elsewhere a wrong letter is the user's, and shows in that nothing has the word.
+    pub(super) fn forgives<'a>(&self, index: usize, clause: &'a Clause) -> Option<&'a str> {
+        let ClauseKind::Word { stem, fuzzy: true, .. } = &clause.kind else { return None };
+        let holding = self.clauses.get(index).and_then(|counts| counts.row_counts.first()).copied().unwrap_or(0);
+        let is_wrong = self.channel == Some(Channel::Screen) || holding == 0;
+        (clause.occur != Occur::MustNot && is_wrong).then_some(stem.as_str())
+    }
+
+    /// Whether words one letter away have to be looked for (`TextIndex::collect_variants`).
+    #[must_use]
+    pub fn forgives_any(&self, query: &TextQuery) -> bool {
+        query.clauses.iter().enumerate().any(|(index, clause)| self.forgives(index, clause).is_some())
     }
 
     /// The inverse document frequency of a clause; of a phrase, the sum over its words.

@@ -11,6 +11,7 @@ use super::query::TextQuery;
 use super::stats::TextStats;
 use crate::catalog::channel::Channel;
 use crate::catalog::row_set::RowSet;
+use crate::error::Result;
 use crate::storage::section::{Section, SectionBytes};
 
 type Texts<'a> = Vec<(u32, Channel, &'a str)>;
@@ -41,11 +42,30 @@ fn query(text: &str) -> TextQuery {
     TextQuery::parse(text).unwrap_or_else(|error| unreachable!("{error}"))
 }
 
+/// What parts hold of a query's words.
+fn collect(parts: &[(&TextIndex, &RowSet)], query: &TextQuery, channel: Channel) -> Result<TextStats> {
+    let mut stats = TextStats::default();
+    for (index, live) in parts {
+        index.collect(query, channel, live, &mut stats)?;
+    }
+    let variants = parts
+        .iter()
+        .map(|(index, live)| index.collect_variants(query, channel, live, &stats))
+        .collect::<Result<Vec<_>>>()?;
+    for of_part in &variants {
+        stats.merge(of_part)?;
+    }
+    Ok(stats)
+}
+
+fn collected(index: &TextIndex, live: &RowSet, query: &TextQuery, channel: Channel) -> TextStats {
+    collect(&[(index, live)], query, channel).unwrap_or_else(|error| unreachable!("{error}"))
+}
+
 /// Rows with their share of the ideal score.
 fn shares(index: &TextIndex, text: &str, channel: Channel) -> Vec<(u32, f32)> {
-    let (query, mut stats) = (query(text), TextStats::default());
-    let live = RowSet::full(index.row_count());
-    assert!(index.collect(&query, channel, &live, &mut stats).is_ok());
+    let (query, live) = (query(text), RowSet::full(index.row_count()));
+    let stats = collected(index, &live, &query, channel);
     let found = index.search(&query, channel, &stats, &live).unwrap_or_else(|error| unreachable!("{error}"));
     found.into_iter().map(|(row, score)| (row, score / stats.ideal(&query))).collect()
 }
@@ -202,13 +222,13 @@ fn damaged_sections_are_errors_and_never_a_panic() {
     assert!(refused > 100, "{refused}");
 }
 
-fn touch(bytes: SectionBytes) -> crate::error::Result<()> {
+fn touch(bytes: SectionBytes) -> Result<()> {
     let Some(index) = TextIndex::open(&sections(bytes))? else { return Ok(()) };
-    let (query, live, mut stats) = (query("\"anvil\" amb* basult"), RowSet::full(3), TextStats::default());
+    let (query, live) = (query("\"anvil\" amb* basult"), RowSet::full(3));
     for row in 0..3 {
         index.text(row, Channel::Screen)?;
     }
-    index.collect(&query, Channel::Screen, &live, &mut stats)?;
+    let stats = collect(&[(&index, &live)], &query, Channel::Screen)?;
     index.search(&query, Channel::Screen, &stats, &live)?;
     Ok(())
 }
@@ -232,10 +252,8 @@ fn spread(texts: &[String], dead: &[bool], cuts: &[usize], channel: Channel, tex
         }
         start = cut.max(start);
     }
-    let mut stats = TextStats::default();
-    for (_, index, live) in &parts {
-        assert!(index.collect(&query, channel, live, &mut stats).is_ok());
-    }
+    let all: Vec<(&TextIndex, &RowSet)> = parts.iter().map(|(_, index, live)| (index, live)).collect();
+    let stats = collect(&all, &query, channel).unwrap_or_else(|error| unreachable!("{error}"));
     let mut all = Vec::new();
     for (start, index, live) in &parts {
         let found = index.search(&query, channel, &stats, live).unwrap_or_else(|error| unreachable!("{error}"));
@@ -247,8 +265,8 @@ fn spread(texts: &[String], dead: &[bool], cuts: &[usize], channel: Channel, tex
     all
 }
 
-/// A part that lacks a word counts what is one letter away from it. Neighbours were looked for among these even where
-/// another part has the word, so the score of "amber bazalt" depended on whether "basalt" lay in the same part.
+/// A part that lacks a word once counted what is one letter away from it, and neighbours were looked for among these even
+/// where another part has the word, so the score of "amber bazalt" depended on whether "basalt" lay in the same part.
 #[test]
 fn a_misread_neighbour_is_not_forgiven_where_another_part_has_the_word() {
     let texts = ["amber bazalt the ".to_owned(), "basalt ".to_owned()];
@@ -355,8 +373,8 @@ fn common_words_are_not_read_for_likely_rows_nor_for_few() {
         for others in
             ["water roof", "water w40 roof tile", "w90 water w200 roof", "basalt water tile roof", "w60 w75 w390 water"]
         {
-            let (query, mut stats) = (query(&format!("w{rare} {others}")), TextStats::default());
-            assert!(index.collect(&query, channel, &live, &mut stats).is_ok());
+            let query = query(&format!("w{rare} {others}"));
+            let stats = collected(&index, &live, &query, channel);
             let (found, whole) = read(|| index.search(&query, channel, &stats, &live));
             for (count, postings) in [(1, 0), (10, 1000), (200, 20_000)] {
                 let (likely, of_likely) = read(|| index.likely(&query, channel, &stats, &live, (count, postings)));
@@ -388,9 +406,9 @@ proptest! {
         count in prop_oneof![0_usize..12, 1_usize..400],
     ) {
         let (index, channel, query) = (natural(row_count, seed), Channel::Screen, query(&text));
-        let (mut live, mut stats) = (RowSet::full(row_count), TextStats::default());
+        let mut live = RowSet::full(row_count);
         deleted.into_iter().for_each(|row| live.remove(row));
-        prop_assert!(index.collect(&query, channel, &live, &mut stats).is_ok());
+        let stats = collected(&index, &live, &query, channel);
         (0..row_count).filter(|row| allowed_every > 1 && row % allowed_every == 0).for_each(|row| live.remove(row));
         let found = index.search(&query, channel, &stats, &live);
         let found = found.unwrap_or_else(|error| unreachable!("{error}"));

@@ -168,7 +168,7 @@ impl Stems {
         if self.places.is_empty() {
             self.places.resize(REMEMBERED_STEMS, Default::default());
         }
-        let (both, begin) = &mut self.places[place(word)];
+        let (both, begin) = &mut self.places[place(word, REMEMBERED_STEMS)];
         // No word is empty.
         if *begin == 0 || both.get(..*begin) != Some(word) {
             (*both, *begin) = ([word, stem().as_str()].concat().into_boxed_str(), word.len());
@@ -177,13 +177,13 @@ impl Stems {
     }
 }
 
-/// Where a word is remembered: the high bits of a product, eight bytes at a time.
-fn place(word: &str) -> usize {
+/// Where a word is remembered among so many places, a power of two: the high bits of a product, eight bytes at a time.
+pub(super) fn place(word: &str, places: usize) -> usize {
     let hash = word.as_bytes().chunks(8).fold(0_u64, |hash, chunk| {
         let eight = chunk.iter().rev().fold(0, |eight, byte| eight << 8 | u64::from(*byte));
         (hash.rotate_left(5) ^ eight).wrapping_mul(0x517c_c1b7_2722_0a95)
     });
-    (hash >> (u64::BITS - REMEMBERED_STEMS.ilog2())) as usize
+    (hash >> (u64::BITS - places.ilog2())) as usize
 }
 
 fn fold<'a>(folder: &mut TextAnalyzer, lower: &'a str) -> Cow<'a, str> {
