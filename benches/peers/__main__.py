@@ -16,18 +16,18 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benches.peers import figures, fused, machine, material, plots, report
+from benches.peers import figures, fused, machine, material, measure, plots, report
 from benches.peers.engines import ENGINES, QUICK
 from benches.peers.figures import OURS, Result
 from benches.peers.fused.measure import FusedResult
 from benches.peers.install import Install, install
-from benches.peers.measure import measure
+from benches.peers.turns import TURNS
 
 ROWS, QUICK_ROWS = 200_000, 100_000
 QUERIES, QUICK_QUERIES = 1000, 500
@@ -54,10 +54,22 @@ class Bench:
         failed = self.installing(package for name in arguments.peers for package in ENGINES[name].packages)
         results = []
         for name in arguments.peers:
-            print(f"peers: {name} on {count:,} rows", file=sys.stderr, flush=True)
             reasons = [failed[package] for package in ENGINES[name].packages if package in failed]
-            results.append(Result(name, error=reasons[0]) if reasons else measure(name, made))
-            self._write("vectors", about, results, report.vectors_markdown(results, about))
+            version = measure.version_of(ENGINES[name].packages)
+            results.append(Result(name, error=reasons[0]) if reasons else Result(name, version=version))
+        turns: dict[str, list[measure.Turn]] = {name: [] for name in arguments.peers}
+
+        def stage(what: str, work: Callable[[Result], None]) -> None:
+            for result in results:
+                if result.error is None:
+                    print(f"peers: {result.name} on {count:,} rows, {what}", file=sys.stderr, flush=True)
+                    work(result)
+                    self._write("vectors", about, results, report.vectors_markdown(results, about))
+
+        stage("built", lambda result: measure.build(result, made))
+        for turn in range(TURNS):
+            stage(f"asked, turn {turn + 1}", lambda result: measure.ask(result, made, turns[result.name]))
+        stage("asked in batches", lambda result: measure.ask_batches(result, made))
         print((self.out / "vectors.md").read_text(encoding="utf-8"))
         if not self.installing(["matplotlib"]) and find_spec("matplotlib") is not None:
             plots.draw(results, about, self.out)

@@ -1,9 +1,10 @@
 """Measures one engine, each stage in a process of its own: build, ask one by one, ask in batches.
 
 - *Build*, on all cores: from float32 rows in memory to an index on disk.
-- *Ask*, on one core: the engine is imported, the pages of the index are dropped from the system's cache, then it is
-  timed from opening to the first answer; after that the search parameter is swept. What memory grows by
-  after importing is what the index needs: of mapped files, the pages that were touched.
+- *Ask*, on one core and in turns with the other engines (`turns`): the engine is imported; the first time, the pages of
+  the index are dropped from the system's cache, then it is timed from opening to the first answer; after that the
+  search parameter is swept. What memory grows by after importing is what the index needs: of mapped files, the pages
+  that were touched.
 - *Batches*, on all cores: all queries in one call.
 
 An index that the same version built before in the same directory is asked again, and its build is not repeated.
@@ -18,13 +19,14 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import metadata
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -32,30 +34,64 @@ from benches.peers import figures, machine
 from benches.peers.engines import ENGINES
 from benches.peers.figures import Point, Result
 from benches.peers.material import Material
-from benches.peers.protocol import Engine
+from benches.peers.protocol import Engine, Rows
+from benches.peers.turns import LEAST_QUERIES, SECONDS_A_POINT, TURNS, Calls, least, timed
 
-SECONDS_A_POINT = 8.0
-LEAST_QUERIES = 30
-ROUNDS = 3
 STAGE_SECONDS = 3600.0
 BUILT = "built.json"
 
-Answer = TypeVar("Answer")
+
+@dataclass(frozen=True)
+class Swept:
+    """One setting of one turn: what it took, and the memory after it."""
+
+    parameter: int
+    calls: Calls[Rows]
+    memory: dict[str, float]
 
 
-def measure(name: str, material: Material) -> Result:
-    """All stages of one engine. What fails is said in the result."""
-    result = Result(name, version=version_of(ENGINES[name].packages))
-    try:
-        built = in_child(_build, name, material)
+@dataclass(frozen=True)
+class Turn:
+    """One sweep. Cold figures are those of a first turn."""
+
+    swept: list[Swept]
+    cold_ms: float = 0.0
+    pages_dropped: bool = False
+
+
+def build(result: Result, material: Material) -> None:
+    """Build the index of an engine. What fails is said in the result, and no stage follows."""
+    with _told(result):
+        built = in_child(_build, result.name, material)
         result.build_seconds, result.disk_mb = built["build_seconds"], built["disk_mb"]
-        asked = in_child(_ask, name, material)
-        result.cold_ms, result.pages_dropped = asked["cold_ms"], asked["pages_dropped"]
-        result.points = [Point(**point) for point in asked["points"]]
-        result.batches = [Point(**point) for point in in_child(_ask_batches, name, material)]
+
+
+def ask(result: Result, material: Material, turns: list[Turn]) -> None:
+    """Sweep once more, after these turns; the result is that of all of them."""
+    with _told(result):
+        turns.append(in_child(_ask, result.name, material, not turns))
+        result.cold_ms, result.pages_dropped = turns[0].cold_ms, turns[0].pages_dropped
+        result.points = [_point(point, material) for point in zip(*(turn.swept for turn in turns), strict=True)]
+
+
+def ask_batches(result: Result, material: Material) -> None:
+    """Ask all queries in one call, where the engine has such a call."""
+    with _told(result):
+        result.batches = [Point(**point) for point in in_child(_ask_batches, result.name, material)]
+
+
+@contextmanager
+def _told(result: Result) -> Iterator[None]:
+    try:
+        yield
     except StageFailed as failure:
         result.error = str(failure)
-    return result
+
+
+def _point(turns: Sequence[Swept], material: Material) -> Point:
+    calls = least([turn.calls for turn in turns])
+    recall = figures.recall(calls.found, material.truth()[: len(calls.found)])
+    return Point(turns[0].parameter, len(calls.found), recall, **figures.percentiles(calls.took), **turns[0].memory)
 
 
 class StageFailed(Exception):
@@ -119,48 +155,24 @@ def _build(name: str, material: Material) -> dict[str, Any]:
     return built
 
 
-def _ask(name: str, material: Material) -> dict[str, Any]:
+def _ask(name: str, material: Material, is_first: bool) -> Turn:
     machine.use_one_core()
     engine = _imported(name)
     directory, _ = _places(name, material)
-    queries, truth = material.queries(), material.truth()
+    queries = material.queries()
     rows, dimension = material.vectors().shape
-    dropped = machine.drop_pages(directory)
+    dropped = is_first and machine.drop_pages(directory)
     before = machine.resident_mb()
     began = time.perf_counter()
     index = engine.open(directory, rows, dimension)
     index.search(queries[0], engine.sweep[0])
     cold = time.perf_counter() - began
-    points = []
+    swept = []
     for parameter in engine.sweep:
-        took, found = timed([partial(index.search, query, parameter) for query in queries])
-        recall = figures.recall(found, truth[: len(found)])
+        calls = timed([partial(index.search, query, parameter) for query in queries])
         memory = {kind: now - before[kind] for kind, now in machine.resident_mb().items()}
-        points.append(asdict(Point(parameter, len(found), recall, **figures.percentiles(took), **memory)))
-    return {"cold_ms": cold * 1e3, "pages_dropped": dropped, "points": points}
-
-
-def timed(calls: Sequence[Callable[[], Answer]]) -> tuple[list[float], list[Answer]]:
-    """The seconds that each call takes, and what it answers; fewer calls where they take long.
-
-    All are made three times, round by round, and the least of a call's times counts: what another process or a page
-    that was not in memory yet took is no matter of the call's.
-    """
-    took: list[float] = []
-    found: list[Answer] = []
-    began = time.perf_counter()
-    for call in calls:
-        started = time.perf_counter()
-        found.append(call())
-        took.append(time.perf_counter() - started)
-        if len(took) >= LEAST_QUERIES and time.perf_counter() - began > SECONDS_A_POINT / ROUNDS:
-            break
-    for _ in range(ROUNDS - 1):
-        for place, call in enumerate(calls[: len(took)]):
-            started = time.perf_counter()
-            call()
-            took[place] = min(took[place], time.perf_counter() - started)
-    return took, found
+        swept.append(Swept(parameter, calls, memory))
+    return Turn(swept, cold * 1e3, dropped)
 
 
 def _ask_batches(name: str, material: Material) -> list[dict[str, Any]]:
@@ -175,9 +187,9 @@ def _ask_batches(name: str, material: Material) -> list[dict[str, Any]]:
         started = time.perf_counter()
         index.search_many(queries[:LEAST_QUERIES], parameter)
         a_query = (time.perf_counter() - started) / min(LEAST_QUERIES, len(queries))
-        asked = queries[: max(LEAST_QUERIES, int(SECONDS_A_POINT / ROUNDS / a_query))]
+        asked = queries[: max(LEAST_QUERIES, int(SECONDS_A_POINT / TURNS / a_query))]
         times = []
-        for _ in range(ROUNDS):
+        for _ in range(TURNS):
             started = time.perf_counter()
             found = index.search_many(asked, parameter)
             times.append(time.perf_counter() - started)

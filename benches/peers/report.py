@@ -21,7 +21,7 @@ def about_machine(about: dict[str, Any]) -> str:
 
 def vectors_markdown(results: Sequence[Result], about: dict[str, Any]) -> str:
     """One query at a time, then batches, then what was not measured."""
-    measured = [result for result in results if result.error is None]
+    measured = [result for result in results if result.error is None and result.points]
     lines = [
         f"# {about['rows']:,} rows of {about['dimension']} dimensions",
         "",
@@ -37,7 +37,7 @@ def vectors_markdown(results: Sequence[Result], about: dict[str, Any]) -> str:
         lines += _table(batched, _batch_columns())
     if len(measured) < len(results):
         lines += ["", "Not measured:", ""]
-    lines += [f"- {result.name}: {result.error}" for result in results if result.error is not None]
+    lines += [f"- {result.name}: {result.error or 'not yet asked'}" for result in results if result not in measured]
     return "\n".join(lines) + "\n"
 
 

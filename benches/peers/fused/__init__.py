@@ -8,17 +8,19 @@ the same depth, made exhaustively. Times are of whole calls from Python, without
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benches.peers.figures import ndcg
-from benches.peers.fused.measure import SYSTEMS, FusedResult, Place, Run, measure, measure_clients
+from benches.peers.fused.measure import SYSTEMS, Asked, FusedResult, Place, Run, ask, build, measure_clients
 from benches.peers.fused.pixr import EXACT
 from benches.peers.fused.protocol import PLACES
 from benches.peers.fused.report import fused_markdown
 from benches.peers.install import Install
+from benches.peers.measure import version_of
+from benches.peers.turns import TURNS
 
 OURS, BY_RANKS = "pixr", "by-hand-exhaustive"
 ENOUGH = 0.98
@@ -54,9 +56,20 @@ def run(settings: Settings, about: dict[str, Any], work: Path, installing: Insta
     failed = installing(package for name in settings.systems for package in SYSTEMS[name].packages)
     results = []
     for name in settings.systems:
-        print(f"fused: {name} on {settings.segments:,} segments", file=sys.stderr, flush=True)
         reasons = [failed[package] for package in SYSTEMS[name].packages if package in failed]
-        results.append(FusedResult(name, error=reasons[0]) if reasons else measure(name, place))
+        version = version_of(SYSTEMS[name].packages)
+        results.append(FusedResult(name, error=reasons[0]) if reasons else FusedResult(name, version=version))
+    turns: dict[str, list[list[Asked]]] = {name: [] for name in settings.systems}
+
+    def stage(what: str, work: Callable[[FusedResult], None]) -> None:
+        for result in results:
+            if result.error is None:
+                print(f"fused: {result.name} on {settings.segments:,} segments, {what}", file=sys.stderr, flush=True)
+                work(result)
+
+    stage("built", lambda result: build(result, place))
+    for turn in range(TURNS):
+        stage(f"asked, turn {turn + 1}", lambda result: ask(result, place, turns[result.name]))
     _score(results)
     for result in results:
         if result.runs and result.error is None and result.name != BY_RANKS:

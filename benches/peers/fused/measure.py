@@ -21,7 +21,8 @@ from benches.peers.fused.lancedb import LanceDb
 from benches.peers.fused.milvus import MilvusLite
 from benches.peers.fused.pixr import EXACT, Pixr, PixrSearcher
 from benches.peers.fused.protocol import Question, System
-from benches.peers.measure import BUILT, SECONDS_A_POINT, StageFailed, in_child, timed, version_of
+from benches.peers.measure import BUILT, StageFailed, in_child, version_of
+from benches.peers.turns import SECONDS_A_POINT, TURNS, Calls, least, timed
 
 SYSTEMS: dict[str, System] = {
     system.name: system
@@ -80,16 +81,35 @@ class FusedResult:
     error: str | None = None
 
 
-def measure(name: str, place: Place) -> FusedResult:
-    """Build and ask. What fails is said in the result."""
-    result = FusedResult(name, version=version_of(SYSTEMS[name].packages))
+@dataclass(frozen=True)
+class Asked:
+    """One filter and effort of one turn."""
+
+    share: int
+    effort: int
+    calls: Calls[list[int]]
+
+
+def build(result: FusedResult, place: Place) -> None:
+    """Build a system's indexes. What fails is said in the result."""
     try:
-        built = in_child(_build, name, place)
+        built = in_child(_build, result.name, place)
         result.build_seconds, result.disk_mb = built["build_seconds"], built["disk_mb"]
-        result.runs = in_child(_ask, name, place)
     except StageFailed as failure:
         result.error = str(failure)
-    return result
+
+
+def ask(result: FusedResult, place: Place, turns: list[list[Asked]]) -> None:
+    """Ask everything once more, after these turns; the result is that of all of them."""
+    try:
+        turns.append(in_child(_ask, result.name, place))
+    except StageFailed as failure:
+        result.error = str(failure)
+        return
+    result.runs = []
+    for asked in zip(*turns, strict=True):
+        calls = least([one.calls for one in asked])
+        result.runs.append(Run(asked[0].share, asked[0].effort, **percentiles(calls.took), found=calls.found))
 
 
 def measure_clients(result: FusedResult, effort: int, place: Place) -> None:
@@ -121,17 +141,17 @@ def _build(name: str, place: Place) -> dict[str, Any]:
     return built
 
 
-def _ask(name: str, place: Place) -> list[Run]:
+def _ask(name: str, place: Place) -> list[Asked]:
     machine.use_one_core()
     system, corpus = _imported(name), place.corpus()
     searcher = system.open(corpus, _directory(name, place))
-    runs = []
+    asked = []
     for share in SHARES:
         questions = _questions(corpus, share)
         for effort in system.efforts:
-            took, found = timed([partial(searcher.search, question, effort) for question in questions])
-            runs.append(Run(share, effort, **percentiles(took), found=found))
-    return runs
+            calls = timed([partial(searcher.search, question, effort) for question in questions])
+            asked.append(Asked(share, effort, calls))
+    return asked
 
 
 def _ask_from_threads(name: str, effort: int, place: Place) -> dict[int, float]:
@@ -162,7 +182,8 @@ def _count(effort: int, place: Place) -> dict[str, float]:
     questions = _questions(corpus, 100)[:100]
     found: dict[str, float] = {}
     for asked, facets in (("page", False), ("with_facets", True)):
-        took, _ = timed([partial(searcher.hits, question, effort, facets=facets) for question in questions])
+        calls = [partial(searcher.hits, question, effort, facets=facets) for question in questions]
+        took = least([timed(calls) for _ in range(TURNS)]).took
         found |= {f"{asked}_{name}": value for name, value in percentiles(took).items() if name.endswith("ms")}
     near = [searcher.hits(question, effort, facets=True) for question in questions]
     true = [searcher.hits(question, EXACT, facets=True) for question in questions]
