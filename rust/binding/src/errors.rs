@@ -35,17 +35,30 @@ fn class_name(error: &Error) -> &'static str {
     }
 }
 
+/// The exception to raise in a process to which a library came by a fork.
+pub(crate) fn forked(opener: u32) -> PyErr {
+    let here = std::process::id();
+    let detail = format!(
+        "process {opener} opened the library, and process {here} is a fork of it: open the library again here, after forking"
+    );
+    raise("LibraryClosed", detail, None)
+}
+
 /// The exception to raise for an engine error.
 pub(crate) fn to_python(error: &Error) -> PyErr {
+    let holder = if let Error::LibraryLocked { holder, .. } = error { *holder } else { None };
+    raise(class_name(error), error.to_string(), holder)
+}
+
+fn raise(class: &str, message: String, holder: Option<u32>) -> PyErr {
     Python::attach(|py| {
         let class = py
             .import("pixr.errors")
-            .and_then(|module| module.getattr(class_name(error)))
+            .and_then(|module| module.getattr(class))
             .and_then(|class| class.cast_into::<PyType>().map_err(PyErr::from));
-        let holder = if let Error::LibraryLocked { holder, .. } = error { *holder } else { None };
         match class {
             Ok(class) => {
-                let raised = PyErr::from_type(class, error.to_string());
+                let raised = PyErr::from_type(class, message);
                 if let Some(holder) = holder {
                     // The message has it as well.
                     let _ = raised.value(py).setattr("holder", holder);

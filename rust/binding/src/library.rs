@@ -1,6 +1,7 @@
 //! `pixr._engine.Library`: the engine's library with JSON, bytes and Arrow at its border.
 
 use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use pixr::catalog::channel::Channel;
@@ -16,7 +17,7 @@ use serde_json::Value;
 
 use crate::answer::{self, Answer};
 use crate::arrow::{Batch, import};
-use crate::errors::to_python;
+use crate::errors::{forked, to_python};
 
 /// Little-endian float32 bytes by channel.
 type ByChannel<'py> = std::collections::BTreeMap<String, Bound<'py, PyBytes>>;
@@ -25,18 +26,43 @@ type ByChannel<'py> = std::collections::BTreeMap<String, Bound<'py, PyBytes>>;
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// One library directory. Every method lets go of the GIL while the engine works.
+///
+/// A fork has a copy of it that nothing may come of: it would write to the same log, each process over what the other was
+/// told is safe, and wait for threads that only the opener has. So there every call is refused, but `close`, which has
+/// nothing to do.
 #[pyclass(frozen, module = "pixr._engine")]
 pub(crate) struct Library {
     /// Shared by calls, exclusive for `close`.
-    inner: std::sync::RwLock<pixr::library::Library>,
+    inner: Arc<RwLock<pixr::library::Library>>,
+    /// The process that opened it.
+    opener: u32,
+}
+
+impl Drop for Library {
+    fn drop(&mut self) {
+        if self.is_forked() {
+            std::mem::forget(Arc::clone(&self.inner));
+        }
+    }
 }
 
 impl Library {
+    fn new(library: pixr::library::Library) -> Self {
+        Self { inner: Arc::new(RwLock::new(library)), opener: std::process::id() }
+    }
+
+    fn is_forked(&self) -> bool {
+        self.opener != std::process::id()
+    }
+
     fn run<T: Send>(
         &self,
         py: Python<'_>,
         work: impl FnOnce(&pixr::library::Library) -> Result<T, Error> + Send,
     ) -> PyResult<T> {
+        if self.is_forked() {
+            return Err(forked(self.opener));
+        }
         py.detach(|| {
             let library = self.inner.read().unwrap_or_else(std::sync::PoisonError::into_inner);
             work(&library)
@@ -203,7 +229,7 @@ impl Library {
                 Err(Error::LibraryLocked { .. }) if left > SIGNAL_INTERVAL => py.check_signals()?,
                 outcome => {
                     let library = outcome.map_err(|error| to_python(&error))?;
-                    return Ok(Self { inner: std::sync::RwLock::new(library) });
+                    return Ok(Self::new(library));
                 }
             }
         }
@@ -213,7 +239,7 @@ impl Library {
     #[staticmethod]
     fn in_memory(py: Python<'_>) -> PyResult<Self> {
         let library = py.detach(pixr::library::Library::in_memory).map_err(|error| to_python(&error))?;
-        Ok(Self { inner: std::sync::RwLock::new(library) })
+        Ok(Self::new(library))
     }
 
     /// Replaces one video and all its segments. `segments` is a record batch of that video's rows, or None.
@@ -424,8 +450,11 @@ impl Library {
         })
     }
 
-    /// Commits and gives up the lock. Closing twice is allowed.
+    /// Commits and gives up the lock. Closing twice is allowed, and in a fork nothing.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
+        if self.is_forked() {
+            return Ok(());
+        }
         py.detach(|| self.inner.write().unwrap_or_else(std::sync::PoisonError::into_inner).close())
             .map_err(|error| to_python(&error))
     }

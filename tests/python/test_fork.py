@@ -1,0 +1,101 @@
+"""A library that was opened before a fork: nothing may be written, and nothing waited for, in the child."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import pixr
+from pixr.errors import LibraryClosed
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here"),
+    pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
+]
+
+SECONDS = 60
+
+
+def rows(video: str, count: int = 1) -> pa.RecordBatch:
+    vectors = np.random.default_rng(7).normal(size=(count, 8)).astype(np.float32)
+    return pa.record_batch(
+        {
+            "video_id": [video] * count,
+            "start": [float(row) for row in range(count)],
+            "end": [row + 1.0 for row in range(count)],
+            "frame": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 8),
+        }
+    )
+
+
+def in_fork(work: Callable[[], str]) -> str:
+    """What `work` returns in a forked child, or the code of the error that it raises."""
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+
+    def child() -> None:
+        try:
+            theirs.send(work())
+        except pixr.PixrError as error:
+            theirs.send(f"{error.code}: {error}")
+
+    process = context.Process(target=child)
+    process.start()
+    theirs.close()
+    try:
+        assert ours.poll(SECONDS), "the child waits for ever"
+        return str(ours.recv())
+    finally:
+        process.join(SECONDS)
+        assert process.exitcode == 0
+
+
+@pytest.mark.parametrize("call", ["add", "search", "commit"])
+def test_a_fork_is_told_to_open_the_library_itself(tmp_path: Path, call: str) -> None:
+    with pixr.open(tmp_path / "films.pixr") as library:
+        library.add_segments(rows("before", 5000))
+        library.search(vectors={"frame": np.ones(8, np.float32)}, min_score=0.0)
+        calls: dict[str, Callable[[], object]] = {
+            "add": lambda: library.add_segments(rows("child")),
+            "search": lambda: library.search(vectors={"frame": np.ones(8, np.float32)}, min_score=0.0),
+            "commit": library.commit,
+        }
+        told = in_fork(lambda: str(calls[call]()))
+        assert told.startswith(f"closed: process {os.getpid()} opened the library")
+        assert "after forking" in told
+
+
+def test_what_the_parent_was_told_is_safe_is_there_after_a_fork(tmp_path: Path) -> None:
+    with pixr.open(tmp_path / "films.pixr") as library:
+        library.add_segments(rows("before"))
+
+        def write() -> str:
+            try:
+                library.add_segments(rows("child"))
+            except LibraryClosed:
+                library.close()
+            return "closed"
+
+        assert in_fork(write) == "closed"
+        library.add_segments(rows("after"))
+    with pixr.open(tmp_path / "films.pixr", read_only=True) as library:
+        assert [video.id for video in library.videos()] == ["after", "before"]
+
+
+def test_a_fork_may_open_the_library_for_itself(tmp_path: Path) -> None:
+    path = tmp_path / "films.pixr"
+    with pixr.open(path) as library:
+        library.add_segments(rows("before"))
+        library.commit()
+
+        def read() -> str:
+            with pixr.open(path, read_only=True) as own:
+                return own.search(vectors={"frame": np.ones(8, np.float32)}, min_score=0.0)[0].video.id
+
+        assert in_fork(read) == "before"
