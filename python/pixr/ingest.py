@@ -31,6 +31,7 @@ from pixr.ingest_options import ScreenOptions, SpeechOptions
 from pixr.media.freed_memory import give_back
 from pixr.progress import Outcome, Progress, Source, Stage
 from pixr.rows import Rows
+from pixr.titles import metadata_words
 from pixr.types import Video
 
 if TYPE_CHECKING:
@@ -190,11 +191,6 @@ class Toolbox:
 
         asked = self._screen if isinstance(self._screen, ScreenOptions) else ScreenOptions()
         return ScreenReader(thread_count=1, languages=asked.languages, model=asked.model)
-
-
-def metadata_words(title: str, description: str, tags: Iterable[str]) -> str:
-    """The text whose vector stands for a video's metadata."""
-    return "\n".join(part for part in (title, description, ", ".join(tags)) if part)
 
 
 def content_hash(path: str | os.PathLike[str]) -> str:

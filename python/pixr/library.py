@@ -26,6 +26,7 @@ from pixr.facets import without_own_filter
 from pixr.ingest_options import ScreenOptions, SpeechOptions
 from pixr.progress import Outcome, Progress, Source
 from pixr.questions import Ask, Question, asks
+from pixr.titles import retitled
 from pixr.types import Channel, Creator, Fusion, Hits, Limits, Mode, Segment, Sync, Timing, Video
 from pixr.upkeep import Upkeep
 
@@ -91,7 +92,8 @@ def open(
 class Library(Upkeep):
     """One directory on disk: everything Pixr knows about a set of videos. Made by `pixr.open`.
 
-    Safe to use from several threads. A context manager: leaving it commits and closes.
+    Safe to use from several threads, but not across a fork: a forked process opens the library for itself, calls on the
+    handle that came with it raise LibraryClosed. A context manager: leaving it commits and closes.
 
     Attributes:
         read_only: whether this handle only reads.
@@ -113,6 +115,7 @@ class Library(Upkeep):
         self._encoders: Encoders | None = None
         self._choice_loaded: Choice | None = None
         self._encoders_lock = threading.Lock()
+        self._update_lock = threading.Lock()
         self._asker = Asker(engine, self.encoders, self._renew_encoders)
 
     @property
@@ -268,16 +271,27 @@ class Library(Upkeep):
     def update(self, id: str, **changes: Any) -> Video:
         """Change a video's metadata, such as `title="…"` or `tags=[…]`; its segments stay.
 
+        Where title, description or tags change and their vector is of the library's encoder, it is made anew in the
+        same step; without that encoder it goes, with a RuntimeWarning. Vectors of one's own stay: add the new one with
+        `add_segments`.
+
         Raises:
             VideoNotFound, InvalidVideo.
         """
-        before = self.video(id)
         unknown = set(changes) - set(Video.__dataclass_fields__) | ({"id"} & set(changes))
         if unknown:
             raise InvalidQuery(f"a video has no {', '.join(sorted(unknown))} to change")
-        after = replace(before, **changes)
-        self._engine.update(json.dumps(video_to_json(after)))
-        return self.video(id)
+        # What is read, changed and written by one thread is not to be undone by another.
+        with self._update_lock:
+            before = self.video(id)
+            after = replace(before, **changes)
+            described = json.dumps(video_to_json(after))
+            segments = retitled(self._engine, before, after, self.encoders)
+            if segments is None:
+                self._engine.update(described)
+            else:
+                self._engine.put(described, *segments)
+            return self.video(id)
 
     def delete(self, *ids: str) -> None:
         """Delete videos, all or none. Gone from results at once, from the files after `compact`.

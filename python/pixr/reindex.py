@@ -31,6 +31,7 @@ from pixr.encoder_choice import Choice, Given, chosen, recall, remember
 from pixr.errors import InvalidBatch, UnreadableVideo, VideoNotFound
 from pixr.progress import Progress
 from pixr.rows import Rows
+from pixr.titles import words_of
 from pixr.types import Channel, Video
 
 if TYPE_CHECKING:
@@ -266,7 +267,6 @@ def fingerprint(video: Video, rows: list[dict[str, Any]]) -> str:
 
 def _encode(video: Video, rows: list[dict[str, Any]], changed: dict[Channel, TextEncoder]) -> Rows:
     from pixr.encoders.protocol import ImageEncoder, SoundEncoder
-    from pixr.ingest import metadata_words
 
     made = Rows(video.id)
     if (text := changed.get("speech")) is not None:
@@ -274,10 +274,7 @@ def _encode(video: Video, rows: list[dict[str, Any]], changed: dict[Channel, Tex
         for row, vector in zip(said, text.encode_documents([row["speech.text"] for row in said]), strict=True):
             made.add(row["start"], row["end"], "speech", vector=vector)
     if (text := changed.get("metadata")) is not None:
-        titled = (
-            "" if video.source and video.title == Path(video.source).stem else video.title
-        )  # as when it was indexed
-        words = metadata_words(titled, video.description, video.tags)
+        words = words_of(video)
         for row in rows:
             if row.get("metadata.vector") and words:
                 made.add(row["start"], row["end"], "metadata", vector=text.encode_documents([words])[0])
