@@ -19,7 +19,7 @@ from pydantic import IPvAnyNetwork
 
 from pixr.server.errors import ApiError
 
-__all__ = ["Target", "check_literal", "follow", "resolve"]
+__all__ = ["LOOKUP_SECONDS", "Target", "check_literal", "follow", "resolve"]
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -41,17 +41,17 @@ class Target:
     extensions: dict[str, str]
 
 
-def resolve(url: str, allowed: Sequence[IPvAnyNetwork] = ()) -> Target:
-    """Look up and check a URL's host. Blocks while the name is looked up, for `LOOKUP_SECONDS` at most.
+def resolve(url: str, allowed: Sequence[IPvAnyNetwork] = (), seconds: float = LOOKUP_SECONDS) -> Target:
+    """Look up and check a URL's host. Blocks while the name is looked up, for so many seconds at most.
 
     Raises:
         ApiError: URL_REFUSED.
     """
     parts, host, port = _split(url)
     lookup = _LOOKUPS.submit(socket.getaddrinfo, host, port or parts.scheme, type=socket.SOCK_STREAM)
-    if not wait([lookup], LOOKUP_SECONDS).done:
+    if not wait([lookup], seconds).done:
         lookup.cancel()
-        raise ApiError("URL_REFUSED", f"The host was not resolved within {LOOKUP_SECONDS:g} seconds.")
+        raise ApiError("URL_REFUSED", f"The host was not resolved within {seconds:.2g} seconds.")
     try:
         found = lookup.result()
     except (OSError, UnicodeError):

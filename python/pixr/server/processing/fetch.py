@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,13 +9,13 @@ import httpx
 from pydantic import IPvAnyNetwork
 
 from pixr.errors import UnreadableVideo
-from pixr.server.outbound import follow, resolve
+from pixr.server.outbound import LOOKUP_SECONDS, follow, resolve
+from pixr.server.punctual import Limit, punctual_client, within
 from pixr.server.whole_numbers import whole_number
 
 __all__ = ["fetch"]
 
 _MOST_REDIRECTS = 5
-_BLOCK_BYTES = 1 << 20
 
 
 def fetch(
@@ -27,19 +26,35 @@ def fetch(
     seconds: float,
     allowed: Sequence[IPvAnyNetwork],
     on_bytes: Callable[[int, int | None], None],
+    check: Callable[[], None] = lambda: None,
 ) -> int:
-    """Write what is at `url` to `path`; how many bytes it were.
+    """Write what is at `url` to `path`; how many bytes it were. While it waits, `check` may raise and so end it.
 
     Raises:
         ApiError: URL_REFUSED, by the URL itself or by one that it led to.
-        UnreadableVideo: the other side answered with an error, or with too much.
+        UnreadableVideo: the other side answered with an error, with too much, or too slowly.
         httpx.TransportError: the connection failed; trying again may help.
     """
-    deadline = time.monotonic() + seconds
-    timeout = httpx.Timeout(30, connect=15)
-    with httpx.Client(timeout=timeout, follow_redirects=False, trust_env=False) as client:
+    with within(seconds, check) as limit:
+        try:
+            return _fetch(url, path, most_bytes, limit, allowed, on_bytes)
+        except httpx.TimeoutException:
+            if limit.left() > 0:
+                raise
+            raise UnreadableVideo(url, "fetching it took too long") from None
+
+
+def _fetch(
+    url: str,
+    path: Path,
+    most_bytes: int,
+    limit: Limit,
+    allowed: Sequence[IPvAnyNetwork],
+    on_bytes: Callable[[int, int | None], None],
+) -> int:
+    with punctual_client(httpx.Timeout(30, connect=15)) as client:
         for _ in range(_MOST_REDIRECTS + 1):
-            target = resolve(url, allowed)
+            target = resolve(url, allowed, min(LOOKUP_SECONDS, max(0.0, limit.left())))
             headers = target.headers | {"User-Agent": "Pixr", "Accept-Encoding": "identity"}
             with client.stream("GET", target.url, headers=headers, extensions=target.extensions) as answer:
                 if answer.is_redirect:
@@ -49,7 +64,7 @@ def fetch(
                     raise httpx.RemoteProtocolError(f"the other side answered {answer.status_code}")
                 if answer.status_code != 200:
                     raise UnreadableVideo(url, f"the other side answered {answer.status_code}")
-                return _save(answer, url, path, most_bytes, deadline, on_bytes)
+                return _save(answer, url, path, most_bytes, on_bytes)
     raise UnreadableVideo(url, f"more than {_MOST_REDIRECTS} redirects")
 
 
@@ -58,7 +73,6 @@ def _save(
     url: str,
     path: Path,
     most_bytes: int,
-    deadline: float,
     on_bytes: Callable[[int, int | None], None],
 ) -> int:
     total = whole_number(answer.headers.get("content-length", ""))
@@ -66,12 +80,10 @@ def _save(
     if total is not None and total > most_bytes:
         raise UnreadableVideo(url, f"it has {total} bytes, more than {most_bytes}")
     with path.open("wb") as file:
-        for block in answer.iter_raw(_BLOCK_BYTES):
+        for block in answer.iter_raw():
             got += len(block)
             if got > most_bytes:
                 raise UnreadableVideo(url, f"it has more than {most_bytes} bytes")
-            if time.monotonic() > deadline:
-                raise UnreadableVideo(url, "fetching it took too long")
             file.write(block)
             on_bytes(got, total)
     return got

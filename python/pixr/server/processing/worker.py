@@ -180,6 +180,7 @@ class Worker:
             seconds=self._settings.fetch_seconds,
             allowed=self._settings.allowed_networks,
             on_bytes=job.fetched,
+            check=job.check,
         )
 
     def _index(self, video: VideoRecord, path: Path, job: _Job) -> Outcome:
@@ -229,7 +230,7 @@ class _Job:
         """Progress of fetching, which counts as a fifth of the whole."""
         self._base = 0.2
         self._stages["fetch"] = got / total if total else 0.0
-        self._stop_if_told()
+        self.check()
 
     def indexed(self, progress: Progress) -> None:
         """Progress of a stage of indexing."""
@@ -239,13 +240,14 @@ class _Job:
             raise UnreadableVideo(progress.video, f"processing took longer than {self._settings.ingest_seconds:g} s")
         part = 1.0 if progress.finished else progress.seconds_done / max(progress.seconds_total, 1e-9)
         self._stages[progress.stage] = min(part, 1.0)
-        self._stop_if_told()
+        self.check()
 
     def end(self) -> None:
         """Renew no more."""
         self._ended.set()
 
-    def _stop_if_told(self) -> None:
+    def check(self) -> None:
+        """Raise if the work shall not go on."""
         if self._reason is not None:
             raise _GivenUp(self._reason)
 

@@ -13,6 +13,7 @@ from pixr.server.database import now
 from pixr.server.errors import ApiError
 from pixr.server.models import Delivery, DeliveryAttempt
 from pixr.server.outbound import check_literal, resolve
+from pixr.server.punctual import punctual_client, within
 from pixr.server.webhooks.body import event_body, signed_headers
 from pixr.server.webhooks.queue import ATTEMPT_SECONDS
 
@@ -31,7 +32,7 @@ class Sender:
         """`allowed` are private networks that endpoints may lie in; this server's own inspectors always may."""
         self._own = base_url + INSPECTOR_PATH
         self._allowed = allowed
-        self._client = httpx.Client(timeout=ATTEMPT_SECONDS, follow_redirects=False, trust_env=False)
+        self._client = punctual_client(ATTEMPT_SECONDS)
 
     def check(self, url: str) -> None:
         """Refuse an address to which nothing would be sent, as far as that is known without looking up its name.
@@ -48,7 +49,8 @@ class Sender:
         headers = signed_headers(delivery.event, body, delivery.endpoint, instant)
         attempt = DeliveryAttempt(at=instant, request_headers=headers, response_headers={}, response_body="")
         try:
-            self._post(delivery.endpoint.url, body, headers, attempt, begun)
+            with within(ATTEMPT_SECONDS):
+                self._post(delivery.endpoint.url, body, headers, attempt)
         except ApiError as error:
             attempt.error = error.detail
         except httpx.TimeoutException:
@@ -58,7 +60,7 @@ class Sender:
         attempt.milliseconds = (time.monotonic() - begun) * 1e3
         return attempt
 
-    def _post(self, url: str, body: bytes, headers: dict[str, str], attempt: DeliveryAttempt, begun: float) -> None:
+    def _post(self, url: str, body: bytes, headers: dict[str, str], attempt: DeliveryAttempt) -> None:
         target = resolve(url, self._networks(url))
         request = self._client.build_request(
             "POST", target.url, content=body, headers=headers | target.headers, extensions=target.extensions
@@ -69,12 +71,7 @@ class Sender:
             attempt.response_headers = {
                 name: response.headers[name][:500] for name in _KEPT_HEADERS if name in response.headers
             }
-            kept = b""
-            for piece in response.iter_raw():
-                kept += piece
-                if len(kept) >= _KEPT_BYTES or time.monotonic() - begun > ATTEMPT_SECONDS:
-                    break
-            attempt.response_body = kept[:_KEPT_BYTES].decode("utf-8", "replace").replace("\0", "\ufffd")
+            attempt.response_body = _beginning(response).decode("utf-8", "replace").replace("\0", "\ufffd")
         finally:
             response.close()
 
@@ -84,3 +81,16 @@ class Sender:
     def close(self) -> None:
         """Close connections."""
         self._client.close()
+
+
+def _beginning(response: httpx.Response) -> bytes:
+    """What is kept of a body; what does not come in time is missed by nobody."""
+    kept = b""
+    try:
+        for piece in response.iter_raw():
+            kept += piece
+            if len(kept) >= _KEPT_BYTES:
+                break
+    except httpx.TimeoutException:
+        pass
+    return kept[:_KEPT_BYTES]
