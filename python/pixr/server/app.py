@@ -61,6 +61,7 @@ from pixr.server.routes import (
     websocket,
 )
 from pixr.server.state import ServerState
+from pixr.server.stop_signals import on_stop_signal
 from pixr.server.warming import Warming
 
 __all__ = ["create_app"]
@@ -98,13 +99,14 @@ def create_app(server: ServerState) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:  # noqa: ARG001 - how it is called
+        on_stop_signal(server.stop)
         server.courier.start()
         upkeep = Maintenance(server)
         upkeep.start()
         warming = Warming(server)
         warming.start()
         yield {PATIENCE: server.settings.slow_client_seconds}
-        server.stopping = True
+        server.stop()
         warming.stop()
         await asyncio.to_thread(upkeep.stop)
         await asyncio.to_thread(server.close)

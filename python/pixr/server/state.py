@@ -55,6 +55,10 @@ class ServerState:
     stopping: bool = False
     graphql: Any = None  # the schema, made by the first that asks
 
+    def stop(self) -> None:
+        """Take no more requests, and end those that follow what happens. Called in a handler of signals."""
+        self.stopping = True
+
     def check_not_stopping(self) -> None:
         """Raise if the server takes no more requests."""
         if self.stopping:

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,6 +70,19 @@ def test_several_processes_answer_and_count_together(tmp_path: Path) -> None:
         metrics = httpx.get(f"{_url(line)}/metrics", timeout=60).text
     counted = re.findall(r'duration_seconds_count{method="GET",route="/v1/videos",status="200"} (\d+)', metrics)
     assert counted == ["8"]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_stream_of_events_does_not_hold_up_the_end(tmp_path: Path, workers: str) -> None:
+    with serving("--data", tmp_path, "--workers", workers, "--dev") as (line, process):
+        headers = {"Accept": "text/event-stream"}
+        with httpx.stream("GET", f"{_url(line)}/v1/events", headers=headers, timeout=60) as answer:
+            pieces = answer.iter_raw()
+            assert next(pieces) == b": following\n\n"
+            process.send_signal(signal.SIGTERM)
+            begun = time.monotonic()
+            assert list(pieces) == [], "it ends as a whole answer does"
+            assert time.monotonic() - begun < 10, "half of `shutdown_timeout`"
 
 
 def _admin(data: Path, *arguments: str) -> Any:
