@@ -85,6 +85,8 @@ ROUTERS = (
     privacy.router,
     sandbox.router,
 )
+# What the process has after `shutdown_timeout` to end in.
+_END_SECONDS = 5.0
 STATUS_CODES = {
     404: "NOT_FOUND",
     405: "METHOD_NOT_ALLOWED",
@@ -99,7 +101,7 @@ def create_app(server: ServerState) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:  # noqa: ARG001 - how it is called
-        on_stop_signal(server.stop)
+        on_stop_signal(server.stop, server.settings.shutdown_timeout + _END_SECONDS)
         server.courier.start()
         upkeep = Maintenance(server)
         upkeep.start()

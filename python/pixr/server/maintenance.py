@@ -24,6 +24,7 @@ __all__ = ["Maintenance"]
 
 log = logging.getLogger("pixr.server.maintenance")
 _EVERY_SECONDS = 60.0
+_END_SECONDS = 2.0
 
 
 class Maintenance:
@@ -39,9 +40,9 @@ class Maintenance:
         self._thread.start()
 
     def stop(self) -> None:
-        """End, after what is at work."""
+        """End, after a little time for what is at work: whoever cleans up next goes on with it."""
         self._ended.set()
-        self._thread.join()
+        self._thread.join(_END_SECONDS)
 
     def sweep(self) -> None:
         """Clean up once."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import math
+import threading
+import time
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias
 
@@ -30,6 +34,10 @@ from pixr.server.webhooks.sender import Sender
 
 __all__ = ["Server", "ServerState", "build_state"]
 
+log = logging.getLogger("pixr.server")
+# Each part has so long to end, also when the time for all has passed: what was counted is written.
+_LEAST_SECONDS = 0.5
+
 
 @dataclass
 class ServerState:
@@ -53,11 +61,13 @@ class ServerState:
     pictures_pool: SearchPool
     dev_principal: Principal | None = None
     stopping: bool = False
+    close_by: float = math.inf  # monotonic
     graphql: Any = None  # the schema, made by the first that asks
 
     def stop(self) -> None:
         """Take no more requests, and end those that follow what happens. Called in a handler of signals."""
         self.stopping = True
+        self.close_by = min(self.close_by, time.monotonic() + self.settings.shutdown_timeout)
 
     def check_not_stopping(self) -> None:
         """Raise if the server takes no more requests."""
@@ -65,17 +75,25 @@ class ServerState:
             raise ApiError("UNAVAILABLE", "The server is stopping.")
 
     def close(self) -> None:
-        """Let go of everything."""
-        self.courier.close()
-        self.searches.close()
-        self.pictures_pool.close()
-        self.pictures.close()
-        self.usage.close()
-        self.search_log.close()
-        self.rate_limits.close()
-        self.libraries.close()
-        self.database.close()
-        end_tracing()
+        """Let go of everything. What does not end by `close_by` is left to the end of the process."""
+        self.stop()
+        for end in (
+            self.courier.close,
+            self.searches.close,
+            self.pictures_pool.close,
+            self.pictures.close,
+            self.usage.close,
+            self.search_log.close,
+            self.rate_limits.close,
+            self.libraries.close,
+            self.database.close,
+            end_tracing,
+        ):
+            ending = threading.Thread(target=end, name="pixr-end", daemon=True)
+            ending.start()
+            ending.join(max(_LEAST_SECONDS, self.close_by - time.monotonic()))
+            if ending.is_alive():
+                log.warning("a part did not end in time", extra={"part": end.__qualname__})
 
 
 def build_state(settings: Settings) -> ServerState:

@@ -1,10 +1,15 @@
 """Tells of a signal to stop when it comes: uvicorn ends the application only when connections have ended by themselves.
 
 It is done inside of the application, around uvicorn's own handlers, so that it holds in each of several processes.
+
+It also sets an alarm, which nothing handles: Python waits at its end for threads of pools, however long they take, and
+whoever stops a server waits no longer than was promised. Files and databases take no harm from a process that was
+killed.
 """
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 from collections.abc import Callable
@@ -13,18 +18,20 @@ from types import FrameType
 __all__ = ["on_stop_signal"]
 
 
-def on_stop_signal(tell: Callable[[], None]) -> None:
-    """Call `tell` on SIGINT and SIGTERM, before what is done on them now; nothing outside of the main thread.
+def on_stop_signal(tell: Callable[[], None], seconds: float) -> None:
+    """Call `tell` on SIGINT and SIGTERM, before what is done on them now, and end the process `seconds` later.
+
+    Outside of the main thread nothing is done.
 
     Whoever set the present handlers puts back those before them, as uvicorn does, and ends this with it.
     """
     if threading.current_thread() is not threading.main_thread():
         return
     for number in (signal.SIGINT, signal.SIGTERM):
-        _precede(number, tell)
+        _precede(number, tell, math.ceil(seconds))
 
 
-def _precede(number: int, tell: Callable[[], None]) -> None:
+def _precede(number: int, tell: Callable[[], None], seconds: int) -> None:
     before = signal.getsignal(number)
     if not callable(before):
         return
@@ -32,6 +39,7 @@ def _precede(number: int, tell: Callable[[], None]) -> None:
 
     def handle(number: int, frame: FrameType | None) -> None:
         tell()
+        signal.alarm(signal.alarm(0) or seconds)  # the first signal counts
         handler(number, frame)
 
     signal.signal(number, handle)
