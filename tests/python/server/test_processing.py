@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import http.server
+import itertools
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -225,6 +229,27 @@ def test_a_video_is_fetched_from_a_url_through_redirects(
     assert shown["inside"]["failure"]["code"] == "URL_REFUSED"
     assert "answered 404" in shown["missing"]["failure"]["detail"]
     assert shown["broken"]["status"] == "queued", "the other side may recover"
+
+
+@pytest.mark.parametrize("looks", [0, 2], ids=["before", "meanwhile"])
+def test_fetching_leaves_room_on_the_disk_and_nothing_behind(
+    start: Callable[..., TestClient], join: Callable[..., Partner], monkeypatch: pytest.MonkeyPatch, looks: int
+) -> None:
+    """The disk is full from the start, or others fill it after so many looks."""
+    made = join()
+    partner = Partner(start(allowed_networks=["127.0.0.0/8"]), made.organization, made.key, made.secret)
+    server, looked = state_of(partner.client), itertools.count()
+
+    def usage(path: Path) -> SimpleNamespace:
+        return SimpleNamespace(free=(3 << 20) if next(looked) < looks else (1 << 20))
+
+    with elsewhere({"/long.mp4": (200, {}, b"a" * (1 << 20))}) as url:
+        id = partner.post("/v1/videos", json={"url": f"{url}/long.mp4"}).json()["videoId"]
+        monkeypatch.setattr(shutil, "disk_usage", usage)
+        assert worker_of(server, free_bytes=1 << 20).work_once()
+    failed = partner.get(f"/v1/videos/{id}").json()
+    assert (failed["status"], failed["failure"]["code"]) == ("failed", "INSUFFICIENT_STORAGE")
+    assert list((server.libraries.home(partner.organization) / "uploads").iterdir()) == []
 
 
 @pytest.mark.parametrize(

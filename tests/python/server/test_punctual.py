@@ -49,6 +49,7 @@ def test_fetching_ends_in_time(slow: str, tmp_path: Path, way: str) -> None:
         fetched(f"{slow}/{way}", tmp_path / "file", 0.7)
     assert late.value.reason == "fetching it took too long"
     assert time.monotonic() - begun < 3
+    assert not (tmp_path / "file").exists()
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -62,6 +63,7 @@ def test_fetching_is_called_off_also_while_nothing_comes(slow: str, tmp_path: Pa
     with pytest.raises(CalledOff):
         fetched(f"{slow}/{way}", tmp_path / "file", 60, check)
     assert time.monotonic() - begun < 4
+    assert not (tmp_path / "file").exists()
 
 
 def test_an_encrypted_connection_ends_in_time_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import httpx
 from pydantic import IPvAnyNetwork
 
 from pixr.errors import UnreadableVideo
+from pixr.server.errors import ApiError
 from pixr.server.outbound import LOOKUP_SECONDS, follow, resolve
 from pixr.server.punctual import Limit, punctual_client, within
 from pixr.server.whole_numbers import whole_number
@@ -27,17 +30,20 @@ def fetch(
     allowed: Sequence[IPvAnyNetwork],
     on_bytes: Callable[[int, int | None], None],
     check: Callable[[], None] = lambda: None,
+    free_bytes: int = 0,
 ) -> int:
     """Write what is at `url` to `path`; how many bytes it were. While it waits, `check` may raise and so end it.
 
+    `free_bytes` of the disk stay free. Whatever goes wrong, nothing is left at `path`.
+
     Raises:
-        ApiError: URL_REFUSED, by the URL itself or by one that it led to.
+        ApiError: URL_REFUSED, by the URL itself or by one that it led to; INSUFFICIENT_STORAGE.
         UnreadableVideo: the other side answered with an error, with too much, or too slowly.
         httpx.TransportError: the connection failed; trying again may help.
     """
     with within(seconds, check) as limit:
         try:
-            return _fetch(url, path, most_bytes, limit, allowed, on_bytes)
+            return _fetch(url, path, most_bytes, free_bytes, limit, allowed, on_bytes)
         except httpx.TimeoutException:
             if limit.left() > 0:
                 raise
@@ -48,6 +54,7 @@ def _fetch(
     url: str,
     path: Path,
     most_bytes: int,
+    free_bytes: int,
     limit: Limit,
     allowed: Sequence[IPvAnyNetwork],
     on_bytes: Callable[[int, int | None], None],
@@ -64,7 +71,7 @@ def _fetch(
                     raise httpx.RemoteProtocolError(f"the other side answered {answer.status_code}")
                 if answer.status_code != 200:
                     raise UnreadableVideo(url, f"the other side answered {answer.status_code}")
-                return _save(answer, url, path, most_bytes, on_bytes)
+                return _save(answer, url, path, most_bytes, free_bytes, on_bytes)
     raise UnreadableVideo(url, f"more than {_MOST_REDIRECTS} redirects")
 
 
@@ -73,17 +80,40 @@ def _save(
     url: str,
     path: Path,
     most_bytes: int,
+    free_bytes: int,
     on_bytes: Callable[[int, int | None], None],
 ) -> int:
     total = whole_number(answer.headers.get("content-length", ""))
     got = 0
     if total is not None and total > most_bytes:
         raise UnreadableVideo(url, f"it has {total} bytes, more than {most_bytes}")
-    with path.open("wb") as file:
-        for block in answer.iter_raw():
-            got += len(block)
-            if got > most_bytes:
-                raise UnreadableVideo(url, f"it has more than {most_bytes} bytes")
-            file.write(block)
-            on_bytes(got, total)
+    _check_room(path, (total or 0) + free_bytes)
+    # What an attempt left that was killed; one that lost its lease, and goes on, keeps a file of its own.
+    path.unlink(missing_ok=True)
+    with path.open("xb") as file:
+        try:
+            for block in answer.iter_raw():
+                got += len(block)
+                if got > most_bytes:
+                    raise UnreadableVideo(url, f"it has more than {most_bytes} bytes")
+                _check_room(path, len(block) + free_bytes)
+                file.write(block)
+                on_bytes(got, total)
+        except BaseException:
+            _discard(path, file.fileno())
+            raise
     return got
+
+
+def _check_room(path: Path, byte_len: int) -> None:
+    if shutil.disk_usage(path.parent).free < byte_len:
+        raise ApiError("INSUFFICIENT_STORAGE", "The disk has no room for a file of this size.")
+
+
+def _discard(path: Path, file: int) -> None:
+    """Remove an open file, unless another attempt has put its own in its place."""
+    try:
+        if os.path.samestat(path.stat(), os.fstat(file)):
+            path.unlink()
+    except FileNotFoundError:
+        pass

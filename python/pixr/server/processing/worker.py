@@ -181,6 +181,7 @@ class Worker:
             allowed=self._settings.allowed_networks,
             on_bytes=job.fetched,
             check=job.check,
+            free_bytes=self._settings.free_bytes,
         )
 
     def _index(self, video: VideoRecord, path: Path, job: _Job) -> Outcome:
