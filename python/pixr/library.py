@@ -10,7 +10,7 @@ import builtins
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from os import PathLike
@@ -21,7 +21,7 @@ from pixr import _engine
 from pixr.asking import Asker, Request, spaces_of
 from pixr.convert import MODE_OF, segments_from_batch, video_from_json, video_to_json
 from pixr.encoder_choice import Choice, Given, chosen, recall, remember
-from pixr.errors import DimensionMismatch, InvalidBatch, InvalidQuery
+from pixr.errors import DimensionMismatch, InvalidBatch, InvalidFilter, InvalidQuery
 from pixr.facets import without_own_filter
 from pixr.ingest_options import ScreenOptions, SpeechOptions
 from pixr.progress import Outcome, Progress, Source
@@ -557,7 +557,15 @@ class Library(Upkeep):
 
 
 def _only(video: str | Sequence[str] | None, filters: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The filter, within one video or some."""
+    """The filter, within one video or some.
+
+    Raises:
+        InvalidFilter, InvalidQuery: one of them has a wrong type.
+    """
+    if filters is not None and not isinstance(filters, Mapping):
+        raise InvalidFilter(f"filters is {type(filters).__name__}, an object is expected")
+    if video is not None and not isinstance(video, Collection):
+        raise InvalidQuery(f"video is {type(video).__name__}, an id or a list of ids is expected")
     given = dict(filters) if filters else None
     if video is None:
         return given

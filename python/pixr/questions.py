@@ -11,14 +11,16 @@ reads the JSON of batches and requests, `parse` the short form of the command li
 
 from __future__ import annotations
 
+import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pixr.errors import InvalidQuery
+from pixr.surrogates import has_lone_surrogate
 from pixr.types import Channel, Mode
 
 if TYPE_CHECKING:
@@ -35,7 +37,11 @@ DEFAULT_WITHIN_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One question; made by `pixr.ask`."""
+    """One question; made by `pixr.ask`.
+
+    Raises:
+        InvalidQuery: a field has a wrong type, or the words hold half of a surrogate pair.
+    """
 
     query: str | None = None
     image: Picture | None = None
@@ -46,6 +52,17 @@ class Ask:
     modes: Sequence[Mode] | None = None
     channels: Sequence[Channel] | None = None
     weights: Mapping[Channel, float] | None = None
+
+    def __post_init__(self) -> None:
+        # What comes from JSON has any type.
+        if self.query is not None:
+            _check_words(self.query)
+        for name in ("modes", "channels"):
+            _check_names(name, getattr(self, name))
+        for name in ("vectors", "weights"):
+            given = getattr(self, name)
+            if given is not None and not isinstance(given, Mapping):
+                raise InvalidQuery(f"{name} is {type(given).__name__}, values by channel are expected")
 
     def __str__(self) -> str:
         """The question in words, for showing."""
@@ -165,9 +182,28 @@ def asks(question: Question) -> Iterator[Ask]:
     elif isinstance(question, Blend):
         for part, _ in question.parts:
             yield from asks(part)
+    elif not isinstance(question, Then | While | Without):
+        raise InvalidQuery(f"query is {type(question).__name__}, words or a question are expected")
     else:
         yield from asks(question.first)
         yield from asks(question.second)
+
+
+def _check_words(query: Any) -> None:
+    if not isinstance(query, str):
+        raise InvalidQuery(f"query is {type(query).__name__}, words are expected")
+    if has_lone_surrogate(query):
+        raise InvalidQuery(f"query: {query!a} holds half of a surrogate pair, which is no character")
+
+
+def _check_names(name: str, given: Any) -> None:
+    if given is None:
+        return
+    if isinstance(given, str) or not isinstance(given, Collection):
+        raise InvalidQuery(f"{name} is {type(given).__name__}, a list of names is expected")
+    for one in given:
+        if not isinstance(one, str):
+            raise InvalidQuery(f"{name} has {type(one).__name__}, names are expected")
 
 
 # -- JSON -------------------------------------------------------------------------------------------------------------
@@ -228,16 +264,20 @@ def _read(value: Any, folder: Path, inherited: Mapping[str, Any]) -> Question:
 
 def _ask(given: Mapping[str, Any], folder: Path, inherited: Mapping[str, Any]) -> Ask:
     fields: dict[str, Any] = {name: given[name] for name in _ASKED if name in given}
-    for name in ("query", "image", "audio", "clip"):
-        if name in fields and not isinstance(fields[name], str):
-            kind = type(fields[name]).__name__
-            raise InvalidQuery(f"{name} is {kind}, {'words are' if name == 'query' else 'a path is'} expected")
     for name in ("image", "audio", "clip"):
         if name in fields:
-            fields[name] = folder / fields[name]
+            fields[name] = folder / _path(name, fields[name])
     if "like" in fields:
         fields["like"] = _span(fields["like"])
     return Ask(**{**inherited, **fields})
+
+
+def _path(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise InvalidQuery(f"{name} is {type(value).__name__}, a path is expected")
+    if "\0" in value:
+        raise InvalidQuery(f"{name}: {value!r} is no path")
+    return value
 
 
 def _span(value: Any) -> tuple[str, float, float]:
@@ -249,7 +289,13 @@ def _span(value: Any) -> tuple[str, float, float]:
 def _number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidQuery(f"{name} is {type(value).__name__}, a number is expected")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise InvalidQuery(f"{name} is not a number that can be reckoned with")
+    return number
 
 
 # -- the short form of the command line --------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ a field can't be spelled in two ways. Numbers are passed through unrounded.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -13,9 +14,18 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pixr.errors import PixrError
+from pixr.surrogates import has_lone_surrogate
 from pixr.types import Creator, Hit, Hits, Match, Moment, Video
 
-__all__ = ["error_to_dict", "hit_to_dict", "hits_to_dict", "report_to_dict", "source_name", "video_to_dict"]
+__all__ = [
+    "error_to_dict",
+    "hit_to_dict",
+    "hits_to_dict",
+    "json_text",
+    "report_to_dict",
+    "source_name",
+    "video_to_dict",
+]
 
 
 def hits_to_dict(hits: Hits, *, explain: bool = False, source: bool = False) -> dict[str, Any]:
@@ -94,6 +104,16 @@ def error_to_dict(error: BaseException) -> dict[str, Any]:
     """An error as `code` and `detail`; anything that Pixr did not raise on purpose has the code `internal`."""
     code = error.code if isinstance(error, PixrError) else "io" if isinstance(error, OSError) else "internal"
     return {"code": code, "detail": str(error) or type(error).__name__}
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """JSON that can be written as UTF-8, with its characters as they are.
+
+    Half of a surrogate pair (an id that a caller made up, a file's name that is not UTF-8) is no character; where there
+    is one, all but ASCII is escaped, which is read back as it was.
+    """
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return json.dumps(value, indent=indent) if has_lone_surrogate(text) else text
 
 
 def source_name(video: Video) -> str:

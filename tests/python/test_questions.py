@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 import pixr
-from pixr.errors import InvalidQuery, VideoNotFound
+from pixr.errors import InvalidFilter, InvalidQuery, VideoNotFound
 from pixr.questions import Ask, Blend, Then, While, Without, from_dict, parse
 
 
@@ -161,3 +162,23 @@ def test_json_that_is_no_question_is_told(value: dict[str, object]) -> None:
 def test_related_questions_say_themselves_what_is_asked(library: pixr.Library) -> None:
     with pytest.raises(InvalidQuery, match="says itself"):
         library.search(pixr.then("a", "b"), vectors={"frame": np.ones(6)})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"modes": "visual"},
+        {"modes": [["visual"]]},
+        {"channels": 5},
+        {"weights": [1]},
+        {"vectors": [1]},
+        {"query": 5},
+        {"query": "a \ud800"},
+        {"filters": [1]},
+        {"video": 5},
+    ],
+)
+def test_arguments_of_a_wrong_type_are_told_by_name(library: pixr.Library, fields: dict[str, Any]) -> None:
+    (name,) = fields
+    with pytest.raises(InvalidFilter if name == "filters" else InvalidQuery, match=f"^{name}"):
+        library.search(**{"query": "roof", **fields})

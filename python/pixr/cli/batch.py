@@ -4,7 +4,8 @@ In: `{"id": …, "query": …, "modes": […], "filters": {…}, "limit": …}`,
 the file's folder), `like`, `vectors`, `then` and `within`, `while`, `not` and `blend` as `pixr.questions.from_dict`
 reads them, and `video`, `between`, `min_score`, `diversity` and `moments` as `Library.search` takes them; other fields
 are left alone. Out: `{"id": …, "seconds": …, "results": […]}`, each result as in the HTTP response plus `source`; a
-query that could not be answered has no results and an `error` with its code.
+query that could not be answered has no results and an `error` with its code, whatever is wrong with it. The `id` comes
+back as it was given.
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixr.errors import InvalidQuery, PixrError
+from pixr.errors import InvalidQuery
 from pixr.questions import from_dict
-from pixr.wire import error_to_dict, hits_to_dict
+from pixr.surrogates import has_lone_surrogate
+from pixr.wire import error_to_dict, hits_to_dict, json_text
 
 if TYPE_CHECKING:
     from pixr.library import Library
     from pixr.types import Hits
 
-__all__ = ["run_batch"]
+__all__ = ["overwrites", "run_batch"]
 
 OPTIONS = ("filters", "limit", "video", "between", "min_score", "diversity", "moments")
 
@@ -36,21 +38,23 @@ def run_batch(library: Library, queries: Path, out: Path, defaults: Mapping[str,
     Returns the number of queries, how many failed, and the median milliseconds of a search.
 
     Raises:
-        InvalidQuery: a line of the file is no JSON object; the message has its number.
+        InvalidQuery: a line of the file is not UTF-8, or no JSON object; the message has its number.
         OSError: a file can't be read or written.
     """
     seconds: list[float] = []
     failed = 0
-    partial = out.with_name(f"{out.name}.partial")
+    partial = _partial(out)
     try:
-        with queries.open(encoding="utf-8") as lines, partial.open("w", encoding="utf-8") as answers:
+        # Bytes that are not UTF-8 become lone surrogates, so that `_parse` knows in which line they are.
+        reading = queries.open(encoding="utf-8", errors="surrogateescape")
+        with reading as lines, partial.open("w", encoding="utf-8") as answers:
             for number, line in enumerate(lines, start=1):
                 if not line.strip():
                     continue
                 answer = _answer(library, _parse(line, number, queries), number, queries.parent, defaults)
                 failed += "error" in answer
                 seconds.append(answer["seconds"])
-                answers.write(json.dumps(answer, ensure_ascii=False) + "\n")
+                answers.write(json_text(answer) + "\n")
         os.replace(partial, out)
     finally:
         partial.unlink(missing_ok=True)
@@ -58,10 +62,21 @@ def run_batch(library: Library, queries: Path, out: Path, defaults: Mapping[str,
     return {"queries": len(seconds), "failed": failed, "medianMs": median, "seconds": sum(seconds)}
 
 
+def overwrites(queries: Path, out: Path) -> bool:
+    """Whether the answers would be written over the file of the questions."""
+    return any(path.exists() and queries.exists() and path.samefile(queries) for path in (out, _partial(out)))
+
+
+def _partial(out: Path) -> Path:
+    return out.with_name(f"{out.name}.partial")
+
+
 def _parse(line: str, number: int, path: Path) -> dict[str, Any]:
+    if has_lone_surrogate(line):
+        raise InvalidQuery(f"{path}, line {number}: not UTF-8")
     try:
         query = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidQuery(f"{path}, line {number}: not JSON ({error})") from None
     if not isinstance(query, dict):
         raise InvalidQuery(f"{path}, line {number}: not a JSON object")
@@ -75,7 +90,7 @@ def _answer(
     began = time.perf_counter()
     try:
         hits = _search(library, query, folder, defaults)
-    except (PixrError, OSError) as error:
+    except Exception as error:  # noqa: BLE001 - one bad line must not take the answers to all others with it
         return answer | {"seconds": time.perf_counter() - began, "results": [], "error": error_to_dict(error)}
     elapsed = time.perf_counter() - began
     return answer | {"seconds": elapsed, "results": hits_to_dict(hits, source=True)["results"]}

@@ -6,12 +6,12 @@ terminal, and not where `NO_COLOR` is set.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from pixr.errors import PixrError
+from pixr.wire import json_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,7 +33,7 @@ def console(stream: TextIO | None = None, width: int | None = None) -> Console:
 
 def print_json(value: Any) -> None:
     """One JSON document: indented for a person, one line for a pipe."""
-    print(json.dumps(value, ensure_ascii=False, indent=2 if is_terminal() else None))
+    print(json_text(value, indent=2 if is_terminal() else None))
 
 
 def complain(message: str) -> None:

@@ -185,8 +185,10 @@ def _seconds(text: str | None) -> tuple[float, float] | None:
 def _batch(
     library: Path, snapshot: str | None, queries: Path, out: Path, defaults: dict[str, Any], as_json: bool
 ) -> None:
-    from pixr.cli.batch import run_batch
+    from pixr.cli.batch import overwrites, run_batch
 
+    if overwrites(queries, out):
+        raise typer.BadParameter(f"{out}: the answers would replace the questions", param_hint="--out")
     with _open(library, snapshot) as opened:
         report = run_batch(opened, queries, out, defaults)
     if as_json:

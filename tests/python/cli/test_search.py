@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import pixr
+from pixr.cli.batch import run_batch
+from pixr.questions import Ask
 from pixr.wire import hits_to_dict
 from tests.python.cli.process import Run, Screen
 
@@ -105,6 +108,83 @@ def test_a_batch_goes_on_past_a_query_that_fails(run: Run, library: Path, tmp_pa
     answers = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [answer.get("error", {}).get("code") for answer in answers] == ["invalid_filter", "invalid_query", None]
     assert answers[2]["results"]
+
+
+BADLY_TYPED = {
+    '"weights": [1]': "invalid_query",
+    '"vectors": [1]': "invalid_query",
+    '"filters": [1]': "invalid_filter",
+    '"filters": "x"': "invalid_filter",
+    '"video": 5': "invalid_query",
+    '"modes": [["visual"]]': "invalid_query",
+    '"modes": "visual"': "invalid_query",
+    '"channels": [1]': "invalid_query",
+    '"query": "\\ud800"': "invalid_query",
+    '"query": 5': "invalid_query",
+    '"image": "\\u0000"': "invalid_query",
+    '"then": "x", "within": 1e400': "invalid_query",
+}
+
+
+def test_a_badly_typed_field_fails_its_own_query_alone(run: Run, library: Path, tmp_path: Path) -> None:
+    """A list where an object belongs once ended the batch with a bug's message, and no answer was left."""
+    lines = ['{"id": "first", "query": "harbour"}']
+    lines += [f'{{"id": {at}, "query": "harbour", {field}}}' for at, field in enumerate(BADLY_TYPED)]
+    lines += ['{"id": "last", "query": "harbour"}']
+    (tmp_path / "in.jsonl").write_text("\n".join(lines))
+    done = run("search", library, "--queries", "in.jsonl", "--out", "out.jsonl")
+    assert done.returncode == 1
+    assert f"{len(BADLY_TYPED)} of {len(lines)} queries failed" in done.stderr
+    first, *failed, last = (json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines())
+    assert first["results"] == last["results"] != []
+    codes = [(answer["error"]["code"], answer["results"]) for answer in failed]
+    assert dict(zip(BADLY_TYPED, codes, strict=True)) == {field: (code, []) for field, code in BADLY_TYPED.items()}
+
+
+def test_an_id_that_is_no_text_comes_back_as_it_was(run: Run, library: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"id": "\\ud800", "query": "harbour"}\n')
+    done = run("search", library, "--queries", "in.jsonl", "--out", "out.jsonl")
+    assert (done.returncode, done.stderr) == (0, "")
+    (line,) = (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["id"] == "\ud800"
+
+
+def test_a_bug_met_by_one_query_leaves_the_others_their_answers(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in.jsonl").write_text('{"id": 1, "query": "boom"}\n{"id": 2, "query": "harbour"}\n')
+    with pixr.open(library, read_only=True) as opened:
+        search = opened.search
+
+        def fail(question: Ask, **options: Any) -> pixr.Hits:
+            if question.query == "boom":
+                raise KeyError("a bug")
+            return search(question, **options)
+
+        monkeypatch.setattr(opened, "search", fail)
+        report = run_batch(opened, tmp_path / "in.jsonl", tmp_path / "out.jsonl", {})
+    assert (report["queries"], report["failed"]) == (2, 1)
+    failed, answered = (json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines())
+    assert failed["error"]["code"] == "internal"
+    assert answered["results"]
+
+
+def test_a_batch_that_is_not_utf_8_is_one_line_of_complaint(run: Run, library: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_bytes('{"query": "harbour"}\n{"query": "café"}\n'.encode("latin-1"))
+    done = run("search", library, "--queries", "in.jsonl", "--out", "out.jsonl")
+    assert done.returncode == 1
+    assert done.stderr == "pixr: error: in.jsonl, line 2: not UTF-8 [invalid_query]\n"
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize(("queries", "out"), [("in.jsonl", "./in.jsonl"), ("o.partial", "o"), ("in.jsonl", "link")])
+def test_answers_never_replace_the_questions(run: Run, library: Path, tmp_path: Path, queries: str, out: str) -> None:
+    (tmp_path / queries).write_text('{"query": "harbour"}')
+    (tmp_path / "link").symlink_to(queries)
+    done = run("search", library, "--queries", queries, "--out", out)
+    assert done.returncode == 2
+    assert "would replace the questions" in " ".join(done.stderr.split())
+    assert (tmp_path / queries).read_text() == '{"query": "harbour"}'
 
 
 def test_a_batch_that_is_not_json_leaves_no_answers(run: Run, library: Path, tmp_path: Path) -> None:
