@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pixr.errors import InvalidCaptions
+from pixr.surrogates import has_lone_surrogate
 
 __all__ = ["Caption", "CaptionFormat", "beside", "read_captions", "write_captions"]
 
@@ -140,7 +141,7 @@ def _from_json(text: str, file: Path) -> list[Caption]:
 def _from_object(item: Any, number: int, file: Path) -> Caption:
     try:
         start, end, text = float(item["start"]), float(item["end"]), item["text"]
-        if not isinstance(text, str) or not 0 <= start <= end < float("inf"):
+        if not isinstance(text, str) or has_lone_surrogate(text) or not 0 <= start <= end < float("inf"):
             raise ValueError
     except (KeyError, TypeError, ValueError):
         raise InvalidCaptions(f'{file}, item {number}: "start", "end" (seconds) and "text" are expected') from None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from pixr import _engine
+from pixr.errors import InvalidVideo
+from pixr.surrogates import has_lone_surrogate
 from pixr.types import Channel, Creator, Mode, Segment, Video
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pyarrow as pa
 
 MODE_OF: dict[Channel, Mode] = {
@@ -40,12 +43,20 @@ def video_from_json(value: Mapping[str, Any]) -> Video:
 
 
 def video_to_json(video: Video) -> dict[str, Any]:
-    """A video as the engine reads it; unknown values are left out."""
+    """A video as the engine reads it; unknown values are left out.
+
+    Raises:
+        InvalidVideo: a field has a type that none can be made of.
+    """
+    if video.creator is not None and not isinstance(video.creator, Creator):
+        raise _refused(video.id, f"creator is {type(video.creator).__name__}, a Creator is expected")
+    if not isinstance(video.metadata, Mapping):
+        raise _refused(video.id, f"metadata is {type(video.metadata).__name__}, values by name are expected")
     value: dict[str, Any] = {
         "id": video.id,
         "title": video.title,
         "description": video.description,
-        "tags": list(video.tags),
+        "tags": list(tags_of(video.id, video.tags)),
         "duration": video.duration,
     }
     for name in ("created", "quality", "source", "content_hash"):
@@ -56,6 +67,49 @@ def video_to_json(video: Video) -> dict[str, Any]:
     if video.metadata:
         value["metadata"] = dict(video.metadata)
     return value
+
+
+def video_to_text(video: Video | Mapping[str, Any]) -> str:
+    """A video, or its fields, as the JSON text that the engine takes.
+
+    Raises:
+        InvalidVideo: a field can't be written as JSON; the message names it.
+    """
+    fields = video_to_json(video) if isinstance(video, Video) else dict(video)
+    for name, value in fields.items():
+        try:
+            text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise _refused(fields.get("id"), f"{name}: {error}") from None
+        if has_lone_surrogate(text):
+            raise _refused(fields.get("id"), f"{name}: {text!a} holds half of a surrogate pair, which is no character")
+    return json.dumps(fields)
+
+
+def check_video(video: Video) -> None:
+    """Refuse what could not be stored, before work is spent on it. A video takes half a millisecond.
+
+    What a video must be like is the engine's to say, so a library in memory is asked to take it.
+
+    Raises:
+        InvalidVideo: the message names the field and what is wrong with it.
+    """
+    _engine.Library.in_memory().put(video_to_text(video))
+
+
+def tags_of(id: Any, tags: Any) -> tuple[str, ...]:
+    """The tags of a video, from any that can be gone through.
+
+    Raises:
+        InvalidVideo: these are none.
+    """
+    if not isinstance(tags, Iterable):
+        raise _refused(id, f"tags is {type(tags).__name__}, a list of words is expected")
+    return tuple(tags)
+
+
+def _refused(id: Any, detail: str) -> InvalidVideo:
+    return InvalidVideo(f'invalid video "{id or ""}": {detail}')
 
 
 def segments_from_batch(batch: pa.RecordBatch) -> list[Segment]:

@@ -26,7 +26,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixr.errors import MissingExtra, PixrError, SpeechUnavailable, UnreadableVideo
+from pixr.convert import check_video, tags_of, video_from_json, video_to_text
+from pixr.errors import InvalidVideo, MissingExtra, PixrError, SpeechUnavailable, UnreadableVideo
 from pixr.ingest_options import ScreenOptions, SpeechOptions
 from pixr.media.freed_memory import give_back
 from pixr.progress import Outcome, Progress, Source, Stage
@@ -217,10 +218,36 @@ def _index(
     stop: threading.Event,
     on_progress: OnProgress | None,
 ) -> Outcome:
+    _check_paths(source)
     digest = content_hash(source.path)
+    told = _told(source, digest)
+    check_video(told)
     if digest in known:
         return Outcome(source, "skipped", video=known[digest])
-    return _Run(library, source, digest, tools(), stop, on_progress).run()
+    return _Run(library, source, told, digest, tools(), stop, on_progress).run()
+
+
+def _check_paths(source: Source) -> None:
+    given: dict[str, Any] = {"path": source.path, "captions": "" if source.captions is None else source.captions}
+    for name, path in given.items():
+        if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
+            raise InvalidVideo(f"{name} is {type(path).__name__}, a path is expected")
+
+
+def _told(source: Source, digest: str) -> Video:
+    """What is known of a video before it is decoded."""
+    id = source.id or f"vid_{digest[:20]}"
+    return Video(
+        id=id,
+        title=source.title or Path(source.path).stem,
+        description=source.description,
+        tags=tags_of(id, source.tags),
+        created=source.created,
+        quality=source.quality,
+        creator=source.creator,
+        source=os.path.abspath(source.path),  # a library outlives the folder that one was in
+        metadata=source.metadata,
+    )
 
 
 @dataclass
@@ -268,6 +295,7 @@ class _Run:
         self,
         library: Library,
         source: Source,
+        told: Video,
         digest: str,
         tools: Tools,
         stop: threading.Event,
@@ -275,6 +303,7 @@ class _Run:
     ) -> None:
         self._library = library
         self._source = source
+        self._told = told
         self._digest = digest
         self._tools = tools
         self._cancelled = stop
@@ -468,13 +497,11 @@ class _Run:
     def _store(self, *, complete: bool) -> Video:
         import json
 
-        from pixr.convert import video_from_json, video_to_json
-
         begun = time.perf_counter()
         video = self._describe(complete=complete)
         engine = self._library.engine
         rows = self._rows(video)
-        engine.put(json.dumps(video_to_json(video)), rows.batch())
+        engine.put(video_to_text(video), rows.batch())
         self._seconds["store"] = self._seconds.get("store", 0.0) + time.perf_counter() - begun
         return video_from_json(json.loads(engine.video(video.id)))
 
@@ -501,21 +528,13 @@ class _Run:
         return rows
 
     def _describe(self, *, complete: bool) -> Video:
-        source = self._source
         height = min(self._info.width, self._info.height) if self._info else 0
-        quality = source.quality or ("4k" if height >= 2160 else "hd" if height >= 720 else "sd" if height else None)
-        return Video(
-            id=source.id or f"vid_{self._digest[:20]}",
-            title=source.title or Path(source.path).stem,
-            description=source.description,
-            tags=tuple(source.tags),
+        measured = "4k" if height >= 2160 else "hd" if height >= 720 else "sd" if height else None
+        return replace(
+            self._told,
             duration=self._duration(),
-            created=source.created,
-            quality=quality,
-            creator=source.creator,
-            source=os.path.abspath(source.path),  # a library outlives the folder that one was in
+            quality=self._told.quality or measured,
             content_hash=self._digest if complete else None,
-            metadata=dict(source.metadata),
         )
 
     def _duration(self) -> float:

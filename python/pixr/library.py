@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pixr import _engine
 from pixr.asking import Asker, Request, spaces_of
-from pixr.convert import MODE_OF, segments_from_batch, video_from_json, video_to_json
+from pixr.convert import MODE_OF, segments_from_batch, video_from_json, video_to_text
 from pixr.encoder_choice import Choice, Given, chosen, recall, remember
 from pixr.errors import DimensionMismatch, InvalidBatch, InvalidFilter, InvalidQuery
 from pixr.facets import without_own_filter
@@ -198,13 +198,12 @@ class Library(Upkeep):
 
         Raises:
             UnreadableVideo: the file can't be decoded; nothing was added.
+            InvalidVideo: what is said of it can't be stored; nothing was added.
             InvalidCaptions: the captions can't be read; nothing was added.
             ModelError, ModelNotFound: no recogniser at hand can write the languages of `ScreenOptions`.
             MissingExtra: a media package is not installed.
         """
-        made = Source(
-            source, id, title, description, tuple(tags), created, quality, creator, dict(metadata or {}), captions
-        )
+        made = Source(source, id, title, description, tags, created, quality, creator, metadata or {}, captions)
         outcomes = self.add_many([made], speech=speech, screen=screen, on_progress=on_progress, skip_known=False)
         for outcome in outcomes:
             if outcome.error is not None:
@@ -225,6 +224,7 @@ class Library(Upkeep):
     ) -> Iterator[Outcome]:
         """Index files, `jobs` at a time, and yield what became of each. A broken file is reported, the rest goes on.
 
+        So is a source of which something is said that can't be stored (InvalidVideo), before its video is decoded.
         By default half as many as there are cores, but two at least. What is found does not depend on it.
         With `skip_known`, a file whose content is in the library already is skipped.
         """
@@ -259,13 +259,13 @@ class Library(Upkeep):
             The ids of the videos that the batch names, in order of appearance.
 
         Raises:
-            InvalidBatch, InvalidVector, InvalidSpan, DimensionMismatch, SpaceMismatch.
+            InvalidBatch, InvalidVector, InvalidSpan, InvalidVideo, DimensionMismatch, SpaceMismatch.
         """
         rows = _one_batch(batch)
         known = spaces_of(self._engine)
         for channel, space in {**_custom_spaces(rows, known), **(spaces or {})}.items():
             self._engine.set_space(channel, space.name, space.version, space.dimension)
-        described = [json.dumps(video_to_json(video) if isinstance(video, Video) else dict(video)) for video in videos]
+        described = [video_to_text(video) for video in videos]
         return self._engine.add_segments(rows, described)
 
     def update(self, id: str, **changes: Any) -> Video:
@@ -285,7 +285,7 @@ class Library(Upkeep):
         with self._update_lock:
             before = self.video(id)
             after = replace(before, **changes)
-            described = json.dumps(video_to_json(after))
+            described = video_to_text(after)
             segments = retitled(self._engine, before, after, self.encoders)
             if segments is None:
                 self._engine.update(described)

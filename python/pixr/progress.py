@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any, Literal
@@ -24,7 +24,7 @@ class Source:
     id: str | None = None
     title: str = ""
     description: str = ""
-    tags: tuple[str, ...] = ()
+    tags: Sequence[str] = ()
     created: str | None = None
     quality: str | None = None
     creator: Creator | None = None

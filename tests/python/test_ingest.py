@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import threading
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import pixr
+from pixr.errors import InvalidVideo
 from pixr.ingest import CutsSoFar, content_hash
+from pixr.media import sandbox
 from tests.python.clips import make_clip
 
 pytest.importorskip("av")
@@ -75,6 +79,65 @@ def test_what_is_left_when_the_caller_stops_listening_is_whole(clips: list[Path]
         statuses = {outcome.status for outcome in library.add_many(clips, speech=False)}
         assert statuses <= {"added", "skipped"}
         assert len(list(library.videos())) == len(clips)
+
+
+UNTELLABLE: dict[str, dict[str, Any]] = {
+    "created: Object of type date": {"created": date(2024, 1, 1)},
+    'created: "yesterday" is not': {"created": "yesterday"},
+    "metadata: Object of type set": {"metadata": {"a": {1, 2}}},
+    "metadata: Out of range float": {"metadata": {"a": float("nan")}},
+    "metadata is int": {"metadata": 5},
+    "creator is str": {"creator": "me"},
+    "tags is int": {"tags": 5},
+    "title: .* surrogate pair": {"title": "a \ud800"},
+    "captions is int": {"captions": 5},
+    "invalid type: integer": {"description": 5},
+}
+
+
+def test_a_source_that_is_told_wrongly_is_reported_and_the_rest_goes_on(
+    clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A date in place of its text once ended the run with a TypeError, after decoding, and nothing was reported."""
+    opened: list[Path] = []
+    open_segments = sandbox.open_segments
+
+    def listen(path: Path) -> sandbox.SegmentStream:
+        opened.append(path)
+        return open_segments(path)
+
+    monkeypatch.setattr(sandbox, "open_segments", listen)
+    wrong = [pixr.Source(clips[0], **told) for told in UNTELLABLE.values()]
+    sources = [*wrong, pixr.Source(5), pixr.Source(clips[1], title="right")]  # type: ignore[arg-type]
+    with pixr.open(tmp_path / "l.pixr") as library:
+        outcomes = {id(one.source): one for one in library.add_many(sources, jobs=1, speech=False, screen=False)}
+        assert [video.title for video in library.videos()] == ["right"]
+    assert opened == [clips[1]], "nothing was decoded in vain"
+    *failed, added = (outcomes[id(source)] for source in sources)
+    assert added.status == "added"
+    for outcome, message in zip(failed, [*UNTELLABLE, "path is int"], strict=True):
+        assert isinstance(outcome.error, InvalidVideo)
+        assert re.search(message, str(outcome.error))
+
+
+def test_captions_with_half_of_a_surrogate_pair_are_reported(clips: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "said.json").write_text('[{"start": 0, "end": 1, "text": "\\ud800"}]')
+    with pixr.open(tmp_path / "l.pixr") as library:
+        sources = [pixr.Source(clips[0], captions=tmp_path / "said.json"), pixr.Source(clips[1])]
+        outcomes = list(library.add_many(sources, jobs=1, speech=False, screen=False))
+    assert {outcome.error.code if outcome.error else None for outcome in outcomes} == {"invalid_captions", None}
+
+
+@pytest.mark.parametrize("change", [{"created": date(2024, 1, 1)}, {"metadata": {"a": {1}}}, {"title": "\ud800"}])
+def test_a_change_that_cannot_be_stored_is_refused_by_name(
+    clips: list[Path], tmp_path: Path, change: dict[str, Any]
+) -> None:
+    (name,) = change
+    with pixr.open(tmp_path / "l.pixr") as library:
+        before = library.add(clips[0], speech=False, screen=False)
+        with pytest.raises(InvalidVideo, match=f'"{before.id}": {name}: '):
+            library.update(before.id, **change)
+        assert library.video(before.id) == before
 
 
 def pictures(library: pixr.Library, id: str) -> int:
