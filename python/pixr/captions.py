@@ -46,7 +46,8 @@ def beside(video: str | os.PathLike[str]) -> Path | None:
         if exact.is_file():
             return exact
         for found in sorted(path.parent.glob(f"{_escaped(path.stem)}.*{suffix}")):
-            return found
+            if found.is_file():
+                return found
     return None
 
 

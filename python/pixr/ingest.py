@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import os
 import queue
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -198,10 +199,13 @@ def content_hash(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file, hex.
 
     Raises:
-        UnreadableVideo: it can't be read.
+        UnreadableVideo: it can't be read, or is a pipe, a socket or a device, which may never end.
     """
     digest = hashlib.sha256()
     try:
+        mode = os.stat(path).st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise UnreadableVideo(path, "it is not a regular file")
         with Path(path).open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 import pixr
-from pixr.errors import InvalidVideo
+from pixr.errors import InvalidVideo, UnreadableVideo
 from pixr.ingest import CutsSoFar, content_hash
 from pixr.media import sandbox
 from tests.python.clips import make_clip
@@ -79,6 +80,25 @@ def test_what_is_left_when_the_caller_stops_listening_is_whole(clips: list[Path]
         statuses = {outcome.status for outcome in library.add_many(clips, speech=False)}
         assert statuses <= {"added", "skipped"}
         assert len(list(library.videos())) == len(clips)
+
+
+def test_a_pipe_is_refused_and_never_waited_for(tmp_path: Path) -> None:
+    """Opening a pipe waits for a writer, and a run over a folder with one never ended."""
+    pipe = tmp_path / "pipe.mp4"
+    os.mkfifo(pipe)
+    answers: list[str] = []
+
+    def read() -> None:
+        for look in (content_hash, sandbox.open_segments):
+            try:
+                look(pipe)
+            except UnreadableVideo as error:
+                answers.append(error.reason)
+
+    reading = threading.Thread(target=read, daemon=True)
+    reading.start()
+    reading.join(10.0)
+    assert answers == ["it is not a regular file"] * 2
 
 
 UNTELLABLE: dict[str, dict[str, Any]] = {

@@ -24,7 +24,8 @@ def is_url(argument: str) -> bool:
 def expand(arguments: Iterable[str]) -> list[str]:
     """Files and URLs as given, folders replaced by the videos in them (by name, deep, in order), each once.
 
-    A file that is named is taken whatever its suffix: whether it is a video is for the decoder to say.
+    A file that is named is taken whatever its suffix: whether it is a video is for the decoder to say. Pipes, sockets
+    and devices in a folder are left out, whatever their names.
     """
     found: dict[str, None] = {}
     for argument in arguments:
@@ -39,5 +40,11 @@ def _videos_below(folder: str) -> Iterator[str]:
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES:
-                yield os.path.join(parent, name)
+            path = os.path.join(parent, name)
+            if not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES and not _is_special(path):
+                yield path
+
+
+def _is_special(path: str) -> bool:
+    """Whether it is there and no regular file. What a broken link leads to is not there: indexing reports it."""
+    return os.path.exists(path) and not os.path.isfile(path)

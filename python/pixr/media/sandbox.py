@@ -163,6 +163,8 @@ def _check_file(path: str) -> None:
     try:
         if os.path.isdir(path):
             raise UnreadableVideo(path, "it is a directory")
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise UnreadableVideo(path, "it is not a regular file")  # opening a pipe waits for a writer
         with open(path, "rb") as file:
             byte_len = os.fstat(file.fileno()).st_size
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +21,14 @@ def test_a_folder_stands_for_the_videos_below_it(tmp_path: Path) -> None:
         path.touch()
     found = [str(Path(path).relative_to(tmp_path)) for path in expand([str(tmp_path)])]
     assert found == ["a.MKV", "b.mp4", "deep/c.webm"]
+
+
+def test_a_folder_stands_for_no_pipe_or_socket_whatever_its_name(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").touch()
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "broken.mp4").symlink_to("nowhere")
+    found = [Path(path).name for path in expand([str(tmp_path)])]
+    assert found == ["broken.mp4", "clip.mp4"], "a broken link is told when it is indexed"
 
 
 def test_named_files_and_urls_are_taken_as_they_are_and_once(tmp_path: Path) -> None:
