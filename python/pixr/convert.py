@@ -98,12 +98,12 @@ def check_video(video: Video) -> None:
 
 
 def tags_of(id: Any, tags: Any) -> tuple[str, ...]:
-    """The tags of a video, from any that can be gone through.
+    """The tags of a video, from any that can be gone through but a text, of which each letter would be a tag.
 
     Raises:
         InvalidVideo: these are none.
     """
-    if not isinstance(tags, Iterable):
+    if isinstance(tags, str) or not isinstance(tags, Iterable):
         raise _refused(id, f"tags is {type(tags).__name__}, a list of words is expected")
     return tuple(tags)
 

@@ -109,6 +109,7 @@ UNTELLABLE: dict[str, dict[str, Any]] = {
     "metadata is int": {"metadata": 5},
     "creator is str": {"creator": "me"},
     "tags is int": {"tags": 5},
+    "tags is str, a list": {"tags": "diy"},
     "title: .* surrogate pair": {"title": "a \ud800"},
     "captions is int": {"captions": 5},
     "invalid type: integer": {"description": 5},
@@ -158,6 +159,18 @@ def test_a_change_that_cannot_be_stored_is_refused_by_name(
         with pytest.raises(InvalidVideo, match=f'"{before.id}": {name}: '):
             library.update(before.id, **change)
         assert library.video(before.id) == before
+
+
+def test_a_text_in_place_of_tags_is_refused(clips: list[Path], tmp_path: Path) -> None:
+    """`tags="diy"` was stored as the tags d, i and y."""
+    with pixr.open(tmp_path / "l.pixr") as library:
+        with pytest.raises(InvalidVideo, match="tags is str"):
+            library.add(clips[0], tags="diy", speech=False, screen=False)
+        assert list(library.videos()) == []
+        video = library.add(clips[0], tags=["diy"], speech=False, screen=False)
+        with pytest.raises(InvalidVideo, match="tags is str"):
+            library.update(video.id, tags="roof")
+        assert library.video(video.id).tags == ("diy",)
 
 
 def pictures(library: pixr.Library, id: str) -> int:
