@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixr.convert import check_video, tags_of, video_from_json, video_to_text
-from pixr.errors import InvalidVideo, MissingExtra, PixrError, SpeechUnavailable, UnreadableVideo
+from pixr.errors import InvalidCaptions, InvalidVideo, MissingExtra, PixrError, SpeechUnavailable, UnreadableVideo
 from pixr.ingest_options import ScreenOptions, SpeechOptions
 from pixr.media.freed_memory import give_back
 from pixr.progress import Outcome, Progress, Source, Stage
@@ -427,7 +427,11 @@ class _Run:
         from pixr.captions import read_captions
         from pixr.media.utterances import Utterance
 
-        for caption in read_captions(path):
+        try:
+            captions = read_captions(path)
+        except OSError as error:
+            raise InvalidCaptions(f"{os.fspath(path)} can't be read: {error.strerror or error}") from error
+        for caption in captions:
             self._found.utterances.append(Utterance(caption.start, caption.end, caption.text, 1.0))
         self._tell("speech", self._duration(), finished=True)
 

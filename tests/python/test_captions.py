@@ -105,3 +105,14 @@ def test_captions_take_the_place_of_recognition_and_come_out_again(tmp_path: Pat
         with pytest.raises(InvalidCaptions):
             library.add(clip, captions=captions, screen=False)
         assert len(library.transcript(video.id)) == 2, "what was there stays"
+
+
+def test_captions_that_are_not_there_are_named(tmp_path: Path) -> None:
+    """The video was once blamed for them, as one that can't be decoded."""
+    clip = make_clip(tmp_path / "clip.mp4", ["one"])
+    missing = tmp_path / "nope.srt"
+    with pixr.open(tmp_path / "l.pixr") as library:
+        with pytest.raises(InvalidCaptions) as raised:
+            library.add(clip, captions=missing, screen=False)
+        assert list(library.videos()) == []
+    assert str(raised.value) == f"{missing} can't be read: No such file or directory"
