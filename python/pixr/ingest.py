@@ -33,6 +33,7 @@ from pixr.ingest_options import ScreenOptions, SpeechOptions
 from pixr.media.freed_memory import give_back
 from pixr.progress import Outcome, Progress, Source, Stage
 from pixr.rows import Rows
+from pixr.source_files import path_to_source, title_of
 from pixr.titles import metadata_words
 from pixr.types import Video
 
@@ -243,13 +244,13 @@ def _told(source: Source, digest: str) -> Video:
     id = source.id or f"vid_{digest[:20]}"
     return Video(
         id=id,
-        title=source.title or Path(source.path).stem,
+        title=source.title or title_of(source.path),
         description=source.description,
         tags=tags_of(id, source.tags),
         created=source.created,
         quality=source.quality,
         creator=source.creator,
-        source=os.path.abspath(source.path),  # a library outlives the folder that one was in
+        source=path_to_source(source.path),
         metadata=source.metadata,
     )
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ from pixr.encoder_choice import Choice, Given, chosen, recall, remember
 from pixr.errors import InvalidBatch, UnreadableVideo, VideoNotFound
 from pixr.progress import Progress
 from pixr.rows import Rows
+from pixr.source_files import source_to_path
 from pixr.titles import words_of
 from pixr.types import Channel, Video
 
@@ -330,11 +332,12 @@ def _source(video: Video) -> str:
     """The video's file, which must be the one that was indexed: what else is known of it was found in that."""
     from pixr.ingest import content_hash
 
-    if not video.source or not Path(video.source).is_file():
+    file = source_to_path(video.source) if video.source else None
+    if file is None or not file.is_file():
         raise UnreadableVideo(video.source or video.id, f"its source is not there any more: {video.source or 'none'}")
-    if video.content_hash is not None and content_hash(video.source) != video.content_hash:
-        raise UnreadableVideo(video.source, f"{video.source} is not the file that was indexed")
-    return video.source
+    if video.content_hash is not None and content_hash(file) != video.content_hash:
+        raise UnreadableVideo(file, f"{video.source} is not the file that was indexed")
+    return os.fspath(file)
 
 
 def _switch(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixr.asking import spaces_of
 from pixr.errors import MissingExtra, ModelError, ModelNotFound
 from pixr.rows import Rows
+from pixr.source_files import source_to_path, title_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,7 +30,7 @@ def metadata_words(title: str, description: str, tags: Iterable[str]) -> str:
 
 def words_of(video: Video) -> str:
     """The same of an indexed video; a title that is only the name of its file says nothing."""
-    is_named = bool(video.source) and video.title == Path(video.source or "").stem
+    is_named = bool(video.source) and video.title == title_of(source_to_path(video.source or "") or video.source or "")
     return metadata_words("" if is_named else video.title, video.description, video.tags)
 
 

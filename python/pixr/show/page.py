@@ -121,4 +121,4 @@ def _address(video: Video, folder: Path) -> str | None:
         relative = os.path.relpath(file.resolve(), folder)
     except ValueError:  # another drive on Windows
         return file.resolve().as_uri()
-    return quote(Path(relative).as_posix())
+    return quote(os.fsencode(Path(relative).as_posix()))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixr.errors import MissingExtra, PixrError
+from pixr.source_files import source_to_path
 from pixr.types import Video
 
 if TYPE_CHECKING:
@@ -54,10 +55,8 @@ class Thumbnails:
 
 def local_file(video: Video) -> Path | None:
     """The video's source, if it is a file that is still there."""
-    if not video.source or "://" in video.source:
-        return None
-    path = Path(video.source)
-    return path if path.is_file() else None
+    path = source_to_path(video.source) if video.source else None
+    return path if path is not None and path.is_file() else None
 
 
 def jpeg(picture: Image, quality: int = 80) -> bytes:

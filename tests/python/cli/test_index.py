@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 import pixr
+from pixr.show.thumbnails import local_file
+from pixr.wire import source_name
 from tests.python.cli.process import COMMAND, Run, Screen
 from tests.python.clips import make_clip
 
@@ -134,3 +136,29 @@ def test_misuse_leaves_with_2_and_makes_no_library(run: Run, tmp_path: Path, arg
     done = run("index", "films.pixr", *arguments)
     assert done.returncode == 2
     assert not (tmp_path / "films.pixr").exists()
+
+
+def test_a_file_whose_name_is_not_utf_8_is_indexed_and_found_again(run: Run, tmp_path: Path) -> None:
+    """Such a name came back as "lone leading surrogate", after the video was decoded."""
+    (tmp_path / "videos").mkdir()
+    clip = Path(os.fsdecode(os.fsencode(tmp_path / "videos") + b"/caf\xe9.mp4"))
+    try:
+        make_clip(tmp_path / "clip.mp4", ["one"]).rename(clip)
+    except OSError:
+        pytest.skip("the file system takes no such name")
+    done = run("index", "films.pixr", "videos", *QUICK, "--json")
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)["videos"]
+    assert (row["status"], row["title"]) == ("completed", "caf\N{REPLACEMENT CHARACTER}")
+    with pixr.open(tmp_path / "films.pixr", read_only=True) as library:
+        (video,) = library.videos()
+    assert local_file(video) == clip
+    assert source_name(video) == "caf\N{REPLACEMENT CHARACTER}.mp4"
+    found = run("search", "films.pixr", "caf", "--min-score", "0", "--html", "found.html", "--clip", "cuts")
+    assert found.returncode == 0, found.stderr
+    assert "videos/caf%E9.mp4" in (tmp_path / "found.html").read_text(encoding="utf-8")
+    assert list((tmp_path / "cuts").iterdir())
+    shown = run("info", "films.pixr", "--videos")
+    assert "caf\N{REPLACEMENT CHARACTER}" in shown.stdout, shown.stderr
+    again = run("index", "films.pixr", "videos", *QUICK)
+    assert (again.returncode, again.stderr) == (0, "")
