@@ -7,38 +7,84 @@ row. The schema's metadata holds the spaces and calibrations. Vectors stay float
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
-from pixr.errors import InvalidBatch, StorageError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from pixr import _engine
+from pixr import _engine
+from pixr.errors import InvalidBatch, PixrError, StorageError, VideoNotFound
 
 _SETTINGS = b"pixr.settings"
 _VIDEOS_PER_BATCH = 200
 
 
+class _Changed(Exception):
+    """The library was written to while it was read, so what was read is of no one state."""
+
+
 def export(engine: _engine.Library, path: Path) -> int:
-    """Write every video; a file that was there is replaced when all is written. Returns the number of videos."""
+    """Write every video; a file that was there is replaced when all is written. Returns the number of videos.
+
+    What is written is the library at one moment. Where others write meanwhile, it is copied first, to a folder beside
+    `path` that is gone afterwards. A failure leaves nothing behind.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        try:
+            count = _write(engine, part)
+        except _Changed:
+            count = _write_copy(engine, part)
+        part.replace(path)
+    except PixrError:  # some are an OSError too
+        raise
+    except OSError as error:
+        raise StorageError(f"write {path}: {error}") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    return count
+
+
+def _write_copy(engine: _engine.Library, part: Path) -> int:
+    """As `_write`, of a copy, which nobody writes to."""
+    with tempfile.TemporaryDirectory(prefix=f"{part.name}-", dir=part.parent) as folder:
+        engine.backup(folder)
+        copy = _engine.Library.open(folder, json.dumps({"access": "read"}))
+        try:
+            return _write(copy, part)
+        finally:
+            copy.close()
+
+
+def _write(engine: _engine.Library, part: Path) -> int:
+    """Write every video to `part`.
+
+    Raises:
+        _Changed: the library was written to meanwhile; the file is not whole.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    number = _number(engine)
     ids = engine.video_ids()
-    part = path.with_name(path.name + ".part")
     schema = pa.record_batch(engine.segments([])).schema
     schema = schema.with_metadata({**(schema.metadata or {}), _SETTINGS: engine.settings().encode()})
-    try:
-        with pq.ParquetWriter(part, schema, compression="zstd") as writer:
-            for start in range(0, len(ids), _VIDEOS_PER_BATCH):
+    with pq.ParquetWriter(part, schema, compression="zstd") as writer:
+        for start in range(0, len(ids), _VIDEOS_PER_BATCH):
+            try:
                 batch = pa.record_batch(engine.segments(ids[start : start + _VIDEOS_PER_BATCH]))
-                writer.write_batch(batch.replace_schema_metadata(schema.metadata))
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise StorageError(f"write {path}: {error}") from error
+            except VideoNotFound as error:
+                raise _Changed from error
+            if _number(engine) != number:
+                raise _Changed
+            writer.write_batch(batch.replace_schema_metadata(schema.metadata))
     return len(ids)
+
+
+def _number(engine: _engine.Library) -> int:
+    """The number of the library's state; equal numbers mean equal content."""
+    return int(json.loads(engine.info())["snapshot"])
 
 
 def load(engine: _engine.Library, path: Path) -> int:

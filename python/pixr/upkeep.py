@@ -120,8 +120,14 @@ class Upkeep:
     def export(self, path: str | PathLike[str]) -> int:
         """Write all videos and segments to a Parquet file that `load` reads back into an equal library.
 
+        The file is of one moment, though others write. Where they do, a copy of the library lies beside `path` until
+        all is written; it takes as much space.
+
         Returns:
             How many videos were written.
+
+        Raises:
+            StorageError: the file can't be written; what was at `path` is left as it is.
         """
         from pixr.parquet import export
 

@@ -35,8 +35,7 @@ def export(
     import pixr
 
     with pixr.open(library, read_only=True, snapshot=snapshot) as opened:
-        opened.export(out)
-        videos = sum(1 for _ in opened.videos())
+        videos = opened.export(out)
     size = out.stat().st_size
     if as_json:
         print_json({"path": str(out), "videos": videos, "bytes": size})
