@@ -29,6 +29,23 @@ class Choice:
     names: tuple[str, ...]
     precision: str
 
+    def encode(self) -> str:
+        """The choice as JSON."""
+        return json.dumps({"encoders": list(self.names), "precision": self.precision}, indent=1)
+
+    @classmethod
+    def decode(cls, text: str | bytes) -> Choice:
+        """Read what `encode` wrote.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+        values: Any = json.loads(text)
+        try:
+            return cls(tuple(str(name) for name in values["encoders"]), str(values["precision"]))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"no choice of encoders: {error!r}") from error
+
 
 def chosen(given: Given, precision: str) -> Choice:
     """What was asked for, with folders as absolute paths: a library outlives the folder that one was in."""
@@ -45,11 +62,10 @@ def recall(library: Path) -> Choice | None:
     """
     path = library / FILE_NAME
     try:
-        values: Any = json.loads(path.read_text(encoding="utf8"))
-        return Choice(tuple(str(name) for name in values["encoders"]), str(values["precision"]))
+        return Choice.decode(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise ModelError(f"cannot read {path}: {error!r}; open the library with encoder=…") from error
 
 
@@ -64,14 +80,23 @@ def remember(library: Path, choice: Choice) -> None:
             return
     except ModelError:
         pass  # damaged: written anew
-    text = json.dumps({"encoders": list(choice.names), "precision": choice.precision}, indent=1) + "\n"
     handle, scratch = tempfile.mkstemp(dir=library, prefix=FILE_NAME)
     with os.fdopen(handle, "w", encoding="utf8") as file:
-        file.write(text)
+        file.write(choice.encode() + "\n")
         file.flush()
         os.fsync(file.fileno())
     os.chmod(scratch, 0o644)
     os.replace(scratch, library / FILE_NAME)
+
+
+def remember_first(library: Path, choice: Choice) -> None:
+    """Write the choice down where the library has none; another that is there stays, even if its file is damaged.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    if not (library / FILE_NAME).exists():
+        remember(library, choice)
 
 
 def carry(source: Path, target: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pixr import _engine
-from pixr.encoder_choice import carry
+from pixr.encoder_choice import carry, recall
 from pixr.errors import ModelError
 
 __all__ = ["Upkeep", "repair", "restore"]
@@ -120,21 +120,25 @@ class Upkeep:
     def export(self, path: str | PathLike[str]) -> int:
         """Write all videos and segments to a Parquet file that `load` reads back into an equal library.
 
-        The file is of one moment, though others write. Where they do, a copy of the library lies beside `path` until
-        all is written; it takes as much space.
+        It also says which encoders the library was indexed with: their names, or the folders that they were in. The
+        file is of one moment, though others write. Where they do, a copy of the library lies beside `path` until all is
+        written; it takes as much space.
 
         Returns:
             How many videos were written.
 
         Raises:
             StorageError: the file can't be written; what was at `path` is left as it is.
+            ModelError: which encoders these are can't be read.
         """
         from pixr.parquet import export
 
-        return export(self._engine, Path(path))
+        return export(self._engine, Path(path), recall(self._open_folder()))
 
     def load(self, path: str | PathLike[str]) -> int:
         """Add everything that `export` wrote. Returns how many videos were read.
+
+        A library that was never indexed with encoders is from then on asked with those of the file.
 
         Raises:
             InvalidBatch: the file is not such a Parquet file.
@@ -142,4 +146,9 @@ class Upkeep:
         """
         from pixr.parquet import load
 
-        return load(self._engine, Path(path))
+        return load(self._engine, Path(path), self._path)
+
+    def _open_folder(self) -> Path:
+        """The folder that is open: that of a snapshot, where one is."""
+        opened = Path(json.loads(self._engine.info())["path"])
+        return opened if opened.is_dir() else self._path  # the engine shows a name that is no UTF-8 as it can

@@ -70,6 +70,19 @@ def test_words_are_asked_of_every_channel_without_naming_the_models_again(librar
         assert opened.search("a dog", channels=["sound"], min_score=0.0).warnings == ()
 
 
+def test_an_imported_library_is_asked_with_the_same_models(library: Path, tmp_path: Path) -> None:
+    """A Parquet file didn't say which: pictures could not be asked of, nor videos be added."""
+    with pixr.open(library, read_only=True, encoder_options=OPTIONS) as opened:
+        opened.export(tmp_path / "l.parquet")
+        asked = opened.search("a dog on the beach", modes=["visual"], min_score=0.0)
+    with pixr.open(tmp_path / "new.pixr", encoder_options=OPTIONS) as imported:
+        imported.load(tmp_path / "l.parquet")
+        again = imported.search("a dog on the beach", modes=["visual"], min_score=0.0)
+    assert again.warnings == ()
+    assert [(hit.video.id, hit.score) for hit in again] == [(hit.video.id, hit.score) for hit in asked]
+    assert len(again) == 1
+
+
 def test_another_model_is_refused_and_both_are_named(library: Path, recorded: Path, clip: Path, tmp_path: Path) -> None:
     other = make_clip(tmp_path / "other.mp4", ["three"])
     with pixr.open(library, encoder=recorded / "siglip", encoder_options=OPTIONS) as opened:

@@ -14,6 +14,7 @@ import pytest
 
 import pixr
 from pixr import parquet
+from pixr.encoder_choice import Choice, recall, remember
 from pixr.errors import StorageError
 
 
@@ -67,14 +68,14 @@ def test_an_export_is_of_one_moment_while_another_writes(
         time.sleep(0.06)  # a reader looks for what others wrote every 50 ms
 
     out = tmp_path / "films.parquet"
-    assert parquet.export(Interrupted(exporting, write), out) == 3  # type: ignore[arg-type]
+    assert parquet.export(Interrupted(exporting, write), out, None) == 3  # type: ignore[arg-type]
     assert titles(out) == {"a": "later", "b": "later", "c": ""}
 
     def delete() -> None:
         library.delete("c")
         time.sleep(0.06)
 
-    assert parquet.export(Interrupted(exporting, delete), out) == 2  # type: ignore[arg-type]
+    assert parquet.export(Interrupted(exporting, delete), out, None) == 2  # type: ignore[arg-type]
     assert titles(out) == {"a": "later", "b": "later"}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["films.parquet", "films.pixr"]
 
@@ -88,8 +89,28 @@ def test_an_export_that_is_interrupted_leaves_what_was_there(library: pixr.Libra
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        parquet.export(Interrupted(library, interrupt), out)  # type: ignore[arg-type]
+        parquet.export(Interrupted(library, interrupt), out, None)  # type: ignore[arg-type]
     assert out.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["films.parquet", "films.pixr"]
     with pytest.raises(StorageError, match=r"absent/films\.parquet"):
         library.export(tmp_path / "absent" / "films.parquet")
+
+
+def test_which_encoders_a_library_speaks_goes_with_it_where_none_are_on_record(
+    library: pixr.Library, tmp_path: Path
+) -> None:
+    out = tmp_path / "films.parquet"
+    remember(library.path, Choice(("clip", "/models/clap"), "int8"))
+    library.take_snapshot("monday")
+    remember(library.path, Choice(("siglip",), "auto"))
+    library.export(out)
+    with pixr.open(tmp_path / "new.pixr") as new:
+        new.load(out)
+        assert recall(new.path) == Choice(("siglip",), "auto")
+        with pixr.open(library.path, snapshot="monday") as monday:
+            monday.export(out)
+        new.load(out)
+        assert recall(new.path) == Choice(("siglip",), "auto")
+    with pixr.open(tmp_path / "monday.pixr") as new:
+        new.load(out)
+        assert recall(new.path) == Choice(("clip", "/models/clap"), "int8")

@@ -81,6 +81,14 @@ def test_an_export_has_everything_and_no_secret(marked: Partner, tmp_path: Path)
     assert not {"secret_hash", "previous_hash"} & set(key)
 
 
+def test_an_export_names_models_but_not_the_server_s_folders(marked: Partner, server: ServerState) -> None:
+    choice = server.libraries.path(marked.organization) / "encoders.json"
+    for names, told in ((["clip"], True), (["clip", "/srv/models/clap"], False)):
+        choice.write_text(json.dumps({"encoders": names, "precision": "auto"}))
+        parquet = opened(marked).read("library/library.parquet")
+        assert (b"pixr.encoders" in parquet, b"/srv/models" in parquet) == (told, False)
+
+
 def test_an_export_about_a_user_has_nothing_of_others(marked: Partner) -> None:
     archive = opened(marked, userId="usr_9")
     texts = "".join(archive.read(name).decode("utf-8", "replace") for name in archive.namelist())

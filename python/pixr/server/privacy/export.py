@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import tempfile
 import zipfile
 from contextlib import suppress
@@ -20,8 +21,10 @@ from typing import IO, Any
 
 from sqlalchemy import select
 
+from pixr.encoder_choice import Choice, recall
 from pixr.errors import VideoNotFound
 from pixr.library import Library
+from pixr.parquet import export
 from pixr.server.database import Database
 from pixr.server.libraries import Libraries
 from pixr.server.models import VideoRecord
@@ -90,8 +93,13 @@ def _write_library(archive: zipfile.ZipFile, library: Library, videos: list[str]
         return
     with tempfile.TemporaryDirectory(prefix="pixr-export-") as folder:
         parquet = Path(folder) / "library.parquet"
-        library.export(parquet)
+        export(library.engine, parquet, _named(recall(library.path)))
         archive.write(parquet, "library/library.parquet")
+
+
+def _named(choice: Choice | None) -> Choice | None:
+    """The encoders, unless one is a folder: where the server keeps its models is its own business."""
+    return None if choice is None or any(os.path.isabs(name) for name in choice.names) else choice
 
 
 def _segment(segment: Segment) -> dict[str, Any]:
