@@ -26,6 +26,7 @@ from pixr.facets import without_own_filter
 from pixr.ingest_options import ScreenOptions, SpeechOptions
 from pixr.progress import Outcome, Progress, Source
 from pixr.questions import Ask, Question, asks
+from pixr.set_spaces import set_spaces
 from pixr.titles import retitled
 from pixr.types import Channel, Creator, Fusion, Hits, Limits, Mode, Segment, Sync, Timing, Video
 from pixr.upkeep import Upkeep
@@ -248,7 +249,7 @@ class Library(Upkeep):
         its channel: a list of floats is a vector (normalised here), a string is text. `speech.vector` and `speech.text`
         name both of one channel, `frame.description` what is shown. A segment whose video, start and end are there
         already takes the new evidence; others are added. The batch is read without a copy and stored in one atomic
-        step.
+        step; one that is refused leaves nothing behind.
 
         Args:
             batch: a RecordBatch, a Table, or anything with `__arrow_c_array__`.
@@ -262,10 +263,8 @@ class Library(Upkeep):
             InvalidBatch, InvalidVector, InvalidSpan, InvalidVideo, DimensionMismatch, SpaceMismatch.
         """
         rows = _one_batch(batch)
-        known = spaces_of(self._engine)
-        for channel, space in {**_custom_spaces(rows, known), **(spaces or {})}.items():
-            self._engine.set_space(channel, space.name, space.version, space.dimension)
         described = [video_to_text(video) for video in videos]
+        set_spaces(self._engine, {**_custom_spaces(rows, spaces_of(self._engine)), **(spaces or {})}, rows, described)
         return self._engine.add_segments(rows, described)
 
     def update(self, id: str, **changes: Any) -> Video:

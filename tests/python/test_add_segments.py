@@ -1,0 +1,60 @@
+"""Segments with vectors of one's own: what is refused leaves nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import pixr
+from pixr.encoders.protocol import Space
+from pixr.errors import DimensionMismatch, InvalidBatch, InvalidInput, InvalidVector, SpaceMismatch
+
+
+def rows(*vectors: Sequence[float], channel: str = "frame", end: float = 1.0) -> pa.RecordBatch:
+    count = len(vectors)
+    return pa.record_batch(
+        {
+            "video_id": ["a"] * count,
+            "start": [float(at) for at in range(count)],
+            "end": [at + end for at in range(count)],
+            channel: pa.array(vectors, pa.list_(pa.float32())),
+        }
+    )
+
+
+REFUSED = {
+    "no_number": (rows([1.0, float("nan"), 0.0]), {}, (), InvalidVector),
+    "two_dimensions": (rows([1.0, 0.0, 0.0], [1.0, 0.0]), {}, (), DimensionMismatch),
+    "another_dimension": (rows([1.0, 0.0, 0.0]), {"frame": Space("mine", "1", 2)}, (), DimensionMismatch),
+    "ends_before_it_starts": (rows([1.0, 0.0, 0.0], end=-1.0), {}, (), InvalidInput),
+    "no_such_channel": (rows([1.0, 0.0, 0.0]), {"smell": Space("mine", "1", 3)}, (), InvalidInput),
+    "a_video_without_rows": (rows([1.0, 0.0, 0.0]), {}, ({"id": "other"},), InvalidBatch),
+    "a_video_that_is_none": (rows([1.0, 0.0, 0.0]), {}, ({"id": "a", "duration": "long"},), InvalidInput),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_first_batch_that_is_refused_fixes_no_space(tmp_path: Path, name: str) -> None:
+    """The dimension of a batch with a NaN stayed: a good one of another dimension was refused for ever."""
+    refused, spaces, videos, error = REFUSED[name]
+    with pixr.open(tmp_path / "l.pixr") as library:
+        with pytest.raises(error):
+            library.add_segments(refused, spaces=spaces, videos=videos)  # type: ignore[arg-type]
+        assert library.info()["spaces"] == {}
+        assert library.info()["snapshot"] == 0
+        assert library.add_segments(rows([1.0, 0.0, 0.0, 1.0])) == ["a"]
+        assert library.info()["spaces"]["frame"]["dimension"] == 4
+
+
+def test_a_space_that_is_refused_leaves_the_other_channels_without_one(tmp_path: Path) -> None:
+    with pixr.open(tmp_path / "l.pixr") as library:
+        library.add_segments(rows([1.0, 0.0], channel="sound"))
+        before = library.info()["spaces"]
+        spaces = {"frame": Space("mine", "1", 3), "sound": Space("mine", "1", 2)}
+        with pytest.raises(SpaceMismatch):
+            library.add_segments(rows([1.0, 0.0, 0.0]), spaces=spaces)  # type: ignore[arg-type]
+        assert library.info()["spaces"] == before
+        assert list(before) == ["sound"]
