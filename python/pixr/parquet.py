@@ -7,15 +7,26 @@ stay float16, bit for bit.
 
 from __future__ import annotations
 
+import itertools
 import json
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pixr import _engine
 from pixr.encoder_choice import Choice, remember_first
 from pixr.errors import InvalidBatch, PixrError, StorageError, VideoNotFound
+from pixr.set_spaces import set_spaces
+from pixr.types import Channel
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from pixr.encoders.protocol import Space
 
 _SETTINGS = b"pixr.settings"
 _ENCODERS = b"pixr.encoders"
@@ -76,7 +87,7 @@ def _write(engine: _engine.Library, part: Path, choice: Choice | None) -> int:
     if choice is not None:
         metadata[_ENCODERS] = choice.encode().encode()
     schema = schema.with_metadata(metadata)
-    with pq.ParquetWriter(part, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(part, schema, compression="zstd", write_page_checksum=True) as writer:
         for start in range(0, len(ids), _VIDEOS_PER_BATCH):
             try:
                 batch = pa.record_batch(engine.segments(ids[start : start + _VIDEOS_PER_BATCH]))
@@ -96,26 +107,108 @@ def _number(engine: _engine.Library) -> int:
 def load(engine: _engine.Library, path: Path, library: Path) -> int:
     """Add every video of the file. Returns the number of videos.
 
-    The library, in the folder `library`, is from then on asked with the file's encoders, if it has none on record.
+    The library, in the folder `library`, is from then on asked with the file's encoders, if it has none on record. A
+    file whose first rows are refused leaves nothing behind; what came before other rows that are refused stays.
+
+    Raises:
+        InvalidBatch: the file is not a Parquet file, or is damaged.
+        StorageError: it can't be read.
+        InvalidVector, InvalidSpan, DimensionMismatch, SpaceMismatch: as `Library.add_segments`.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
+
+    with Exported.open(path) as exported:
+        batches = exported.batches()
+        first = next(batches, None) or pa.RecordBatch.from_pylist([], schema=exported.file.schema_arrow)
+        set_spaces(engine, exported.spaces, first)
+        for channel, calibration in exported.calibrations.items():
+            engine.set_calibration(channel, calibration)
+        ids: set[str] = set()
+        for batch in itertools.chain([first], batches):
+            ids.update(engine.add_segments(batch))
+    if ids and exported.choice is not None:
+        remember_first(library, exported.choice)
+    return len(ids)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that `export` wrote, open, with what it says of the library as a whole.
+
+    A context manager: leaving it closes.
+    """
+
+    path: Path
+    file: pq.ParquetFile
+    spaces: dict[Channel, Space]
+    calibrations: dict[Channel, str]
+    choice: Choice | None
+
+    @classmethod
+    def open(cls, path: Path) -> Exported:
+        """Open the file and read what it says of the library, but no rows.
+
+        Raises:
+            InvalidBatch, StorageError: as `load`.
+        """
+        import pyarrow.parquet as pq
+
+        from pixr.encoders.protocol import Space
+
+        with _naming(path):
+            file = pq.ParquetFile(path, page_checksum_verification=True)
+            metadata: dict[bytes, bytes] = file.schema_arrow.metadata or {}
+        try:
+            settings: dict[str, Any] = json.loads(metadata.get(_SETTINGS, b"{}"))
+            spaces = {channel: Space(**space) for channel, space in settings.get("spaces", {}).items()}
+            calibrations = {channel: json.dumps(one) for channel, one in settings.get("calibrations", {}).items()}
+            said = metadata.get(_ENCODERS)
+            choice = None if said is None else Choice.decode(said)
+            _try(spaces, calibrations)
+        except (ValueError, TypeError, AttributeError) as error:
+            file.close()
+            raise InvalidBatch(f"{path} is damaged: what it says of the library as a whole: {error}") from error
+        return cls(path, file, spaces, calibrations, choice)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows. Raises: as `load`."""
+        batches = self.file.iter_batches(batch_size=16_384)
+        left: int = self.file.metadata.num_rows
+        while left > 0:
+            with _naming(self.path):
+                batch = next(batches, None)
+                if batch is None:  # a page whose header is damaged can end the reading
+                    raise InvalidBatch(f"{self.path} is damaged: {left} rows are missing")
+                batch.validate(full=True)
+            left -= len(batch)
+            yield batch
+
+    def __enter__(self) -> Exported:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self.file.close()
+
+
+def _try(spaces: Mapping[Channel, Space], calibrations: Mapping[Channel, str]) -> None:
+    """Set them in a library in memory, which refuses what any library would."""
+    engine = _engine.Library.in_memory()
+    for channel, space in spaces.items():
+        engine.set_space(channel, space.name, space.version, space.dimension)
+    for channel, calibration in calibrations.items():
+        engine.set_calibration(channel, calibration)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors of pyarrow as those of Pixr, with the file's name."""
+    import pyarrow as pa
 
     try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise InvalidBatch(f"{path} is not a Parquet file: {error}") from error
+        yield
     except OSError as error:
-        raise StorageError(f"read {path}: {error}") from error
-    metadata: dict[bytes, bytes] = file.schema_arrow.metadata or {}
-    settings: dict[str, Any] = json.loads(metadata.get(_SETTINGS, b"{}"))
-    for channel, space in settings.get("spaces", {}).items():
-        engine.set_space(channel, space["name"], space["version"], space["dimension"])
-    for channel, calibration in settings.get("calibrations", {}).items():
-        engine.set_calibration(channel, json.dumps(calibration))
-    ids: set[str] = set()
-    for batch in file.iter_batches(batch_size=16_384):
-        ids.update(engine.add_segments(batch))
-    if ids and (said := metadata.get(_ENCODERS)) is not None:
-        remember_first(library, Choice.decode(said))
-    return len(ids)
+        if error.errno is not None:
+            raise StorageError(f"read {path}: {error}") from error
+        raise InvalidBatch(f"{path} is damaged: {error}") from error  # pyarrow says so of bytes that mean nothing
+    except pa.ArrowException as error:
+        raise InvalidBatch(f"{path} is not a Parquet file, or is damaged: {error}") from error

@@ -138,10 +138,12 @@ class Upkeep:
     def load(self, path: str | PathLike[str]) -> int:
         """Add everything that `export` wrote. Returns how many videos were read.
 
-        A library that was never indexed with encoders is from then on asked with those of the file.
+        A library that was never indexed with encoders is from then on asked with those of the file. A file whose first
+        rows are refused leaves nothing behind; what came before other rows that are refused stays.
 
         Raises:
-            InvalidBatch: the file is not such a Parquet file.
+            InvalidBatch: the file is not such a Parquet file, or is damaged.
+            StorageError: it can't be read.
             SpaceMismatch: this library's vectors are of another space.
         """
         from pixr.parquet import load
