@@ -18,6 +18,7 @@ from pixr.cli.filters import parse_metadata
 from pixr.cli.locking import LockTimeout
 from pixr.cli.progress import IndexProgress
 from pixr.cli.sources import expand, is_url
+from pixr.errors import UnreadableVideo
 from pixr.ingest_options import ScreenOptions, SpeechOptions
 from pixr.media.freed_memory import keep_freed
 from pixr.show.clock import clock
@@ -119,7 +120,15 @@ def index(
         }
         recognised = speech and SpeechOptions(speech_model, language)
         read = screen and ScreenOptions(tuple(screen_language or ()), screen_model)
-        _index(library, opening, told, {"speech": recognised, "screen": read, "jobs": jobs}, run, progress, captions)
+        options = {"speech": recognised, "screen": read, "jobs": jobs}
+        absent = _absent(targets)
+        if len(absent) < len(targets):
+            _index(library, opening, told, options, run, progress, captions)
+        else:  # there is nothing to make a library for
+            for target, reason in absent.items():
+                run.failed(target, reason)
+                progress.done(target)
+                progress.print(f"failed: {target}: {reason}")
     run.report(as_json)
     if run.interrupted:
         raise typer.Exit(130)
@@ -170,6 +179,18 @@ def _cells(row: dict[str, Any]) -> tuple[str, str, str, str]:
     if row["status"] == "failed":
         return "failed", row["source"], "", row["error"]["detail"]
     return row["status"], row["source"], clock(row["duration"]), row["videoId"]
+
+
+def _absent(targets: list[str]) -> dict[str, UnreadableVideo]:
+    """Which of the files are not there or can't be looked at, and why."""
+    absent = {}
+    for target in targets:
+        if not is_url(target):
+            try:
+                os.stat(target)
+            except OSError as error:
+                absent[target] = UnreadableVideo(os.path.abspath(target), error.strerror or str(error))
+    return absent
 
 
 def _index(

@@ -32,7 +32,10 @@ def load(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     import pixr
+    from pixr.parquet import Exported
 
+    with Exported.open(file):
+        pass  # what is no such file makes no library
     with pixr.open(library, lock_timeout=lock_timeout) as opened:
         opened.load(file)
         videos = sum(1 for _ in opened.videos())

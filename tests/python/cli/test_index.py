@@ -58,6 +58,21 @@ def test_a_broken_file_is_told_and_the_rest_goes_on(run: Run, tmp_path: Path) ->
     assert left == ["a good.mp4", "broken.mp4", "films.pixr", "last.mp4"], "no file of the user's is touched"
 
 
+def test_files_that_are_not_there_are_told_and_make_no_library(run: Run, tmp_path: Path) -> None:
+    done = run("index", "films.pixr", "absent.mp4", "gone.mkv", "--json")
+    assert done.returncode == 1
+    rows = json.loads(done.stdout)["videos"]
+    assert [(row["source"], row["error"]["code"]) for row in rows] == [
+        ("absent.mp4", "unreadable_video"),
+        ("gone.mkv", "unreadable_video"),
+    ]
+    assert "failed: gone.mkv" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+    make_clip(tmp_path / "good.mp4", ["one"])
+    one = run("index", "films.pixr", "absent.mp4", "good.mp4", *QUICK, "--json")
+    assert sorted(row["status"] for row in json.loads(one.stdout)["videos"]) == ["completed", "failed"]
+
+
 def test_a_terminal_shows_bars_and_the_outcome(run_on_terminal: Callable[..., Screen], tmp_path: Path) -> None:
     make_clip(tmp_path / "one.mp4", ["one"])
     shown = run_on_terminal("index", "films.pixr", "one.mp4", *QUICK)

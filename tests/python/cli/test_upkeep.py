@@ -69,6 +69,8 @@ def test_importing_something_else_is_refused(run: Run, tmp_path: Path) -> None:
     done = run("import", "copy.pixr", "not.parquet")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
+    assert run("import", "copy.pixr", "absent.parquet").returncode == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["not.parquet"], "no library is made"
 
 
 def test_check_names_a_damaged_file(run: Run, library: Path) -> None:
