@@ -68,6 +68,7 @@ class Database:
         else:
             parsed = parsed.set(drivername="postgresql+psycopg")
             options = {"pool_pre_ping": True}
+        options["hide_parameters"] = True  # an exception is logged, and what people wrote is nothing for a log
         self.engine: Engine = create_engine(parsed, pool_size=pool_size, max_overflow=20, **options)
         if self.is_sqlite:
             event.listen(self.engine, "connect", _configure_sqlite)

@@ -1,7 +1,8 @@
 """Remembers what was searched, found and clicked, for analytics.
 
 Searches are written in batches, twice a second, so that they cost a search nothing; a process that is killed forgets
-that half second. What is older than an organization's retention is deleted by `maintenance.py`.
+that half second. They wait while the database is away; one that it can't store is dropped, lest it hold up all others.
+What is older than an organization's retention is deleted by `maintenance.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Connection, func, insert, select
+from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
 from pixr.server.database import Database, now
 from pixr.server.errors import ApiError
@@ -53,8 +55,8 @@ class SearchLog:
         record = {
             "id": id,
             "organization_id": who.organization,
-            "subject": who.subject,
-            "query": query,
+            "subject": _storable(who.subject),
+            "query": None if query is None else _storable(query),
             "total": hits.total,
             "milliseconds": hits.timing.total,
             "created": instant,
@@ -186,9 +188,24 @@ class SearchLog:
         return gone
 
     def flush(self) -> None:
-        """Write what waits; what another thread is writing is written as well when this returns."""
-        with self._writing:
-            self._write()
+        """Write what waits; what another thread is writing is written as well when this returns.
+
+        Never raises: what can't be written now waits on, as the log says.
+        """
+        try:
+            with self._writing:
+                self._write()
+        except Exception:
+            log.warning("searches could not be written and wait", exc_info=True)
+
+    def forget(self, organization: str, subject: str | None = None) -> None:
+        """Drop what still waits of an organization, or of one of its users alone."""
+        with self._lock:
+            self._waiting = [
+                one
+                for one in self._waiting
+                if one.record["organization_id"] != organization or subject not in (None, one.record["subject"])
+            ]
 
     def _write(self) -> None:
         with self._lock:
@@ -196,15 +213,32 @@ class SearchLog:
         if not waiting:
             return
         try:
-            with self._database.write() as session:
-                rows = session.connection()  # past the mapper, which takes a third longer
-                rows.execute(insert(SearchRecord), [one.record for one in waiting])
-                if shown := [row for one in waiting for row in one.appearances]:
-                    rows.execute(insert(SearchAppearance), shown)
+            try:
+                with self._database.write() as session:
+                    _insert(session.connection(), waiting)
+            except Exception as error:
+                if not _is_of_a_row(error):
+                    raise
+                self._write_each(waiting)
         except Exception:
             with self._lock:
                 self._waiting = (waiting + self._waiting)[:_MOST_WAITING]
             raise
+
+    def _write_each(self, waiting: list[_Answered]) -> None:
+        """Write a batch without those that the database refuses, now and for ever."""
+        refused: list[str] = []
+        with self._database.write() as session:
+            for one in waiting:
+                try:
+                    with session.begin_nested():
+                        _insert(session.connection(), [one])
+                except Exception as error:
+                    if not _is_of_a_row(error):
+                        raise
+                    refused.append(type(error).__name__)
+        # Not what they hold: words and users are nothing for a log.
+        log.warning("%d of %d searches can't be stored and are dropped: %s", len(refused), len(waiting), set(refused))
 
     def close(self) -> None:
         """Write the rest, and end."""
@@ -214,10 +248,24 @@ class SearchLog:
 
     def _keep_writing(self) -> None:
         while not self._ended.wait(_FLUSH_SECONDS):
-            try:
-                self.flush()
-            except Exception:  # they wait for the next time
-                log.warning("searches could not be written", exc_info=True)
+            self.flush()
+
+
+def _storable(text: str) -> str:
+    """Text as both databases take it; PostgreSQL's has no NUL."""
+    return text.replace("\0", "\ufffd")
+
+
+def _insert(rows: Connection, answered: list[_Answered]) -> None:
+    """Past the mapper, which takes a third longer."""
+    rows.execute(insert(SearchRecord), [one.record for one in answered])
+    if shown := [row for one in answered for row in one.appearances]:
+        rows.execute(insert(SearchAppearance), shown)
+
+
+def _is_of_a_row(error: Exception) -> bool:
+    """Whether a value is at fault, or what it refers to is gone; all else, such as a lost connection, may pass."""
+    return isinstance(error, DataError | IntegrityError | ValueError | OverflowError) or type(error) is StatementError
 
 
 def _rates(appearances: int, clicks: Any) -> dict[str, Any]:

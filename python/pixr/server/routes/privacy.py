@@ -49,8 +49,10 @@ def delete(asked: DeletionRequest, caller: Admin, server: Server) -> Response:
     if asked.scope == "organization":
         if asked.confirm != caller.organization:
             raise ApiError("INVALID_REQUEST", "`confirm` has to be the organization's id.")
+        server.search_log.forget(caller.organization)  # what could not be written is not to come after the deletion
         return json_answer(delete_organization(server.database, server.libraries, caller.organization))
     assert asked.user_id is not None
+    server.search_log.forget(caller.organization, asked.user_id)
     return json_answer(delete_user(server.database, server.libraries, caller.organization, asked.user_id))
 
 

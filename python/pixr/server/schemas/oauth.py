@@ -95,7 +95,7 @@ class UserTokenRequest(RequestShape):
         json_schema_extra={"examples": [{"subject": "usr_1", "scopes": ["search"], "expiresIn": 900, "rateLimit": 5}]}
     )
 
-    subject: str = Field(min_length=1, max_length=200)
+    subject: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$", description="your user's id; no NUL")
     scopes: list[Scope] = Field(min_length=1)
     expires_in: int = Field(default=900, ge=1, le=86_400)
     rate_limit: float | None = Field(default=None, gt=0, le=1e6, description="requests a second")

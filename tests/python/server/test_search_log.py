@@ -1,0 +1,124 @@
+"""What was searched is written down, and one search that can't be never holds up the others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from pixr.server.database import Database, now
+from pixr.server.models import Organization, SearchRecord
+from pixr.server.principal import Principal
+from pixr.server.search_log import SearchLog
+from pixr.server.state import ServerState
+from tests.python.server.partner import Partner, code_of
+
+SECRET = "what nobody else is to read"
+
+
+@pytest.fixture
+def searched(acme: Partner, server: ServerState) -> Callable[..., str]:
+    """Remembers a search of Acme's, as if it had been answered; its id."""
+    with server.libraries.reading(acme.organization) as library:
+        hits = library.search("solar panels", modes=["text"])
+    who = Principal.of(owner(server, acme), subject="usr_1", scopes=["search"])
+
+    def remembered(query: str, *, of: SearchLog | None = None, **changes: Any) -> str:
+        return (of or server.search_log).add(replace(who, **changes), query, hits)
+
+    return remembered
+
+
+def owner(server: ServerState, partner: Partner) -> Organization:
+    with server.database.read() as session:
+        return session.get_one(Organization, partner.organization)
+
+
+def queries(database: Database) -> set[str | None]:
+    with database.read() as session:
+        return set(session.scalars(select(SearchRecord.query)))
+
+
+@contextmanager
+def away(patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A database whose every transaction fails."""
+
+    def lost() -> Any:
+        raise OperationalError("INSERT", {}, Exception("the connection is lost"))
+
+    with patch.context() as patched:
+        patched.setattr(Database, "write", lambda _: lost())
+        yield
+
+
+def test_a_search_with_a_nul_is_recorded_and_holds_up_nobody(acme: Partner, server: ServerState) -> None:
+    """PostgreSQL's text has no NUL. One such search once kept those of all organizations from being written."""
+    for query in ("before", "a\0b", "after"):
+        assert acme.post("/v1/search", json={"query": query, "modes": ["text"]}).status_code == 200
+    server.search_log.flush()
+    assert queries(server.database) == {"before", "a\ufffdb", "after"}
+    deletion = {"scope": "user", "userId": "usr_1"}
+    assert acme.post("/v1/privacy/deletions", json=deletion).status_code == 200
+
+
+def test_what_can_not_be_stored_is_dropped_alone_and_not_told(
+    searched: Callable[..., str], server: ServerState, caplog: pytest.LogCaptureFixture
+) -> None:
+    searched("one")
+    searched(SECRET, organization="an organization that is gone")
+    searched("two")
+    with caplog.at_level(logging.WARNING):
+        server.search_log.flush()
+    assert queries(server.database) == {"one", "two"}
+    assert "1 of 3 searches" in caplog.text
+    assert SECRET not in caplog.text
+    searched("three")
+    server.search_log.flush()
+    assert queries(server.database) == {"one", "two", "three"}
+
+
+def test_searches_wait_while_the_database_is_away_and_nothing_fails_by_it(
+    searched: Callable[..., str], server: ServerState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = SearchLog(server.database)
+    with away(monkeypatch):
+        searched("kept", of=log)
+        log.flush()
+    log.flush()
+    assert queries(server.database) == {"kept"}
+    with away(monkeypatch):
+        searched("lost", of=log)
+        log.close()
+
+
+def test_what_waits_of_a_user_is_not_written_after_its_deletion(
+    searched: Callable[..., str], acme: Partner, server: ServerState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with away(monkeypatch):
+        searched("of the user")
+        searched("of another", subject="usr_2")
+        server.search_log.flush()
+        server.search_log.forget(acme.organization, "usr_1")
+    server.search_log.flush()
+    assert queries(server.database) == {"of another"}
+
+
+def test_an_exception_of_the_database_says_nothing_of_what_was_stored(server: ServerState) -> None:
+    row = SearchRecord(
+        id="x", organization_id="none", subject="s", query=SECRET, total=0, milliseconds=0, created=now()
+    )
+    with pytest.raises(IntegrityError) as refused, server.database.write() as session:
+        session.add(row)
+    assert SECRET not in str(refused.value)
+
+
+def test_a_token_of_a_user_has_no_nul(acme: Partner) -> None:
+    answer = acme.post("/v1/auth/user-tokens", json={"subject": "a\0b", "scopes": ["search"]})
+    assert (answer.status_code, code_of(answer)) == (422, "INVALID_REQUEST")
+    assert answer.json()["errors"][0]["pointer"] == "/subject"
