@@ -28,6 +28,7 @@ from pixr.server.libraries import Libraries
 from pixr.server.models import VideoRecord
 from pixr.server.pictures import PICTURES, pictures_name
 from pixr.server.signing import Signer
+from pixr.server.storable import flaws
 from pixr.show.thumbnails import local_file
 from pixr.types import Creator, Video
 from pixr.wire import video_to_dict
@@ -225,6 +226,8 @@ class Videos:
         return outcomes
 
     def _update(self, organization: str, library: Library, id: str, changes: Mapping[str, Any]) -> None:
+        for path, why in flaws(changes):
+            raise ApiError("INVALID_VIDEO", f"{'.'.join(map(str, path))}: {why}")
         with self.database.write() as session:
             known = _own(session, organization, id)
             held = _held(library, id)

@@ -18,6 +18,7 @@ from pixr.server.models import Upload
 from pixr.server.principal import VideoWriter, requires
 from pixr.server.schemas.uploads import UploadRequest, UploadShape
 from pixr.server.state import Server, ServerState
+from pixr.server.storable import flaws
 from pixr.server.uploads import CHECKSUMS, Checksum
 from pixr.server.videos import rfc3339
 from pixr.server.whole_numbers import whole_number
@@ -116,6 +117,8 @@ async def create(request: Request, caller: VideoWriter, server: Server) -> Respo
     given = request.headers.get("upload-metadata", "")
     known = _metadata(given)
     words = {"title": known.get("title", ""), "description": known.get("description", "")}
+    for (name, *_), why in flaws(words):
+        raise ApiError("INVALID_REQUEST", f"Upload-Metadata: {name}: {why}")
     upload = await to_thread.run_sync(
         lambda: server.uploads.begin(
             caller.organization,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from pixr.server.schemas.problem import ProblemField
 from pixr.server.schemas.search import CreatorShape
 from pixr.server.schemas.shape import RequestShape, ResponseShape
+from pixr.server.storable import flaws
 
 __all__ = ["BatchRequest", "BatchResponse", "Status", "VideoChanges", "VideoList", "VideoShape"]
 
@@ -44,11 +46,7 @@ class CreatorInput(RequestShape):
     verified: bool = False
 
 
-class VideoChanges(RequestShape):
-    """What of a video can be changed; what is left out stays."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"title": "Product Demo 2024", "tags": ["demo"]}]})
-
+class _VideoFields(RequestShape):
     title: str | None = Field(default=None, max_length=1000)
     description: str | None = Field(default=None, max_length=20_000)
     tags: list[str] | None = Field(default=None, max_length=200)
@@ -63,6 +61,22 @@ class VideoChanges(RequestShape):
         clears = ("created", "quality", "creator")
         values = self.model_dump(exclude_unset=True)
         return {name: value for name, value in values.items() if value is not None or name in clears}
+
+
+class VideoChanges(_VideoFields):
+    """What of a video can be changed; what is left out stays."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"title": "Product Demo 2024", "tags": ["demo"]}]})
+
+    @model_validator(mode="after")
+    def _storable(self) -> VideoChanges:
+        wrong = [
+            InitErrorDetails(type=PydanticCustomError("not_storable", "{why}", {"why": why}), loc=path, input=None)
+            for path, why in flaws(self.given())
+        ]
+        if wrong:
+            raise ValidationError.from_exception_data(type(self).__name__, wrong)
+        return self
 
 
 class ChaptersRequest(RequestShape):
@@ -170,10 +184,10 @@ class VideoList(ResponseShape):
     pagination: ListPagination
 
 
-class BatchChange(VideoChanges):
+class BatchChange(_VideoFields):
     """Changes of one video."""
 
-    model_config = ConfigDict(json_schema_extra={})
+    # What can't be stored is that update's own outcome (`Videos.update_many`) and does not refuse the batch.
     video_id: str = Field(max_length=200)
 
 
