@@ -100,6 +100,31 @@ def test_a_socket_searches_and_tells_events(acme: Partner, server: ServerState) 
         assert socket.receive_json()["error"]["code"] == "INVALID_REQUEST"
 
 
+def test_a_binary_frame_is_read_as_text_is(acme: Partner) -> None:
+    """It once ended the connection, without a word."""
+    with acme.client.websocket_connect("/v1/ws", headers=acme.headers) as socket:
+        assert socket.receive_json()["type"] == "ready"
+        socket.send_bytes(b'{"type": "ping"}')
+        assert socket.receive_json() == {"type": "pong"}
+        socket.send_bytes(b"\xff\x00")
+        assert socket.receive_json()["error"]["code"] == "INVALID_REQUEST"
+    with acme.client.websocket_connect("/v1/ws") as socket:
+        socket.send_bytes(b"\xff\x00")
+        with pytest.raises(WebSocketDisconnect) as refused:
+            socket.receive_json()
+        assert refused.value.code == 4401
+
+
+@pytest.mark.parametrize("after", [1 << 63, 10**23, -1, True, 1.5, "1"])
+def test_a_subscription_begins_after_the_number_of_an_event(acme: Partner, after: object) -> None:
+    with acme.client.websocket_connect("/v1/ws", headers=acme.headers) as socket:
+        assert socket.receive_json()["type"] == "ready"
+        socket.send_json({"type": "subscribe", "id": 1, "after": after})
+        assert socket.receive_json()["error"]["code"] == "INVALID_REQUEST"
+        socket.send_json({"type": "subscribe", "id": 2, "after": (1 << 63) - 1})
+        assert socket.receive_json() == {"type": "subscribed", "id": 2, "after": (1 << 63) - 1}
+
+
 def test_a_browser_sends_its_token_first_and_others_are_refused(acme: Partner, client: TestClient) -> None:
     with client.websocket_connect("/v1/ws") as socket:
         socket.send_json({"type": "authenticate", "token": user_token(acme)})

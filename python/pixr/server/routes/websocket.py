@@ -69,7 +69,7 @@ class _Connection:
             return
         await self._send({"type": "ready", "organization": who.organization})
         while True:
-            text = await self._socket.receive_text()
+            text = await self._receive()
             try:
                 who = await self._credentials.check()
             except ApiError as error:
@@ -93,7 +93,7 @@ class _Connection:
 
     async def _authenticate(self) -> Principal | None:
         try:
-            text = await asyncio.wait_for(self._socket.receive_text(), _AUTHENTICATION_SECONDS)
+            text = await asyncio.wait_for(self._receive(), _AUTHENTICATION_SECONDS)
         except asyncio.TimeoutError:
             return None
         token = self._read(text).get("token")
@@ -102,6 +102,14 @@ class _Connection:
         self._credentials = Credentials(self._server, {"authorization": f"Bearer {token}"})
         found = await self._credentials.find()
         return found if isinstance(found, Principal) else None
+
+    async def _receive(self) -> str | bytes:
+        """The next message; JSON in a binary frame is JSON too."""
+        message = await self._socket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message["code"], message.get("reason"))
+        text: str | bytes | None = message.get("text")
+        return message["bytes"] if text is None else text
 
     async def _begin(self, id: Any, work: Any) -> None:
         if len(self._tasks) >= _MOST_AT_WORK:
@@ -139,8 +147,10 @@ class _Connection:
         asked = message.get("after")
         if not isinstance(wanted, list) or any(one not in EVENT_TYPES for one in wanted):
             raise ApiError("INVALID_REQUEST", f"`events` are of {', '.join(EVENT_TYPES)}.")
+        if asked is not None and (type(asked) is not int or not 0 <= asked < 1 << 63):
+            raise ApiError("INVALID_REQUEST", "`after` is the sequence number of an event.")
         last = await to_thread.run_sync(last_sequence, self._server.database, who.organization)
-        after: int = asked if isinstance(asked, int) else last
+        after: int = last if asked is None else asked
         await self._send({"type": "subscribed", "id": message.get("id"), "after": after})
         async for event in follow(self._server, self._credentials, wanted, after):
             told = {"id": event.id, "type": event.type, "created": rfc3339(event.created), "data": event.data}
@@ -152,7 +162,7 @@ class _Connection:
             raise ApiError("INSUFFICIENT_SCOPE", f"These credentials lack the scope {scope!r}.")
 
     @staticmethod
-    def _read(text: str) -> dict[str, Any]:
+    def _read(text: str | bytes) -> dict[str, Any]:
         try:
             message = from_json(text)
         except ValueError:
