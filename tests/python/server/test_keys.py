@@ -58,6 +58,15 @@ def test_a_made_key_works_until_it_is_revoked_and_only_its_hash_is_kept(acme: Pa
     assert code_of(backend.get("/v1/videos")) == "INVALID_API_KEY"
 
 
+def test_a_key_expires_in_a_future_that_can_be_written_down(acme: Partner) -> None:
+    for wrong in ("2020-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
+        answer = acme.post("/v1/auth/keys", json={"name": "late", "scopes": ["search"], "expires": wrong})
+        assert (answer.status_code, code_of(answer)) == (422, "INVALID_REQUEST")
+        assert answer.json()["errors"][0]["pointer"] == "/expires"
+    soon = {"name": "soon", "scopes": ["search"], "expires": "9000-01-01T00:00:00Z"}
+    assert acme.post("/v1/auth/keys", json=soon).status_code == 201
+
+
 def test_nobody_gives_away_a_scope_that_he_lacks(join: Callable[..., Partner]) -> None:
     admin = join(scopes=["admin"])
     refused = admin.post("/v1/auth/keys", json={"name": "more", "scopes": ["admin", "search"]})

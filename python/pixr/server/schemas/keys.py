@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
+from pixr.server.database import now
 from pixr.server.principal import SCOPES, Scope
 from pixr.server.schemas.shape import Instant, RequestShape, ResponseShape
 from pixr.server.schemas.videos import ListPagination
@@ -37,7 +39,19 @@ class KeyRequest(RequestShape):
         default=None, description="test keys act on the sandbox; live if not given, and test in a sandbox"
     )
     scopes: list[Scope] = Field(default=list(SCOPES), min_length=1)
-    expires: Instant | None = None
+    expires: Instant | None = Field(default=None, description="in the future; never if null")
+
+    @field_validator("expires")
+    @classmethod
+    def _to_come(cls, expires: datetime | None) -> datetime | None:
+        if expires is None:
+            return None
+        if expires <= now():
+            raise PydanticCustomError("expired", "a key can't have expired before it is made")
+        try:
+            return expires.astimezone(timezone.utc)
+        except OverflowError:  # the last hours of the year 9999, west of Greenwich
+            raise PydanticCustomError("too_late", "a key expires before the year 10000") from None
 
 
 class RotateRequest(RequestShape):
