@@ -32,7 +32,7 @@ from pixr.server.context import send_problem
 from pixr.server.database import now
 from pixr.server.errors import ApiError
 from pixr.server.ids import repeatable
-from pixr.server.models import IdempotentRequest
+from pixr.server.models import IdempotentRequest, Organization
 from pixr.server.principal import Principal
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Idempotency:
             if message.get("more_body", False):
                 return
             status = 503 if scope["state"].get("not_now") else start["status"]
-            await to_thread.run_sync(self._keep, held.id, status, _headers(start), b"".join(parts), vault)
+            await to_thread.run_sync(self._keep, held, status, _headers(start), b"".join(parts), vault)
             await send(start)
             await send({"type": "http.response.body", "body": b"".join(parts)})
 
@@ -126,14 +126,7 @@ class Idempotency:
                 await to_thread.run_sync(self._let_go, held.id)
 
     def _take(self, id: str, organization: str, fingerprint: bytes) -> IdempotentRequest:
-        fresh = IdempotentRequest(
-            id=id,
-            organization_id=organization,
-            fingerprint=fingerprint,
-            seed=secrets.token_bytes(32),
-            held_until=now() + HELD,
-            expires=now() + KEPT,
-        )
+        fresh = _hold(id, organization, fingerprint, secrets.token_bytes(32))
         try:
             with self._server.database.write() as session:
                 session.add(fresh)
@@ -157,12 +150,19 @@ class Idempotency:
             known.held_until = now() + HELD
             return known
 
-    def _keep(self, id: str, status: int, headers: dict[str, str], body: bytes, vault: Fernet) -> None:
+    def _keep(self, held: IdempotentRequest, status: int, headers: dict[str, str], body: bytes, vault: Fernet) -> None:
+        """Keep an answer, also where the request itself deleted its hold, but not of an organization that is closed."""
         if status >= 500 or status in NOT_KEPT:
-            self._let_go(id)
+            self._let_go(held.id)
             return
         with self._server.database.write() as session:
-            known = session.get_one(IdempotentRequest, id)
+            known = session.get(IdempotentRequest, held.id)
+            if known is None:
+                organization = session.get(Organization, held.organization_id)
+                if organization is None or organization.suspended is not None:
+                    return
+                known = _hold(held.id, held.organization_id, held.fingerprint, held.seed)
+                session.add(known)
             known.status, known.headers, known.body = status, headers, vault.encrypt(body)
 
     def _let_go(self, id: str) -> None:
@@ -171,6 +171,17 @@ class Idempotency:
             known = session.get(IdempotentRequest, id)
             if known is not None and known.status is None:
                 known.held_until = now()
+
+
+def _hold(id: str, organization: str, fingerprint: bytes, seed: bytes) -> IdempotentRequest:
+    return IdempotentRequest(
+        id=id,
+        organization_id=organization,
+        fingerprint=fingerprint,
+        seed=seed,
+        held_until=now() + HELD,
+        expires=now() + KEPT,
+    )
 
 
 def sweep(session: Any) -> int:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +18,9 @@ from starlette.testclient import TestClient
 
 from pixr.server.database import now
 from pixr.server.idempotency import sweep
+from pixr.server.keys import create_key
 from pixr.server.models import IdempotentRequest, Upload, VideoRecord
+from pixr.server.sandbox.sandboxes import Sandboxes
 from pixr.server.state import ServerState
 from tests.python.server.live import Live
 from tests.python.server.partner import Partner, code_of
@@ -170,3 +173,90 @@ def test_a_kept_answer_gives_no_secret_to_whoever_reads_the_database(acme: Partn
         kept = session.scalars(select(IdempotentRequest)).one()
     assert made.json()["secret"].encode() not in (kept.body or b"")
     assert kept.body
+
+
+def test_a_deletion_under_a_key_is_carried_out_once(acme: Partner) -> None:
+    """A deletion of personal data deleted its own hold with the kept answers, and was answered 500 each time."""
+    asked = {"scope": "user", "userId": "usr_9"}
+
+    def delete() -> Any:
+        return acme.post("/v1/privacy/deletions", json=asked, headers={"Idempotency-Key": "once"})
+
+    first, second = delete(), delete()
+    assert first.status_code == 200, first.text
+    assert (second.content, second.headers["idempotent-replayed"]) == (first.content, "true")
+    assert acme.get("/v1/privacy/receipts").json()["receipts"] == [first.json()]
+
+
+def test_a_deletion_that_a_crash_cut_short_books_one_receipt(acme: Partner, server: ServerState) -> None:
+    asked, headers = {"scope": "user", "userId": "usr_9"}, {"Idempotency-Key": "once"}
+    first = acme.post("/v1/privacy/deletions", json=asked, headers=headers)
+    with server.database.write() as session:
+        held = session.scalars(select(IdempotentRequest)).one()
+        held.status = held.headers = held.body = None
+        held.held_until = now() - timedelta(seconds=1)
+    again = acme.post("/v1/privacy/deletions", json=asked, headers=headers)
+    assert (again.status_code, again.json()) == (200, first.json())
+    assert acme.get("/v1/privacy/receipts").json()["receipts"] == [first.json()]
+
+
+def test_an_organization_can_be_deleted_under_a_key(acme: Partner, server: ServerState) -> None:
+    """Nothing of it is kept, not even the answer; a sandbox, which is as new, answers a second time as the first."""
+    with server.database.write() as session:
+        key, secret = create_key(session, acme.organization, name="test", environment="test")
+    tester, headers = Partner(acme.client, acme.organization, key.id, secret), {"Idempotency-Key": "once"}
+    own = tester.get("/v1/sandbox").json()["organization"]
+    emptied = [
+        tester.post("/v1/privacy/deletions", json={"scope": "organization", "confirm": own}, headers=headers)
+        for _ in range(2)
+    ]
+    assert [one.status_code for one in emptied] == [200, 200]
+    assert emptied[0].content == emptied[1].content
+    asked = {"scope": "organization", "confirm": acme.organization}
+    assert acme.post("/v1/privacy/deletions", json=asked, headers=headers).status_code == 200
+    assert count(server, IdempotentRequest) == 0
+
+
+@pytest.mark.parametrize("by", ["user deletion", "organization deletion", "reset"])
+def test_requests_at_work_outlive_deletions_and_resets(
+    by: str, acme: Partner, server: ServerState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They lost their holds to deletions of others' data and to resets, and were answered 500 when they were done."""
+    with server.database.write() as session:
+        key, secret = create_key(session, acme.organization, name="test", environment="test")
+    tester = Partner(acme.client, acme.organization, key.id, secret)
+    own = tester.get("/v1/sandbox").json()["organization"]
+    entered, gate = threading.Event(), threading.Event()
+    begin = type(server.uploads).begin
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        begun = begin(*arguments, **options)
+        entered.set()
+        gate.wait(20)
+        return begun
+
+    monkeypatch.setattr(type(server.uploads), "begin", slow)
+    answers: list[Any] = []
+    first = threading.Thread(target=lambda: answers.append(init(tester)))
+    first.start()
+    assert entered.wait(20)
+    if by == "reset":
+        sandboxes = Sandboxes(server.settings, server.database, server.libraries)
+        monkeypatch.setattr(sandboxes, "_indexed", lambda: _no_clips(server))
+        sandboxes.reset(own)
+    else:
+        asked = {"scope": "user", "userId": "usr_9"} if by == "user deletion" else {"scope": "organization"}
+        assert tester.post("/v1/privacy/deletions", json=asked | {"confirm": own}).status_code == 200
+    if by != "organization deletion":
+        assert code_of(init(tester)) == "IDEMPOTENCY_IN_FLIGHT"
+    gate.set()
+    first.join()
+    assert answers[0].status_code == 201, answers[0].text
+    assert init(tester).content == answers[0].content
+
+
+def _no_clips(server: ServerState) -> Path:
+    path = server.settings.data_directory / "none.parquet"
+    with server.libraries.reading("org_none") as library:
+        library.export(path)
+    return path

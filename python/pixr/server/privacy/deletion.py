@@ -117,6 +117,8 @@ def _receipt(
         "backups": BACKUPS,
     }
     with database.write() as session:
+        if (known := session.get(PrivacyReceipt, receipt["receiptId"])) is not None:  # see `ids.repeatable`
+            return known.receipt
         session.add(
             PrivacyReceipt(id=receipt["receiptId"], organization_id=organization, created=instant, receipt=receipt)
         )

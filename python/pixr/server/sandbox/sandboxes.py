@@ -1,7 +1,8 @@
 """Resets sandboxes: rows and files go, and the test clips come back, indexed once for all.
 
 A sandbox that is due is taken for ten minutes by whoever resets it, so that one whose reset a crash cut short is reset
-again. Credentials, webhook endpoints and what was used of the quota stay.
+again. Credentials, webhook endpoints and what was used of the quota stay, and so do idempotency keys: requests at work
+hold theirs, and whoever asks for a reset again under the same key has asked for one.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ __all__ = ["Sandboxes", "next_morning"]
 log = logging.getLogger("pixr.server.sandbox")
 _TAKEN_FOR = timedelta(minutes=10)
 _LOOK_SECONDS = 2.0
-_KEPT = frozenset({"api_keys", "oauth_clients", "oauth_tokens", "webhook_endpoints", "inspectors", "usage"})
+_KEPT = frozenset(
+    {"api_keys", "oauth_clients", "oauth_tokens", "webhook_endpoints", "inspectors", "usage", "idempotent_requests"}
+)
 _FILMS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi"})
 
 
