@@ -8,19 +8,23 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
+from pixr.errors import VideoNotFound
 from pixr.server.errors import ApiError
 from pixr.server.metrics import SEARCH_SECONDS, SEARCHES_REFUSED, SEARCHES_WAITING
 from pixr.server.processing.fetch import fetch
 from pixr.server.schemas.search import SearchRequest
 from pixr.server.tracing import span, stage
+from pixr.types import Hits
 from pixr.wire import hits_to_dict
 
 if TYPE_CHECKING:
+    from pixr.library import Library
     from pixr.server.principal import Principal
     from pixr.server.settings import Settings
     from pixr.server.state import ServerState
@@ -101,6 +105,8 @@ async def answer_search(
         given = {**_linked(server.settings, asked.links), **(files or {})}
         with server.libraries.reading(who.organization) as library:
             hits = library.search(asked.question(given), **asked.options(given))
+            if asked.pagination.cursor is not None:
+                hits = _without_deleted(hits, library)
         SEARCH_SECONDS.labels("encode").observe(hits.timing.encode / 1e3)
         SEARCH_SECONDS.labels("search").observe(hits.timing.search / 1e3)
         encoding, searching = hits.timing.encode / 1e3, hits.timing.search / 1e3
@@ -115,6 +121,19 @@ async def answer_search(
         return answer
 
     return await server.searches.run(work)
+
+
+def _without_deleted(hits: Hits, library: Library) -> Hits:
+    """A later page shows the library as it was on the first one, but nothing that was deleted since."""
+    return replace(hits, items=tuple(hit for hit in hits if _is_there(library, hit.video.id)))
+
+
+def _is_there(library: Library, id: str) -> bool:
+    try:
+        library.engine.video(id)
+    except VideoNotFound:
+        return False
+    return True
 
 
 def _linked(settings: Settings, links: Mapping[str, str]) -> dict[str, bytes]:

@@ -30,17 +30,22 @@ def place_after(last_id: str, answer: dict[str, Any]) -> int:
     Raises:
         ApiError: CURSOR_EXPIRED, it is no place in this answer: the library has changed since.
     """
-    snapshot, _, seen = last_id.rpartition(":")
+    page, _, seen = last_id.rpartition(":")
     position = whole_number(seen)
-    if position is None or snapshot != answer["snapshot"]:
+    if position is None or page != _page(answer):
         raise ApiError("CURSOR_EXPIRED", "The library has changed since; ask again without Last-Event-ID.")
     return position
+
+
+def _page(answer: dict[str, Any]) -> str:
+    """The snapshot, and how many results: a later page of the same snapshot loses those that are deleted."""
+    return f"{answer['snapshot']}-{len(answer['results'])}"
 
 
 async def as_events(
     answer: Awaitable[dict[str, Any]], *, instance: str, request_id: str, after: int = 0
 ) -> AsyncIterator[bytes]:
-    """Server-sent events, those that follow the first `after`. An id is the snapshot and a number."""
+    """Server-sent events, those that follow the first `after`. An id is the page and a number."""
     at_work = asyncio.ensure_future(answer)
     try:
         while not (await asyncio.wait({at_work}, timeout=HEARTBEAT_SECONDS))[0]:
@@ -50,7 +55,7 @@ async def as_events(
             if number > after:
                 yield b"event: %b\nid: %b:%d\ndata: %b\n\n" % (
                     name.encode(),
-                    whole["snapshot"].encode(),
+                    _page(whole).encode(),
                     number,
                     to_json(body),
                 )

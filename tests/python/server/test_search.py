@@ -7,11 +7,14 @@ import json
 import threading
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from pydantic_core import to_json
+from sqlalchemy import select
 
 import pixr
 from pixr.server.errors import ApiError
+from pixr.server.models import SearchAppearance
 from pixr.server.searching import SearchPool
 from pixr.server.state import ServerState
 from pixr.wire import hits_to_dict
@@ -86,6 +89,42 @@ def test_pages_follow_one_another_and_a_cursor_is_of_its_question(acme: Partner)
     assert not second["pagination"]["hasMore"]
     forged = acme.post("/v1/search", json=asked | {"query": "something else"})
     assert (forged.status_code, code_of(forged)) == (400, "INVALID_CURSOR")
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream", "application/x-ndjson"])
+@pytest.mark.parametrize("by", ["owner", "privacy"])
+def test_a_later_page_leaves_out_what_was_deleted_since(
+    by: str, accept: str, acme: Partner, server: ServerState
+) -> None:
+    """Pages that follow show the library as it was, and so showed the title and words of a video that was deleted."""
+    batch = pa.record_batch(
+        {"video_id": ["a", "b", "c", "d"], "start": [0.0] * 4, "end": [1.0] * 4, "speech": ["umbrella"] * 4}
+    )
+    creators = {id: {"id": "usr_9" if id == "c" else "usr_1", "name": f"Maker of {id}"} for id in "abcd"}
+    videos: list[dict[str, Any]] = [
+        {"id": id, "title": f"Title of {id}", "duration": 1.0, "creator": creators[id]} for id in "abcd"
+    ]
+    with server.libraries.writing(acme.organization) as library:
+        library.add_segments(batch, videos=videos)
+    asked: dict[str, Any] = {"query": "umbrella", "minScore": 0.0, "pagination": {"limit": 1}}
+    first = acme.post("/v1/search", json=asked).json()
+    assert [one["videoId"] for one in first["results"]] == ["a"]
+    asked["pagination"] = {"limit": 10, "cursor": first["pagination"]["nextCursor"]}
+    if by == "owner":
+        assert acme.call("DELETE", "/v1/videos/c").status_code == 204
+    else:
+        assert acme.post("/v1/privacy/deletions", json={"scope": "user", "userId": "usr_9"}).status_code == 200
+    second = acme.post("/v1/search", json=asked, headers={"Accept": accept})
+    assert "Title of b" in second.text
+    assert second.text.index("Title of b") < second.text.index("Title of d")
+    assert "Title of c" not in second.text
+    assert "Maker of c" not in second.text
+    if accept == "application/json":
+        assert second.json()["pagination"]["total"] == 4
+        assert second.json()["snapshot"] == first["snapshot"]
+    server.search_log.flush()
+    with server.database.read() as session:
+        assert set(session.scalars(select(SearchAppearance.video_id))) == {"a", "b", "d"}
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ MORE: dict[int | str, dict[str, Any]] = {
         "content": {
             EVENTS: {
                 "schema": {"type": "string"},
-                "example": 'event: result\nid: 42:1\ndata: {"videoId": "vid_…"}\n\n',
+                "example": 'event: result\nid: 42-20:1\ndata: {"videoId": "vid_…"}\n\n',
             },
             LINES: {"schema": {"type": "string"}, "example": '{"type":"result","videoId":"vid_…"}\n'},
         }
