@@ -76,7 +76,7 @@ def announce(session: Session, deprecations: Sequence[Deprecation]) -> int:
             for organization in session.scalars(select(Organization.id).where(Organization.suspended.is_(None)))
         }
         known = set(session.scalars(select(Event.id).where(Event.type == "version.sunset")))
-        for organization, seed in seeds.items():
+        for organization, seed in sorted(seeds.items()):
             with repeatable(seed):
                 before = new_id("evt") in known
             if not before:

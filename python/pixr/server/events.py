@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from pixr.server.ids import new_id
 from pixr.server.models import Event
 from pixr.server.webhooks.outbox import enqueue
 
-__all__ = ["EVENT_TYPES", "EventType", "record"]
+__all__ = ["EVENT_TYPES", "EventType", "record", "take_turn"]
 
 EventType = Literal[
     "video.uploaded",
@@ -29,6 +29,19 @@ EventType = Literal[
     "webhook.disabled",
 ]
 EVENT_TYPES: tuple[str, ...] = get_args(EventType)
+_TURN = text("SELECT pg_advisory_xact_lock(7233242, hashtext(:organization))")
+
+
+def take_turn(session: Session, organization: str) -> None:
+    """Wait until no other transaction at work has recorded events of the organization; the next waits for this one.
+
+    PostgreSQL numbers events before they are committed. One that is committed after its successor would never be told
+    to whoever asks for what follows that. SQLite has one writer at a time.
+    """
+    # Whatever this transaction has to wait for comes first: whoever holds that may be waiting for this turn.
+    session.flush()
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(_TURN, {"organization": organization})
 
 
 def record(
@@ -39,7 +52,11 @@ def record(
     `subject` is what it is about; by default `data["videoId"]`.
 
     A request that is carried out again after a crash (see `ids.repeatable`) finds its event already there.
+
+    One transaction at a time records events of an organization: this is its last step, and one that tells several
+    organizations goes through them in the order of their ids, so that no two wait for each other.
     """
+    take_turn(session, organization)
     id = new_id("evt")
     known = session.scalar(select(Event).where(Event.id == id))
     if known is not None:

@@ -51,7 +51,9 @@ class Maintenance:
         server.search_log.sweep()
         with server.database.write() as session:
             tell_appearances(session)
+        with server.database.write() as session:  # each goes through the organizations in order, see `events.record`
             announce(session, server.settings.deprecations)
+        with server.database.write() as session:
             idempotency.sweep(session)
             session.execute(delete(OAuthCode).where(OAuthCode.expires < now()))
             over = OAuthToken.refresh_expires.is_(None) | (OAuthToken.refresh_expires < now())

@@ -40,8 +40,8 @@ def tell_appearances(session: Session, until: datetime | None = None) -> int:
 
 
 def _tell(session: Session, organization: str, since: datetime, until: datetime) -> bool:
-    # Of several processes one tells; the others find that it was done.
-    session.scalar(select(Organization.id).where(Organization.id == organization).with_for_update())
+    # Of several processes one tells; the others find that it was done. Rows that refer to the organization don't wait.
+    session.scalar(select(Organization.id).where(Organization.id == organization).with_for_update(key_share=True))
     last = session.scalar(
         select(Event)
         .where(Event.organization_id == organization, Event.type == TYPE)

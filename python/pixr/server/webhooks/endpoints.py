@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from pixr.server.database import now
 from pixr.server.errors import ApiError
+from pixr.server.events import take_turn
 from pixr.server.ids import new_id
 from pixr.server.models import Delivery, Event, WebhookEndpoint
 from pixr.server.videos import rfc3339
@@ -136,6 +137,7 @@ def send_test(session: Session, organization: str, id: str, type: str) -> Delive
     if endpoint.disabled is not None:
         raise ApiError("CONFLICT", f"The endpoint is disabled: {endpoint.disabled_reason}.")
     data = {**next(example for known, example in EXAMPLES.items() if known == type), "test": True}
+    take_turn(session, organization)
     event = Event(id=new_id("evt"), organization_id=organization, type=type, subject=None, data=data)
     session.add(event)
     return enqueue_for(session, event, endpoint)
