@@ -26,8 +26,12 @@ Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 # A name server that answers slowly, which can be anyone's, may hold so many of these threads and none that serve.
 _LOOKUPS = ThreadPoolExecutor(16, thread_name_prefix="pixr-lookup")
 LOOKUP_SECONDS = 5.0
-# Addresses that Python calls global and that still lead inside: NAT64, 6to4 and Teredo carry IPv4 addresses.
-_CARRIERS = [ipaddress.ip_network(one) for one in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")]
+# Addresses that Python calls global and that still lead inside: NAT64, 6to4, Teredo, IPv4-compatible and
+# IPv4-translated ones carry IPv4 addresses, and those that were site-local are of private networks.
+_INWARD = [
+    ipaddress.ip_network(one)
+    for one in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "::/96", "::ffff:0:0:0/96", "fec0::/10")
+]
 _LOOPBACK = [ipaddress.ip_address(one) for one in ("127.0.0.1", "::1")]
 _NOT_PUBLIC = "The host has an address that is not public."
 
@@ -125,5 +129,5 @@ def _public(address: Address, allowed: Sequence[IPvAnyNetwork]) -> bool:
         address = address.ipv4_mapped
     if any(address in network for network in allowed if network.version == address.version):
         return True
-    carried = any(address in network for network in _CARRIERS if network.version == address.version)
-    return address.is_global and not address.is_multicast and not carried
+    inward = any(address in network for network in _INWARD if network.version == address.version)
+    return address.is_global and not address.is_multicast and not inward
