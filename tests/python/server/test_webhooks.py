@@ -205,6 +205,15 @@ def test_an_endpoint_at_a_private_address_is_refused_when_it_is_made_or_changed(
     assert partner.get(path).json()["url"] == "https://example.com/hooks"
 
 
+@pytest.mark.parametrize("odd", [" ", "\t", "\n", "\r\n", "\x00", "\x7f", "\xa0", "\u2028"])
+def test_an_endpoints_url_has_no_spaces_and_control_characters(acme: Partner, odd: str) -> None:
+    path = f"/v1/webhooks/endpoints/{subscribe(acme, 'https://example.com/hooks')['endpointId']}"
+    for url in (f"https://example.com/{odd}hooks", f"https://example.com/hooks{odd}", f"https://exam{odd}ple.com/"):
+        for refused in (acme.post("/v1/webhooks/endpoints", json={"url": url}), acme.patch(path, json={"url": url})):
+            assert (refused.status_code, code_of(refused)) == (422, "INVALID_REQUEST")
+            assert refused.json()["errors"][0]["pointer"] == "/url"
+
+
 def test_names_allowed_networks_and_own_inspectors_are_taken(acme: Partner) -> None:
     inspector = acme.post("/v1/webhooks/inspector", json={}).json()["url"]
     for url in ("http://127.0.0.1:9/", "http://localhost:9/", "https://hooks.invalid/", inspector):

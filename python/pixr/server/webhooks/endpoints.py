@@ -171,6 +171,8 @@ def shown_endpoint(endpoint: WebhookEndpoint) -> dict[str, Any]:
 
 
 def _check_url(url: str, sender: Sender) -> None:
+    if " " in url or not url.isprintable():  # which `urlsplit` would drop or keep without a word
+        raise _wrong_url("A URL has no spaces and no control characters.")
     try:
         parts = urlsplit(url)
         known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
