@@ -54,6 +54,7 @@ CODES: dict[str, Code] = {
     "UNREADABLE_VIDEO": Code(422, "Unreadable media", "The file can't be decoded; try to convert it."),
     "UNSUPPORTED_MEDIA": Code(415, "Unsupported media type", "The detail lists what is taken."),
     "PAYLOAD_TOO_LARGE": Code(413, "Body too large", "Send less, or upload in pieces."),
+    "RANGE_NOT_SATISFIABLE": Code(416, "Range is not in the file", "`Content-Range` says how long the file is."),
     "REQUEST_TIMEOUT": Code(408, "Too slow", "Send the body faster; an upload goes on where it was."),
     "NOT_FOUND": Code(404, "Not found", "No such path or thing."),
     "METHOD_NOT_ALLOWED": Code(405, "Method not allowed", "`Allow` lists the methods of this path."),

@@ -114,6 +114,17 @@ def test_a_player_seeks_and_serves_ranges_under_a_token_that_expires(
     assert shown.client.get(media).status_code == 401
 
 
+def test_ranges_past_the_end_are_problems_and_those_that_mean_nothing_are_ignored(shown: Partner) -> None:
+    media = path_of(shown.get("/v1/videos/roof/embed").json()["url"]) + "/media"
+    whole = shown.client.get(media).content
+    for range in ("items=0-1", "bytes=a-b", "bytes=5-2", "bytes", "bytes="):
+        ignored = shown.client.get(media, headers={"Range": range})
+        assert (ignored.status_code, ignored.content == whole) == (200, True), range
+    beyond = shown.client.get(media, headers={"Range": f"bytes={len(whole)}-"})
+    assert (beyond.status_code, code_of(beyond)) == (416, "RANGE_NOT_SATISFIABLE")
+    assert beyond.headers["content-range"] == f"bytes */{len(whole)}"
+
+
 def test_embeds_and_their_parts_are_known_again_by_their_tags(shown: Partner) -> None:
     code = shown.get("/v1/videos/roof/embed?t=1.5")
     assert code.headers["etag"]

@@ -9,11 +9,12 @@ from typing import Annotated, Any
 from anyio import to_thread
 from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, MalformedRangeHeader, RangeNotSatisfiable, Response
 
 from pixr.server.answer import is_known, json_answer, tag_of
 from pixr.server.database import now
 from pixr.server.embedding import EMBED_SECONDS, embed_code, player_headers, player_page
+from pixr.server.errors import ApiError
 from pixr.server.models import Organization
 from pixr.server.principal import Admin, VideoReader
 from pixr.server.routes.videos import VideoId
@@ -34,6 +35,23 @@ MEDIA: dict[int | str, dict[str, Any]] = {
     206: {"description": "The range that was asked for"},
     304: {"description": "What you have is what it is"},
 }
+
+
+class _Media(FileResponse):
+    """A file whose ranges are refused as everything is; those that mean nothing are ignored (RFC 9110, 14.2)."""
+
+    @classmethod
+    def _parse_range_header(cls, http_range: str, file_size: int) -> list[tuple[int, int]]:
+        try:
+            return super()._parse_range_header(http_range, file_size)
+        except MalformedRangeHeader:
+            return []  # the whole file
+        except RangeNotSatisfiable:
+            raise ApiError(
+                "RANGE_NOT_SATISFIABLE",
+                f"The file has {file_size} bytes.",
+                headers={"Content-Range": f"bytes */{file_size}"},
+            ) from None
 
 
 @router.get("/v1/videos/{videoId}/embed", operation_id="getEmbed", response_model=EmbedShape)
@@ -94,7 +112,7 @@ async def media(token: EmbedToken, server: Server, request: Request) -> Response
     source, _ = await to_thread.run_sync(server.videos.source, organization, video)
     headers = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
     about = await to_thread.run_sync(os.stat, source)
-    file = FileResponse(source, media_type="video/mp4", headers=headers, stat_result=about)
+    file = _Media(source, media_type="video/mp4", headers=headers, stat_result=about)
     if "range" not in request.headers and is_known(request, file.headers["etag"]):
         return Response(status_code=304, headers=headers | {"ETag": file.headers["etag"]})
     return file
