@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import threading
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from PIL import Image
 from sqlalchemy import select, text
@@ -123,6 +125,16 @@ def test_ranges_past_the_end_are_problems_and_those_that_mean_nothing_are_ignore
     beyond = shown.client.get(media, headers={"Range": f"bytes={len(whole)}-"})
     assert (beyond.status_code, code_of(beyond)) == (416, "RANGE_NOT_SATISFIABLE")
     assert beyond.headers["content-range"] == f"bytes */{len(whole)}"
+
+
+def test_the_poster_of_a_video_whose_id_is_any_text_is_found(shown: Partner, server: ServerState) -> None:
+    with server.libraries.writing(shown.organization) as library:
+        held: list[dict[str, Any]] = [{"id": "a b?c#d", "duration": 2.0, "source": library.video("roof").source}]
+        rows = {"video_id": ["a b?c#d"], "start": [0.0], "end": [2.0], "speech": ["odd"]}
+        library.add_segments(pa.RecordBatch.from_pydict(rows), videos=held)
+    page = shown.client.get(path_of(shown.get("/v1/videos/a%20b%3Fc%23d/embed").json()["url"])).text
+    poster = unescape(page.partition('poster="')[2].partition('"')[0])
+    assert shown.client.get(path_of(poster)).status_code == 200
 
 
 def test_embeds_and_their_parts_are_known_again_by_their_tags(shown: Partner) -> None:

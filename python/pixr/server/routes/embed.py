@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from anyio import to_thread
 from fastapi import APIRouter, Path, Query
@@ -98,7 +99,8 @@ def player(token: EmbedToken, server: Server, request: Request, t: Seconds = 0.0
     with server.database.read() as session:
         branding = session.get_one(Organization, organization).branding
     signed = picture_token(server.signer, organization, video)
-    poster = f"{server.settings.base_url}/v1/videos/{video}/thumbnail?t={t:g}&width=1280&token={signed}"
+    pictures = f"{server.settings.base_url}/v1/videos/{quote(video, safe='')}"
+    poster = f"{pictures}/thumbnail?t={t:g}&width=1280&token={signed}"
     page = player_page(shown["title"], f"/embed/{token}/media", poster, t, branding)
     tag = tag_of(page.encode())
     headers = player_headers(branding) | {"ETag": tag}
