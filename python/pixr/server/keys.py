@@ -18,8 +18,9 @@ from pixr.server.ids import new_id, new_secret
 from pixr.server.models import ApiKey, Organization
 from pixr.server.organizations import find_sandbox, sandbox_of
 from pixr.server.principal import SCOPES, Principal
+from pixr.server.videos import rfc3339
 
-__all__ = ["create_key", "list_keys", "principal_of_key", "revoke_key", "rotate_key"]
+__all__ = ["check_overlap", "create_key", "list_keys", "principal_of_key", "revoke_key", "rotate_key"]
 
 Environment = Literal["live", "test"]
 
@@ -96,18 +97,33 @@ def list_keys(session: Session, organization: str) -> list[ApiKey]:
 
 
 def rotate_key(session: Session, organization: str, id: str, overlap: timedelta) -> tuple[ApiKey, str]:
-    """A new secret; the one before stays valid for `overlap`.
+    """A new secret; the one before stays valid for `overlap`. Without one, all before it end at once.
 
     Raises:
-        ApiError: KEY_NOT_FOUND, CONFLICT if it is revoked.
+        ApiError: KEY_NOT_FOUND, CONFLICT if it is revoked, or while another secret before is still valid.
     """
     key = _own(session, organization, id)
     if key.revoked is not None:
         raise ApiError("CONFLICT", "The key is revoked.")
+    check_overlap(key.previous_expires, overlap)
     secret = new_secret(f"sk_{key.environment}")
     key.previous_hash, key.previous_expires = key.secret_hash, now() + overlap
     key.secret_hash = _hash(secret)
     return key, secret
+
+
+def check_overlap(previous_expires: datetime | None, overlap: timedelta) -> None:
+    """Refuse to rotate a secret while the one before it, of which there is room for one, was promised to stay.
+
+    Raises:
+        ApiError: CONFLICT.
+    """
+    if overlap and previous_expires is not None and previous_expires > now():
+        raise ApiError(
+            "CONFLICT",
+            f"A secret from before the last rotation is valid until {rfc3339(previous_expires)}; rotate after that, "
+            "or with an overlap of 0, which ends both at once.",
+        )
 
 
 def revoke_key(session: Session, organization: str, id: str) -> ApiKey:

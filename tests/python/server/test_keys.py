@@ -83,6 +83,20 @@ def test_after_a_rotation_both_secrets_work_until_the_overlap_ends(acme: Partner
     assert renewed.get("/v1/videos").status_code == 200
 
 
+def test_a_second_rotation_ends_no_secret_that_was_promised_to_stay(acme: Partner) -> None:
+    """There is room for one secret before the present one; the first one of three was forgotten."""
+    path = f"/v1/auth/keys/{acme.key}/rotate"
+    second = acme.post(path, json={"overlapSeconds": 600}).json()["secret"]
+    refused = acme.post(path, json={"overlapSeconds": 600})
+    assert (refused.status_code, code_of(refused)) == (409, "CONFLICT")
+    renewed = Partner(acme.client, acme.organization, acme.key, second)
+    assert acme.get("/v1/videos").status_code == renewed.get("/v1/videos").status_code == 200
+    third = acme.post(path, json={"overlapSeconds": 0}).json()["secret"]
+    assert code_of(acme.get("/v1/videos")) == code_of(renewed.get("/v1/videos")) == "INVALID_API_KEY"
+    last = Partner(acme.client, acme.organization, acme.key, third)
+    assert last.post(path, json={"overlapSeconds": 600}).status_code == 200
+
+
 def test_an_expired_key_and_a_suspended_organization_are_refused(acme: Partner, server: ServerState) -> None:
     with server.database.write() as session:
         session.get_one(ApiKey, acme.key).expires = now() - timedelta(seconds=1)

@@ -250,6 +250,14 @@ def test_both_secrets_sign_while_one_is_rotated(acme: Partner, receiver: Receive
     assert " " not in second.headers["webhook-signature"]
 
 
+def test_a_second_rotation_within_the_overlap_is_refused(acme: Partner) -> None:
+    path = f"/v1/webhooks/endpoints/{subscribe(acme, 'https://example.com/hooks')['endpointId']}/rotate"
+    assert acme.post(path, json={"overlapSeconds": 60}).status_code == 200
+    refused = acme.post(path, json={"overlapSeconds": 60})
+    assert (refused.status_code, code_of(refused)) == (409, "CONFLICT")
+    assert acme.post(path, json={"overlapSeconds": 0}).status_code == 200
+
+
 def test_events_of_one_video_arrive_in_order_and_others_side_by_side(
     acme: Partner, receiver: Receiver, server: ServerState
 ) -> None:

@@ -50,7 +50,10 @@ def create(asked: KeyRequest, caller: Admin, server: Server) -> Response:
 
 @router.post("/{keyId}/rotate", operation_id="rotateKey", response_model=KeyWithSecret)
 def rotate(key_id: KeyId, asked: RotateRequest, caller: Admin, server: Server) -> Response:
-    """Give a key a new secret, shown this once; the old one stays valid for `overlapSeconds`."""
+    """Give a key a new secret, shown this once; the old one stays valid for `overlapSeconds`.
+
+    Until that ends a key is rotated again with an overlap of 0 alone, which ends both old secrets at once.
+    """
     with server.database.write() as session:
         key, secret = rotate_key(session, caller.organization, key_id, timedelta(seconds=asked.overlap_seconds))
     return json_answer(_shown(key) | {"secret": secret}, headers={"Cache-Control": "no-store"})

@@ -105,7 +105,10 @@ def delete(endpoint_id: EndpointId, caller: WebhookOwner, server: Server) -> Res
 
 @router.post("/endpoints/{endpointId}/rotate", operation_id="rotateWebhookSecret", response_model=EndpointWithSecret)
 def rotate(endpoint_id: EndpointId, asked: RotateSecretRequest, caller: WebhookOwner, server: Server) -> Response:
-    """Give an endpoint a new secret, shown this once; for `overlapSeconds` the old one signs as well."""
+    """Give an endpoint a new secret, shown this once; for `overlapSeconds` the old one signs as well.
+
+    Until that ends a secret is rotated again with an overlap of 0 alone, after which the new one signs by itself.
+    """
     with server.database.write() as session:
         made = rotate_secret(session, caller.organization, endpoint_id, timedelta(seconds=asked.overlap_seconds))
         return json_answer(shown_endpoint(made) | {"secret": made.secret}, headers=NO_STORE)

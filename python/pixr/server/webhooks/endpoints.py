@@ -14,6 +14,7 @@ from pixr.server.database import now
 from pixr.server.errors import ApiError
 from pixr.server.events import take_turn
 from pixr.server.ids import new_id
+from pixr.server.keys import check_overlap
 from pixr.server.models import Delivery, Event, WebhookEndpoint
 from pixr.server.videos import rfc3339
 from pixr.server.webhooks.body import EXAMPLES
@@ -116,12 +117,13 @@ def update_endpoint(
 
 
 def rotate_secret(session: Session, organization: str, id: str, overlap: timedelta) -> WebhookEndpoint:
-    """A new secret; for `overlap` everything is signed with both.
+    """A new secret; for `overlap` everything is signed with both. Without one, it alone signs at once.
 
     Raises:
-        ApiError: WEBHOOK_NOT_FOUND.
+        ApiError: WEBHOOK_NOT_FOUND; CONFLICT while another secret before signs as well.
     """
     endpoint = own_endpoint(session, organization, id)
+    check_overlap(endpoint.previous_expires, overlap)
     endpoint.previous_secret, endpoint.previous_expires = endpoint.secret, now() + overlap
     endpoint.secret = new_secret()
     return endpoint
