@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -30,6 +31,7 @@ __all__ = [
     "SPRITE_COUNT",
     "SPRITE_HEIGHT",
     "SPRITE_WIDTH",
+    "WIDTHS",
     "Picture",
     "Pictures",
     "pictures_name",
@@ -41,6 +43,9 @@ PICTURES = "pictures"
 SPRITE_COLUMNS = 5
 SPRITE_COUNT = 25
 SPRITE_WIDTH, SPRITE_HEIGHT = 160, 90
+# The widths that are made: others are rounded up, so that asking for each makes no file of each.
+WIDTHS = (64, 160, 320, 640, 1280, 1920)
+_MOST_KEPT = 256
 _SECONDS = 30
 _MEMORY_BYTES = 4 << 30
 
@@ -65,12 +70,15 @@ class Pictures:
         self._pool: ProcessPoolExecutor | None = None
 
     def at(self, source: Path, kept: Path, seconds: float, width: int) -> Picture:
-        """The frame shown at `seconds`, at most `width` pixels on its longer side. `kept` is the video's directory.
+        """The frame shown at `seconds`, its longer side at most the first of `WIDTHS` that is not below `width`.
+
+        `kept` is the video's directory, where the newest pictures stay.
 
         Raises:
             ApiError: UNREADABLE_VIDEO.
         """
-        return self._kept(kept / f"{round(seconds * 10)}-{width}.webp", _thumbnail, source, (seconds,), width)
+        step = next((one for one in WIDTHS if one >= width), WIDTHS[-1])
+        return self._kept(kept / f"{round(seconds * 10)}-{step}.webp", _thumbnail, source, (seconds,), step)
 
     def sprite(self, source: Path, kept: Path, duration: float) -> Picture:
         """Frames of the whole video in rows of five, each in a field of 160 × 90.
@@ -96,13 +104,16 @@ class Pictures:
         instants: Sequence[float],
         width: int,
     ) -> Picture:
-        if path.exists():
+        try:
             return Picture(path.read_bytes())
+        except FileNotFoundError:
+            pass
         made = self._make(work, source, instants, width)
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
         fresh.write_bytes(made)
         fresh.replace(path)
+        _drop_oldest(path.parent)
         return Picture(made)
 
     def _make(
@@ -123,6 +134,16 @@ class Pictures:
                 self._pool.shutdown(wait=False, cancel_futures=True)
                 self._pool = None
                 raise ApiError("UNREADABLE_VIDEO", "Taking a picture of the video failed.") from None
+
+
+def _drop_oldest(directory: Path) -> None:
+    """Leave the newest thumbnails of a video; its sprite is none. Other processes may do the same."""
+    ages = []
+    for path in directory.glob("*-*.webp"):
+        with suppress(FileNotFoundError):
+            ages.append((path.stat().st_mtime_ns, path))
+    for _, path in sorted(ages)[:-_MOST_KEPT]:
+        path.unlink(missing_ok=True)
 
 
 def _limit() -> None:

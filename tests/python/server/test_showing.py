@@ -54,6 +54,21 @@ def test_a_thumbnail_is_the_frame_at_its_moment_and_is_cached(shown: Partner) ->
     assert "max-age" in again.headers["cache-control"]
 
 
+def test_asking_for_every_moment_and_width_does_not_fill_the_disk(
+    shown: Partner, server: ServerState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever had a signed URL could have a file made for each of ten million moments and 1905 widths."""
+    monkeypatch.setattr("pixr.server.pictures._MOST_KEPT", 3)
+    kept = server.videos.pictures_of(shown.organization, "roof")
+    assert shown.get("/v1/videos/roof/sprite").status_code == 200
+    for seconds, width in ((2.0, 1900), (2.5, 1920), (99999.1, 1281), (1e6, 1800)):
+        assert shown.get(f"/v1/videos/roof/thumbnail?t={seconds}&width={width}").status_code == 200
+    assert {file.name for file in kept.iterdir()} == {"sprite.webp", "20-1920.webp"}
+    for tenth in range(5):
+        assert shown.get(f"/v1/videos/roof/thumbnail?t={tenth / 10}&width=16").status_code == 200
+    assert {file.name for file in kept.iterdir()} == {"sprite.webp", "2-64.webp", "3-64.webp", "4-64.webp"}
+
+
 def test_urls_of_pictures_are_signed_for_one_video(shown: Partner) -> None:
     found = shown.post("/v1/search", json={"query": "solar panels"}).json()["results"][0]
     url = path_of(found["thumbnailUrl"])

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from pixr.server.answer import is_known, tag_of
 from pixr.server.errors import ApiError
-from pixr.server.pictures import SPRITE_COLUMNS, SPRITE_COUNT, SPRITE_HEIGHT, SPRITE_WIDTH, Picture
+from pixr.server.pictures import SPRITE_COLUMNS, SPRITE_COUNT, SPRITE_HEIGHT, SPRITE_WIDTH, WIDTHS, Picture
 from pixr.server.principal import requires
 from pixr.server.routes.videos import VideoId
 from pixr.server.state import Server, ServerState
@@ -21,6 +21,7 @@ router = APIRouter(prefix="/v1/videos", tags=["pictures"])
 
 CACHE = "private, max-age=86400"
 Token = Annotated[str | None, Query(max_length=1000, description="of the URL, in place of credentials")]
+_WIDTHS = f"of the longer side, rounded up to one of {', '.join(map(str, WIDTHS))}"
 _reads = requires("videos.read")
 BY_TOKEN: dict[str, Any] = {"x-pixr-scope": "videos.read"}
 WEBP: dict[int | str, dict[str, Any]] = {
@@ -40,16 +41,16 @@ async def thumbnail(
     request: Request,
     video_id: VideoId,
     server: Server,
-    t: Annotated[float, Query(ge=0, le=1e6, allow_inf_nan=False, description="seconds")] = 0.0,
-    width: Annotated[int, Query(ge=16, le=1920)] = 320,
+    t: Annotated[float, Query(ge=0, le=1e6, allow_inf_nan=False, description="seconds; past the end: the end")] = 0.0,
+    width: Annotated[int, Query(ge=16, le=1920, description=_WIDTHS)] = 320,
     token: Token = None,
 ) -> Response:
     """Get the frame at an instant, as WebP."""
     organization = await _owner(request, server, video_id, token)
 
     def take() -> Picture:
-        source, _ = server.videos.source(organization, video_id)
-        return server.pictures.at(source, _kept(server, organization, video_id), t, width)
+        source, duration = server.videos.source(organization, video_id)
+        return server.pictures.at(source, _kept(server, organization, video_id), min(t, duration), width)
 
     return _tagged(request, (await server.pictures_pool.run(take)).content, "image/webp")
 
