@@ -76,8 +76,13 @@ def count_call(server: ServerState, who: Principal) -> None:
 
 
 def _take(server: ServerState, who: Principal) -> Allowance:
+    """Count a request; what a token's own rate refuses costs its organization nothing. The tighter of both is told."""
     settings = server.settings
     plan = settings.plans.get(who.plan, settings.plans[settings.default_plan])
     if who.rate_limit is not None and who.rate_limit < plan.rate:
-        return server.rate_limits.take(f"{who.organization}/{who.subject}", who.rate_limit)
+        own = server.rate_limits.take(f"{who.organization}/{who.subject}", who.rate_limit)
+        if not own.allowed:
+            return own
+        shared = server.rate_limits.take(who.organization, plan.rate)
+        return shared if not shared.allowed or shared.left < own.left else own
     return server.rate_limits.take(who.organization, plan.rate)

@@ -39,6 +39,11 @@ class Allowance:
     burst_left: float
     retry_seconds: float
 
+    @property
+    def left(self) -> float:
+        """How many requests may follow at once."""
+        return min(self.sustained_left, self.burst_left)
+
     def headers(self) -> dict[str, str]:
         """`RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers), and their older relatives."""
         sustained, burst = math.floor(self.rate * _WINDOW_SECONDS), max(1, math.floor(self.rate * _BURST))

@@ -7,12 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from pixr.server.models import Event
+from pixr.server.organizations import create_organization
 from pixr.server.rate_limits import RateLimits
 from pixr.server.settings import Plan
 from pixr.server.state import ServerState
@@ -146,3 +148,34 @@ def test_an_organization_sees_what_it_used(start: Callable[..., TestClient], joi
     assert [one["calls"] for one in shown["days"]] == [3]
     assert shown["resets"][8:10] == "01"
     assert shown["resets"][:7] > shown["month"]
+
+
+@pytest.fixture
+def small(start: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Callable[[], Any]]:
+    """Makes users of an organization on a plan of 4 requests a second, each with a rate; time stands still."""
+    client = start(plans={"small": Plan(rate=4)}, default_plan="small")
+    state = state_of(client)
+    monkeypatch.setattr(state.rate_limits, "_clock", Clock())
+    with state.database.write() as session:
+        organization = create_organization(session, "Acme", "small").id
+
+    def user(name: str, rate: float) -> Callable[[], Any]:
+        token = state.user_tokens.issue(organization, name, ["videos.read"], 60, rate)
+        return lambda: client.get("/v1/videos", headers={"Authorization": f"Bearer {token}"})
+
+    return user
+
+
+def test_user_tokens_share_the_rate_of_their_organization(small: Callable[..., Callable[[], Any]]) -> None:
+    """Twelve tokens of one request a second each made twelve a second, whatever the plan said."""
+    answers = [small(f"usr_{number}", 1.0)() for number in range(12)]
+    assert [answer.status_code for answer in answers] == [200] * 8 + [429] * 4
+    told = [(answer.headers["X-RateLimit-Limit"], answer.headers["X-RateLimit-Remaining"]) for answer in answers]
+    assert told[:3] == [("2", "1")] * 3, "the token's own is the tighter one"
+    assert told[7:] == [("8", "0")] * 5, "the organization's"
+
+
+def test_what_a_tokens_own_rate_refuses_costs_its_organization_nothing(small: Callable[..., Callable[[], Any]]) -> None:
+    slow = small("slow", 0.05)
+    assert [slow().status_code for _ in range(20)] == [200] + [429] * 19
+    assert small("other", 3.0)().headers["X-RateLimit-Remaining"] == "5"
