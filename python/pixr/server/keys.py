@@ -20,7 +20,15 @@ from pixr.server.organizations import find_sandbox, sandbox_of
 from pixr.server.principal import SCOPES, Principal
 from pixr.server.videos import rfc3339
 
-__all__ = ["check_overlap", "create_key", "list_keys", "principal_of_key", "revoke_key", "rotate_key"]
+__all__ = [
+    "check_not_ended",
+    "check_overlap",
+    "create_key",
+    "list_keys",
+    "principal_of_key",
+    "revoke_key",
+    "rotate_key",
+]
 
 Environment = Literal["live", "test"]
 
@@ -88,6 +96,17 @@ def principal_of_key(session: Session, id: str, secret: str) -> Principal:
             raise ApiError("INVALID_API_KEY", "The key's sandbox is gone.")
         return replace(who, organization=sandbox.id)
     return who
+
+
+def check_not_ended(session: Session, id: str) -> None:
+    """Refuse what was made with a key that is revoked or has expired since. An id of anything else passes.
+
+    Raises:
+        ApiError: INVALID_TOKEN.
+    """
+    key = session.get(ApiKey, id)
+    if key is not None and (key.revoked is not None or (key.expires is not None and key.expires <= now())):
+        raise ApiError("INVALID_TOKEN", "The key that the token was made with has ended.")
 
 
 def list_keys(session: Session, organization: str) -> list[ApiKey]:

@@ -18,6 +18,8 @@ from authlib.integrations.httpx_client import OAuth2Client
 from joserfc.jwk import ECKey, RSAKey
 from starlette.testclient import TestClient
 
+from pixr.server.database import now
+from pixr.server.models import ApiKey
 from pixr.server.state import ServerState
 from tests.python.server.conftest import state_of
 from tests.python.server.live import Live
@@ -225,6 +227,26 @@ def test_pyjwt_checks_a_user_token_with_the_published_keys(listen: Callable[...,
     found = httpx.post(f"{live.url}/v1/search", json={"query": "x"}, headers={"Authorization": f"Bearer {token}"})
     assert found.status_code == 200
     assert '"burst";q=10;w=1' in found.headers["ratelimit-policy"], "the token's own rate"
+
+
+def test_a_user_token_never_has_the_scope_of_an_owner(acme: Partner) -> None:
+    refused = acme.post("/v1/auth/user-tokens", json={"subject": "usr_1", "scopes": ["search", "admin"]})
+    assert (refused.status_code, code_of(refused)) == (422, "INVALID_REQUEST")
+    assert refused.json()["errors"][0]["pointer"] == "/scopes/1"
+
+
+def test_a_user_token_ends_with_the_key_that_it_was_made_with(acme: Partner, server: ServerState) -> None:
+    for end in ({"revoked": now()}, {"expires": now()}):
+        made = acme.post("/v1/auth/keys", json={"name": "backend"}).json()
+        backend = Partner(acme.client, acme.organization, made["keyId"], made["secret"])
+        token = user_token(backend)
+        assert use(acme, token).status_code == 200
+        with server.database.write() as session:
+            for name, instant in end.items():
+                setattr(session.get_one(ApiKey, made["keyId"]), name, instant)
+        refused = use(acme, token)
+        assert (refused.status_code, code_of(refused)) == (401, "INVALID_TOKEN")
+    assert use(acme, user_token(acme)).status_code == 200
 
 
 def test_forged_tokens_are_refused(acme: Partner, server: ServerState, join: Callable[..., Partner]) -> None:

@@ -34,8 +34,7 @@ def test_no_answer_is_outside_of_the_specification(listen: Callable[..., Live], 
     """Asked with a user token: a key among the operations' ids would sooner or later be revoked by its own request."""
     live = listen(failed_logins_per_second=100_000)
     fill(live.state, live.organization)
-    body = {"subject": "schemathesis", "scopes": SCOPES, "expiresIn": 86_400}
-    token = httpx.post(f"{live.url}/v1/auth/user-tokens", json=body, headers=live.headers).json()["token"]
+    token = live.state.user_tokens.issue(live.organization, "schemathesis", SCOPES, 86_400, None)
     command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION), "run"]
     command += [f"{live.url}/openapi.json", "--checks", "all", "--phases", PHASES, "--max-examples", str(EXAMPLES)]
     command += [

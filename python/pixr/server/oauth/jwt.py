@@ -22,6 +22,7 @@ from pydantic_core import from_json
 
 from pixr.server.database import Database
 from pixr.server.ids import new_id
+from pixr.server.keys import check_not_ended
 from pixr.server.models import Organization, Secret
 from pixr.server.oauth.tokens import invalid_token
 from pixr.server.principal import SCOPES, Principal
@@ -32,6 +33,7 @@ __all__ = ["AUDIENCE", "UserTokens"]
 AUDIENCE = "pixr"
 _ALGORITHM = "ES256"
 _NAME = "jwt"
+_MAKER = "maker"  # a claim: whose request the token was made at
 _LEEWAY_SECONDS = 30
 _KEYS_SECONDS = 600
 
@@ -58,9 +60,16 @@ class UserTokens:
         return {"keys": [key]}
 
     def issue(
-        self, organization: str, subject: str, scopes: Sequence[str], seconds: int, rate_limit: float | None
+        self,
+        organization: str,
+        subject: str,
+        scopes: Sequence[str],
+        seconds: int,
+        rate_limit: float | None,
+        *,
+        maker: str | None = None,
     ) -> str:
-        """A token for a user of the organization."""
+        """A token for a user of the organization. If a key is its `maker`, it ends with that key at the latest."""
         now = int(time.time())
         claims: dict[str, Any] = {
             "iss": self._settings.base_url,
@@ -75,6 +84,8 @@ class UserTokens:
         }
         if rate_limit is not None:
             claims["rateLimit"] = rate_limit
+        if maker is not None:
+            claims[_MAKER] = maker
         return jwt.encode({"alg": _ALGORITHM, "kid": self._key.kid}, claims, self._key)
 
     def principal(self, token: str) -> Principal:
@@ -98,6 +109,8 @@ class UserTokens:
             owner = session.get(Organization, organization)
             if owner is None:
                 raise invalid_token("The token is not valid.")
+            if claims["iss"] == self._settings.base_url and _MAKER in claims:
+                check_not_ended(session, claims[_MAKER])
             known = [scope for scope in SCOPES if scope in scopes]
             return Principal.of(owner, subject=claims["sub"], scopes=known, rate_limit=limit)
 

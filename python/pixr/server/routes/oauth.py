@@ -176,10 +176,18 @@ async def jwks(server: Server) -> Response:
 
 @router.post("/v1/auth/user-tokens", operation_id="createUserToken", status_code=201, response_model=UserToken)
 def create_user_token(asked: UserTokenRequest, caller: Admin, server: Server) -> Response:
-    """Sign a short-lived token for one of your users, to be used in a browser in place of your key."""
+    """Sign a short-lived token for one of your users, to be used in a browser in place of your key.
+
+    It may have any scope but `admin`, and ends with the key that it was made with at the latest.
+    """
     _check_scopes(asked.scopes, caller)
     made = server.user_tokens.issue(
-        caller.organization, asked.subject, asked.scopes, asked.expires_in, asked.rate_limit
+        caller.organization,
+        asked.subject,
+        asked.scopes,
+        asked.expires_in,
+        asked.rate_limit,
+        maker=caller.subject,
     )
     return json_answer({"token": made, "expiresIn": asked.expires_in}, 201, {"Cache-Control": "no-store"})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -21,6 +21,9 @@ CLIENT_EXAMPLE: dict[str, Any] = {
     "scopes": ["videos.read", "search"],
     "created": "2026-11-24T08:00:00.000Z",
 }
+
+# What is handed to a browser never has the keys of the organization: all but `admin`.
+UserScope = Literal["videos.read", "videos.write", "search", "analytics", "webhooks"]
 
 
 class ClientRequest(RequestShape):
@@ -96,7 +99,7 @@ class UserTokenRequest(RequestShape):
     )
 
     subject: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$", description="your user's id; no NUL")
-    scopes: list[Scope] = Field(min_length=1)
+    scopes: list[UserScope] = Field(min_length=1)
     expires_in: int = Field(default=900, ge=1, le=86_400)
     rate_limit: float | None = Field(default=None, gt=0, le=1e6, description="requests a second")
 
