@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -15,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import func, select
 
+from pixr.server.metrics_directory import claim_metrics_directory
 from pixr.server.patience import PatientProtocol
 from pixr.server.processing.pool import WorkerPool
 from pixr.server.settings import Settings
@@ -131,9 +131,6 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _share_metrics(directory: Path) -> None:
     """Let the metrics of several processes add up; must come before they are made."""
-    shared = directory / "metrics"
-    shutil.rmtree(shared, ignore_errors=True)
-    shared.mkdir(parents=True)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(shared)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(claim_metrics_directory(directory))
     if "pixr.server.metrics" in sys.modules:
         raise RuntimeError("metrics were made before their directory was known")

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 import pixr
 from pixr.cli.app import app
+from pixr.server.metrics_directory import claim_metrics_directory
 
 COMMAND = [sys.executable, "-c", "from pixr.cli import main; main()"]
 
@@ -67,9 +68,30 @@ def test_several_processes_answer_and_count_together(tmp_path: Path) -> None:
         for _ in range(8):
             with httpx.Client(timeout=60) as client:
                 assert client.get(f"{_url(line)}/v1/videos").status_code == 200
-        metrics = httpx.get(f"{_url(line)}/metrics", timeout=60).text
-    counted = re.findall(r'duration_seconds_count{method="GET",route="/v1/videos",status="200"} (\d+)', metrics)
-    assert counted == ["8"]
+        assert _counted(line) == ["8"]
+
+
+def test_a_second_server_of_the_same_data_leaves_the_metrics_of_the_first(tmp_path: Path) -> None:
+    """Each start emptied the directory that all shared: the first server's counters were gone."""
+    lost = tmp_path / "metrics" / "counter_1.db"
+    lost.parent.mkdir()
+    lost.touch()
+    command = ("--data", tmp_path, "--workers", "2", "--dev")
+    with serving(*command) as (first, _):
+        for _ in range(3):
+            assert httpx.get(f"{_url(first)}/v1/videos", timeout=60).status_code == 200
+        with serving(*command) as (second, _):
+            assert httpx.get(f"{_url(second)}/v1/videos", timeout=60).status_code == 200
+            assert (_counted(first), _counted(second)) == (["3"], ["1"])
+        assert _counted(first) == ["3"]
+    kept = claim_metrics_directory(tmp_path)
+    assert {one.name for one in kept.parent.iterdir()} == {"lock", kept.name}, "servers that ended leave nothing"
+
+
+def _counted(line: str) -> list[str]:
+    """How many lists of videos the metrics of a server tell of."""
+    metrics = httpx.get(f"{_url(line)}/metrics", timeout=60).text
+    return re.findall(r'duration_seconds_count{method="GET",route="/v1/videos",status="200"} (\d+)', metrics)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

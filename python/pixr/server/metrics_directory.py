@@ -1,0 +1,55 @@
+"""The directory through which the processes of a server add up their metrics, apart from those of other servers.
+
+Several servers may have the same data. Each holds a lock in its own directory for as long as it lives, by which those
+of servers that ended, in whatever way, are known and removed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from pathlib import Path
+
+from pixr.server.ids import new_id
+
+__all__ = ["claim_metrics_directory"]
+
+_LOCK = "lock"
+
+
+def claim_metrics_directory(data_directory: Path) -> Path:
+    """A new directory that is this process's until it ends."""
+    every = data_directory / "metrics"
+    every.mkdir(parents=True, exist_ok=True)
+    with open(every / _LOCK, "wb") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # so that nobody takes a directory that is not held yet for one left behind
+        for other in every.iterdir():
+            if other.name != _LOCK and not _is_held(other):
+                _remove(other)
+        made = every / new_id("server")
+        made.mkdir()
+        # Never closed: the system does it when the process ends. Children don't inherit it.
+        fcntl.flock(os.open(made / _LOCK, os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_EX)
+    return made
+
+
+def _is_held(directory: Path) -> bool:
+    try:
+        lock = os.open(directory / _LOCK, os.O_RDWR)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def _remove(left: Path) -> None:
+    if left.is_dir():
+        shutil.rmtree(left, ignore_errors=True)
+    else:  # as an older version left them
+        left.unlink(missing_ok=True)
