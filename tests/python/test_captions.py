@@ -109,6 +109,7 @@ def test_captions_take_the_place_of_recognition_and_come_out_again(tmp_path: Pat
 
 def test_captions_that_are_not_there_are_named(tmp_path: Path) -> None:
     """The video was once blamed for them, as one that can't be decoded."""
+    pytest.importorskip("av")
     clip = make_clip(tmp_path / "clip.mp4", ["one"])
     missing = tmp_path / "nope.srt"
     with pixr.open(tmp_path / "l.pixr") as library:
