@@ -96,12 +96,16 @@ STATUS_CODES = {
 }
 
 
-def create_app(server: ServerState) -> FastAPI:
-    """The ASGI application of a server. It closes `server` when it shuts down."""
+def create_app(server: ServerState, *, owns_process: bool = False) -> FastAPI:
+    """The ASGI application of a server. It closes `server` when it shuts down.
+
+    With `owns_process`, a signal to stop ends the process in time, whatever its threads wait for.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:  # noqa: ARG001 - how it is called
-        on_stop_signal(server.stop, server.settings.shutdown_timeout + _END_SECONDS)
+        seconds = server.settings.shutdown_timeout + _END_SECONDS
+        on_stop_signal(server.stop, seconds if owns_process else None)
         server.courier.start()
         upkeep = Maintenance(server)
         upkeep.start()

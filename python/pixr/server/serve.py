@@ -78,7 +78,7 @@ def app_of_environment() -> FastAPI:
     settings = settings_of_environment()
     configure_logging(settings.log_level)
     start_tracing(settings, "api")
-    app = create_app(build_state(settings))
+    app = create_app(build_state(settings), owns_process=True)
     # A page of results is a thousand objects, which Python by default looks through twice, and now and then at all that
     # was ever loaded. None of that is garbage, and of cycles there are few.
     gc.freeze()

@@ -2,9 +2,9 @@
 
 It is done inside of the application, around uvicorn's own handlers, so that it holds in each of several processes.
 
-It also sets an alarm, which nothing handles: Python waits at its end for threads of pools, however long they take, and
-whoever stops a server waits no longer than was promised. Files and databases take no harm from a process that was
-killed.
+In a process that is Pixr's own it also sets an alarm, which nothing handles: Python waits at its end for threads of pools,
+however long they take, and whoever stops a server waits no longer than was promised. Files and databases take no harm from
+a process that was killed.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from types import FrameType
 __all__ = ["on_stop_signal"]
 
 
-def on_stop_signal(tell: Callable[[], None], seconds: float) -> None:
-    """Call `tell` on SIGINT and SIGTERM, before what is done on them now, and end the process `seconds` later.
+def on_stop_signal(tell: Callable[[], None], seconds: float | None) -> None:
+    """Call `tell` on SIGINT and SIGTERM, before what is done on them now; end the process so many seconds later, if any.
 
     Outside of the main thread nothing is done.
 
@@ -28,10 +28,10 @@ def on_stop_signal(tell: Callable[[], None], seconds: float) -> None:
     if threading.current_thread() is not threading.main_thread():
         return
     for number in (signal.SIGINT, signal.SIGTERM):
-        _precede(number, tell, math.ceil(seconds))
+        _precede(number, tell, None if seconds is None else math.ceil(seconds))
 
 
-def _precede(number: int, tell: Callable[[], None], seconds: int) -> None:
+def _precede(number: int, tell: Callable[[], None], seconds: int | None) -> None:
     before = signal.getsignal(number)
     if not callable(before):
         return
@@ -39,7 +39,8 @@ def _precede(number: int, tell: Callable[[], None], seconds: int) -> None:
 
     def handle(number: int, frame: FrameType | None) -> None:
         tell()
-        signal.alarm(signal.alarm(0) or seconds)  # the first signal counts
+        if seconds is not None:
+            signal.alarm(signal.alarm(0) or seconds)  # the first signal counts
         handler(number, frame)
 
     signal.signal(number, handle)
