@@ -2,9 +2,9 @@
 
 It is done inside of the application, around uvicorn's own handlers, so that it holds in each of several processes.
 
-In a process that is Pixr's own it also sets an alarm, which nothing handles: Python waits at its end for threads of pools,
-however long they take, and whoever stops a server waits no longer than was promised. Files and databases take no harm from
-a process that was killed.
+In a process that is Pixr's own it also sets an alarm, which nothing handles: Python waits at its end for threads of
+pools, however long they take, and whoever stops a server waits no longer than was promised. Files and databases take no
+harm from a process that was killed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["on_stop_signal"]
 
 
 def on_stop_signal(tell: Callable[[], None], seconds: float | None) -> None:
-    """Call `tell` on SIGINT and SIGTERM, before what is done on them now; end the process so many seconds later, if any.
+    """Call `tell` on SIGINT and SIGTERM, before what is done on them now; end the process `seconds` later, if given.
 
     Outside of the main thread nothing is done.
 
