@@ -28,12 +28,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixr.convert import check_video, tags_of, video_from_json, video_to_text
-from pixr.errors import InvalidCaptions, InvalidVideo, MissingExtra, PixrError, SpeechUnavailable, UnreadableVideo
+from pixr.errors import (
+    InvalidCaptions,
+    InvalidVideo,
+    MissingExtra,
+    PixrError,
+    SpeechUnavailable,
+    UnreadableVideo,
+    VideoNotFound,
+)
 from pixr.ingest_options import ScreenOptions, SpeechOptions
 from pixr.media.freed_memory import give_back
 from pixr.progress import Outcome, Progress, Source, Stage
 from pixr.rows import Rows
-from pixr.source_files import path_to_source, title_of
+from pixr.source_files import path_to_source, source_to_path, title_of
 from pixr.titles import metadata_words
 from pixr.types import Video
 
@@ -215,6 +223,20 @@ def content_hash(path: str | os.PathLike[str]) -> str:
     return digest.hexdigest()
 
 
+def _found_again(library: Library, video: Video, path: str | os.PathLike[str]) -> Video:
+    """The video, with where its file is now if that is no more where it was: pictures of it are taken from there."""
+    before = source_to_path(video.source) if video.source else None
+    if before is None or before.exists():
+        return video
+    changes = {"source": path_to_source(path)}
+    if video.title == title_of(before):
+        changes["title"] = title_of(path)
+    try:
+        return library.update(video.id, **changes)
+    except VideoNotFound:  # deleted since this run began
+        return video
+
+
 def _index(
     library: Library,
     source: Source,
@@ -228,7 +250,7 @@ def _index(
     told = _told(source, digest)
     check_video(told)
     if digest in known:
-        return Outcome(source, "skipped", video=known[digest])
+        return Outcome(source, "skipped", video=_found_again(library, known[digest], source.path))
     return _Run(library, source, told, digest, tools(), stop, on_progress).run()
 
 

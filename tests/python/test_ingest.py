@@ -236,3 +236,22 @@ def test_speech_is_split_at_cuts_that_the_decoder_has_yet_to_find() -> None:
     cuts.add(8.0)
     assert answers == [[0.0, 4.0]]
     assert cuts.until(6.0) == [0.0, 4.0]
+
+
+def test_a_file_that_was_moved_is_found_again_where_it_is(clips: list[Path], tmp_path: Path) -> None:
+    first, second = tmp_path / "before" / "film.mp4", tmp_path / "after" / "roof.mp4"
+    for place in (first, second):
+        place.parent.mkdir()
+    shutil.copy(clips[0], first)
+    with pixr.open(tmp_path / "films.pixr") as library:
+        (added,) = library.add_many([first], speech=False, screen=False)
+        assert added.video is not None
+        shutil.copy(first, second)
+        (copied,) = library.add_many([second], speech=False, screen=False)
+        assert copied.status == "skipped"
+        assert library.video(added.video.id) == added.video
+        first.unlink()
+        (moved,) = library.add_many([second], speech=False, screen=False)
+        assert moved.status == "skipped"
+        video = library.video(added.video.id)
+        assert (video.title, video.source) == ("roof", str(second))
