@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pixr import _engine
 from pixr.asking import Asker, Request, spaces_of
@@ -28,7 +28,7 @@ from pixr.progress import Outcome, Progress, Source
 from pixr.questions import Ask, Question, asks
 from pixr.set_spaces import set_spaces
 from pixr.titles import retitled
-from pixr.types import Channel, Creator, Fusion, Hits, Limits, Mode, Segment, Sync, Timing, Video
+from pixr.types import Channel, Creator, FacetMode, Fusion, Hits, Limits, Mode, Segment, Sync, Timing, Video
 from pixr.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -374,7 +374,7 @@ class Library(Upkeep):
         min_score: float | None = None,
         fusion: Fusion = "weighted_sum",
         facets: Sequence[str] | bool = (),
-        facet_mode: Literal["filtered", "disjunctive"] = "filtered",
+        facet_mode: FacetMode = "filtered",
         moments: int = 5,
         diversity: float | None = None,
         effort: int | None = None,
@@ -421,6 +421,8 @@ class Library(Upkeep):
             InvalidQuery, InvalidFilter, InvalidCursor, CursorExpired, DimensionMismatch, SpaceMismatch, MissingExtra.
         """
         begun = time.perf_counter()
+        if facet_mode not in get_args(FacetMode):
+            raise InvalidQuery(f"facet_mode is {facet_mode!r}, expected {' or '.join(get_args(FacetMode))}")
         if query is None or isinstance(query, str):
             question: Question = Ask(query, image, audio, clip, like, vectors)
         elif any(given is not None for given in (image, audio, clip, like, vectors)):

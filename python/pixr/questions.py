@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from pixr.convert import MODE_OF
 from pixr.errors import InvalidQuery
 from pixr.surrogates import has_lone_surrogate
 from pixr.types import Channel, Mode
@@ -63,6 +64,8 @@ class Ask:
             given = getattr(self, name)
             if given is not None and not isinstance(given, Mapping):
                 raise InvalidQuery(f"{name} is {type(given).__name__}, values by channel are expected")
+        if unknown := set(self.weights or ()) - set(MODE_OF):
+            raise InvalidQuery(f"weights: no channel {_quoted(unknown)}; channels are {', '.join(MODE_OF)}")
 
     def __str__(self) -> str:
         """The question in words, for showing."""
@@ -189,6 +192,10 @@ def asks(question: Question) -> Iterator[Ask]:
         yield from asks(question.second)
 
 
+def _quoted(names: Collection[Any]) -> str:
+    return ", ".join(sorted(map(repr, names)))
+
+
 def _check_words(query: Any) -> None:
     if not isinstance(query, str):
         raise InvalidQuery(f"query is {type(query).__name__}, words are expected")
@@ -300,6 +307,7 @@ def _number(name: str, value: Any) -> float:
 
 # -- the short form of the command line --------------------------------------------------------------------------------
 
+_MARKS = re.compile(r'"[^"]*"|(?:(?<=\s)|^)(?:THEN|WHILE|NOT|WITHIN)(?=\s|\(|$)|\)')
 _SECONDS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:s|sec|seconds)?\s*")
 _HINT = 'such as "a dog THEN a cat WITHIN 5s", "a beach WHILE music" or "(a dog NOT people) THEN a cat"'
 
@@ -307,12 +315,13 @@ _HINT = 'such as "a dog THEN a cat WITHIN 5s", "a beach WHILE music" or "(a dog 
 def parse(text: str) -> Question:
     """Read `A THEN B WITHIN 8s`, `A WHILE B`, `A NOT B`; a part in brackets may be related once more.
 
-    The words that relate are capitals, so everything else is a plain question, also one with "then" in it.
+    The words that relate are capitals, so everything else is a plain question, also one with "then" in it; in quotes
+    they are words like others.
 
     Raises:
         InvalidQuery: a part is missing, or brackets don't match.
     """
-    if not re.search(r"(?:^|\s)(?:THEN|WHILE|NOT)(?=\s|\(|$)", text):
+    if not any(mark in ("THEN", "WHILE", "NOT") for _, mark in _marks(text)):
         return text
     question, rest = _expression(text)
     if rest.strip():
@@ -346,11 +355,16 @@ def _operand(text: str) -> tuple[Question, str]:
         if not rest.lstrip().startswith(")"):
             raise InvalidQuery(f"a bracket is not closed; write {_HINT}")
         return inner, rest.lstrip()[1:]
-    end = re.search(r"(?:(?<=\s)|^)(?:THEN|WHILE|NOT|WITHIN)(?=\s|\(|$)|\)", stripped)
-    words, rest = (stripped[: end.start()], stripped[end.start() :]) if end else (stripped, "")
+    end = next((at for at, _ in _marks(stripped)), len(stripped))
+    words, rest = stripped[:end], stripped[end:]
     if not words.strip():
         raise InvalidQuery(f"a part has no words; write {_HINT}")
     return words.strip(), rest
+
+
+def _marks(text: str) -> Iterator[tuple[int, str]]:
+    """Where words that relate and closing brackets stand outside of quotes, and which."""
+    return ((found.start(), found[0]) for found in _MARKS.finditer(text) if not found[0].startswith('"'))
 
 
 def _keyword(text: str) -> tuple[str | None, str]:

@@ -12,6 +12,7 @@ from typing import Any, Literal, overload
 __all__ = [
     "Channel",
     "Creator",
+    "FacetMode",
     "Facets",
     "Fusion",
     "Hit",
@@ -29,6 +30,7 @@ __all__ = [
 
 Mode = Literal["visual", "text", "audio"]
 Channel = Literal["frame", "metadata", "screen", "speech", "sound"]
+FacetMode = Literal["filtered", "disjunctive"]
 Fusion = Literal["weighted_sum", "probabilistic", "max", "rrf"]
 Sync = Literal["always", "group", "none"]
 Facets = dict[str, dict[str, int]]

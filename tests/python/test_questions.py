@@ -130,7 +130,8 @@ def test_json_and_the_short_form_read_as_python_writes(tmp_path: Path) -> None:
     assert parse(str(parse("(a dog NOT people) THEN a cat WITHIN 3s"))) == parse(
         "(a dog NOT people) THEN a cat WITHIN 3s"
     )
-    for plain in ("now and then a dog", "NOTHING", "a dog (brown), then a cat"):
+    assert parse('a dog THEN "a man WHILE (a cat) THEN"') == Then("a dog", '"a man WHILE (a cat) THEN"')
+    for plain in ("now and then a dog", "NOTHING", "a dog (brown), then a cat", '"a man THEN a dog" runs'):
         assert parse(plain) == plain
 
 
@@ -171,6 +172,8 @@ def test_related_questions_say_themselves_what_is_asked(library: pixr.Library) -
         {"modes": [["visual"]]},
         {"channels": 5},
         {"weights": [1]},
+        {"weights": {"speach": 1}},
+        {"facet_mode": "all"},
         {"vectors": [1]},
         {"query": 5},
         {"query": "a \ud800"},

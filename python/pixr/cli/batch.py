@@ -46,7 +46,7 @@ def run_batch(library: Library, queries: Path, out: Path, defaults: Mapping[str,
     partial = _partial(out)
     try:
         # Bytes that are not UTF-8 become lone surrogates, so that `_parse` knows in which line they are.
-        reading = queries.open(encoding="utf-8", errors="surrogateescape")
+        reading = queries.open(encoding="utf-8-sig", errors="surrogateescape")
         with reading as lines, partial.open("w", encoding="utf-8") as answers:
             for number, line in enumerate(lines, start=1):
                 if not line.strip():
