@@ -475,7 +475,7 @@ class Library(Upkeep):
     def _answer(self, asked: Request, request: Mapping[str, Any]) -> Any:
         """What the engine says to what was encoded."""
         return self._engine.search(
-            json.dumps({**asked.request, **request}),
+            _as_json({**asked.request, **request}),
             asked.vectors,
             asked.clause_vectors,
             asked.part_vectors,
@@ -555,6 +555,22 @@ class Library(Upkeep):
 
     def __repr__(self) -> str:
         return f"pixr.open({str(self._path)!r})"
+
+
+def _as_json(request: Mapping[str, Any]) -> str:
+    """A request as the engine reads it.
+
+    Raises:
+        InvalidFilter, InvalidQuery: a field can't be written as JSON; the message names it.
+    """
+    with suppress(TypeError, ValueError, RecursionError):
+        return json.dumps(request, allow_nan=False)
+    for name, value in request.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InvalidFilter(f"filters: {error}") if name == "filter" else InvalidQuery(f"{name}: {error}") from None
+    raise InvalidQuery("the question can't be written as JSON")
 
 
 def _only(video: str | Sequence[str] | None, filters: Mapping[str, Any] | None) -> dict[str, Any] | None:
