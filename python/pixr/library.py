@@ -285,11 +285,13 @@ class Library(Upkeep):
             before = self.video(id)
             after = replace(before, **changes)
             described = video_to_text(after)
-            segments = retitled(self._engine, before, after, self.encoders)
-            if segments is None:
+            changed = retitled(self._engine, before, after, self.encoders)
+            if changed is None:
                 self._engine.update(described)
-            else:
-                self._engine.put(described, *segments)
+            elif changed.replaces:
+                self._engine.put(described, changed.rows)
+            else:  # over what is there: rows that others add meanwhile stay
+                self._engine.add_segments(changed.rows, [described])
             return self.video(id)
 
     def delete(self, *ids: str) -> None:
@@ -298,7 +300,8 @@ class Library(Upkeep):
         Raises:
             VideoNotFound: names the first that is not there.
         """
-        self._engine.delete(list(ids))
+        with self._update_lock:  # an update that is under way must not bring back what this deletes
+            self._engine.delete(list(ids))
 
     def reindex(
         self,

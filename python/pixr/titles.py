@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from pixr.asking import spaces_of
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
     from pixr import _engine
     from pixr.encoders.load import Encoders
-    from pixr.encoders.protocol import Vectors
     from pixr.types import Video
 
 VECTOR = "metadata.vector"
@@ -34,10 +35,16 @@ def words_of(video: Video) -> str:
     return metadata_words("" if is_named else video.title, video.description, video.tags)
 
 
-def retitled(
-    engine: _engine.Library, before: Video, after: Video, encoders: Callable[[], Encoders]
-) -> tuple[pa.RecordBatch | None] | None:
-    """All segments of a video whose words change, with the vector of the new ones; None where there is none to change.
+@dataclass(frozen=True)
+class Retitled:
+    """Rows to be laid over a video's, or in place of all of them where its vector goes."""
+
+    rows: pa.RecordBatch | None
+    replaces: bool
+
+
+def retitled(engine: _engine.Library, before: Video, after: Video, encoders: Callable[[], Encoders]) -> Retitled | None:
+    """What a video whose words change gets for a vector; None where there is none to change.
 
     Vectors of one's own stay: only what an encoder of the library made is made anew. Where that can't be loaded the
     vector goes, with a RuntimeWarning: the video is then found by the words themselves, and by the old ones no more.
@@ -48,44 +55,39 @@ def retitled(
     import pyarrow as pa
 
     held = pa.table(pa.record_batch(engine.segments([after.id])))
-    has_vector = VECTOR in held.column_names and held.column(VECTOR).null_count < held.num_rows
-    if not has_vector and after.content_hash is None:
+    spans = _spans(held)
+    if not spans and after.content_hash is None:
         return None
-    vector: Vectors | None = None
     try:
         text = encoders().text
         if (text.space.name, text.space.version) != (space["name"], space["version"]):
             return None
         if words := words_of(after):
-            vector = text.encode_documents([words])[0]
+            made, vector = Rows(after.id), text.encode_documents([words])[0]
+            for start, end in spans or [(0.0, after.duration)]:
+                made.add(start, end, "metadata", vector=vector)
+            return Retitled(made.batch(), replaces=False)
     except (MissingExtra, ModelNotFound, ModelError) as error:
         message = f"video {after.id!r} is found by its new words, not by their meaning: {error}"
         warnings.warn(message, RuntimeWarning, stacklevel=4)
-    return (_with_vector(held, after, vector),)
+    return Retitled(_without_vector(held), replaces=True) if spans else None
 
 
-def _with_vector(held: pa.Table, video: Video, vector: Vectors | None) -> pa.RecordBatch | None:
-    """The rows without the old vector, and one with the new."""
-    import pyarrow as pa
+def _spans(held: pa.Table) -> list[tuple[float, float]]:
+    """Where a video has such vectors: one for the whole, as it is indexed."""
+    import pyarrow.compute as pc
+
+    if VECTOR not in held.column_names:
+        return []
+    rows = held.select(["start", "end"]).filter(pc.is_valid(held.column(VECTOR)))
+    return [(row["start"], row["end"]) for row in rows.to_pylist()]
+
+
+def _without_vector(held: pa.Table) -> pa.RecordBatch | None:
     import pyarrow.compute as pc
 
     rest = held.drop_columns([name for name in (VECTOR, "video") if name in held.column_names])
-    evidence = [name for name in rest.column_names if name not in ("video_id", "start", "end")]
-    says = [pc.is_valid(rest.column(name)) for name in evidence]
-    kept = rest.filter(pc.fill_null(_any(says), False)) if says else rest.slice(0, 0)
-    made = Rows(video.id)
-    if vector is not None:
-        made.add(0.0, video.duration, "metadata", vector=vector)
-    row = made.batch()
-    tables = [kept] if row is None else [kept, pa.table(row)]
-    batches = pa.concat_tables(tables, promote_options="permissive").combine_chunks().to_batches()
+    says = [pc.is_valid(rest.column(name)) for name in rest.column_names if name not in ("video_id", "start", "end")]
+    kept = rest.filter(reduce(pc.or_, says)) if says else rest.slice(0, 0)
+    batches = kept.combine_chunks().to_batches()
     return batches[0] if batches else None
-
-
-def _any(masks: list[pa.ChunkedArray]) -> pa.ChunkedArray:
-    import pyarrow.compute as pc
-
-    found = masks[0]
-    for mask in masks[1:]:
-        found = pc.or_(found, mask)
-    return found

@@ -84,6 +84,22 @@ def test_without_the_encoder_the_old_vector_goes(library: pixr.Library, monkeypa
     assert found(library, "chocolate") == ["clip"]
 
 
+def test_rows_that_are_added_meanwhile_stay(library: pixr.Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = library.encoders
+    added = pa.record_batch({"video_id": ["clip"], "start": [7.0], "end": [8.0], "speech": ["a word of another"]})
+
+    def slowly() -> Any:
+        library.add_segments(added)
+        return load()
+
+    monkeypatch.setattr(library, "encoders", slowly)
+    library.update("clip", title=NEW)
+    monkeypatch.undo()
+    assert found(library, NEW_MEANING) == ["clip"]
+    assert found(library, OLD_MEANING) == []
+    assert [row["start"] for row in evidence(library) if row.get("speech.text")] == [7.0]
+
+
 def test_vectors_of_ones_own_stay(tmp_path: Path) -> None:
     vector = np.eye(8, dtype=np.float32)[:1]
     column = pa.FixedSizeListArray.from_arrays(pa.array(vector.ravel()), 8)
