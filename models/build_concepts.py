@@ -21,6 +21,9 @@ a class nor above or below one, and occur in the texts in which WordNet counts i
 definition) are kept in their OTHER_DIMENSIONS principal directions. Beside them stand the classes' descriptions without
 the names. `--others-only` makes these anew and leaves all else as it is in the file: libraries hold vectors under its
 maps.
+
+What a question reads is kept as bytes, each row with a scale: the text model before it pushes the tables out of the
+cache, and half of the bytes are read in half of the time.
 """
 
 import argparse
@@ -60,6 +63,16 @@ def phrase(nouns: dict[str, Synset], offset: str) -> list[str]:
     words = ", ".join(synset.lemmas)
     kind = nouns[synset.hypernyms[0]].lemmas[0]
     return [words, synset.gloss, f"{words}: {synset.gloss}", f"{words}, a kind of {kind}: {synset.gloss}"]
+
+
+def quantise(**rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Levels of -127 to 127, and under `NAME_scales` what a level of each row stands for."""
+    quantised = {}
+    for name, values in rows.items():
+        scales = (np.abs(values).max(axis=1) / 127).astype(np.float32)
+        steps = np.where(scales > 0, scales, 1.0)[:, None]
+        quantised |= {name: np.rint(values / steps).astype(np.int8), f"{name}_scales": scales}
+    return quantised
 
 
 def choose_others(nouns: dict[str, Synset], classes: list[str], counted: set[str]) -> list[str]:
@@ -103,10 +116,10 @@ def main() -> None:
             table = {name: kept[name] for name in kept.files}
     else:
         table = build(minilm, nouns, classes, described)
-    table["descriptions"] = minilm.encode_text([line.partition(": ")[2] for line in described]).astype(np.float16)
     others = choose_others(nouns, classes, read_counted(arguments.wordnet.with_name("cntlist.rev")))
     to_others, placed = reduce(minilm.encode_text(others).astype(np.float64), OTHER_DIMENSIONS)
-    table |= {"to_others": to_others.astype(np.float32), "others": placed.astype(np.float16)}
+    descriptions = minilm.encode_text([line.partition(": ")[2] for line in described])
+    table |= {"to_others": to_others.astype(np.float32), **quantise(descriptions=descriptions, others=placed)}
     np.savez_compressed(arguments.out, **table)
     print(f"{arguments.out}: {len(classes)} classes, {len(others)} others, {arguments.out.stat().st_size} bytes")
 
@@ -133,9 +146,8 @@ def build(
 
     return {
         "names": np.array([nouns[offset].lemmas[0] for offset in concepts]),
-        "prototypes": prototypes.astype(np.float16),
         "image_map": image_map.astype(np.float16),
-        "query_map": query_map.astype(np.float16),
+        **quantise(prototypes=prototypes, query_map=query_map),
     }
 
 

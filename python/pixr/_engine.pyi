@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pixr.types import Channel, Facets, Hit, Way
 
-__all__ = ["Batch", "HalfMatrix", "Library", "VectorColumn", "squeeze"]
+__all__ = ["Batch", "ByteMatrix", "HalfMatrix", "Library", "VectorColumn", "squeeze"]
 
 @final
 class Batch:
@@ -19,15 +19,24 @@ class Batch:
     def __len__(self) -> int: ...
 
 @final
+class ByteMatrix:
+    """Int8 rows of a model's table, each with a scale: half the bytes for a question to read."""
+
+    @staticmethod
+    def of(levels: NDArray[np.int8], scales: NDArray[np.float32]) -> ByteMatrix: ...
+    def products(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]: ...
+    def greatest(self, vectors: NDArray[np.float32]) -> list[float]: ...
+    def attend(
+        self, values: ByteMatrix, vectors: NDArray[np.float32], temperature: float
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+
+@final
 class HalfMatrix:
     """Float16 rows of a model's table, multiplied without threads: those of a model beside it would wait for them."""
 
     @staticmethod
     def of(rows: bytes, dimension: int) -> HalfMatrix: ...
     def products(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]: ...
-    def attend(
-        self, values: HalfMatrix, vectors: NDArray[np.float32], temperature: float
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
 
 @final
 class Library:

@@ -20,11 +20,11 @@ import zipfile
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pixr._engine import HalfMatrix, squeeze
+from pixr._engine import ByteMatrix, HalfMatrix, squeeze
 from pixr.encoders.onnx import OnnxModel
 from pixr.encoders.protocol import EncoderOptions, Space
 from pixr.encoders.text_cache import TextCache
-from pixr.errors import ModelError, ModelNotFound, SpaceMismatch
+from pixr.errors import InvalidVector, ModelError, ModelNotFound, SpaceMismatch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -167,25 +167,33 @@ class ConceptTable:
         try:
             with np.load(path, allow_pickle=False) as table:
                 self.names = [str(name) for name in table["names"]]
-                prototypes, query_map = table["prototypes"], table["query_map"]
-                descriptions, others = table["descriptions"], table["others"]
+                levels = {name: table[name] for name in ("prototypes", "query_map", "descriptions", "others")}
+                scales = {name: table[f"{name}_scales"] for name in levels}
                 self._image_map: NDArray[np.float16] = table["image_map"].astype(np.float16, copy=False)
                 self._to_others: Vectors = table["to_others"].astype(np.float32)
         except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
             raise ModelError(f"cannot read concept table {path}: {error}") from error
         count = len(self.names)
-        shapes = (prototypes.shape[:1], self._image_map.shape, query_map.shape)
-        if shapes != ((count,), (CLASSES, CLASSES), (CLASSES, count)) or prototypes.ndim != 2:
-            raise ModelError(f"concept table {path} has shapes {shapes} for {count} concepts")
-        width: int = prototypes.shape[1]
-        beside = [list(one.shape) for one in (descriptions, self._to_others, others)]
-        if beside != [[CLASSES, width], [width, beside[1][-1]], [len(others), beside[1][-1]]]:
-            raise ModelError(f"concept table {path} has shapes {beside} beside prototypes of {width}")
-        self.text_dimension: int = prototypes.shape[1]
-        self._prototypes = _half_matrix(prototypes)
-        self._query_map = _half_matrix(query_map)
-        self._descriptions, self._others = _half_matrix(descriptions), _half_matrix(others)
-        self._places = _half_matrix(self._image_map.T)
+        shapes = {name: one.shape for name, one in levels.items()} | {"image_map": self._image_map.shape}
+        width, reduced = self._to_others.shape if self._to_others.ndim == 2 else (0, 0)
+        expected = {
+            "prototypes": (count, width),
+            "query_map": (CLASSES, count),
+            "descriptions": (CLASSES, width),
+            "others": (len(levels["others"]), reduced),
+            "image_map": (CLASSES, CLASSES),
+        }
+        if shapes != expected:
+            raise ModelError(f"concept table {path} has shapes {shapes}, expected {expected}")
+        self.text_dimension: int = width
+        try:
+            matrices = {name: ByteMatrix.of(one, scales[name]) for name, one in levels.items()}
+        except (InvalidVector, TypeError) as error:
+            raise ModelError(f"concept table {path}: {error}") from error
+        self._prototypes, self._query_map = matrices["prototypes"], matrices["query_map"]
+        self._descriptions, self._others = matrices["descriptions"], matrices["others"]
+        # As float16, as libraries hold what it placed.
+        self._places = HalfMatrix.of(np.ascontiguousarray(self._image_map.T, "<f2").tobytes(), CLASSES)
 
     def place(self, probabilities: Vectors) -> Vectors:
         """Map pictures' probabilities, `(pictures, 1000)`, into the shared space; not yet unit rows."""
@@ -224,21 +232,13 @@ class ConceptTable:
 
         if not len(vectors):
             return []
-        by_looks = self._descriptions.products(vectors).max(axis=1)
-        other = self._others.products(np.einsum("td,dk->tk", vectors, self._to_others)).max(axis=1)
-        left: list[float] = (np.maximum(closeness.max(axis=1), by_looks) - OTHER_SHARE * other).tolist()
-        return left
+        by_name, by_looks = closeness.max(axis=1).tolist(), self._descriptions.greatest(vectors)
+        other = self._others.greatest(np.einsum("td,dk->tk", vectors, self._to_others))
+        return [max(name, looks) - OTHER_SHARE * far for name, looks, far in zip(by_name, by_looks, other, strict=True)]
 
 
 def _share(value: float, center: float, width: float) -> float:
     return 1.0 / (1.0 + math.exp((center - value) / width))
-
-
-def _half_matrix(rows: NDArray[np.generic]) -> HalfMatrix:
-    """Rows for products with one vector: as float16 they stay in the cache beside the text model."""
-    import numpy as np
-
-    return HalfMatrix.of(np.ascontiguousarray(rows, "<f2").tobytes(), rows.shape[1])
 
 
 def preprocess(images: Sequence[Picture]) -> NDArray[np.uint8]:

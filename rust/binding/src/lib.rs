@@ -20,7 +20,7 @@ mod _engine {
     #[pymodule_export]
     use crate::library::Library;
     #[pymodule_export]
-    use crate::matrix::HalfMatrix;
+    use crate::matrix::{ByteMatrix, HalfMatrix};
     #[pymodule_export]
     use crate::pictures::squeeze;
     #[pymodule_export]

@@ -11,7 +11,7 @@ use super::{Kernels, Squares, scalar};
 /// The kernels, if the machine has what they need.
 pub(super) fn kernels() -> Option<Kernels> {
     (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c"))
-        .then_some(Kernels { name: "avx2", dot, scan, uppers, add_squares, nibble_dot })
+        .then_some(Kernels { name: "avx2", dot, scan, uppers, add_squares, nibble_dot, byte_dots })
 }
 
 fn dot(query: &[f32], stored: &[u8]) -> f32 {
@@ -44,6 +44,11 @@ fn nibble_dot(levels: &[i8], code: &[u8]) -> i32 {
     unsafe { nibble_dot_wide(levels, code) }
 }
 
+fn byte_dots(levels: &[i16], rows: &[i8], sums: &mut [i32]) {
+    // SAFETY: this function is reachable only through `kernels`, which found the features.
+    unsafe { byte_dots_wide(levels, rows, sums) }
+}
+
 #[target_feature(enable = "avx2")]
 fn nibble_dot_wide(levels: &[i8], code: &[u8]) -> i32 {
     let (nibble, ones) = (_mm256_set1_epi8(15), _mm256_set1_epi16(1));
@@ -67,6 +72,27 @@ fn nibble_dot_wide(levels: &[i8], code: &[u8]) -> i32 {
         }
         sum = _mm256_add_epi32(sum, _mm256_madd_epi16(four, ones));
     }
+    fold(sum)
+}
+
+#[target_feature(enable = "avx2")]
+fn byte_dots_wide(levels: &[i16], rows: &[i8], sums: &mut [i32]) {
+    const HALF: usize = LANES / 2;
+    for (row, total) in rows.chunks_exact(levels.len().max(1)).zip(sums) {
+        let mut sum = _mm256_setzero_si256();
+        for (levels, bytes) in levels.chunks_exact(HALF).zip(row.chunks_exact(HALF)) {
+            // SAFETY: `levels` has 32 bytes and `bytes` 16; the loads need no alignment.
+            let (levels, bytes) =
+                unsafe { (_mm256_loadu_si256(levels.as_ptr().cast()), _mm_loadu_si128(bytes.as_ptr().cast())) };
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(levels, _mm256_cvtepi8_epi16(bytes)));
+        }
+        *total = fold(sum);
+    }
+}
+
+/// The sum of eight numbers.
+#[target_feature(enable = "avx2")]
+fn fold(sum: __m256i) -> i32 {
     let four = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256::<1>(sum));
     let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
     _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<0b10_11_00_01>(two)))

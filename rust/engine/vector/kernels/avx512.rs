@@ -16,7 +16,7 @@ pub(super) fn kernels() -> Option<Kernels> {
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512vnni")
         && is_x86_feature_detected!("avx512vpopcntdq"))
-    .then_some(Kernels { name: "avx512", dot, scan, uppers, add_squares, nibble_dot })
+    .then_some(Kernels { name: "avx512", dot, scan, uppers, add_squares, nibble_dot, byte_dots })
 }
 
 fn dot(query: &[f32], stored: &[u8]) -> f32 {
@@ -49,6 +49,11 @@ fn nibble_dot(levels: &[i8], code: &[u8]) -> i32 {
     unsafe { nibble_dot_wide(levels, code) }
 }
 
+fn byte_dots(levels: &[i16], rows: &[i8], sums: &mut [i32]) {
+    // SAFETY: this function is reachable only through `kernels`, which found the features.
+    unsafe { byte_dots_wide(levels, rows, sums) }
+}
+
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 fn nibble_dot_wide(levels: &[i8], code: &[u8]) -> i32 {
     let nibble = _mm512_set1_epi8(15);
@@ -66,6 +71,20 @@ fn nibble_dot_wide(levels: &[i8], code: &[u8]) -> i32 {
         high = _mm512_dpbusd_epi32(high, _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), nibble), level_high);
     }
     _mm512_reduce_add_epi32(_mm512_add_epi32(low, high))
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn byte_dots_wide(levels: &[i16], rows: &[i8], sums: &mut [i32]) {
+    for (row, total) in rows.chunks_exact(levels.len().max(1)).zip(sums) {
+        let mut sum = _mm512_setzero_si512();
+        for (levels, bytes) in levels.chunks_exact(LANES).zip(row.chunks_exact(LANES)) {
+            // SAFETY: `levels` has 64 bytes and `bytes` 32; the loads need no alignment.
+            let (levels, bytes) =
+                unsafe { (_mm512_loadu_si512(levels.as_ptr().cast()), _mm256_loadu_si256(bytes.as_ptr().cast())) };
+            sum = _mm512_dpwssd_epi32(sum, levels, _mm512_cvtepi8_epi16(bytes));
+        }
+        *total = _mm512_reduce_add_epi32(sum);
+    }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]

@@ -38,7 +38,13 @@ pub(super) struct Kernels {
     pub(super) add_squares: fn(asked: &[Squares<'_>; 4], sums: &mut [f32]),
     /// Inner product of signed levels with a 4-bit code of half as many bytes, in the layout of `graph::nibbles`.
     pub(super) nibble_dot: fn(levels: &[i8], code: &[u8]) -> i32,
+    /// Inner products of levels, of at most `LARGEST_LEVEL`, with rows of as many bytes, a sum a row: whole runs of `LANES`,
+    /// 4,096 at most.
+    pub(super) byte_dots: fn(levels: &[i16], rows: &[i8], sums: &mut [i32]),
 }
+
+/// The largest magnitude of a level in `Kernels::byte_dots`: 4,096 products with -127 to 127 still fit an i32.
+pub(super) const LARGEST_LEVEL: i16 = 4095;
 
 /// Every kernel that this machine can run, best first.
 pub(super) fn available() -> Vec<Kernels> {

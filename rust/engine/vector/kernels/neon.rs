@@ -18,6 +18,7 @@ pub(super) fn kernels() -> Option<Kernels> {
         uppers,
         add_squares,
         nibble_dot,
+        byte_dots,
     })
 }
 
@@ -51,6 +52,11 @@ fn nibble_dot(levels: &[i8], code: &[u8]) -> i32 {
     unsafe { nibble_dot_wide(levels, code) }
 }
 
+fn byte_dots(levels: &[i16], rows: &[i8], sums: &mut [i32]) {
+    // SAFETY: this function is reachable only through `kernels`, which found the feature.
+    unsafe { byte_dots_wide(levels, rows, sums) }
+}
+
 #[target_feature(enable = "neon")]
 fn nibble_dot_wide(levels: &[i8], code: &[u8]) -> i32 {
     let mut sum = vdupq_n_s32(0);
@@ -76,6 +82,20 @@ fn nibble_dot_wide(levels: &[i8], code: &[u8]) -> i32 {
         }
     }
     vaddvq_s32(sum)
+}
+
+#[target_feature(enable = "neon")]
+fn byte_dots_wide(levels: &[i16], rows: &[i8], sums: &mut [i32]) {
+    for (row, total) in rows.chunks_exact(levels.len().max(1)).zip(sums) {
+        let mut sum = vdupq_n_s32(0);
+        for (levels, bytes) in levels.chunks_exact(8).zip(row.chunks_exact(8)) {
+            // SAFETY: `levels` has 16 bytes and `bytes` 8; the loads need no alignment.
+            let (levels, bytes) = unsafe { (vld1q_s16(levels.as_ptr()), vmovl_s8(vld1_s8(bytes.as_ptr()))) };
+            sum = vmlal_s16(sum, vget_low_s16(levels), vget_low_s16(bytes));
+            sum = vmlal_s16(sum, vget_high_s16(levels), vget_high_s16(bytes));
+        }
+        *total = vaddvq_s32(sum);
+    }
 }
 
 #[target_feature(enable = "neon")]

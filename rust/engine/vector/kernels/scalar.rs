@@ -7,7 +7,7 @@ use super::super::distance::LANES;
 use super::super::graph::nibbles::{RUN_BYTES, RUN_COMPONENTS};
 use super::{Kernels, add_squares, bound, pick};
 
-pub(super) const KERNELS: Kernels = Kernels { name: "scalar", dot, scan, uppers, add_squares, nibble_dot };
+pub(super) const KERNELS: Kernels = Kernels { name: "scalar", dot, scan, uppers, add_squares, nibble_dot, byte_dots };
 
 fn dot(query: &[f32], stored: &[u8]) -> f32 {
     let mut lanes = [0.0_f32; LANES];
@@ -78,4 +78,10 @@ fn nibble_dot(levels: &[i8], code: &[u8]) -> i32 {
         }
     }
     sum
+}
+
+fn byte_dots(levels: &[i16], rows: &[i8], sums: &mut [i32]) {
+    for (row, sum) in rows.chunks_exact(levels.len().max(1)).zip(sums) {
+        *sum = levels.iter().zip(row).map(|(&level, &byte)| i32::from(level) * i32::from(byte)).sum();
+    }
 }

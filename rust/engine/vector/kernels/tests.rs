@@ -2,6 +2,7 @@ use half::f16;
 use proptest::prelude::*;
 
 use super::super::codes::{BLOCK_ROWS, CodeQuery, PLANES, block_byte_len, tables};
+use super::super::distance::LANES;
 use super::super::query::QueryVector;
 use super::*;
 
@@ -65,6 +66,25 @@ proptest! {
         let truth = (scalar::KERNELS.nibble_dot)(&levels, &code);
         for kernels in faster() {
             prop_assert_eq!((kernels.nibble_dot)(&levels, &code), truth, "{} at {} runs", kernels.name, runs);
+        }
+    }
+
+    #[test]
+    fn every_kernel_gives_the_same_products_with_bytes(
+        runs in 1_usize..=128, rows in 0_usize..4, seed: u64, extreme: bool,
+    ) {
+        let mut next = noise(seed);
+        let count = runs * LANES;
+        let level = |word: u64| (word % 8191) as i16 - LARGEST_LEVEL;
+        let levels: Vec<i16> = (0..count).map(|_| if extreme { -LARGEST_LEVEL } else { level(next()) }).collect();
+        let bytes: Vec<i8> = (0..rows * count).map(|_| if extreme { 127 } else { (next() as i8).max(-127) }).collect();
+        let product = |row: &[i8]| levels.iter().zip(row).map(|(&level, &byte)| i64::from(level) * i64::from(byte)).sum();
+        let truth: Vec<i64> = bytes.chunks_exact(count).map(product).collect();
+        for kernels in available() {
+            let mut sums = vec![1; rows];
+            (kernels.byte_dots)(&levels, &bytes, &mut sums);
+            let got: Vec<i64> = sums.into_iter().map(i64::from).collect();
+            prop_assert_eq!(&got, &truth, "{} at {} runs", kernels.name, runs);
         }
     }
 

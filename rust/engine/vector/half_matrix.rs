@@ -66,50 +66,6 @@ impl HalfMatrix {
     }
 }
 
-/// What `HalfMatrix::attend` finds, all of the first vector, then of the next.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Attention {
-    /// The product of each key with the vector.
-    pub products: Vec<f32>,
-    /// For each row of the values, its mean weighted by the keys.
-    pub means: Vec<f32>,
-}
-
-impl HalfMatrix {
-    /// Takes the rows as keys and weighs the columns of `values` by them: the weights of a vector are the softmax of its
-    /// products with the keys over `temperature`, and its means are the products of `values` with the weights.
-    ///
-    /// # Errors
-    /// `dimension_mismatch` as `products`, and if `values` has another number of columns than there are keys;
-    /// `invalid_vector` if the temperature is not above zero.
-    pub fn attend<'a>(
-        &self,
-        values: &Self,
-        vectors: impl IntoIterator<Item = &'a [f32]>,
-        temperature: f32,
-    ) -> Result<Attention> {
-        if !(temperature.is_finite() && temperature > 0.0) {
-            let detail = format!("the temperature is {temperature}, expected a number above 0");
-            return Err(Error::InvalidVector { what: "the matrix".to_owned(), detail });
-        }
-        let keys = self.bytes.len() / (2 * self.dimension);
-        if keys != values.dimension {
-            let (expected, got) = (keys, values.dimension);
-            return Err(Error::DimensionMismatch { what: "the values for the keys".to_owned(), expected, got });
-        }
-        let products = self.products(vectors)?;
-        let mut weights = products.clone();
-        for weights in weights.chunks_mut(values.dimension) {
-            let greatest = weights.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            weights.iter_mut().for_each(|weight| *weight = ((*weight - greatest) / temperature).exp());
-            let sum: f32 = weights.iter().sum();
-            weights.iter_mut().for_each(|weight| *weight /= sum);
-        }
-        let means = values.products(weights.chunks(values.dimension))?;
-        Ok(Attention { products, means })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -133,24 +89,6 @@ mod tests {
                 .collect();
             prop_assert_eq!(got, expected);
         }
-    }
-
-    #[test]
-    fn attention_weighs_values_by_the_softmax_of_the_keys() -> Result<()> {
-        let halves = |numbers: &[f32]| numbers.iter().flat_map(|&one| f16::from_f32(one).to_le_bytes()).collect();
-        let keys = HalfMatrix::new(1, halves(&[1.0, 0.0]))?;
-        let values = HalfMatrix::new(2, halves(&[8.0, 0.0, 0.0, 4.0, 1.0, 1.0]))?;
-        let vectors = [2.0_f32, 0.0];
-        let got = keys.attend(&values, vectors.chunks(1), 2.0)?;
-        assert_eq!(got.products, [2.0, 0.0, 0.0, 0.0]);
-        let sure = 1.0 / (1.0 + (-1.0_f32).exp());
-        for (got, expected) in got.means.iter().zip([8.0 * sure, 4.0 * (1.0 - sure), 1.0, 4.0, 2.0, 1.0]) {
-            assert!((got - expected).abs() < 1e-5, "{got} {expected}");
-        }
-        let odd = HalfMatrix::new(3, halves(&[1.0, 2.0, 3.0]))?;
-        assert!(matches!(keys.attend(&odd, vectors.chunks(1), 1.0), Err(Error::DimensionMismatch { .. })));
-        assert!(matches!(keys.attend(&values, vectors.chunks(1), 0.0), Err(Error::InvalidVector { .. })));
-        Ok(())
     }
 
     #[test]
