@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 from collections.abc import Callable
@@ -99,3 +100,19 @@ def test_a_fork_may_open_the_library_for_itself(tmp_path: Path) -> None:
                 return own.search(vectors={"frame": np.ones(8, np.float32)}, min_score=0.0)[0].video.id
 
         assert in_fork(read) == "before"
+
+
+def test_a_fork_may_let_go_of_models_that_were_loaded_before(tmp_path: Path) -> None:
+    """A session of onnxruntime, when it goes, waits for threads that only the parent has; the child did so for ever."""
+    held = [pixr.open(tmp_path / "films.pixr")]
+    held[0].encoders().text.encode_text(["a dog on a beach"])
+
+    def let_go() -> str:
+        held.clear()
+        gc.collect()
+        return "gone"
+
+    try:
+        assert in_fork(let_go) == "gone"
+    finally:
+        held[0].close()

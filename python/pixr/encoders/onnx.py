@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
 
 from pixr.encoders.protocol import EncoderOptions
 from pixr.errors import MissingExtra, ModelError, ModelNotFound
@@ -27,6 +30,18 @@ PROVIDERS: Final = {
     "openvino": "OpenVINOExecutionProvider",
     "directml": "DmlExecutionProvider",
 }
+
+_sessions: WeakSet[Any] = WeakSet()
+
+
+def _keep_in_fork() -> None:
+    """Let a forked process never destroy the sessions that came with it: each would wait for threads it has not."""
+    for session in _sessions:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_in_fork)
 
 
 def import_onnxruntime() -> Any:
@@ -108,6 +123,7 @@ class OnnxModel:
             self._session = runtime.InferenceSession(str(path), settings, providers=providers)
         except Exception as error:  # onnxruntime raises a dozen unrelated types for a broken file
             raise ModelError(f"cannot load model {path}: {error}") from error
+        _sessions.add(self._session)
         self.inputs: dict[str, ModelInput] = {
             entry.name: ModelInput(
                 tuple(side if isinstance(side, int) else None for side in entry.shape or ()),
