@@ -43,7 +43,7 @@ def export(engine: _engine.Library, path: Path, choice: Choice | None) -> int:
     What is written is the library at one moment. Where others write meanwhile, it is copied first, to a folder beside
     `path` that is gone afterwards. A failure leaves nothing behind.
     """
-    part = path.with_name(path.name + ".part")
+    part = path.parent / f"{path.name}.part"
     try:
         try:
             count = _write(engine, part, choice)
@@ -87,7 +87,11 @@ def _write(engine: _engine.Library, part: Path, choice: Choice | None) -> int:
     if choice is not None:
         metadata[_ENCODERS] = choice.encode().encode()
     schema = schema.with_metadata(metadata)
-    with pq.ParquetWriter(part, schema, compression="zstd", write_page_checksum=True) as writer:
+    # Files are opened here, for pyarrow takes a name with a colon for an address.
+    with (
+        part.open("wb") as file,
+        pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
+    ):
         for start in range(0, len(ids), _VIDEOS_PER_BATCH):
             try:
                 batch = pa.record_batch(engine.segments(ids[start : start + _VIDEOS_PER_BATCH]))
@@ -151,12 +155,10 @@ class Exported:
         Raises:
             InvalidBatch, StorageError: as `load`.
         """
-        import pyarrow.parquet as pq
-
         from pixr.encoders.protocol import Space
 
         with _naming(path):
-            file = pq.ParquetFile(path, page_checksum_verification=True)
+            file = _opened(path)
             metadata: dict[bytes, bytes] = file.schema_arrow.metadata or {}
         try:
             settings: dict[str, Any] = json.loads(metadata.get(_SETTINGS, b"{}"))
@@ -166,7 +168,7 @@ class Exported:
             choice = None if said is None else Choice.decode(said)
             _try(spaces, calibrations)
         except (ValueError, TypeError, AttributeError) as error:
-            file.close()
+            file.close(force=True)
             raise InvalidBatch(f"{path} is damaged: what it says of the library as a whole: {error}") from error
         return cls(path, file, spaces, calibrations, choice)
 
@@ -187,7 +189,18 @@ class Exported:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        self.file.close()
+        self.file.close(force=True)
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    import pyarrow.parquet as pq
+
+    source = path.open("rb")
+    try:
+        return pq.ParquetFile(source, page_checksum_verification=True)
+    except BaseException:
+        source.close()
+        raise
 
 
 def _try(spaces: Mapping[Channel, Space], calibrations: Mapping[Channel, str]) -> None:

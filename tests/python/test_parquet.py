@@ -210,3 +210,19 @@ def test_an_empty_library_goes_and_comes_back(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_told(library: pixr.Library, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"absent\.parquet"):
         library.load(tmp_path / "absent.parquet")
+
+
+@pytest.mark.parametrize("name", ["at 12:30.parquet", "file:films.parquet", "monday:films.parquet", "films.parquet"])
+def test_a_file_may_have_any_name(
+    library: pixr.Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Arrow took a name with a colon for an address: a traceback of its own, and for some the process died."""
+    monkeypatch.chdir(tmp_path)
+    assert library.export(name) == 3
+    with pixr.open("other.pixr") as other:
+        assert other.load(name) == 3
+
+
+def test_a_name_that_is_no_files_is_told(library: pixr.Library) -> None:
+    with pytest.raises(StorageError):
+        library.export(".")
