@@ -58,3 +58,24 @@ def test_a_space_that_is_refused_leaves_the_other_channels_without_one(tmp_path:
             library.add_segments(rows([1.0, 0.0, 0.0]), spaces=spaces)  # type: ignore[arg-type]
         assert library.info()["spaces"] == before
         assert list(before) == ["sound"]
+
+
+def said(words: pa.Array, start: float = 0.0) -> pa.RecordBatch:
+    return pa.record_batch({"video_id": ["a"], "start": [start], "end": [start + 1.0], "speech": words})
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
+@pytest.mark.parametrize("column", ["speech", "video_id"])
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path, kind: pa.DataType, column: str) -> None:
+    """Arrow makes strings of any bytes. They were acknowledged, and no open read the log with them again."""
+    of_bytes = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary(), pa.string_view(): pa.binary_view()}
+    none = pa.array([b"caf\xe9 and more than twelve bytes"], of_bytes[kind]).view(kind)
+    good = said(pa.array(["good"]))
+    bad = good.set_column(good.schema.get_field_index(column), column, none)
+    with pixr.open(tmp_path / "l.pixr") as library:
+        library.add_segments(good)
+        with pytest.raises(InvalidBatch, match=r"(?i)utf-?8"):
+            library.add_segments(bad)
+    with pixr.open(tmp_path / "l.pixr") as library:
+        assert [video.id for video in library.videos()] == ["a"]
+        assert [segment.texts for segment in library.segments("a")] == [{"speech": "good"}]

@@ -36,6 +36,9 @@ pub(crate) fn import(object: &Bound<'_, PyAny>) -> PyResult<RecordBatch> {
     if !matches!(data.data_type(), DataType::Struct(_)) {
         return Err(invalid(format!("expected a record batch, got an array of {}", data.data_type())));
     }
+    // Producers check neither that a string is UTF-8 nor that offsets lie within the data; all below takes both for
+    // granted, and what was once in the log would be read again.
+    data.validate_full().map_err(|error| invalid(error.to_string()))?;
     let rows = StructArray::from(data);
     if rows.null_count() > 0 {
         return Err(invalid("a whole row is null".to_owned()));
