@@ -79,3 +79,14 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path, kind: pa.DataType, c
     with pixr.open(tmp_path / "l.pixr") as library:
         assert [video.id for video in library.videos()] == ["a"]
         assert [segment.texts for segment in library.segments("a")] == [{"speech": "good"}]
+
+
+@pytest.mark.parametrize("names", [("speech", "speech"), ("speech", "speech.text"), ("speech.text", "speech")])
+def test_two_columns_that_say_the_same_are_refused(tmp_path: Path, names: tuple[str, str]) -> None:
+    """One of them was dropped without a word."""
+    columns = [pa.array(["a"]), pa.array([0.0]), pa.array([1.0]), pa.array(["one"]), pa.array(["other"])]
+    batch = pa.record_batch(columns, names=["video_id", "start", "end", *names])
+    with pixr.open(tmp_path / "l.pixr") as library:
+        with pytest.raises(InvalidBatch, match=names[1]):
+            library.add_segments(batch)
+        assert list(library.videos()) == []

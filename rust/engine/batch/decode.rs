@@ -1,6 +1,6 @@
 //! A record batch into segments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Float64Type};
@@ -17,7 +17,7 @@ use crate::vector::normalise;
 /// What a batch says of one video: its metadata where given, and segments.
 pub type Change = (VideoId, Option<Video>, Vec<Segment>);
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
     Vector,
     Text,
@@ -34,12 +34,22 @@ pub fn decode(batch: &RecordBatch) -> Result<Vec<Change>> {
     let starts = Numbers::new(column(batch, "start")?, "start")?;
     let ends = Numbers::new(column(batch, "end")?, "end")?;
     let mut videos = None;
-    let mut evidence_columns = Vec::new();
+    let mut evidence_columns: Vec<EvidenceColumn<'_>> = Vec::new();
+    let mut names = BTreeSet::new();
     for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+        if !names.insert(field.name()) {
+            return Err(invalid(format!("column {:?} is there twice", field.name())));
+        }
         match field.name().as_str() {
             "video_id" | "start" | "end" => {}
             "video" => videos = Some(Strings::new(array, "video")?),
-            name => evidence_columns.push(EvidenceColumn::new(name, array)?),
+            name => {
+                let column = EvidenceColumn::new(name, array)?;
+                if evidence_columns.iter().any(|other| (other.channel, other.kind) == (column.channel, column.kind)) {
+                    return Err(invalid(format!("column {name:?} says what another of its channel says")));
+                }
+                evidence_columns.push(column);
+            }
         }
     }
     let mut changes: Vec<Change> = Vec::new();
