@@ -158,13 +158,10 @@ impl Library {
     pub fn add_segments(&self, rows: &RecordBatch, videos: Vec<Video>) -> Result<Vec<String>> {
         let mut described: BTreeMap<VideoId, Video> =
             videos.into_iter().map(|video| (video.id.clone(), video)).collect();
-        let snapshot = self.snapshot();
         let mut changes = batch::decode(rows)?;
         for (id, video, _) in &mut changes {
             if let Some(given) = described.remove(id) {
                 *video = Some(given);
-            } else if video.is_none() && snapshot.find(id)?.is_none() {
-                *video = Some(Video::named(id.clone()));
             }
         }
         if let Some(id) = described.keys().next() {
@@ -172,7 +169,15 @@ impl Library {
         }
         let ids = changes.iter().map(|(id, _, _)| id.to_string()).collect();
         if !changes.is_empty() {
-            self.overlay(changes)?;
+            // Which are new is asked of what the rows are laid over: another thread may have described them by now.
+            self.write_made(|before| {
+                for (id, video, _) in changes.iter_mut().filter(|(_, video, _)| video.is_none()) {
+                    if before.find(id)?.is_none() {
+                        *video = Some(Video::named(id.clone()));
+                    }
+                }
+                Ok(Operation::Overlay(changes))
+            })?;
         }
         Ok(ids)
     }
@@ -246,7 +251,13 @@ impl Library {
     ) -> Result<()> {
         let mut changed: BTreeMap<VideoId, Vec<Segment>> = videos.into_iter().map(|id| (id, Vec::new())).collect();
         changed.extend(batch::decode(rows)?.into_iter().map(|(id, _, segments)| (id, segments)));
-        self.write_at(Operation::Respace(channels, changed.into_iter().collect()), Some(number))
+        self.write_made(|before| {
+            if before.number != number {
+                let detail = format!("made for snapshot {number}, and the library is at {} now", before.number);
+                return Err(Error::InvalidBatch { detail });
+            }
+            Ok(Operation::Respace(channels, changed.into_iter().collect()))
+        })
     }
 
     /// Writes everything that is only in the log into parts, so that the next opening has nothing to replay. Returns the
@@ -438,12 +449,12 @@ impl Library {
         committed
     }
 
-    fn write(&self, operation: Operation) -> Result<()> {
-        self.write_at(operation, None)
+    pub(crate) fn write(&self, operation: Operation) -> Result<()> {
+        self.write_made(|_| Ok(operation))
     }
 
-    /// Writes an operation; with `number`, only if it is still that of the current snapshot.
-    pub(crate) fn write_at(&self, operation: Operation, number: Option<u64>) -> Result<()> {
+    /// Writes the operation that `make` makes of the library as it is, while nobody else writes.
+    fn write_made(&self, make: impl FnOnce(&Snapshot) -> Result<Operation>) -> Result<()> {
         let shared = &self.shared;
         if let Some(maintenance) = &self.maintenance {
             maintenance.make_room(shared)?;
@@ -453,11 +464,7 @@ impl Library {
             let writer = guard.as_mut().ok_or_else(|| shared.not_writable())?;
             writer.mend(&*shared.storage)?;
             let before = self.snapshot();
-            if let Some(number) = number.filter(|&number| number != before.number) {
-                let detail = format!("made for snapshot {number}, and the library is at {} now", before.number);
-                return Err(Error::InvalidBatch { detail });
-            }
-            let operation = validated(&before, operation)?;
+            let operation = validated(&before, make(&before)?)?;
             let payload = operation.encode()?;
             let mut next = before.apply(vec![operation], before.number + 1)?;
             next.merge_small_memory_parts()?;

@@ -297,7 +297,7 @@ impl Repair<'_> {
             Ok(Operation::Respace(channels, videos)) => {
                 let snapshot = self.target.snapshot();
                 let there = videos.into_iter().filter(|(id, _)| snapshot.find(id).is_ok_and(|found| found.is_some()));
-                self.target.write_at(Operation::Respace(channels, there.collect()), None)
+                self.target.write(Operation::Respace(channels, there.collect()))
             }
         };
         match done {

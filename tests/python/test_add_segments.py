@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -90,3 +91,31 @@ def test_two_columns_that_say_the_same_are_refused(tmp_path: Path, names: tuple[
         with pytest.raises(InvalidBatch, match=names[1]):
             library.add_segments(batch)
         assert list(library.videos()) == []
+
+
+def test_what_one_thread_says_of_a_new_video_stays_when_another_adds_rows(tmp_path: Path) -> None:
+    """Whether a video was new was asked before its turn came, and a title that came meanwhile gave way to none."""
+    with pixr.open(tmp_path / "l.pixr", sync="none") as library:
+        for number in range(400):
+            ready = threading.Barrier(2)
+            batches = [
+                pa.record_batch({"video_id": [str(number)], "start": [at], "end": [at + 1.0], "speech": ["words"]})
+                for at in (0.0, 1.0)
+            ]
+
+            def add(
+                batch: pa.RecordBatch, *titles: str, ready: threading.Barrier = ready, id: str = str(number)
+            ) -> None:
+                ready.wait()
+                library.add_segments(batch, videos=[{"id": id, "title": title} for title in titles])
+
+            threads = [
+                threading.Thread(target=add, args=(batches[0], "Titled")),
+                threading.Thread(target=add, args=(batches[1],)),
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert {video.title for video in library.videos()} == {"Titled"}
+        assert library.info()["segments"] == 800
