@@ -288,8 +288,8 @@ class Library(Upkeep):
             changed = retitled(self._engine, before, after, self.encoders)
             if changed is None:
                 self._engine.update(described)
-            elif changed.replaces:
-                self._engine.put(described, changed.rows)
+            elif changed.rows is None:
+                self._engine.update(described, ["metadata"])
             else:  # over what is there: rows that others add meanwhile stay
                 self._engine.add_segments(changed.rows, [described])
             return self.video(id)

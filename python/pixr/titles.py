@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from functools import reduce
 from typing import TYPE_CHECKING
 
 from pixr.asking import spaces_of
@@ -37,10 +36,9 @@ def words_of(video: Video) -> str:
 
 @dataclass(frozen=True)
 class Retitled:
-    """Rows to be laid over a video's, or in place of all of them where its vector goes."""
+    """Rows to be laid over a video's, with its new vector; None where it has none any more."""
 
     rows: pa.RecordBatch | None
-    replaces: bool
 
 
 def retitled(engine: _engine.Library, before: Video, after: Video, encoders: Callable[[], Encoders]) -> Retitled | None:
@@ -66,11 +64,11 @@ def retitled(engine: _engine.Library, before: Video, after: Video, encoders: Cal
             made, vector = Rows(after.id), text.encode_documents([words])[0]
             for start, end in spans or [(0.0, after.duration)]:
                 made.add(start, end, "metadata", vector=vector)
-            return Retitled(made.batch(), replaces=False)
+            return Retitled(made.batch())
     except (MissingExtra, ModelNotFound, ModelError) as error:
         message = f"video {after.id!r} is found by its new words, not by their meaning: {error}"
         warnings.warn(message, RuntimeWarning, stacklevel=4)
-    return Retitled(_without_vector(held), replaces=True) if spans else None
+    return Retitled(None) if spans else None
 
 
 def _spans(held: pa.Table) -> list[tuple[float, float]]:
@@ -81,13 +79,3 @@ def _spans(held: pa.Table) -> list[tuple[float, float]]:
         return []
     rows = held.select(["start", "end"]).filter(pc.is_valid(held.column(VECTOR)))
     return [(row["start"], row["end"]) for row in rows.to_pylist()]
-
-
-def _without_vector(held: pa.Table) -> pa.RecordBatch | None:
-    import pyarrow.compute as pc
-
-    rest = held.drop_columns([name for name in (VECTOR, "video") if name in held.column_names])
-    says = [pc.is_valid(rest.column(name)) for name in rest.column_names if name not in ("video_id", "start", "end")]
-    kept = rest.filter(reduce(pc.or_, says)) if says else rest.slice(0, 0)
-    batches = kept.combine_chunks().to_batches()
-    return batches[0] if batches else None

@@ -203,6 +203,20 @@ impl Library {
         self.write(Operation::Update(video))
     }
 
+    /// As `update`, and the video's vectors on some channels are gone, with the segments that say nothing else.
+    ///
+    /// # Errors
+    /// `video_not_found`, `invalid_video`.
+    pub fn update_without_vectors(&self, video: Video, channels: &[Channel]) -> Result<()> {
+        self.write_made(|before| {
+            let Some(content) = before.content(&video.id)? else {
+                return Err(Error::VideoNotFound { video: video.id.to_string() });
+            };
+            let segments = content.without_vectors(channels).segments;
+            Ok(Operation::Put(vec![Content::checked(video, segments)?]))
+        })
+    }
+
     /// Deletes videos. Gone from results when this returns, from the files after `compact`.
     ///
     /// # Errors

@@ -100,6 +100,21 @@ def test_rows_that_are_added_meanwhile_stay(library: pixr.Library, monkeypatch: 
     assert [row["start"] for row in evidence(library) if row.get("speech.text")] == [7.0]
 
 
+def test_rows_that_are_added_while_a_title_goes_stay(library: pixr.Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = library.encoders
+    added = pa.record_batch({"video_id": ["clip"], "start": [7.0], "end": [8.0], "speech": ["a word of another"]})
+
+    def slowly() -> Any:
+        library.add_segments(added)
+        return load()
+
+    monkeypatch.setattr(library, "encoders", slowly)
+    library.update("clip", title="", description="", tags=[])
+    monkeypatch.undo()
+    assert found(library, OLD_MEANING) == []
+    assert [row["start"] for row in evidence(library) if row.get("speech.text")] == [7.0]
+
+
 def test_vectors_of_ones_own_stay(tmp_path: Path) -> None:
     vector = np.eye(8, dtype=np.float32)[:1]
     column = pa.FixedSizeListArray.from_arrays(pa.array(vector.ravel()), 8)

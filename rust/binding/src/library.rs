@@ -270,9 +270,14 @@ impl Library {
         })
     }
 
-    /// Replaces a video's metadata by this JSON object.
-    fn update(&self, py: Python<'_>, video: &str) -> PyResult<()> {
-        self.run(py, |library| library.update(parse_video(video)?))
+    /// Replaces a video's metadata by this JSON object; its vectors on the channels `without_vectors` are then gone.
+    #[pyo3(signature = (video, without_vectors=Vec::new()))]
+    fn update(&self, py: Python<'_>, video: &str, without_vectors: Vec<String>) -> PyResult<()> {
+        self.run(py, |library| {
+            let channels = without_vectors.iter().map(|name| Channel::parse(name)).collect::<Result<Vec<_>, _>>()?;
+            let video = parse_video(video)?;
+            if channels.is_empty() { library.update(video) } else { library.update_without_vectors(video, &channels) }
+        })
     }
 
     /// Deletes videos; all or none.
