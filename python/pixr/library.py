@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -21,7 +21,7 @@ from pixr import _engine
 from pixr.asking import Asker, Request, spaces_of
 from pixr.convert import MODE_OF, segments_from_batch, video_from_json, video_to_text
 from pixr.encoder_choice import Choice, Given, chosen, recall, remember
-from pixr.errors import DimensionMismatch, InvalidBatch, InvalidFilter, InvalidQuery
+from pixr.errors import DimensionMismatch, InvalidBatch, InvalidFilter, InvalidQuery, StorageError
 from pixr.facets import without_own_filter
 from pixr.ingest_options import ScreenOptions, SpeechOptions
 from pixr.progress import Outcome, Progress, Source
@@ -86,8 +86,11 @@ def open(
         "snapshot": snapshot,
         "limits": asdict(limits) if limits is not None else {},
     }
-    engine = _engine.Library.open(path, json.dumps(options))
-    return Library(engine, Path(path), encoder, encoder_options, read_only=options["access"] == "read")
+    if not fspath(path):  # not the folder that one happens to be in
+        raise StorageError("the path of the library is empty")
+    folder = Path(path).absolute()  # where it is now, wherever the process goes later
+    engine = _engine.Library.open(folder, json.dumps(options))
+    return Library(engine, folder, encoder, encoder_options, read_only=options["access"] == "read")
 
 
 class Library(Upkeep):

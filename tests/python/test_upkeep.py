@@ -25,6 +25,7 @@ from pixr.errors import (
     ReadOnly,
     SnapshotExists,
     SnapshotNotFound,
+    StorageError,
 )
 
 
@@ -44,6 +45,34 @@ def library(tmp_path: Path) -> pixr.Library:
     opened = pixr.open(tmp_path / "films.pixr")
     opened.add_segments(rows("a", "b", "c"))
     return opened
+
+
+def test_a_relative_path_means_where_it_was_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After `chdir` nothing could be committed, `check` found no file and so no damage, and another might be there."""
+    there = tmp_path / "there"
+    there.mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pixr.open("films.pixr") as library, pixr.open(there / "films.pixr") as other:
+        library.add_segments(rows("a"))
+        other.take_snapshot("of-another")
+        monkeypatch.chdir(there)
+        library.commit()
+        library.add_segments(rows("b"))
+        assert library.check()["files"] > 1
+        assert library.snapshots() == []
+        library.take_snapshot("monday")
+        library.backup(tmp_path / "backup.pixr")
+        library.compact()
+    assert library.path == tmp_path / "films.pixr"
+    for path, snapshot in [("films.pixr", None), ("films.pixr", "monday"), ("backup.pixr", None)]:
+        assert ids(pixr.open(tmp_path / path, read_only=True, snapshot=snapshot)) == ["a", "b"]
+
+
+def test_an_empty_path_is_no_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StorageError, match="empty"):
+        pixr.open("")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_holder_of_the_lock_is_named_at_once_or_after_the_time_given(library: pixr.Library) -> None:
