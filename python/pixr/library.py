@@ -120,7 +120,6 @@ class Library(Upkeep):
         self._choice_loaded: Choice | None = None
         self._encoders_lock = threading.Lock()
         self._update_lock = threading.Lock()
-        self._asker = Asker(engine, self.encoders, self._renew_encoders)
 
     @property
     def path(self) -> Path:
@@ -449,9 +448,10 @@ class Library(Upkeep):
             "diversity": diversity,
             "facets": "all" if facets is True else {"named": list(facets)} if facets else "off",
         }
+        asker = Asker(self._engine, self.encoders, self._renew_encoders)  # not kept: a cycle would keep the lock too
         spaces = spaces_of(self._engine)
         while True:
-            asked = self._asker.request(question, modes=modes, channels=channels, weights=weights)
+            asked = asker.request(question, modes=modes, channels=channels, weights=weights)
             encoded = time.perf_counter()
             # Where the library changed over to other models meanwhile, the question was encoded for the old ones.
             before = spaces

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -73,6 +74,22 @@ def test_an_empty_path_is_no_library(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(StorageError, match="empty"):
         pixr.open("")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_handle_that_is_let_go_gives_up_the_lock(library: pixr.Library, tmp_path: Path) -> None:
+    """It held itself, so the lock stayed with it until Python looked for circles."""
+    library.close()
+
+    def add(id: str) -> None:
+        pixr.open(tmp_path / "films.pixr").add_segments(rows(id))
+
+    gc.disable()
+    try:
+        add("d")
+        add("e")
+    finally:
+        gc.enable()
+    assert ids(pixr.open(tmp_path / "films.pixr", read_only=True)) == ["a", "b", "c", "d", "e"]
 
 
 def test_the_holder_of_the_lock_is_named_at_once_or_after_the_time_given(library: pixr.Library) -> None:
