@@ -286,8 +286,10 @@ class Library(Upkeep):
         with self._update_lock:
             before = self.video(id)
             after = replace(before, **changes)
-            described = video_to_text(after)
+            video_to_text(after)  # refuses what can't be stored before models are loaded for it
             changed = retitled(self._engine, before, after, self.encoders)
+            # That may have taken seconds, in which another thread described the video with rows that it added.
+            described = video_to_text(replace(self.video(id), **changes))
             if changed is None:
                 self._engine.update(described)
             elif changed.rows is None:

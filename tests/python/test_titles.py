@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,19 @@ def test_rows_that_are_added_meanwhile_stay(library: pixr.Library, monkeypatch: 
     assert found(library, NEW_MEANING) == ["clip"]
     assert found(library, OLD_MEANING) == []
     assert [row["start"] for row in evidence(library) if row.get("speech.text")] == [7.0]
+
+
+def test_what_is_said_of_a_video_meanwhile_stays(library: pixr.Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = library.encoders
+    added = pa.record_batch({"video_id": ["clip"], "start": [7.0], "end": [8.0], "speech": ["a word of another"]})
+
+    def slowly() -> Any:
+        library.add_segments(added, videos=[replace(library.video("clip"), quality="4k")])
+        return load()
+
+    monkeypatch.setattr(library, "encoders", slowly)
+    library.update("clip", title=NEW)
+    assert (library.video("clip").title, library.video("clip").quality) == (NEW, "4k")
 
 
 def test_rows_that_are_added_while_a_title_goes_stay(library: pixr.Library, monkeypatch: pytest.MonkeyPatch) -> None:
