@@ -277,7 +277,7 @@ def _vector_bytes(channel: Channel, vector: ArrayLike) -> bytes:
 
     try:
         array = np.ascontiguousarray(vector, dtype="<f4")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidQuery(f"vectors: {channel} is not a list of numbers: {error}") from None
     if array.ndim != 1:
         raise InvalidQuery(f"vectors: {channel} has shape {array.shape}, expected (dimension,)")

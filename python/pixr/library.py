@@ -600,7 +600,7 @@ def _only(video: str | Sequence[str] | None, filters: Mapping[str, Any] | None) 
 
 def _left_out(question: Question) -> dict[str, Any] | None:
     """A moment that is asked by itself is no answer."""
-    spans = {ask.like for ask in asks(question) if ask.like is not None}
+    spans = {tuple(ask.like) for ask in asks(question) if ask.like is not None}
     if len(spans) > 1:
         raise InvalidQuery("like: one moment can be asked with, not several")
     for video, start, end in spans:

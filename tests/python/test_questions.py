@@ -165,6 +165,11 @@ def test_related_questions_say_themselves_what_is_asked(library: pixr.Library) -
         library.search(pixr.then("a", "b"), vectors={"frame": np.ones(6)})
 
 
+def test_a_moment_may_be_a_list_as_in_json(library: pixr.Library) -> None:
+    of_list = library.search(like=["forwards", 5.0, 10.0])  # type: ignore[arg-type]
+    assert found(of_list) == found(library.search(like=("forwards", 5.0, 10.0)))
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -179,6 +184,10 @@ def test_related_questions_say_themselves_what_is_asked(library: pixr.Library) -
         {"filters": {"duration": {"min": float("nan")}}},
         {"filters": {"tags": {1, 2}}},
         {"vectors": [1]},
+        {"vectors": {"frame": [10**400, 1.0]}},
+        {"like": "talk"},
+        {"like": ("talk", 0.0)},
+        {"like": ("talk", "0", "1")},
         {"query": 5},
         {"query": "a \ud800"},
         {"filters": [1]},
