@@ -75,6 +75,8 @@ def video_to_text(video: Video | Mapping[str, Any]) -> str:
     Raises:
         InvalidVideo: a field can't be written as JSON; the message names it.
     """
+    if not isinstance(video, Video | Mapping):
+        raise _refused(None, f"it is {type(video).__name__}, a Video or its fields by name are expected")
     fields = video_to_json(video) if isinstance(video, Video) else dict(video)
     for name, value in fields.items():
         try:

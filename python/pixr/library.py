@@ -640,9 +640,10 @@ def _custom_spaces(batch: Any, known: Mapping[Channel, Any]) -> dict[Channel, Sp
     spaces: dict[Channel, Space] = {}
     for field in getattr(batch, "schema", ()):
         channel = field.name.removesuffix(".vector")
-        if channel not in MODE_OF or channel in known or not hasattr(field.type, "value_type"):
+        kind = getattr(field.type, "storage_type", field.type)  # of a tensor, what it is stored as
+        if channel not in MODE_OF or channel in known or not hasattr(kind, "value_type"):
             continue
-        dimension = getattr(field.type, "list_size", 0)
+        dimension = getattr(kind, "list_size", 0)
         if dimension <= 0:
             first = next((value for value in batch.column(field.name) if value.is_valid), None)
             dimension = len(first) if first is not None else 0

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -33,6 +34,7 @@ REFUSED = {
     "ends_before_it_starts": (rows([1.0, 0.0, 0.0], end=-1.0), {}, (), InvalidInput),
     "no_such_channel": (rows([1.0, 0.0, 0.0]), {"smell": Space("mine", "1", 3)}, (), InvalidInput),
     "a_video_without_rows": (rows([1.0, 0.0, 0.0]), {}, ({"id": "other"},), InvalidBatch),
+    "one_video_in_place_of_a_list": (rows([1.0, 0.0, 0.0]), {}, {"id": "a"}, InvalidInput),
     "a_video_that_is_none": (rows([1.0, 0.0, 0.0]), {}, ({"id": "a", "duration": "long"},), InvalidInput),
 }
 
@@ -59,6 +61,17 @@ def test_a_space_that_is_refused_leaves_the_other_channels_without_one(tmp_path:
             library.add_segments(rows([1.0, 0.0, 0.0]), spaces=spaces)  # type: ignore[arg-type]
         assert library.info()["spaces"] == before
         assert list(before) == ["sound"]
+
+
+def test_tensors_are_vectors(tmp_path: Path) -> None:
+    """As pyarrow makes of a numpy array; the number of its components was asked of what has none."""
+    tensors = pa.FixedShapeTensorArray.from_numpy_ndarray(np.eye(3, dtype=np.float32))
+    batch = pa.record_batch(
+        {"video_id": ["a", "b", "c"], "start": [0.0] * 3, "end": [1.0] * 3, "frame": tensors},
+    )
+    with pixr.open(tmp_path / "l.pixr") as library:
+        assert library.add_segments(batch) == ["a", "b", "c"]
+        assert library.search(vectors={"frame": [0.0, 1.0, 0.0]}, limit=1)[0].video.id == "b"
 
 
 def said(words: pa.Array, start: float = 0.0) -> pa.RecordBatch:
