@@ -78,6 +78,9 @@ def video_to_text(video: Video | Mapping[str, Any]) -> str:
     if not isinstance(video, Video | Mapping):
         raise _refused(None, f"it is {type(video).__name__}, a Video or its fields by name are expected")
     fields = video_to_json(video) if isinstance(video, Video) else dict(video)
+    if unknown := sorted(str(name) for name in fields if name not in Video.__dataclass_fields__):
+        known = ", ".join(Video.__dataclass_fields__)
+        raise _refused(fields.get("id"), f"it has no {', '.join(unknown)}; what a video has is {known}")
     for name, value in fields.items():
         try:
             text = json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -35,6 +35,7 @@ REFUSED = {
     "no_such_channel": (rows([1.0, 0.0, 0.0]), {"smell": Space("mine", "1", 3)}, (), InvalidInput),
     "a_video_without_rows": (rows([1.0, 0.0, 0.0]), {}, ({"id": "other"},), InvalidBatch),
     "one_video_in_place_of_a_list": (rows([1.0, 0.0, 0.0]), {}, {"id": "a"}, InvalidInput),
+    "a_misspelt_field": (rows([1.0, 0.0, 0.0]), {}, ({"id": "a", "titel": "A roof"},), InvalidInput),
     "a_video_that_is_none": (rows([1.0, 0.0, 0.0]), {}, ({"id": "a", "duration": "long"},), InvalidInput),
 }
 
