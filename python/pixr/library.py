@@ -608,37 +608,35 @@ def _left_out(question: Question) -> dict[str, Any] | None:
     return None
 
 
-def _one_batch(batch: Any) -> Any:
-    """A table as one batch; dictionary columns, which the engine doesn't read, as plain ones."""
+def _one_batch(batch: Any) -> pa.RecordBatch:
+    """A table, or what else speaks Arrow, as one batch of plain columns; the engine reads no dictionaries."""
+    import pyarrow as pa
+
     if hasattr(batch, "to_batches"):
         batches = batch.combine_chunks().to_batches()
         if len(batches) > 1:
             raise InvalidBatch("the table is too large for one batch; add its batches one by one")
-        batch = batches[0] if batches else _empty(batch.schema)
-    schema = getattr(batch, "schema", None)
-    if schema is not None and hasattr(batch, "cast"):
-        import pyarrow as pa
-
-        plain = [
-            field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field for field in schema
-        ]
-        if plain != builtins.list(schema):
-            batch = batch.cast(pa.schema(plain))
-    return batch
-
-
-def _empty(schema: pa.Schema) -> pa.RecordBatch:
-    import pyarrow as pa
-
-    return pa.RecordBatch.from_pylist([], schema=schema)
+        batch = batches[0] if batches else pa.RecordBatch.from_pylist([], schema=batch.schema)
+    if not hasattr(batch, "__arrow_c_array__"):
+        raise InvalidBatch(f"{type(batch).__name__} is not an Arrow record batch")
+    if not isinstance(batch, pa.RecordBatch):
+        try:
+            batch = pa.record_batch(batch)
+        except pa.ArrowException as error:
+            raise InvalidBatch(f"{type(batch).__name__} is not an Arrow record batch: {error}") from None
+    plain = [
+        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+        for field in batch.schema
+    ]
+    return batch if plain == builtins.list(batch.schema) else batch.cast(pa.schema(plain))
 
 
-def _custom_spaces(batch: Any, known: Mapping[Channel, Any]) -> dict[Channel, Space]:
+def _custom_spaces(batch: pa.RecordBatch, known: Mapping[Channel, Any]) -> dict[Channel, Space]:
     """A space for each vector channel of the batch that the library has none for yet."""
     from pixr.encoders.protocol import Space
 
     spaces: dict[Channel, Space] = {}
-    for field in getattr(batch, "schema", ()):
+    for field in batch.schema:
         channel = field.name.removesuffix(".vector")
         kind = getattr(field.type, "storage_type", field.type)  # of a tensor, what it is stored as
         if channel not in MODE_OF or channel in known or not hasattr(kind, "value_type"):

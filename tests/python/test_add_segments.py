@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -73,6 +74,29 @@ def test_tensors_are_vectors(tmp_path: Path) -> None:
     with pixr.open(tmp_path / "l.pixr") as library:
         assert library.add_segments(batch) == ["a", "b", "c"]
         assert library.search(vectors={"frame": [0.0, 1.0, 0.0]}, limit=1)[0].video.id == "b"
+
+
+class Foreign:
+    """A batch of another package: all that is known of it is that it speaks Arrow's C interface."""
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        self._batch = batch
+
+    def __arrow_c_array__(self, requested_schema: Any = None) -> Any:
+        return self._batch.__arrow_c_array__(requested_schema)
+
+
+def test_batches_of_other_packages_are_taken(tmp_path: Path) -> None:
+    """Their vectors were refused for having no space, and their dictionaries for not being strings."""
+    batch = rows([1.0, 0.0, 0.0], [0.0, 1.0, 0.0])
+    batch = batch.set_column(0, "video_id", batch["video_id"].dictionary_encode())
+    with pixr.open(tmp_path / "l.pixr") as library:
+        assert library.add_segments(Foreign(batch)) == ["a"]
+        assert library.info()["spaces"]["frame"]["dimension"] == 3
+        assert library.info()["segments"] == 2
+        for other in (pa.array([1, 2]), [1, 2], None, batch.schema):
+            with pytest.raises(InvalidBatch, match="is not an Arrow record batch"):
+                library.add_segments(other)
 
 
 def said(words: pa.Array, start: float = 0.0) -> pa.RecordBatch:
