@@ -131,7 +131,7 @@ def _from_lines(text: str, file: Path) -> list[Caption]:
 def _from_json(text: str, file: Path) -> list[Caption]:
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidCaptions(f"{file}: not JSON ({error})") from None
     items: Any = value.get("segments", value.get("captions")) if isinstance(value, dict) else value
     if not isinstance(items, list):
@@ -144,7 +144,7 @@ def _from_object(item: Any, number: int, file: Path) -> Caption:
         start, end, text = float(item["start"]), float(item["end"]), item["text"]
         if not isinstance(text, str) or has_lone_surrogate(text) or not 0 <= start <= end < float("inf"):
             raise ValueError
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise InvalidCaptions(f'{file}, item {number}: "start", "end" (seconds) and "text" are expected') from None
     return Caption(start, end, " ".join(text.split()))
 

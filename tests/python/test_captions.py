@@ -73,6 +73,8 @@ def test_files_of_other_programs_are_read(tmp_path: Path) -> None:
         ('{"segments": 3}', "list"),
         ('[{"start": 2, "end": 1, "text": "x"}]', "item 0"),
         ("{broken", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        (f'[{{"start": 0, "end": 1{"0" * 400}, "text": "x"}}]', "item 0"),
     ],
 )
 def test_a_broken_file_is_told_with_its_place(content: str, word: str, tmp_path: Path) -> None:
