@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pixr.errors import MissingExtra, UnreadableVideo
+from pixr.media.tracks import sound_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +48,7 @@ class AudioChunk:
 def decode_audio(
     path: str, *, chunk_seconds: float = _CHUNK_SECONDS, sample_rate_hz: int = SAMPLE_RATE_HZ
 ) -> Iterator[AudioChunk]:
-    """Yield the first audio stream of a file, resampled; nothing if it has none.
+    """Yield the sound of a file that a player plays, resampled; nothing if it has none.
 
     Raises:
         UnreadableVideo: the container can't be opened.
@@ -64,11 +65,9 @@ def decode_audio(
     except (av.error.FFmpegError, OSError) as error:
         raise UnreadableVideo(path, str(getattr(error, "strerror", None) or error)) from error
     with container:
-        # PyAV has no context for a codec it doesn't know, which its types don't say.
-        streams = [stream for stream in container.streams.audio if stream.codec_context is not None]  # type: ignore[redundant-expr]
-        if not streams:
+        stream = sound_of(container)
+        if stream is None:
             return
-        stream = streams[0]
         container_start = (container.start_time or 0) / av.time_base
         resampler = av.AudioResampler("s16", "mono", sample_rate_hz)
         pieces: list[NDArray[np.int16]] = []

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pixr.errors import MissingExtra, UnreadableVideo
+from pixr.media.tracks import pictures_of, sound_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,9 +75,9 @@ def probe(path: str) -> VideoInfo:
     av.logging.set_level(None)
     try:
         with av.open(path, metadata_errors="ignore") as container:
-            if not container.streams.video:
+            stream = pictures_of(container)
+            if stream is None:
                 raise UnreadableVideo(path, "it has no video stream")
-            stream = container.streams.video[0]
             if getattr(stream, "codec_context", None) is None:
                 raise UnreadableVideo(path, "no decoder for its video codec")
             stream.thread_type = "NONE"
@@ -101,7 +102,7 @@ def probe(path: str) -> VideoInfo:
                 frame_count=int(stream.frames),
                 rotation_degrees=rotation,
                 codec=stream.codec_context.name,
-                has_audio=any(audio.codec_context is not None for audio in container.streams.audio),
+                has_audio=sound_of(container) is not None,
                 start_seconds=start if math.isfinite(start) else 0.0,
             )
     except av.error.FFmpegError as error:
@@ -184,7 +185,7 @@ class VideoFrames:
         last = -math.inf
         try:
             with av.open(self._path, metadata_errors="ignore") as container:
-                stream = container.streams.video[0]
+                stream: Any = pictures_of(container)
                 stream.thread_type = "NONE" if self._thread_count == 1 else "AUTO"
                 stream.codec_context.thread_count = self._thread_count
                 zero = (container.start_time or 0) / av.time_base

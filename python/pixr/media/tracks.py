@@ -1,0 +1,41 @@
+"""Chooses which pictures and which sound of a file are meant: those that a player plays.
+
+A file may hold several of each, and pictures that are no video: the cover of a record or a film, which may come first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.stream import Stream
+    from av.video.stream import VideoStream
+
+    _Track = TypeVar("_Track", bound=Stream)
+
+__all__ = ["pictures_of", "sound_of"]
+
+
+def pictures_of(container: InputContainer) -> VideoStream | None:
+    """The pictures marked as default, or the first; a cover only where there is nothing else."""
+    from av.stream import Disposition
+
+    moving = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    return _default(moving or container.streams.video)
+
+
+def sound_of(container: InputContainer) -> AudioStream | None:
+    """The sound marked as default, or the first, of what there is a decoder for."""
+    # PyAV has no context for a codec it doesn't know, which its types don't say.
+    return _default([stream for stream in container.streams.audio if stream.codec_context is not None])  # type: ignore[redundant-expr]
+
+
+def _default(streams: Sequence[_Track]) -> _Track | None:
+    from av.stream import Disposition
+
+    marked = (stream for stream in streams if stream.disposition & Disposition.default)
+    return next(marked, streams[0] if streams else None)

@@ -1,0 +1,90 @@
+"""Of several pictures and sounds, those are indexed and shown that a player plays."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from av.stream import Disposition
+
+from pixr.media import open_audio, open_segments
+from pixr.media.frame_at import frame_at
+
+RED, BLUE = (200, 20, 20), (20, 20, 200)
+
+
+def picture(colour: tuple[int, int, int]) -> Any:
+    return av.VideoFrame.from_ndarray(np.full((120, 160, 3), colour, np.uint8))
+
+
+def film(path: Path, dispositions: tuple[Disposition, Disposition]) -> Path:
+    """Two seconds: a single red picture and a sound without any swing, then a blue film and a loud tone."""
+    with av.open(str(path), "w") as container:
+        pictures: list[Any] = [container.add_stream(codec, rate=10) for codec in ("mjpeg", "mpeg4")]
+        sounds: list[Any] = [container.add_stream("aac", rate=16000, layout="mono") for _ in range(2)]
+        for track, disposition, pixels in zip(pictures, dispositions, ("yuvj420p", "yuv420p"), strict=True):
+            track.width, track.height, track.pix_fmt, track.disposition = 160, 120, pixels, disposition
+        for track, disposition in zip(sounds, dispositions, strict=True):
+            track.disposition = disposition & ~Disposition.attached_pic
+        for track, colour, count in zip(pictures, (RED, BLUE), (1, 20), strict=True):
+            for _ in range(count):
+                container.mux(track.encode(picture(colour)))
+            container.mux(track.encode(None))
+        for track, swing in zip(sounds, (0, 9000), strict=True):
+            samples = (swing * np.sin(np.arange(32000) / 10)).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(samples[None, :], format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = 16000, 0, Fraction(1, 16000)
+            container.mux(track.encode(frame))
+            container.mux(track.encode(None))
+    return path
+
+
+def with_cover_first(path: Path) -> Path:
+    """The same MP4 with its `udta` box, which holds the cover, before its tracks: as some programs write it."""
+    whole = path.read_bytes()
+    begin = whole.index(b"moov") + 4
+    end = begin - 8 + int.from_bytes(whole[begin - 8 : begin - 4], "big")
+    boxes, at = [], begin
+    while at < end:
+        byte_len = int.from_bytes(whole[at : at + 4], "big")
+        boxes.append(whole[at : at + byte_len])
+        at += byte_len
+    boxes.sort(key=lambda box: box[4:8] != b"udta")
+    path.write_bytes(whole[:begin] + b"".join(boxes) + whole[end:])
+    return path
+
+
+def assert_the_film_is_taken(path: Path) -> None:
+    with open_segments(path) as stream:
+        segments = list(stream)
+    assert segments[-1].end_seconds == pytest.approx(2.0, abs=0.11)
+    for shown in (segments[0].frames[0].image, frame_at(path, 1.0, 200)):
+        assert np.abs(shown.mean(axis=(0, 1)) - BLUE).max() < 12
+
+
+def test_a_cover_before_the_film_is_not_the_film(tmp_path: Path) -> None:
+    path = film(tmp_path / "film.mp4", (Disposition.attached_pic, Disposition(0)))
+    with av.open(str(with_cover_first(path))) as container:
+        assert container.streams.video[0].disposition & Disposition.attached_pic
+    assert_the_film_is_taken(path)
+
+
+def test_the_tracks_that_are_marked_as_default_are_taken(tmp_path: Path) -> None:
+    path = film(tmp_path / "film.mkv", (Disposition(0), Disposition.default))
+    assert_the_film_is_taken(path)
+    assert max(int(chunk.samples.max()) for chunk in open_audio(path)) > 8000
+
+
+def test_a_cover_is_shown_where_there_is_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "song.mp4"
+    with av.open(str(path), "w") as container:
+        cover: Any = container.add_stream("mjpeg", rate=10)
+        cover.width, cover.height, cover.pix_fmt = 160, 120, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        container.mux(cover.encode(picture(RED)))
+        container.mux(cover.encode(None))
+    assert np.abs(frame_at(path, 0.0, 200).mean(axis=(0, 1)) - RED).max() < 12
