@@ -2,13 +2,13 @@
 
 PyAV does it. Chunks carry their own start on the container's clock (the same as the pictures'), so a stream that
 begins late, or has holes, stays in step: a hole of more than 0.1 s begins a new chunk. A packet that can't be decoded
-is skipped.
+is skipped. Broadcasts change between stereo and 5.1, or the rate, in the middle.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pixr.errors import MissingExtra, UnreadableVideo
 from pixr.media.tracks import sound_of
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy as np
+    from av.audio.frame import AudioFrame
     from numpy.typing import NDArray
 
 SAMPLE_RATE_HZ = 16_000
@@ -69,7 +70,7 @@ def decode_audio(
         if stream is None:
             return
         container_start = (container.start_time or 0) / av.time_base
-        resampler = av.AudioResampler("s16", "mono", sample_rate_hz)
+        resampler = _Resampler(sample_rate_hz)
         pieces: list[NDArray[np.int16]] = []
         start, count = 0.0, 0
         expected: float | None = None
@@ -96,3 +97,22 @@ def decode_audio(
                     pieces, count = [], 0
         if count:
             yield AudioChunk(start, np.concatenate(pieces), sample_rate_hz)
+
+
+class _Resampler:
+    """PyAV's takes frames of one form alone; this takes any, one after the other."""
+
+    def __init__(self, sample_rate_hz: int) -> None:
+        self._sample_rate_hz = sample_rate_hz
+        self._form: tuple[str, str, int] | None = None
+        self._resampler: Any = None
+
+    def resample(self, frame: AudioFrame) -> list[AudioFrame]:
+        """The frame as mono int16; a few samples stay behind until the next."""
+        from av import AudioResampler
+
+        form = frame.format.name, frame.layout.name, frame.sample_rate
+        if form != self._form:
+            self._form, self._resampler = form, AudioResampler("s16", "mono", self._sample_rate_hz)
+        resampled: list[AudioFrame] = self._resampler.resample(frame)
+        return resampled

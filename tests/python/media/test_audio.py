@@ -1,0 +1,38 @@
+"""All of the sound is heard, whatever form it has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from pixr.media import open_audio
+
+
+def tone(path: Path, *, rate: int, layout: str, hertz: float, seconds: float) -> bytes:
+    """The bytes of a bare AC-3 stream, with the same tone on every channel."""
+    with av.open(str(path), "w", format="ac3") as container:
+        stream = container.add_stream("ac3", rate=rate, layout=layout)
+        wave = (0.3 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)).astype(np.float32)
+        frame = av.AudioFrame.from_ndarray(np.tile(wave, (stream.layout.nb_channels, 1)), format="fltp", layout=layout)
+        frame.sample_rate = rate
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(("layout", "rate"), [("5.1", 48000), ("mono", 48000), ("stereo", 32000)])
+def test_sound_that_changes_its_form_is_heard_to_the_end(tmp_path: Path, layout: str, rate: int) -> None:
+    """Broadcasts go from stereo to 5.1 and back: all behind the first change was left out without a word."""
+    first = tone(tmp_path / "1", rate=48000, layout="stereo", hertz=440, seconds=3)
+    second = tone(tmp_path / "2", rate=rate, layout=layout, hertz=880, seconds=3)
+    path = tmp_path / "both.ac3"
+    path.write_bytes(first + second)
+    chunks = list(open_audio(path))
+    heard = np.concatenate([chunk.samples for chunk in chunks])
+    assert chunks[-1].end_seconds == pytest.approx(6.0, abs=0.1)
+    for at, hertz in ((1.5, 440), (4.5, 880)):
+        second_of_it = heard[int((at - 0.5) * 16000) : int((at + 0.5) * 16000)]
+        assert np.abs(np.fft.rfft(second_of_it)).argmax() == pytest.approx(hertz, abs=2)
