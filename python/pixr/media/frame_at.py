@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Any
 
 from pixr.errors import MissingExtra, UnreadableVideo
+from pixr.media.seeking import SLACK_SECONDS, decode_from
+from pixr.media.tracks import pictures_of
 
 if TYPE_CHECKING:
     import numpy as np
+    from av.container import InputContainer
     from numpy.typing import NDArray
 
 __all__ = ["frame_at"]
@@ -32,7 +36,7 @@ def frame_at(path: str | os.PathLike[str], seconds: float, max_side: int) -> NDA
     name = os.fspath(path)
     try:
         with av.open(name, metadata_errors="ignore") as container:
-            shown = _seek(container, seconds, av.time_base)
+            shown = _shown(container, seconds)
             if shown is None:
                 raise UnreadableVideo(name, "no picture in it can be decoded")
             return _picture(shown, max_side)
@@ -42,18 +46,17 @@ def frame_at(path: str | os.PathLike[str], seconds: float, max_side: int) -> NDA
         raise UnreadableVideo(name, error.strerror or str(error)) from error
 
 
-def _seek(container: Any, seconds: float, ticks_per_second: int) -> Any:
+def _shown(container: InputContainer, seconds: float) -> Any:
     """The last picture that begins at or before `seconds` on the container's clock, which begins at zero."""
-    if not container.streams.video:
+    import av
+
+    stream = pictures_of(container)
+    if stream is None:
         return None
-    stream = container.streams.video[0]
-    start = (container.start_time or 0) / ticks_per_second
-    if seconds > 0:
-        container.seek(round((start + seconds) * ticks_per_second), backward=True)
+    until = (container.start_time or 0) / av.time_base + min(seconds, (container.duration or math.inf) / av.time_base)
     shown = None
-    for frame in container.decode(stream):
-        # Half a millisecond of slack, since time stamps are rounded to the stream's ticks.
-        if shown is not None and frame.time is not None and frame.time - start > seconds + 0.0005:
+    for frame in decode_from(container, stream, until):
+        if shown is not None and frame.time is not None and frame.time > until + SLACK_SECONDS:
             break
         shown = frame
     return shown

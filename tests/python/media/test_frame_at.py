@@ -10,6 +10,7 @@ import pytest
 from pixr.errors import UnreadableVideo
 from pixr.media.frame_at import frame_at
 from tests.python.clips import COLOURS, make_clip
+from tests.python.media.videos import damaged_video
 
 pytest.importorskip("av")
 
@@ -20,6 +21,32 @@ def test_the_picture_is_the_one_shown_at_that_instant(tmp_path: Path, seconds: f
     picture = frame_at(clip, seconds, 4000)
     assert picture.shape == (240, 320, 3), "never made larger"
     assert np.abs(picture.mean(axis=(0, 1)) - COLOURS[shot]).max() < 12
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".mkv", ".flv"])
+def test_the_picture_is_the_right_one_where_no_index_leads_to_it(tmp_path: Path, suffix: str) -> None:
+    """A seek in an MPEG stream leads behind the picture that later ones build upon: a later one was shown, or none."""
+    clip = make_clip(tmp_path / f"clip{suffix}", ["", "", ""])
+    for seconds, shot in (
+        (0.0, 0),
+        (1.0, 0),
+        (1.85, 0),
+        (2.05, 1),
+        (3.0, 1),
+        (3.85, 1),
+        (4.05, 2),
+        (5.5, 2),
+        (99.0, 2),
+    ):
+        picture = frame_at(clip, seconds, 4000)
+        assert np.abs(picture.mean(axis=(0, 1)) - COLOURS[shot]).max() < 12, seconds
+
+
+def test_where_a_picture_is_damaged_the_one_before_it_is_shown(tmp_path: Path) -> None:
+    clip = damaged_video(tmp_path / "hole.avi", pictures=range(3, 6))
+    before = frame_at(clip, 0.2, 4000)
+    assert np.array_equal(frame_at(clip, 0.45, 4000), before)
+    assert not np.array_equal(frame_at(clip, 0.6, 4000), before)
 
 
 def test_a_smaller_picture_keeps_its_proportions(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from pixr.media import CutOptions, open_audio, open_segments, probe_video
 from pixr.media.frames import VideoFrames, probe, scaled_size
-from tests.python.media.videos import cut_video, textured, write_video
+from tests.python.media.videos import cut_video, damaged_video, textured, write_video
 
 
 def frame_times(path: Path, **options: float) -> list[float]:
@@ -123,17 +123,6 @@ def resident_mb() -> float:
     if not status.exists():
         pytest.skip("no /proc here")
     return int(status.read_text().split()[1]) * resource.getpagesize() / 1e6
-
-
-def damaged_video(path: Path, *, pictures: range) -> Path:
-    """Eight pictures a tenth of a second apart, of which some are no pictures."""
-    whole = cut_video(path, [1, 2], pictures_per_shot=4, codec="png", pixel_format="rgb24").read_bytes()
-    starts = [at for at in range(len(whole)) if whole[at : at + 4] == b"\x89PNG"]
-    damaged = bytearray(whole)
-    for number in pictures:
-        damaged[starts[number] + 12 : starts[number] + 24] = bytes(12)  # its header
-    path.write_bytes(damaged)
-    return path
 
 
 def test_a_picture_that_cannot_be_decoded_is_left_out(tmp_path: Path) -> None:

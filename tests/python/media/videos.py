@@ -71,3 +71,14 @@ def cut_video(path: Path, shots: Sequence[int], *, pictures_per_shot: int = 20, 
         wide = textured(seed, 200, 120)
         pictures += [np.ascontiguousarray(wide[:, step : step + 160]) for step in range(pictures_per_shot)]
     return write_video(path, pictures, **more)  # type: ignore[arg-type]
+
+
+def damaged_video(path: Path, *, pictures: range) -> Path:
+    """Eight pictures a tenth of a second apart, of which some are no pictures."""
+    whole = cut_video(path, [1, 2], pictures_per_shot=4, codec="png", pixel_format="rgb24").read_bytes()
+    starts = [at for at in range(len(whole)) if whole[at : at + 4] == b"\x89PNG"]
+    damaged = bytearray(whole)
+    for number in pictures:
+        damaged[starts[number] + 12 : starts[number] + 24] = bytes(12)  # its header
+    path.write_bytes(damaged)
+    return path

@@ -1,0 +1,70 @@
+"""Decodes a video from an instant on, wherever the container's seeking leads.
+
+A container with an index leads to a picture that stands by itself before the instant. MPEG streams have none and lead
+to somewhere near it, often behind that picture: what is decoded there begins too late, so it is tried further back.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+__all__ = ["SLACK_SECONDS", "decode_from"]
+
+# Time stamps are rounded to the stream's ticks.
+SLACK_SECONDS = 0.0005
+_BACK_SECONDS = (0.0, 2.0, 12.0, 60.0, math.inf)
+# To the very start of an MPEG stream leads only what lies before it.
+_BEFORE_ALL_SECONDS = 1.0
+
+
+def decode_from(container: InputContainer, stream: VideoStream, seconds: float) -> Iterator[Any]:
+    """The pictures from one at or before `seconds` on, on the stream's own clock, in the order in which they are shown.
+
+    Where there is none that early it is the first picture of all. The container has just been opened. A packet that
+    can't be decoded is left out, and a picture that is not later than the one before it. That of a cover has no time.
+    """
+    import av
+
+    start = (container.start_time or 0) / av.time_base
+    for back in _BACK_SECONDS:
+        begin = max(seconds - back, start - _BEFORE_ALL_SECONDS)
+        if seconds > start:  # else it is there already
+            _seek(container, begin)
+        frames = _decoded(container.demux(stream))
+        first = next(frames, None)
+        if first is not None and (begin <= start or first.time is None or first.time <= seconds + SLACK_SECONDS):
+            yield first
+            yield from frames
+            return
+
+
+def _seek(container: InputContainer, seconds: float) -> None:
+    import av
+
+    ticks = round((seconds + SLACK_SECONDS) * av.time_base)
+    try:
+        container.seek(ticks, backward=True)
+    except av.error.FFmpegError:  # some know nothing before their first picture
+        container.seek(ticks, backward=False)
+
+
+def _decoded(packets: Iterable[Any]) -> Iterator[Any]:
+    import av
+
+    last = -math.inf
+    for packet in packets:
+        try:
+            frames = packet.decode()
+        except (av.error.FFmpegError, ValueError):
+            continue
+        for frame in frames:
+            if frame.time is None or frame.time > last:
+                last = last if frame.time is None else frame.time
+                yield frame
