@@ -1,22 +1,26 @@
 """Cuts moments out of their sources into files of their own.
 
 Packets are copied where a picture that stands by itself lies close enough before the moment: no loss, and as quick as
-reading. Else the pictures are encoded anew from the moment's first on, so that a cut begins where the moment does;
-sound is copied in either case. Where the source's container can't be written, or doesn't take the codecs, the cut is a
-Matroska file.
+reading. Else, and where no container takes them, the pictures are encoded anew from the moment's first on, so that a
+cut begins where the moment does; sound is copied in either case. Where the source's container can't be written, or
+doesn't take the codecs, the cut is a Matroska file.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixr.errors import MissingExtra, UnreadableVideo
+from pixr.media.seeking import decode_from
+from pixr.media.tracks import pictures_of, sound_of
 from pixr.show.thumbnails import local_file
 from pixr.wire import source_name
 
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Cut", "cut_moment", "cut_moments"]
 
 SLACK_SECONDS = 0.5
+# A picture that was there before a moment is its first, unless the next comes as soon as this.
+_STANDING_SECONDS = 0.1
 WRITABLE = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 
 
@@ -77,12 +83,12 @@ def cut_moment(source: Path, start: float, end: float, out: Path) -> Cut:
     av.logging.set_level(None)
     first = WRITABLE.get(source.suffix.lower(), "matroska")
     refused: Exception | None = None
-    for kind in dict.fromkeys((first, "matroska")):
+    for kind, may_copy in dict.fromkeys(((first, True), ("matroska", True), ("matroska", False))):
         suffix = next(suffix for suffix, name in WRITABLE.items() if name == kind)
         path = out.with_name(f"{out.name}{suffix}")
         partial = path.with_name(f".{path.name}.partial")
         try:
-            begins, copied = _write(source, start, end, partial, kind)
+            begins, copied = _write(source, start, end, partial, kind, may_copy)
             os.replace(partial, path)
         except (av.error.FFmpegError, ValueError) as error:  # ValueError: the container doesn't take the codec
             refused = error
@@ -93,77 +99,133 @@ def cut_moment(source: Path, start: float, end: float, out: Path) -> Cut:
     raise UnreadableVideo(source, f"it can't be cut: {getattr(refused, 'strerror', None) or refused}")
 
 
-def _write(source: Path, start: float, end: float, out: Path, kind: str) -> tuple[float, bool]:
+def _write(source: Path, start: float, end: float, out: Path, kind: str, may_copy: bool) -> tuple[float, bool]:
     import av
 
     with av.open(os.fspath(source), metadata_errors="ignore") as given:
-        if not given.streams.video:
+        pictures = pictures_of(given)
+        if pictures is None:
             raise UnreadableVideo(source, "it has no pictures")
+        sounds = sound_of(given)
         origin = (given.start_time or 0) / av.time_base
-        key = _key_before(given, origin + start)
-        copied = key is not None and origin + start - key <= SLACK_SECONDS
-        begins = key if copied and key is not None else origin + start
+        begins, ends = origin + start, origin + end
+        key = _key_before(source, begins) if may_copy else None
+        copied = key is not None and begins - key <= SLACK_SECONDS
         with av.open(os.fspath(out), "w", format=kind) as made:
-            pictures: Any = given.streams.video[0]
-            sounds: Any = given.streams.audio[0] if given.streams.audio else None
-            if copied:
+            if copied and key is not None:
+                seek_to, begins = begins, key
                 shown: Any = made.add_stream_from_template(pictures)
+                heard: Any = made.add_stream_from_template(sounds) if sounds is not None else None
+                for packet in _with_dts(_packets(given, pictures, seek_to, ends)):
+                    _mux(made, packet, shown, begins)
             else:
-                rate = pictures.average_rate or Fraction(25)
-                shown = made.add_stream("libx264", rate=rate)
-                shown.width, shown.height, shown.pix_fmt = pictures.width // 2 * 2, pictures.height // 2 * 2, "yuv420p"
+                frames = _frames(given, pictures, begins, ends)
+                first = next(frames, None)
+                if first is None:
+                    raise UnreadableVideo(source, "no picture of the moment can be decoded")
+                shown = made.add_stream("libx264", rate=pictures.average_rate or Fraction(25))
+                shown.width, shown.height = max(2, first.width // 2 * 2), max(2, first.height // 2 * 2)
+                shown.pix_fmt = "yuv420p"
                 shown.time_base = shown.codec_context.time_base = pictures.time_base
                 shown.options = {"crf": "20", "preset": "veryfast"}
-            heard: Any = made.add_stream_from_template(sounds) if sounds is not None else None
-            for packet in _packets(given, pictures, begins, origin + end, key):
-                if copied:
-                    _mux(made, packet, shown, begins)
-                else:
-                    for frame in packet.decode():
-                        if frame.time is not None and begins - 1e-3 <= frame.time < origin + end:
-                            frame.pts = round((frame.time - begins) / frame.time_base)
-                            frame.pict_type = 0
-                            made.mux(shown.encode(frame))
-            if not copied:
+                heard = made.add_stream_from_template(sounds) if sounds is not None else None
+                for frame in chain((first,), frames):
+                    made.mux(shown.encode(frame))
                 made.mux(shown.encode(None))
             if heard is not None:
-                for packet in _packets(given, sounds, begins, origin + end, begins):
+                for packet in _packets(given, sounds, begins, ends):
                     if _time(packet) >= begins:
                         _mux(made, packet, heard, begins)
     return max(0.0, begins - origin), copied
 
 
-def _key_before(container: Any, seconds: float) -> float | None:
-    """When the last picture at or before the instant that stands by itself is shown, on the container's clock."""
-    stream = container.streams.video[0]
-    container.seek(int((seconds + 1e-3) / stream.time_base), stream=stream, backward=True)
+def _key_before(source: Path, seconds: float) -> float | None:
+    """When the last picture at or before the instant that stands by itself is shown, on the container's clock.
+
+    None as well where seeking led past it.
+    """
+    import av
+
     found = None
-    for packet in container.demux(stream):
-        if packet.pts is None:
-            continue
-        time = float(packet.pts * packet.time_base)
-        if time > seconds + 1e-3:
-            break
-        if packet.is_keyframe:
-            found = time
+    with av.open(os.fspath(source), metadata_errors="ignore") as container:
+        for packet in _packets(container, pictures_of(container), seconds, math.inf):
+            if _time(packet) > seconds + 1e-3:
+                break
+            if packet.is_keyframe and packet.pts is not None:
+                found = _time(packet)
     return found
 
 
-def _packets(container: Any, stream: Any, begins: float, ends: float, seek_to: float | None) -> Iterator[Any]:
-    """The packets that are needed for what is shown or heard in between, in their order."""
-    container.seek(int((begins if seek_to is None else seek_to) / stream.time_base), stream=stream, backward=True)
+def _packets(container: Any, stream: Any, begins: float, ends: float) -> Iterator[Any]:
+    """The packets that are needed for what is shown or heard in between, in their order, and some before these."""
+    container.seek(int((begins + 1e-3) / stream.time_base), stream=stream, backward=True)
     for packet in container.demux(stream):
-        if packet.dts is None:
-            yield from () if packet.size else (packet,)  # an empty packet flushes the decoder
+        if packet.size == 0 or (packet.dts is None and packet.pts is None):
             continue
-        if float(packet.dts * packet.time_base) >= ends:
+        decoded = packet.pts if packet.dts is None else packet.dts
+        if float(decoded * packet.time_base) >= ends:
             break
         if packet.pts is None or float(packet.pts * packet.time_base) < ends or not packet.is_disposable:
             yield packet
 
 
+def _with_dts(packets: Iterable[Any]) -> Iterator[Any]:
+    """The packets, each with a time of decoding: where pictures are reordered, Matroska tells none for the first ones.
+
+    They get the ticks just before the first that is told.
+    """
+    waiting: list[Any] = []
+    for packet in packets:
+        if packet.dts is None:
+            waiting.append(packet)
+            continue
+        for before, early in enumerate(reversed(waiting), start=1):
+            early.dts = packet.dts - before
+        yield from waiting
+        waiting.clear()
+        yield packet
+    for early in waiting:  # they are all that there is
+        early.dts = early.pts
+    yield from waiting
+
+
+def _frames(container: Any, stream: Any, begins: float, ends: float) -> Iterator[Any]:
+    """The pictures that are shown in between, on a clock that is zero where it begins.
+
+    One that was there before, and stands for a while, is the first.
+    """
+    standing, followed = None, False
+    for frame in decode_from(container, stream, begins):
+        if frame.time is None or frame.time < begins - 1e-3:
+            standing = frame
+            continue
+        if frame.time >= ends:
+            break
+        if not followed and standing is not None and frame.time - begins > _STANDING_SECONDS:
+            yield _placed(standing, 0.0)
+        followed = True
+        yield _placed(frame, frame.time - begins)
+    if not followed and standing is not None:
+        yield _placed(standing, 0.0)
+
+
+def _placed(frame: Any, seconds: float) -> Any:
+    """The picture at its time in the cut, turned as the container says: a new stream says nothing of it."""
+    placed = frame
+    if turns := round(frame.rotation / 90) % 4:
+        import av
+        import numpy as np
+
+        upright = np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
+        placed = av.VideoFrame.from_ndarray(upright, format="rgb24")
+        placed.time_base = frame.time_base
+    placed.pts = round(seconds / placed.time_base)
+    placed.pict_type = 0
+    return placed
+
+
 def _mux(container: Any, packet: Any, stream: Any, begins: float) -> None:
-    if packet.size == 0 or packet.dts is None or _time(packet) < begins - 1e-3:
+    if packet.dts is None or _time(packet) < begins - 1e-3:
         return
     offset = round(begins / packet.time_base)
     packet.pts, packet.dts = packet.pts - offset, packet.dts - offset

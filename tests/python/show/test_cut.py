@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from pixr.errors import UnreadableVideo
+from pixr.media.frame_at import frame_at
 from pixr.show.cut import cut_moment, cut_moments
 from pixr.types import Hit, Hits, Moment, Timing, Video
+from tests.python.media.videos import damaged_video, textured, write_video
 
 av = pytest.importorskip("av")
 
@@ -69,6 +71,68 @@ def test_pictures_are_encoded_anew_where_none_is_near(clip: Path, tmp_path: Path
     assert shown(cut.path) == [6] * 10 + [7] * 10 + [8] * 10
     assert length(cut.path, "video") == pytest.approx(3.0, abs=0.15)
     assert length(cut.path, "audio") == pytest.approx(3.0, abs=0.2)
+
+
+def remuxed(clip: Path, path: Path) -> Path:
+    """The same packets in the container of the path's ending."""
+    with av.open(str(clip)) as given, av.open(str(path), "w") as made:
+        streams = {
+            stream: made.add_stream_from_template(stream) for stream in (*given.streams.video, *given.streams.audio)
+        }
+        for packet in given.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream]
+                made.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".ts", ".mov"])
+@pytest.mark.parametrize(("start", "end"), [(4.2, 7.0), (6.0, 9.0), (0.1, 2.0)])
+def test_no_picture_is_missing_whatever_the_container(
+    clip: Path, tmp_path: Path, suffix: str, start: float, end: float
+) -> None:
+    """Matroska tells no time of decoding for the first packets behind a seek: with them went all up to the next key."""
+    source = remuxed(clip, tmp_path / f"other{suffix}")
+    cut = cut_moment(source, start, end, tmp_path / "cut")
+    pictures = shown(cut.path)
+    seconds = [second for at, second in enumerate(pictures) if at == 0 or pictures[at - 1] != second]
+    assert seconds[: int(end) - int(start)] == list(range(int(start), int(end)))
+    assert len(pictures) >= round((end - cut.start) * 10) - 1
+    assert length(cut.path, "video") == pytest.approx(end - cut.start, abs=0.4)
+    assert length(cut.path, "audio") == pytest.approx(end - cut.start, abs=0.3)
+
+
+@pytest.mark.parametrize("rotation", [90, 180])
+def test_turned_pictures_stay_upright(tmp_path: Path, rotation: int) -> None:
+    """What is encoded anew lay on its side."""
+    picture = np.zeros((120, 160, 3), np.uint8)
+    picture[:60, :80] = 255
+    source = write_video(tmp_path / "turned.mp4", [picture] * 60, rotation=rotation)
+    cut = cut_moment(source, 1.1, 2.1, tmp_path / "cut")
+    assert not cut.copied
+    assert np.abs(frame_at(cut.path, 0.5, 200).astype(int) - frame_at(source, 1.5, 200)).mean() < 8
+
+
+def test_a_picture_that_stands_through_a_moment_is_in_its_cut(tmp_path: Path) -> None:
+    """Of slides that stand for long, a moment that began behind one had nothing in its file, or only the next."""
+    slides = [textured(seed, 160, 120) for seed in range(3)]
+    source = write_video(tmp_path / "slides.mp4", slides, times=[0.0, 20.0, 40.0])
+    for start, end, count in ((10.0, 15.0, 1), (15.0, 30.0, 2)):
+        cut = cut_moment(source, start, end, tmp_path / "cut")
+        with av.open(str(cut.path)) as container:
+            assert [frame.time for frame in container.decode(video=0)] == [0.0, 5.0][:count]
+        assert np.abs(frame_at(cut.path, 0.0, 200).astype(int) - slides[0]).mean() < 12
+
+
+def test_damaged_pictures_are_left_out_of_a_cut(tmp_path: Path) -> None:
+    source = damaged_video(tmp_path / "hole.avi", pictures=range(4, 6))
+    cut = cut_moment(source, 0.2, 0.8, tmp_path / "cut")
+    assert len(shown(cut.path)) >= 4
+
+
+def test_codecs_that_no_container_takes_are_encoded_anew(tmp_path: Path) -> None:
+    source = write_video(tmp_path / "a.gif", [textured(1, 64, 64)] * 20, codec="gif", pixel_format="rgb8")
+    assert len(shown(cut_moment(source, 0.0, 1.0, tmp_path / "cut").path)) == 10
 
 
 def test_every_moment_gets_a_file_and_what_is_gone_none(clip: Path, tmp_path: Path) -> None:
