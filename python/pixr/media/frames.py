@@ -35,9 +35,11 @@ class VideoInfo:
     """What a container says about itself. Width and height are as shown, after rotation.
 
     `duration_seconds` and `frame_count` are the header's claim, 0 where it makes none; a damaged file may hold less.
+    `pictures_end_seconds` is its claim for the pictures, without sound that goes on behind them; 0 for a cover.
     """
 
     duration_seconds: float
+    pictures_end_seconds: float
     width: int
     height: int
     frame_rate: float
@@ -70,6 +72,7 @@ def probe(path: str) -> VideoInfo:
     """
     try:
         import av
+        from av.stream import Disposition
     except ModuleNotFoundError as error:
         raise MissingExtra("av", "media") from error
     av.logging.set_level(None)
@@ -86,9 +89,18 @@ def probe(path: str) -> VideoInfo:
                 raise UnreadableVideo(path, "no picture in it can be decoded")
             container_start = (container.start_time or 0) / av.time_base
             seconds = (container.duration or 0) / av.time_base
-            time_base = float(stream.time_base or 0)
-            if not seconds and stream.duration:
-                seconds = stream.duration * time_base
+            if container.format.name.startswith("matroska"):
+                seconds -= max(
+                    0.0, container_start
+                )  # its claim counts from zero, also where nothing is there until late
+            pictures_end = seconds
+            if stream.duration:
+                pictures_end = (
+                    float((stream.duration + (stream.start_time or 0)) * (stream.time_base or 0)) - container_start
+                )
+                seconds = seconds or pictures_end
+            if stream.disposition & Disposition.attached_pic:
+                pictures_end = 0.0
             start = float(first.time) - container_start if first.time is not None else 0.0
             rotation = int(first.rotation) % 360
             width, height = first.width, first.height
@@ -96,6 +108,7 @@ def probe(path: str) -> VideoInfo:
                 width, height = height, width
             return VideoInfo(
                 duration_seconds=max(0.0, seconds),
+                pictures_end_seconds=max(0.0, pictures_end),
                 width=width,
                 height=height,
                 frame_rate=float(stream.average_rate or stream.guessed_rate or 0),

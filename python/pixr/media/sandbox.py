@@ -253,7 +253,7 @@ class SegmentStream:
 
     def _finish(self, header: dict[str, Any]) -> None:
         self.decoded_until_seconds = header["decoded_until"]
-        expected = max(header["expected_until"], self.info.duration_seconds)
+        expected = max(header["expected_until"], self.info.pictures_end_seconds)
         if expected - self.decoded_until_seconds > max(1.0, 0.02 * expected):
             reached = self.decoded_until_seconds
             self.broken_reason = f"the pictures end at {reached:.1f} s of {expected:.1f} s: damaged or cut short"

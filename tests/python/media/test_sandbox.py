@@ -16,7 +16,7 @@ import pytest
 
 from pixr.errors import UnreadableVideo
 from pixr.media import open_audio, open_segments, probe_video, sandbox
-from tests.python.media.videos import cut_video
+from tests.python.media.videos import cut_video, textured, write_video
 
 
 def refusal(path: Path) -> UnreadableVideo:
@@ -61,6 +61,27 @@ def test_an_mp4_cut_after_its_index_gives_what_is_there_and_says_so(tmp_path: Pa
 def test_a_whole_video_is_not_called_broken(tmp_path: Path) -> None:
     with open_segments(cut_video(tmp_path / "whole.mp4", [1, 2])) as stream:
         assert len(list(stream)) == 2
+    assert stream.broken_reason is None
+
+
+def test_sound_behind_the_last_picture_is_no_sign_of_damage(tmp_path: Path) -> None:
+    path = write_video(
+        tmp_path / "sound.mp4", [textured(1, 160, 120)] * 20, sound=lambda t: 0.3 * np.sin(2000 * t), sound_seconds=6.0
+    )
+    with open_segments(path) as stream:
+        list(stream)
+    assert stream.info.duration_seconds == pytest.approx(6.0, abs=0.2)
+    assert stream.decoded_until_seconds == pytest.approx(2.0, abs=0.2)
+    assert stream.broken_reason is None
+
+
+def test_matroska_that_begins_late_lasts_no_longer(tmp_path: Path) -> None:
+    """A recording of a stream begins at the stream's time, and its header counts from zero: 1,002 s in place of two."""
+    times = [1000 + number / 10 for number in range(20)]
+    path = write_video(tmp_path / "late.mkv", [textured(1, 160, 120)] * 20, times=times)
+    with open_segments(path) as stream:
+        list(stream)
+    assert stream.info.duration_seconds == pytest.approx(2.0, abs=0.2)
     assert stream.broken_reason is None
 
 
