@@ -156,7 +156,8 @@ class _Run:
             self.failed(source, outcome.error or RuntimeError("no reason given"))
         else:
             status = "completed" if outcome.status == "added" else outcome.status
-            self.rows.append(video_to_dict(video) | {"source": source, "status": status})
+            told = {"source": source, "status": status, "warnings": list(outcome.warnings)}
+            self.rows.append(video_to_dict(video) | told)
 
     def report(self, as_json: bool) -> None:
         seconds = time.perf_counter() - self._began
@@ -239,6 +240,8 @@ def _index(
                 progress.done(given, path)
                 if outcome.status == "failed":
                     progress.print(f"failed: {given}: {outcome.error}")
+                for warning in outcome.warnings:
+                    progress.print(f"warning: {given}: {warning}")
         except KeyboardInterrupt:
             run.interrupted = True
 

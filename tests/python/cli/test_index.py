@@ -20,6 +20,7 @@ from pixr.show.thumbnails import local_file
 from pixr.wire import source_name
 from tests.python.cli.process import COMMAND, Run, Screen
 from tests.python.clips import make_clip
+from tests.python.media.videos import cut_video
 
 pytest.importorskip("av")
 
@@ -56,6 +57,20 @@ def test_a_broken_file_is_told_and_the_rest_goes_on(run: Run, tmp_path: Path) ->
     assert [row["status"] for row in json.loads(again.stdout)["videos"]] == ["skipped", "skipped"]
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == ["a good.mp4", "broken.mp4", "films.pixr", "last.mp4"], "no file of the user's is touched"
+
+
+def test_what_is_missing_of_a_video_is_told(run: Run, tmp_path: Path) -> None:
+    """Half a download and a video indexed without speech passed for whole: the warnings went nowhere."""
+    cut_video(tmp_path / "half.mp4", list(range(8)), options={"movflags": "+faststart"})
+    whole = (tmp_path / "half.mp4").read_bytes()
+    (tmp_path / "half.mp4").write_bytes(whole[: len(whole) // 2])
+    done = run("index", "films.pixr", "half.mp4", *QUICK, "--json")
+    assert done.returncode == 0
+    [row] = json.loads(done.stdout)["videos"]
+    assert row["status"] == "completed"
+    [warning] = row["warnings"]
+    assert "of 16.0 s: damaged or cut short" in warning
+    assert f"warning: half.mp4: {warning}" in done.stderr
 
 
 def test_files_that_are_not_there_are_told_and_make_no_library(run: Run, tmp_path: Path) -> None:
