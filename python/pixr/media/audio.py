@@ -1,7 +1,8 @@
 """Decodes sound to what a recogniser hears: mono, 16 kHz or another rate, in chunks of bounded length.
 
 PyAV does it. Chunks carry their own start on the container's clock (the same as the pictures'), so a stream that
-begins late, or has holes, stays in step: a hole of more than 0.1 s begins a new chunk. A packet that can't be decoded
+begins late, or has holes, stays in step: a hole of more than 0.1 s begins a new chunk, and where time stamps jump back
+all is left out until they have passed what was heard, as pictures are. A packet that can't be decoded
 is skipped. Broadcasts change between stereo and 5.1, or the rate, in the middle.
 """
 
@@ -83,6 +84,8 @@ def decode_audio(
             for frame, resampled in heard:
                 time = expected if frame.time is None else float(frame.time) - container_start
                 time = 0.0 if time is None else time
+                if expected is not None and expected - time > _HOLE_SECONDS:
+                    continue
                 if expected is None or time - expected > _HOLE_SECONDS:
                     if count:
                         yield AudioChunk(start, np.concatenate(pieces), sample_rate_hz)

@@ -102,7 +102,14 @@ def _send_segments(request: dict[str, Any], writer: MessageWriter) -> None:
         end_seconds = frames.end_seconds
     for segment in cutter.finish(end_seconds):
         send(segment)
-    writer.write({"kind": "done", "decoded_until": end_seconds, "expected_until": frames.end_seconds})
+    writer.write(
+        {
+            "kind": "done",
+            "decoded_until": end_seconds,
+            "expected_until": frames.end_seconds,
+            "jumped_back": frames.jumped_back_seconds,
+        }
+    )
 
 
 def _send_audio(request: dict[str, Any], writer: MessageWriter) -> None:

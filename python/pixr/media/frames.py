@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _SMALLEST_SIDE_PIXELS = 64
 _LARGEST_SIDE_PIXELS = 4096
 _LONGEST_SECONDS = 14 * 86400.0
+_JUMP_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,8 @@ class VideoFrames:
 
     Attributes:
         decoded_until_seconds: how far decoding has come.
+        jumped_back_seconds: where time stamps fell by more than a second (recordings that were put together without
+            new ones), None if they never did. What comes is left out until they have passed that.
         end_seconds: where the video ends as far as its packets have been read; once all are, beyond
             `decoded_until_seconds` only where its last pictures could not be decoded.
 
@@ -165,6 +168,7 @@ class VideoFrames:
         self._reformatter: Any = None
         self._last_start = self._first_start = info.start_seconds
         self.decoded_until_seconds = info.start_seconds
+        self.jumped_back_seconds: float | None = None
         self.end_seconds = info.start_seconds
 
     def __iter__(self) -> Iterator[tuple[float, NDArray[np.uint8]]]:
@@ -216,6 +220,8 @@ class VideoFrames:
                             self._check(timestamp)
                             yield timestamp, frame
                             last = timestamp
+                        elif last - timestamp > _JUMP_SECONDS and self.jumped_back_seconds is None:
+                            self.jumped_back_seconds = last
         except (av.error.FFmpegError, OSError) as error:
             if last == -math.inf:
                 raise UnreadableVideo(self._path, _reason(error)) from error

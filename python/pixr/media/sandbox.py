@@ -257,6 +257,8 @@ class SegmentStream:
         if expected - self.decoded_until_seconds > max(1.0, 0.02 * expected):
             reached = self.decoded_until_seconds
             self.broken_reason = f"the pictures end at {reached:.1f} s of {expected:.1f} s: damaged or cut short"
+        elif header["jumped_back"] is not None:
+            self.broken_reason = f"its time stamps jump back at {header['jumped_back']:.1f} s: what follows is left out"
 
     def close(self) -> None:
         """Stop decoding; the process that did it is killed if it was not done."""

@@ -85,6 +85,28 @@ def test_matroska_that_begins_late_lasts_no_longer(tmp_path: Path) -> None:
     assert stream.broken_reason is None
 
 
+def test_stamps_that_jump_back_end_pictures_and_sound_alike(tmp_path: Path) -> None:
+    """Two recordings put together: the second's pictures were left out silently, its sound lay behind the end."""
+    one = write_video(
+        tmp_path / "one.ts",
+        [textured(1, 160, 120)] * 40,
+        codec="mpeg2video",
+        rate=25,
+        sound=lambda t: 0.3 * np.sin(2000 * t),
+        sound_seconds=1.6,
+    )
+    both = tmp_path / "both.ts"
+    both.write_bytes(2 * one.read_bytes())
+    with open_segments(both) as stream:
+        list(stream)
+    assert stream.decoded_until_seconds == pytest.approx(1.6, abs=0.1)
+    assert stream.broken_reason == "its time stamps jump back at 1.6 s: what follows is left out"
+    assert list(open_audio(both))[-1].end_seconds == pytest.approx(1.6, abs=0.15)
+    with open_segments(one) as stream:
+        list(stream)
+    assert stream.broken_reason is None
+
+
 def test_a_wrong_codec_tag_is_refused(tmp_path: Path) -> None:
     whole = cut_video(tmp_path / "whole.mp4", [1]).read_bytes()
     assert b"mp4v" in whole
