@@ -11,7 +11,7 @@ import itertools
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from pixr.encoder_choice import Choice, remember_first
 from pixr.errors import InvalidBatch, PixrError, StorageError, VideoNotFound
 from pixr.set_spaces import set_spaces
 from pixr.types import Channel
+from pixr.whole_file import whole_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,21 +44,16 @@ def export(engine: _engine.Library, path: Path, choice: Choice | None) -> int:
     What is written is the library at one moment. Where others write meanwhile, it is copied first, to a folder beside
     `path` that is gone afterwards. A failure leaves nothing behind.
     """
-    part = path.parent / f"{path.name}.part"
     try:
-        try:
-            count = _write(engine, part, choice)
-        except _Changed:
-            count = _write_copy(engine, part, choice)
-        part.replace(path)
+        with whole_file(path) as part:
+            try:
+                return _write(engine, part, choice)
+            except _Changed:
+                return _write_copy(engine, part, choice)
     except PixrError:  # some are an OSError too
         raise
     except OSError as error:
         raise StorageError(f"write {path}: {error}") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-    return count
 
 
 def _write_copy(engine: _engine.Library, part: Path, choice: Choice | None) -> int:

@@ -11,7 +11,6 @@ back as it was given.
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import time
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pixr.errors import InvalidQuery
 from pixr.questions import from_dict
 from pixr.surrogates import has_lone_surrogate
+from pixr.whole_file import partial_of, whole_file
 from pixr.wire import error_to_dict, hits_to_dict, json_text
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ def run_batch(library: Library, queries: Path, out: Path, defaults: Mapping[str,
     """
     seconds: list[float] = []
     failed = 0
-    partial = _partial(out)
-    try:
+    with whole_file(out) as partial:
         # Bytes that are not UTF-8 become lone surrogates, so that `_parse` knows in which line they are.
         reading = queries.open(encoding="utf-8-sig", errors="surrogateescape")
         with reading as lines, partial.open("w", encoding="utf-8") as answers:
@@ -55,20 +54,13 @@ def run_batch(library: Library, queries: Path, out: Path, defaults: Mapping[str,
                 failed += "error" in answer
                 seconds.append(answer["seconds"])
                 answers.write(json_text(answer) + "\n")
-        os.replace(partial, out)
-    finally:
-        partial.unlink(missing_ok=True)
     median = statistics.median(seconds) * 1000 if seconds else 0.0
     return {"queries": len(seconds), "failed": failed, "medianMs": median, "seconds": sum(seconds)}
 
 
 def overwrites(queries: Path, out: Path) -> bool:
     """Whether the answers would be written over the file of the questions."""
-    return any(path.exists() and queries.exists() and path.samefile(queries) for path in (out, _partial(out)))
-
-
-def _partial(out: Path) -> Path:
-    return out.with_name(f"{out.name}.partial")
+    return any(path.exists() and queries.exists() and path.samefile(queries) for path in (out, partial_of(out)))
 
 
 def _parse(line: str, number: int, path: Path) -> dict[str, Any]:

@@ -7,13 +7,13 @@ can be sure.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixr.errors import MissingExtra
+from pixr.whole_file import whole_file
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
@@ -90,12 +90,8 @@ def draw_diagram(path: Path, named: Sequence[tuple[str, Reliability]], columns: 
             draw.text((left - 26, above + top + side * (1 - tick) - 6), f"{tick:g}", "#6b7280", small)
         draw.text((left + side / 2 - 30, above + top + side + 24), "confidence", "#6b7280", small)
         draw.text((left, above + top + side + 42), "bar: share that is right; line: how it should be", "#6b7280", small)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with whole_file(path) as partial:
         sheet.save(partial, "PNG")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _draw_bins(draw: ImageDraw, left: int, top: int, side: int, found: Reliability) -> None:

@@ -22,6 +22,7 @@ from pixr.errors import MissingExtra, UnreadableVideo
 from pixr.media.seeking import decode_from
 from pixr.media.tracks import pictures_of, sound_of
 from pixr.show.thumbnails import local_file
+from pixr.whole_file import whole_file
 from pixr.wire import source_name
 
 if TYPE_CHECKING:
@@ -86,16 +87,13 @@ def cut_moment(source: Path, start: float, end: float, out: Path) -> Cut:
     for kind, may_copy in dict.fromkeys(((first, True), ("matroska", True), ("matroska", False))):
         suffix = next(suffix for suffix, name in WRITABLE.items() if name == kind)
         path = out.with_name(f"{out.name}{suffix}")
-        partial = path.with_name(f".{path.name}.partial")
         try:
-            begins, copied = _write(source, start, end, partial, kind, may_copy)
-            os.replace(partial, path)
+            with whole_file(path) as partial:
+                begins, copied = _write(source, start, end, partial, kind, may_copy)
         except (av.error.FFmpegError, ValueError) as error:  # ValueError: the container doesn't take the codec
             refused = error
         else:
             return Cut(path, begins, end, copied)
-        finally:
-            partial.unlink(missing_ok=True)
     raise UnreadableVideo(source, f"it can't be cut: {getattr(refused, 'strerror', None) or refused}")
 
 

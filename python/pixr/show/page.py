@@ -17,6 +17,7 @@ from pixr.show.clock import clock
 from pixr.show.page_assets import SCRIPT, STYLE
 from pixr.show.thumbnails import Thumbnails, jpeg, local_file
 from pixr.types import Hit, Hits, Match, Moment, Video
+from pixr.whole_file import whole_file
 from pixr.wire import source_name
 
 __all__ = ["write_page"]
@@ -39,12 +40,8 @@ def write_page(path: Path, sections: Sequence[tuple[str, Hits]], *, title: str =
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<style>{STYLE}</style></head>\n<body><h1>{escape(title)}</h1>\n{body}\n<script>{SCRIPT}</script></body></html>\n"
     )
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with whole_file(path) as partial:
         partial.write_text(page, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _section(query: str, hits: Hits, folder: Path, thumbnails: Thumbnails) -> str:

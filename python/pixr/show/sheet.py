@@ -6,7 +6,6 @@ the score, and one bar for each match with what it says.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from pixr.show.clock import clock
 from pixr.show.reasons import reasons
 from pixr.show.thumbnails import Thumbnails
 from pixr.types import Hit, Hits, Moment
+from pixr.whole_file import whole_file
 from pixr.wire import source_name
 
 if TYPE_CHECKING:
@@ -76,12 +76,8 @@ def write_sheet(path: Path, sections: Sequence[tuple[str, Hits]], *, per_section
             corner = MARGIN + column * (CELL_WIDTH + GAP), top + row * (CELL_HEIGHT + GAP)
             _draw_cell(sheet, draw, corner, hit, moment, thumbnails, fonts)
         top += taken
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with whole_file(path) as partial:
         sheet.save(partial, "PNG")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _font(size: int) -> Font:

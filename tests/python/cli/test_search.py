@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pixr
 from pixr.cli.batch import run_batch
 from pixr.questions import Ask
 from pixr.wire import hits_to_dict
-from tests.python.cli.process import Run, Screen
+from tests.python.cli.process import COMMAND, Run, Screen
 
 
 def test_json_is_the_response_of_the_http_api(run: Run, library: Path) -> None:
@@ -177,7 +178,7 @@ def test_a_batch_that_is_not_utf_8_is_one_line_of_complaint(run: Run, library: P
     assert not (tmp_path / "out.jsonl").exists()
 
 
-@pytest.mark.parametrize(("queries", "out"), [("in.jsonl", "./in.jsonl"), ("o.partial", "o"), ("in.jsonl", "link")])
+@pytest.mark.parametrize(("queries", "out"), [("in.jsonl", "./in.jsonl"), (".o.partial", "o"), ("in.jsonl", "link")])
 def test_answers_never_replace_the_questions(run: Run, library: Path, tmp_path: Path, queries: str, out: str) -> None:
     (tmp_path / queries).write_text('{"query": "harbour"}')
     (tmp_path / "link").symlink_to(queries)
@@ -185,6 +186,24 @@ def test_answers_never_replace_the_questions(run: Run, library: Path, tmp_path: 
     assert done.returncode == 2
     assert "would replace the questions" in " ".join(done.stderr.split())
     assert (tmp_path / queries).read_text() == '{"query": "harbour"}'
+
+
+def test_a_closed_standard_output_is_no_bug(library: Path) -> None:
+    for arguments in (["search", str(library), "harbour", "--json"], ["info", str(library)]):
+        command = 'exec "$@" >&-'
+        done = subprocess.run(
+            ["sh", "-c", command, "sh", *COMMAND, *arguments], capture_output=True, text=True, timeout=120, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_answers_go_to_standard_output_where_that_is_asked_for(run: Run, library: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"query": "harbour"}')
+    (tmp_path / "out").symlink_to("/dev/fd/1")  # as /dev/stdout is
+    done = run("search", library, "--queries", "in.jsonl", "--out", "out")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["results"]
+    assert (tmp_path / "out").is_symlink()
 
 
 def test_a_batch_that_is_not_json_leaves_no_answers(run: Run, library: Path, tmp_path: Path) -> None:

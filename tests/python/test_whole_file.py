@@ -1,0 +1,53 @@
+"""What is written appears whole or not at all, and what is no file stays what it is."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+import pixr
+from pixr.whole_file import whole_file
+
+
+def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("before")
+    with pytest.raises(FileNotFoundError), whole_file(tmp_path / "a") as partial:
+        partial.with_name("half").rename(partial)
+    assert (tmp_path / "a").read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there/a")
+    for text in ("first", "second"):
+        with whole_file(tmp_path / "link") as partial:
+            partial.write_text(text)
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "there" / "a").read_text() == text
+
+
+def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
+    """`--out /dev/stdout` put a file in the place of the device, for every program of the machine where root asked."""
+    os.mkfifo(tmp_path / "pipe")
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_text()), daemon=True)
+    reader.start()
+    with whole_file(tmp_path / "pipe") as out:
+        out.write_text("all of it")
+    reader.join(timeout=10)
+    assert read == ["all of it"]
+    assert stat.S_ISFIFO((tmp_path / "pipe").lstat().st_mode)
+
+
+def test_a_folder_is_an_error_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dot was a `ValueError` about an empty name, told as a bug."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(IsADirectoryError, match="'\\.'"), whole_file(Path()):
+        pass
+    with pixr.open(tmp_path / "films.pixr") as library, pytest.raises(pixr.errors.StorageError, match="directory"):
+        library.export(".")
