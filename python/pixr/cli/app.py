@@ -84,6 +84,7 @@ app.add_typer(admin.app, name="admin")
 def run() -> NoReturn:
     """Run on `sys.argv`; never returns, never shows a traceback unless `--debug` is there."""
     debug = _take_debug(sys.argv)
+    _open_closed()
     try:
         app(prog_name="pixr")
     except SystemExit as leaving:
@@ -96,6 +97,13 @@ def run() -> NoReturn:
             raise
         fail(error)
     sys.exit(0)
+
+
+def _open_closed() -> None:
+    """Let what was closed by the caller (`>&-`) lead nowhere; else the next file that is opened would be written to."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - it lasts as long as this
 
 
 def _take_debug(argv: list[str]) -> bool:
