@@ -38,6 +38,7 @@ from pixr.errors import (
     VideoNotFound,
 )
 from pixr.ingest_options import ScreenOptions, SpeechOptions
+from pixr.known_content import KnownContent
 from pixr.media.freed_memory import give_back
 from pixr.progress import Outcome, Progress, Source, Stage
 from pixr.rows import Rows
@@ -105,7 +106,7 @@ def ingest(
     Raises:
         MissingExtra: a package without which nothing can be indexed is not installed.
     """
-    known = {video.content_hash: video for video in library.videos() if video.content_hash} if skip_known else {}
+    known = KnownContent(library.videos(), skip=skip_known)
     jobs = jobs or default_jobs()
     stop = threading.Event()
     toolbox = Toolbox(library, speech=speech, screen=screen)
@@ -241,7 +242,7 @@ def _index(
     library: Library,
     source: Source,
     tools: Callable[[], Tools],
-    known: dict[str, Video],
+    known: KnownContent,
     stop: threading.Event,
     on_progress: OnProgress | None,
 ) -> Outcome:
@@ -249,9 +250,15 @@ def _index(
     digest = content_hash(source.path)
     told = _told(source, digest)
     check_video(told)
-    if digest in known:
-        return Outcome(source, "skipped", video=_found_again(library, known[digest], source.path))
-    return _Run(library, source, told, digest, tools(), stop, on_progress).run()
+    same = known.claim(digest)
+    if same is not None:
+        return Outcome(source, "skipped", video=_found_again(library, same, source.path))
+    outcome = None
+    try:
+        outcome = _Run(library, source, told, digest, tools(), stop, on_progress).run()
+        return outcome
+    finally:
+        known.release(digest, None if outcome is None else outcome.video)
 
 
 def _check_paths(source: Source) -> None:

@@ -255,3 +255,16 @@ def test_a_file_that_was_moved_is_found_again_where_it_is(clips: list[Path], tmp
         assert moved.status == "skipped"
         video = library.video(added.video.id)
         assert (video.title, video.source) == ("roof", str(second))
+
+
+def test_the_same_content_under_two_names_is_indexed_once(clips: list[Path], tmp_path: Path) -> None:
+    """Both were indexed at the same time, each laying its rows over the other's."""
+    twin = tmp_path / "twin.mp4"
+    shutil.copy(clips[0], twin)
+    (tmp_path / "link.mp4").symlink_to(twin)
+    with pixr.open(tmp_path / "films.pixr") as library:
+        names = [clips[0], twin, tmp_path / "link.mp4"]
+        outcomes = list(library.add_many(names, jobs=3, speech=False, screen=False))
+        assert sorted(outcome.status for outcome in outcomes) == ["added", "skipped", "skipped"]
+        [video] = library.videos()
+        assert [outcome.video for outcome in outcomes] == [video] * 3

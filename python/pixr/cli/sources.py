@@ -22,18 +22,19 @@ def is_url(argument: str) -> bool:
 
 
 def expand(arguments: Iterable[str]) -> list[str]:
-    """Files and URLs as given, folders replaced by the videos in them (by name, deep, in order), each once.
+    """Files and URLs as given, folders replaced by the videos in them (by name, deep, in order), each path once.
 
     A file that is named is taken whatever its suffix: whether it is a video is for the decoder to say. Pipes, sockets
     and devices in a folder are left out, whatever their names.
     """
-    found: dict[str, None] = {}
+    found: dict[str, str] = {}
     for argument in arguments:
-        if not is_url(argument) and os.path.isdir(argument):
-            found.update(dict.fromkeys(_videos_below(argument)))
-        else:
-            found[argument] = None
-    return list(found)
+        if is_url(argument):
+            found.setdefault(argument, argument)
+            continue
+        for path in _videos_below(argument) if os.path.isdir(argument) else (argument,):
+            found.setdefault(os.path.abspath(path), path)
+    return list(found.values())
 
 
 def _videos_below(folder: str) -> Iterator[str]:

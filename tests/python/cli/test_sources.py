@@ -35,7 +35,7 @@ def test_named_files_and_urls_are_taken_as_they_are_and_once(tmp_path: Path) -> 
     clip = tmp_path / "clip.mp4"
     clip.touch()
     url = "https://example.com/x.mp4"
-    assert expand(["what.ever", url, str(clip), str(tmp_path), url]) == ["what.ever", url, str(clip)]
+    assert expand(["what.ever", url, str(clip), str(tmp_path), url, "./what.ever"]) == ["what.ever", url, str(clip)]
 
 
 BODY = bytes(range(256)) * 100

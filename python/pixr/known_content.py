@@ -1,0 +1,41 @@
+"""Which content a library holds and which is being indexed, so that a file under two names is indexed once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+from pixr.types import Video
+
+__all__ = ["KnownContent"]
+
+
+class KnownContent:
+    """Videos by the hash of their content. Threads that index share it."""
+
+    def __init__(self, videos: Iterable[Video], *, skip: bool) -> None:
+        """`skip` says that content which is known need not be indexed again."""
+        self._skip = skip
+        self._known = {video.content_hash: video for video in videos if video.content_hash} if skip else {}
+        self._under_way: set[str] = set()
+        self._changed = threading.Condition()
+
+    def claim(self, digest: str) -> Video | None:
+        """The video that has this content; None if there is none, and then the caller indexes it and calls `release`.
+
+        Waits while another thread has claimed it: two that write the same video would undo each other.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: digest not in self._under_way)
+            if digest in self._known:
+                return self._known[digest]
+            self._under_way.add(digest)
+            return None
+
+    def release(self, digest: str, video: Video | None) -> None:
+        """Say what came of a claim: the video, or None if it failed."""
+        with self._changed:
+            self._under_way.discard(digest)
+            if video is not None and self._skip:
+                self._known[digest] = video
+            self._changed.notify_all()
