@@ -42,7 +42,7 @@ from pixr.known_content import KnownContent
 from pixr.media.freed_memory import give_back
 from pixr.progress import Outcome, Progress, Source, Stage
 from pixr.rows import Rows
-from pixr.source_files import path_to_source, source_to_path, title_of
+from pixr.source_files import file_state, path_to_source, source_to_path, title_of
 from pixr.titles import metadata_words
 from pixr.types import Video
 
@@ -247,6 +247,7 @@ def _index(
     on_progress: OnProgress | None,
 ) -> Outcome:
     _check_paths(source)
+    before = file_state(source.path)
     digest = content_hash(source.path)
     told = _told(source, digest)
     check_video(told)
@@ -255,7 +256,7 @@ def _index(
         return Outcome(source, "skipped", video=_found_again(library, same, source.path))
     outcome = None
     try:
-        outcome = _Run(library, source, told, digest, tools(), stop, on_progress).run()
+        outcome = _Run(library, source, told, digest, before, tools(), stop, on_progress).run()
         return outcome
     finally:
         known.release(digest, None if outcome is None else outcome.video)
@@ -331,6 +332,7 @@ class _Run:
         source: Source,
         told: Video,
         digest: str,
+        before: tuple[int, ...],
         tools: Tools,
         stop: threading.Event,
         on_progress: OnProgress | None,
@@ -339,6 +341,7 @@ class _Run:
         self._source = source
         self._told = told
         self._digest = digest
+        self._before = before
         self._tools = tools
         self._cancelled = stop
         self._failed = threading.Event()
@@ -384,9 +387,20 @@ class _Run:
             raise Cancelled
         if stream.broken_reason is not None:
             self._warnings.append(stream.broken_reason)
+        self._check_unchanged()
         video = self._store(complete=True)
         self._tell("store", video.duration, finished=True)
         return Outcome(self._source, "added", video, warnings=tuple(self._warnings), stage_seconds=dict(self._seconds))
+
+    def _check_unchanged(self) -> None:
+        """Refuse a file that was written to or replaced: what was found is of no one content, least of all its hash's.
+
+        One that is gone was read while it was there.
+        """
+        path = self._source.path
+        now = file_state(path)
+        if now and now != self._before and content_hash(path) != self._digest:
+            raise UnreadableVideo(path, "it changed while it was indexed")
 
     # -- stages, each on its own thread -------------------------------------------------------------------------------
 

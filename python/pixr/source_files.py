@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 from pixr.surrogates import has_lone_surrogate
 
-__all__ = ["path_to_source", "source_to_path", "title_of"]
+__all__ = ["file_state", "path_to_source", "source_to_path", "title_of"]
 
 _FILE = "file://"
 
@@ -27,6 +27,15 @@ def source_to_path(source: str) -> Path | None:
     if source.startswith(_FILE):
         return Path(os.fsdecode(unquote_to_bytes(source.removeprefix(_FILE))))
     return None if "://" in source else Path(source)
+
+
+def file_state(path: str | os.PathLike[str]) -> tuple[int, ...]:
+    """What differs when a file is written to or replaced; empty where it can't be looked at."""
+    try:
+        told = os.stat(path)
+    except OSError:
+        return ()
+    return told.st_dev, told.st_ino, told.st_size, told.st_mtime_ns
 
 
 def title_of(path: str | os.PathLike[str]) -> str:

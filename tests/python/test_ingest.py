@@ -17,6 +17,7 @@ import pixr
 from pixr.errors import InvalidVideo, UnreadableVideo
 from pixr.ingest import CutsSoFar, content_hash
 from pixr.media import sandbox
+from pixr.progress import Progress
 from tests.python.clips import make_clip
 
 pytest.importorskip("av")
@@ -268,3 +269,35 @@ def test_the_same_content_under_two_names_is_indexed_once(clips: list[Path], tmp
         assert sorted(outcome.status for outcome in outcomes) == ["added", "skipped", "skipped"]
         [video] = library.videos()
         assert [outcome.video for outcome in outcomes] == [video] * 3
+
+
+@pytest.mark.parametrize("change", ["replaced", "grown", "touched", "gone"])
+def test_a_file_that_changes_while_it_is_indexed_is_refused(clips: list[Path], tmp_path: Path, change: str) -> None:
+    """What was found of the new content stood under the old one's hash, and the old file was skipped from then on."""
+    clip = tmp_path / "clip.mp4"
+    shutil.copy(clips[0], clip)
+    begun = threading.Event()
+
+    def meddle(progress: Progress) -> None:
+        if progress.stage != "decode" or begun.is_set():
+            return
+        begun.set()
+        if change == "replaced":
+            os.replace(shutil.copy(clips[1], tmp_path / "other"), clip)
+        elif change == "grown":
+            with clip.open("ab") as file:
+                file.write(b"more")
+        elif change == "touched":
+            os.utime(clip, (1, 1))
+        else:
+            clip.unlink()
+
+    with pixr.open(tmp_path / "films.pixr") as library:
+        [outcome] = library.add_many([clip], speech=False, screen=False, on_progress=meddle)
+        assert begun.is_set()
+        if change in ("touched", "gone"):
+            assert outcome.status == "added"
+        else:
+            assert outcome.status == "failed"
+            assert str(outcome.error) == f"{clip}: it changed while it was indexed"
+            assert list(library.videos()) == []
