@@ -121,14 +121,13 @@ def index(
         recognised = speech and SpeechOptions(speech_model, language)
         read = screen and ScreenOptions(tuple(screen_language or ()), screen_model)
         options = {"speech": recognised, "screen": read, "jobs": jobs}
-        absent = _absent(targets)
-        if len(absent) < len(targets):
+        unreadable = {} if library.exists() else _unreadable(targets)
+        for target, reason in unreadable.items():
+            run.failed(target, reason)
+            progress.done(target)
+            progress.print(f"failed: {target}: {reason}")
+        if not unreadable:  # else there is nothing to make a library for
             _index(library, opening, told, options, run, progress, captions)
-        else:  # there is nothing to make a library for
-            for target, reason in absent.items():
-                run.failed(target, reason)
-                progress.done(target)
-                progress.print(f"failed: {target}: {reason}")
     run.report(as_json)
     if run.interrupted:
         raise typer.Exit(130)
@@ -182,16 +181,21 @@ def _cells(row: dict[str, Any]) -> tuple[str, str, str, str]:
     return row["status"], row["source"], clock(row["duration"]), row["videoId"]
 
 
-def _absent(targets: list[str]) -> dict[str, UnreadableVideo]:
-    """Which of the files are not there or can't be looked at, and why."""
-    absent = {}
+def _unreadable(targets: list[str]) -> dict[str, UnreadableVideo]:
+    """Why each is no video, if none of them is; else nothing, and indexing says it. A URL may lead to one."""
+    from pixr.media import probe_video
+
+    reasons: dict[str, UnreadableVideo] = {}
     for target in targets:
-        if not is_url(target):
-            try:
-                os.stat(target)
-            except OSError as error:
-                absent[target] = UnreadableVideo(os.path.abspath(target), error.strerror or str(error))
-    return absent
+        if is_url(target):
+            return {}
+        try:
+            probe_video(os.path.abspath(target))
+        except UnreadableVideo as error:
+            reasons[target] = error
+        else:
+            return {}
+    return reasons
 
 
 def _index(

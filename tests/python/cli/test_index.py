@@ -73,16 +73,18 @@ def test_what_is_missing_of_a_video_is_told(run: Run, tmp_path: Path) -> None:
     assert f"warning: half.mp4: {warning}" in done.stderr
 
 
-def test_files_that_are_not_there_are_told_and_make_no_library(run: Run, tmp_path: Path) -> None:
-    done = run("index", "films.pixr", "absent.mp4", "gone.mkv", "--json")
+def test_files_that_are_no_videos_are_told_and_make_no_library(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"this is no video at all")
+    done = run("index", "films.pixr", "absent.mp4", "gone.mkv", "broken.mp4", "--json")
     assert done.returncode == 1
     rows = json.loads(done.stdout)["videos"]
     assert [(row["source"], row["error"]["code"]) for row in rows] == [
         ("absent.mp4", "unreadable_video"),
         ("gone.mkv", "unreadable_video"),
+        ("broken.mp4", "unreadable_video"),
     ]
     assert "failed: gone.mkv" in done.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["broken.mp4"]
     make_clip(tmp_path / "good.mp4", ["one"])
     one = run("index", "films.pixr", "absent.mp4", "good.mp4", *QUICK, "--json")
     assert sorted(row["status"] for row in json.loads(one.stdout)["videos"]) == ["completed", "failed"]
