@@ -122,16 +122,16 @@ def search(
         from pixr.show.page import write_page
 
         write_page(html, [(asked, hits)])
-    if clip is not None:
-        from pixr.show.cut import cut_moments
-
-        cut_moments(clip, hits)
     if as_json:
         print_json(hits_to_dict(hits, explain=explain))
     else:
         print_hits(hits, explain=explain)
         if hits.next_cursor:
             complain(f"more with --cursor {hits.next_cursor}")
+    if clip is not None:
+        from pixr.show.cut import cut_moments
+
+        cut_moments(clip, hits)
 
 
 def _open(library: Path, snapshot: str | None) -> Library:

@@ -56,19 +56,25 @@ def cut_moments(folder: Path, hits: Hits) -> list[Cut]:
     Moments whose source is not a file that is there are left out. An existing file of the same name is replaced.
 
     Raises:
-        UnreadableVideo: a source can't be read.
+        UnreadableVideo: a moment can't be cut; all others are.
         MissingExtra: PyAV is not installed.
         OSError: a file can't be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     cuts = []
+    refused: UnreadableVideo | None = None
     for rank, hit in enumerate(hits, start=1):
         source = local_file(hit.video)
         if source is None:
             continue
         for number, moment in enumerate(hit.moments, start=1):
             name = f"{rank:02d}-{number:02d}-{_name(hit.video)}-{moment.start:.2f}-{moment.end:.2f}"
-            cuts.append(cut_moment(source, moment.start, moment.end, folder / name))
+            try:
+                cuts.append(cut_moment(source, moment.start, moment.end, folder / name))
+            except UnreadableVideo as error:
+                refused = refused or error
+    if refused is not None:
+        raise refused
     return cuts
 
 

@@ -146,6 +146,17 @@ def test_every_moment_gets_a_file_and_what_is_gone_none(clip: Path, tmp_path: Pa
     assert sorted(path.name for path in (tmp_path / "cuts").iterdir()) == sorted(cut.path.name for cut in cuts)
 
 
+def test_a_moment_that_cannot_be_cut_keeps_no_other_from_it(clip: Path, tmp_path: Path) -> None:
+    """One damaged source of twenty left the nineteen behind it without their files."""
+    (tmp_path / "broken.mp4").write_text("no video")
+    moments = (Moment(4.0, 6.0, 4.0, 0.5, ()),)
+    sources = (tmp_path / "broken.mp4", clip)
+    hits = tuple(Hit(Video(source.stem, source=str(source)), 0.5, moments) for source in sources)
+    with pytest.raises(UnreadableVideo, match=r"broken\.mp4"):
+        cut_moments(tmp_path / "cuts", Hits(hits, 2, "exact", {}, None, 1, Timing(0.0, 0.0, 0.0)))
+    assert [path.name for path in (tmp_path / "cuts").iterdir()] == ["02-01-clip-4.00-6.00.mp4"]
+
+
 def test_what_a_container_does_not_take_goes_into_matroska(clip: Path, tmp_path: Path) -> None:
     if shutil.which("ffmpeg") is None:
         pytest.skip("ffmpeg, which makes the file, is not installed")
