@@ -256,7 +256,10 @@ def _index(
         return Outcome(source, "skipped", video=_found_again(library, same, source.path))
     outcome = None
     try:
-        outcome = _Run(library, source, told, digest, before, tools(), stop, on_progress).run()
+        models = tools()
+        if stop.is_set():  # while they were loaded
+            raise Cancelled
+        outcome = _Run(library, source, told, digest, before, models, stop, on_progress).run()
         return outcome
     finally:
         known.release(digest, None if outcome is None else outcome.video)

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import threading
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -301,3 +302,18 @@ def test_a_file_that_changes_while_it_is_indexed_is_refused(clips: list[Path], t
             assert outcome.status == "failed"
             assert str(outcome.error) == f"{clip}: it changed while it was indexed"
             assert list(library.videos()) == []
+
+
+def test_what_is_interrupted_while_models_are_loaded_begins_no_video(clips: list[Path], tmp_path: Path) -> None:
+    """Ctrl-C in the first seconds took as many again: the first videos were begun, and their speech was heard."""
+
+    def sources() -> Iterator[Path]:
+        yield clips[0]
+        raise KeyboardInterrupt
+
+    told: list[Progress] = []
+    with pixr.open(tmp_path / "films.pixr") as library:
+        with pytest.raises(KeyboardInterrupt):
+            list(library.add_many(sources(), on_progress=told.append))
+        assert told == []
+        assert list(library.videos()) == []
