@@ -77,12 +77,16 @@ class Cancelled(Exception):
 
 @dataclass
 class Tools:
-    """Models of one worker. The screen reader keeps state, so each has its own; the others are shared."""
+    """Models of one worker. The screen reader keeps state, so each has its own; the others are shared.
+
+    `no_speech` and `no_screen` say why one that was asked for can't be had.
+    """
 
     encoders: Encoders
     speech: SpeechRecogniser | None
     screen: ScreenReader | None
-    warnings: tuple[str, ...] = ()
+    no_speech: str | None = None
+    no_screen: str | None = None
 
 
 def default_jobs() -> int:
@@ -178,8 +182,7 @@ class Toolbox:
             encoders = replace(encoders, sound=None)
         prepare(self._library.engine, encoders)
         self._library.remember_encoders()
-        warnings: list[str] = []
-        recogniser = reader = None
+        recogniser = reader = no_speech = no_screen = None
         if self._speech:
             try:
                 from pixr.media.speech import SpeechRecogniser
@@ -188,13 +191,13 @@ class Toolbox:
                 gate = may_hold_words if said.gate and SoundLabelEncoder.can_hear() else None
                 recogniser = SpeechRecogniser(said.model, language=said.language, gate=gate)
             except (SpeechUnavailable, MissingExtra) as error:
-                warnings.append(f"indexed without speech: {error}")
+                no_speech = f"indexed without speech: {error}"
         try:
             reader = self._load_screen()
         except MissingExtra as error:
             self._screen = False
-            warnings.append(f"indexed without words on screen: {error}")
-        return Tools(encoders, recogniser, reader, tuple(warnings))
+            no_screen = f"indexed without words on screen: {error}"
+        return Tools(encoders, recogniser, reader, no_speech, no_screen)
 
     def _load_screen(self) -> ScreenReader | None:
         if not self._screen:
@@ -353,7 +356,7 @@ class _Run:
         self._found = _Found()
         self._seconds: dict[str, float] = {}
         self._errors: list[BaseException] = []
-        self._warnings = list(tools.warnings)
+        self._warnings = [] if tools.no_screen is None else [tools.no_screen]
         self._info: VideoInfo | None = None
         self._stored_at = time.monotonic()
         self._stored_segments = 0
@@ -486,7 +489,11 @@ class _Run:
         if self._source.captions is not None:
             self._read_captions(self._source.captions)
             return
-        if self._tools.speech is None or self._info is None or not self._info.has_audio:
+        if self._info is None or not self._info.has_audio:
+            return
+        if self._tools.speech is None:
+            if self._tools.no_speech is not None:
+                self._warnings.append(self._tools.no_speech)
             return
         from pixr.media.sandbox import open_audio
 

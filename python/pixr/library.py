@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import builtins
 import json
+import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -197,7 +199,8 @@ class Library(Upkeep):
         `speech` and `screen` may be left out; `SpeechOptions` and `ScreenOptions` choose other models or languages.
         A video with the same id is replaced in one step. Without `id`, the id is made from the content, so that adding
         the same file twice changes nothing but the metadata. `captions`, a file of SRT, WebVTT or JSON, says what is
-        said, which is then not recognised.
+        said, which is then not recognised. What has to be left out, such as speech where no recogniser is installed,
+        is told by a RuntimeWarning.
 
         Raises:
             UnreadableVideo: the file can't be decoded; nothing was added.
@@ -211,6 +214,8 @@ class Library(Upkeep):
         for outcome in outcomes:
             if outcome.error is not None:
                 raise outcome.error
+            for warning in outcome.warnings:
+                warnings.warn(f"{os.fspath(source)}: {warning}", RuntimeWarning, stacklevel=2)
             if outcome.video is not None:
                 return outcome.video
         raise InvalidQuery(f"nothing came of {source}")

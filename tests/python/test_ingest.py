@@ -7,11 +7,13 @@ import re
 import shutil
 import subprocess
 import threading
+import warnings
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import pixr
@@ -20,6 +22,7 @@ from pixr.ingest import CutsSoFar, content_hash
 from pixr.media import sandbox
 from pixr.progress import Progress
 from tests.python.clips import make_clip
+from tests.python.media.videos import cut_video
 
 pytest.importorskip("av")
 
@@ -173,6 +176,23 @@ def test_a_text_in_place_of_tags_is_refused(clips: list[Path], tmp_path: Path) -
         with pytest.raises(InvalidVideo, match="tags is str"):
             library.update(video.id, tags="roof")
         assert library.video(video.id).tags == ("diy",)
+
+
+def test_speech_that_cannot_be_recognised_is_told_where_there_is_some(clips: list[Path], tmp_path: Path) -> None:
+    """`add` kept quiet of it, so that a library without its speech looked like any other."""
+    heard = cut_video(tmp_path / "heard.mp4", [1, 2], sound=np.sin, sound_seconds=2.0)
+    silent = cut_video(tmp_path / "silent.mp4", [3, 4])
+    captions = tmp_path / "heard.srt"
+    captions.write_text("1\n00:00:00,000 --> 00:00:02,000\nWe mount the ladder.\n")
+    unknown = pixr.SpeechOptions(model="no-such-model")
+    with pixr.open(tmp_path / "l.pixr") as library:
+        with pytest.warns(RuntimeWarning, match="heard.mp4: indexed without speech: no speech model 'no-such-model'"):
+            library.add(heard, speech=unknown, screen=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            library.add(silent, speech=unknown, screen=False)
+            library.add(heard, speech=unknown, screen=False, captions=captions)
+            library.add(heard, speech=False, screen=False)
 
 
 def pictures(library: pixr.Library, id: str) -> int:

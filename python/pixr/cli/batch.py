@@ -4,8 +4,8 @@ In: `{"id": …, "query": …, "modes": […], "filters": {…}, "limit": …}`,
 the file's folder), `like`, `vectors`, `then` and `within`, `while`, `not` and `blend` as `pixr.questions.from_dict`
 reads them, and `video`, `between`, `min_score`, `diversity` and `moments` as `Library.search` takes them; other fields
 are left alone. Out: `{"id": …, "seconds": …, "results": […]}`, each result as in the HTTP response plus `source`; a
-query that could not be answered has no results and an `error` with its code, whatever is wrong with it. The `id` comes
-back as it was given.
+query that could not be answered has no results and an `error` with its code, whatever is wrong with it; `warnings` are
+there where something was asked for that could not be done. The `id` comes back as it was given.
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ OPTIONS = ("filters", "limit", "video", "between", "min_score", "diversity", "mo
 def run_batch(library: Library, queries: Path, out: Path, defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Answer every line of `queries` into `out`, which appears whole or not at all.
 
-    Returns the number of queries, how many failed, and the median milliseconds of a search.
+    Returns the number of queries, how many failed, the median milliseconds of a search, and what was warned of.
 
     Raises:
         InvalidQuery: a line of the file is not UTF-8, or no JSON object; the message has its number.
         OSError: a file can't be read or written.
     """
     seconds: list[float] = []
+    warnings: dict[str, None] = {}
     failed = 0
     with whole_file(out) as partial:
         # Bytes that are not UTF-8 become lone surrogates, so that `_parse` knows in which line they are.
@@ -52,10 +53,12 @@ def run_batch(library: Library, queries: Path, out: Path, defaults: Mapping[str,
                     continue
                 answer = _answer(library, _parse(line, number, queries), number, queries.parent, defaults)
                 failed += "error" in answer
+                warnings |= dict.fromkeys(answer.get("warnings", ()))
                 seconds.append(answer["seconds"])
                 answers.write(json_text(answer) + "\n")
     median = statistics.median(seconds) * 1000 if seconds else 0.0
-    return {"queries": len(seconds), "failed": failed, "medianMs": median, "seconds": sum(seconds)}
+    counts = {"queries": len(seconds), "failed": failed, "medianMs": median, "seconds": sum(seconds)}
+    return counts | {"warnings": list(warnings)}
 
 
 def overwrites(queries: Path, out: Path) -> bool:
@@ -85,7 +88,8 @@ def _answer(
     except Exception as error:  # noqa: BLE001 - one bad line must not take the answers to all others with it
         return answer | {"seconds": time.perf_counter() - began, "results": [], "error": error_to_dict(error)}
     elapsed = time.perf_counter() - began
-    return answer | {"seconds": elapsed, "results": hits_to_dict(hits, source=True)["results"]}
+    page = hits_to_dict(hits, source=True)
+    return answer | {"seconds": elapsed} | {name: page[name] for name in ("results", "warnings") if name in page}
 
 
 def _search(library: Library, query: dict[str, Any], folder: Path, defaults: Mapping[str, Any]) -> Hits:

@@ -142,6 +142,7 @@ class _Run:
         self.targets = targets
         self.rows: list[dict[str, Any]] = []
         self.interrupted = False
+        self._warned: set[str] = set()
         self._began = time.perf_counter()
 
     def count(self, status: str) -> int:
@@ -157,6 +158,12 @@ class _Run:
             status = "completed" if outcome.status == "added" else outcome.status
             told = {"source": source, "status": status, "warnings": list(outcome.warnings)}
             self.rows.append(video_to_dict(video) | told)
+
+    def new_warnings(self, outcome: Outcome) -> list[str]:
+        """What was left out of a video and was not told of another: an extra that lacks is lacking for them all."""
+        fresh = [warning for warning in outcome.warnings if warning not in self._warned]
+        self._warned.update(fresh)
+        return fresh
 
     def report(self, as_json: bool) -> None:
         seconds = time.perf_counter() - self._began
@@ -244,7 +251,7 @@ def _index(
                 progress.done(given, path)
                 if outcome.status == "failed":
                     progress.print(f"failed: {given}: {outcome.error}")
-                for warning in outcome.warnings:
+                for warning in run.new_warnings(outcome):
                     progress.print(f"warning: {given}: {warning}")
         except KeyboardInterrupt:
             run.interrupted = True

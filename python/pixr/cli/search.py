@@ -191,6 +191,8 @@ def _batch(
         raise typer.BadParameter(f"{out}: the answers would replace the questions", param_hint="--out")
     with _open(library, snapshot) as opened:
         report = run_batch(opened, queries, out, defaults)
+    for warning in report["warnings"]:
+        complain(warning)
     if as_json:
         print_json(report)
     elif is_terminal():

@@ -13,6 +13,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import pixr
@@ -88,6 +89,21 @@ def test_files_that_are_no_videos_are_told_and_make_no_library(run: Run, tmp_pat
     make_clip(tmp_path / "good.mp4", ["one"])
     one = run("index", "films.pixr", "absent.mp4", "good.mp4", *QUICK, "--json")
     assert sorted(row["status"] for row in json.loads(one.stdout)["videos"]) == ["completed", "failed"]
+
+
+def test_what_was_left_out_of_videos_is_told_once_and_stands_with_each(run: Run, tmp_path: Path) -> None:
+    """A library was without speech, and neither the outcome nor standard error said so."""
+    for name in ("one.mp4", "two.mp4"):
+        cut_video(tmp_path / name, [len(name), ord(name[0])], sound=np.sin, sound_seconds=2.0)
+    asked = ("--no-screen", "--speech-model", "no-such-model", "--jobs", "1")
+    done = run("index", "films.pixr", "one.mp4", "two.mp4", *asked, "--json")
+    assert done.returncode == 0, done.stderr
+    warning = "indexed without speech: no speech model 'no-such-model'"
+    for row in json.loads(done.stdout)["videos"]:
+        assert (row["status"], len(row["warnings"])) == ("completed", 1)
+        assert row["warnings"][0].startswith(warning)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"pixr: warning: one.mp4: {warning}")
 
 
 def test_a_terminal_shows_bars_and_the_outcome(run_on_terminal: Callable[..., Screen], tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 import pixr
@@ -99,6 +100,28 @@ def test_a_batch_answers_every_line(run: Run, library: Path, tmp_path: Path) -> 
     assert {match["type"] for match in answers[0]["results"][0]["relevance"]["matches"]} == {"audio"}
     assert answers[1]["results"] == []
     assert answers[2]["results"][0]["source"] == "boat", "without a source, the id"
+
+
+def test_a_batch_tells_what_could_not_be_done(run: Run, library: Path, tmp_path: Path) -> None:
+    """Its answers were those of words alone, and nothing said so."""
+    batch = pa.record_batch(
+        {
+            "video_id": ["roof"],
+            "start": [0.0],
+            "end": [5.0],
+            "frame": pa.FixedSizeListArray.from_arrays(pa.array([1.0, 0.0], pa.float32()), 2),
+        }
+    )
+    with pixr.open(library) as opened:
+        opened.add_segments(batch)
+    (tmp_path / "in.jsonl").write_text('{"id": 1, "query": "solar"}\n{"id": 2, "query": "solar", "modes": ["audio"]}\n')
+    done = run("search", library, "--queries", "in.jsonl", "--out", "out.jsonl")
+    assert done.returncode == 0, done.stderr
+    without, whole = (json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines())
+    (warning,) = without["warnings"]
+    assert warning.startswith("channel frame holds vectors of space custom@1/2")
+    assert "warnings" not in whole
+    assert done.stderr == f"pixr: {warning}\n"
 
 
 def test_a_batch_goes_on_past_a_query_that_fails(run: Run, library: Path, tmp_path: Path) -> None:
