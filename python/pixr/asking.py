@@ -147,6 +147,8 @@ class Asker:
         if not asked.channels:
             if not any((said, ask.image is not None, ask.audio, ask.clip, ask.like, ask.vectors)):
                 raise InvalidQuery("the query asks for nothing: give words, an image or vectors")
+            if not channels:
+                raise InvalidQuery("the query names no mode or channel to ask")
             raise InvalidQuery("; ".join(warnings) or f"nothing can be asked of {', '.join(channels)}")
         asked.weights = {channel: weight for channel, weight in asked.weights.items() if channel in asked.channels}
         return asked
@@ -249,23 +251,20 @@ def _filled(question: str | Ask, passed: Mapping[str, Any]) -> Ask:
 
 def _channels(ask: Ask) -> list[Channel]:
     """The channels to ask, in their order."""
-    unknown: list[str]
     if ask.channels is not None:
-        unknown = [channel for channel in ask.channels if channel not in MODE_OF]
         wanted = set(ask.channels)
     elif ask.modes is not None:
-        unknown = [mode for mode in ask.modes if mode not in MODES]
-        wanted = {channel for mode in ask.modes if mode in MODES for channel in MODES[mode]}
+        if unknown := [mode for mode in ask.modes if mode not in MODES]:
+            raise InvalidQuery(f"no mode {', '.join(map(repr, unknown))}; modes are {', '.join(MODES)}")
+        wanted = {channel for mode in ask.modes for channel in MODES[mode]}
     elif ask.query is not None and ask.query.strip():
-        unknown, wanted = [], set(MODE_OF)
+        wanted = set(MODE_OF)
     else:
-        unknown, wanted = [], set()
+        wanted = set()
         if ask.image is not None or ask.clip is not None or ask.like is not None:
             wanted |= set(MODES["visual"])
         if ask.audio is not None:
             wanted |= set(MODES["audio"])
-    if unknown:
-        raise InvalidQuery(f"no {', '.join(map(repr, unknown))}; modes are {', '.join(MODES)}")
     wanted |= set(ask.vectors or ())
     if foreign := wanted - set(MODE_OF):
         raise InvalidQuery(f"no channel {', '.join(map(repr, sorted(foreign)))}; channels are {', '.join(MODE_OF)}")

@@ -17,9 +17,18 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from pixr import _engine
+from pixr.arguments import (
+    MOST_SECONDS,
+    check_choice,
+    check_names,
+    check_number,
+    check_span,
+    check_text,
+    check_whole_number,
+)
 from pixr.asking import Asker, Request, spaces_of
 from pixr.convert import MODE_OF, segments_from_batch, video_from_json, video_to_text
 from pixr.encoder_choice import Choice, Given, chosen, recall, remember
@@ -30,7 +39,20 @@ from pixr.progress import Outcome, Progress, Source
 from pixr.questions import Ask, Question, asks
 from pixr.set_spaces import set_spaces
 from pixr.titles import retitled
-from pixr.types import Channel, Creator, FacetMode, Fusion, Hits, Limits, Mode, Segment, Sync, Timing, Video
+from pixr.types import (
+    Channel,
+    Creator,
+    FacetMode,
+    Fusion,
+    Hits,
+    Limits,
+    Mode,
+    Segment,
+    Sync,
+    Timing,
+    Total,
+    Video,
+)
 from pixr.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -80,7 +102,9 @@ def open(
 
     Raises:
         LibraryNotFound, NotALibrary, LibraryLocked, FormatUnsupported, SnapshotNotFound, Damaged, StorageError.
+        InvalidQuery: `lock_timeout` or `sync` is none of what is said above.
     """
+    check_number("lock_timeout", lock_timeout, 0, MOST_SECONDS)
     options = {
         "access": "read" if read_only or snapshot is not None else "create" if create else "write",
         "lock_timeout": lock_timeout,
@@ -390,7 +414,7 @@ class Library(Upkeep):
         moments: int = 5,
         diversity: float | None = None,
         effort: int | None = None,
-        total: Literal["exact", "found"] = "exact",
+        total: Total = "exact",
     ) -> Hits:
         """Find videos and their moments.
 
@@ -433,8 +457,23 @@ class Library(Upkeep):
             InvalidQuery, InvalidFilter, InvalidCursor, CursorExpired, DimensionMismatch, SpaceMismatch, MissingExtra.
         """
         begun = time.perf_counter()
-        if facet_mode not in get_args(FacetMode):
-            raise InvalidQuery(f"facet_mode is {facet_mode!r}, expected {' or '.join(get_args(FacetMode))}")
+        check_choice("facet_mode", facet_mode, FacetMode)
+        check_choice("fusion", fusion, Fusion)
+        check_choice("total", total, Total)
+        check_whole_number("limit", limit, 1, 1000)
+        check_whole_number("moments", moments, 1, 1000)
+        if effort is not None:
+            check_whole_number("effort", effort, 1, 10_000)
+        if min_score is not None:
+            check_number("min_score", min_score, 0, 1)
+        if diversity is not None:
+            check_number("diversity", diversity, 0, 1)
+        if cursor is not None:
+            check_text("cursor", cursor)
+        if between is not None:
+            check_span("between", between)
+        if facets and facets is not True:
+            check_names("facets", facets)
         if query is None or isinstance(query, str):
             question: Question = Ask(query, image, audio, clip, like, vectors)
         elif any(given is not None for given in (image, audio, clip, like, vectors)):

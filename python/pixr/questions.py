@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from pixr.arguments import check_names, check_number
 from pixr.convert import MODE_OF
 from pixr.errors import InvalidQuery
 from pixr.surrogates import has_lone_surrogate
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Ask", "Blend", "Compound", "Question", "Then", "While", "Without", "ask", "blend", "from_dict", "parse"]
 
 DEFAULT_WITHIN_SECONDS = 10.0
+MOST_WITHIN_SECONDS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,15 @@ class Ask:
         if self.query is not None:
             _check_words(self.query)
         for name in ("modes", "channels"):
-            _check_names(name, getattr(self, name))
+            if getattr(self, name) is not None:
+                check_names(name, getattr(self, name))
+        for name in ("image", "audio", "clip"):
+            given = getattr(self, name)
+            is_array = name == "image" and hasattr(given, "__array__")
+            if not is_array and not isinstance(given, (str, os.PathLike, bytes, type(None))):
+                raise InvalidQuery(f"{name} is {type(given).__name__}, a file or its bytes are expected")
+        if self.like is not None:
+            _span(self.like)
         for name in ("vectors", "weights"):
             given = getattr(self, name)
             if given is not None and not isinstance(given, Mapping):
@@ -68,6 +78,8 @@ class Ask:
             _span(self.like)
         if unknown := set(self.weights or ()) - set(MODE_OF):
             raise InvalidQuery(f"weights: no channel {_quoted(unknown)}; channels are {', '.join(MODE_OF)}")
+        for channel, weight in (self.weights or {}).items():
+            check_number(f"weights: {channel}", weight)
 
     def __str__(self) -> str:
         """The question in words, for showing."""
@@ -91,6 +103,9 @@ class Then:
     first: Question
     second: Question
     within: float = DEFAULT_WITHIN_SECONDS
+
+    def __post_init__(self) -> None:
+        check_number("within", self.within, 0, MOST_WITHIN_SECONDS)
 
     def __str__(self) -> str:
         return f"{_bracketed(self.first)} THEN {_bracketed(self.second)} WITHIN {self.within:g}s"
@@ -124,6 +139,10 @@ class Blend:
 
     parts: tuple[tuple[Question, float], ...]
 
+    def __post_init__(self) -> None:
+        for _, weight in self.parts:
+            check_number("blend", weight)
+
     def __str__(self) -> str:
         return " ".join(f"{weight:+g} {_bracketed(part)}" for part, weight in self.parts)
 
@@ -152,6 +171,9 @@ def then(first: Question, second: Question, within: float = DEFAULT_WITHIN_SECON
     """One, and then another, which begins at most `within` seconds after the first ends.
 
     A moment of it reaches from the start of the one to the end of the other, and its score is the product of both.
+
+    Raises:
+        InvalidQuery: `within` is no number from 0 to 1,000,000.
     """
     return Then(first, second, within)
 
@@ -203,16 +225,6 @@ def _check_words(query: Any) -> None:
         raise InvalidQuery(f"query is {type(query).__name__}, words are expected")
     if has_lone_surrogate(query):
         raise InvalidQuery(f"query: {query!a} holds half of a surrogate pair, which is no character")
-
-
-def _check_names(name: str, given: Any) -> None:
-    if given is None:
-        return
-    if isinstance(given, str) or not isinstance(given, Collection):
-        raise InvalidQuery(f"{name} is {type(given).__name__}, a list of names is expected")
-    for one in given:
-        if not isinstance(one, str):
-            raise InvalidQuery(f"{name} has {type(one).__name__}, names are expected")
 
 
 # -- JSON -------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """What goes in and what comes out: videos, segments, hits, moments, matches.
 
-All are frozen dataclasses; `to_dict` gives the shapes of the HTTP API (camelCase), with the same numbers.
+All are frozen dataclasses; `pixr.wire` gives the shapes of the HTTP API (camelCase), with the same numbers.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, overload
+
+from pixr.arguments import MOST_SECONDS, check_number, check_whole_number
 
 __all__ = [
     "Channel",
@@ -24,6 +26,7 @@ __all__ = [
     "Segment",
     "Sync",
     "Timing",
+    "Total",
     "Video",
     "Way",
 ]
@@ -33,6 +36,7 @@ Channel = Literal["frame", "metadata", "screen", "speech", "sound"]
 FacetMode = Literal["filtered", "disjunctive"]
 Fusion = Literal["weighted_sum", "probabilistic", "max", "rrf"]
 Sync = Literal["always", "group", "none"]
+Total = Literal["exact", "found"]
 Facets = dict[str, dict[str, int]]
 Way = Literal["exact", "codes", "filtered_walk", "approximate"]
 
@@ -51,6 +55,9 @@ class Limits:
         cursor_snapshots: old states kept for cursors; 32.
         cursor_seconds: how long after its last use; 600.
         cursor_bytes: bytes on disk that only they hold; 1 GiB. In memory they hold at most `writer_memory`.
+
+    Raises:
+        InvalidQuery: one is below 0, or no whole number (`cursor_seconds`: no number).
     """
 
     writer_memory: int | None = None
@@ -59,6 +66,14 @@ class Limits:
     cursor_snapshots: int | None = None
     cursor_seconds: float | None = None
     cursor_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            given = getattr(self, name)
+            if given is not None and name == "cursor_seconds":
+                check_number(name, given, 0, MOST_SECONDS)
+            elif given is not None:
+                check_whole_number(name, given, 0, 1 << 62)
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,6 +176,24 @@ def test_a_moment_may_be_a_list_as_in_json(library: pixr.Library) -> None:
         {"modes": "visual"},
         {"modes": [["visual"]]},
         {"channels": 5},
+        {"limit": "5"},
+        {"limit": 1.5},
+        {"limit": None},
+        {"moments": 0},
+        {"effort": True},
+        {"cursor": 5},
+        {"diversity": "0.5"},
+        {"between": 5},
+        {"between": ("a", "b")},
+        {"like": ("roof", 1.0)},
+        {"audio": 5},
+        {"clip": [1]},
+        {"image": 5},
+        {"facets": "tags"},
+        {"facets": [5]},
+        {"fusion": "sum"},
+        {"total": None},
+        {"weights": {"frame": "2"}},
         {"weights": [1]},
         {"weights": {"speach": 1}},
         {"facet_mode": "all"},
@@ -195,6 +213,25 @@ def test_a_moment_may_be_a_list_as_in_json(library: pixr.Library) -> None:
     ],
 )
 def test_arguments_of_a_wrong_type_are_told_by_name(library: pixr.Library, fields: dict[str, Any]) -> None:
+    """Most were told by the reader of the engine's JSON: "expected u32 at line 1 column 251"."""
     (name,) = fields
     with pytest.raises(InvalidFilter if name == "filters" else InvalidQuery, match=f"^{name}"):
         library.search(**{"query": "roof", **fields})
+
+
+def test_a_channel_that_there_is_not_is_told_what_channels_there_are(library: pixr.Library) -> None:
+    """It was "no 'visual'; modes are visual, text, audio"."""
+    with pytest.raises(
+        InvalidQuery, match=r"^no channel 'visual'; channels are frame, metadata, screen, speech, sound$"
+    ):
+        library.search("roof", channels=["visual"])  # type: ignore[list-item]
+    with pytest.raises(InvalidQuery, match=r"^no mode 'frame'; modes are visual, text, audio$"):
+        library.search("roof", modes=["frame"])  # type: ignore[list-item]
+
+
+def test_numbers_of_related_questions_are_checked_where_they_are_related() -> None:
+    for within in (-1, float("nan"), "8"):
+        with pytest.raises(InvalidQuery, match=r"^within is "):
+            pixr.then("a", "b", within=within)  # type: ignore[arg-type]
+    with pytest.raises(InvalidQuery, match=r"^blend is '1', expected a number$"):
+        pixr.blend("a", ("b", "1"))  # type: ignore[arg-type]

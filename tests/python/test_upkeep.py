@@ -207,3 +207,10 @@ def test_options_that_mean_nothing_are_refused(tmp_path: Path) -> None:
         pixr.open(tmp_path / "x", sync="often")  # type: ignore[arg-type]
     with pytest.raises(InvalidQuery, match="lock_timeout"):
         pixr.open(tmp_path / "x", lock_timeout=-1)
+    with pytest.raises(InvalidQuery, match="lock_timeout is inf, expected a number from 0 to 1,000,000,000"):
+        pixr.open(tmp_path / "x", lock_timeout=float("inf"))
+    for limits in ({"parts": -1}, {"log_bytes": 1.5}, {"writer_memory": 1 << 80}, {"cursor_seconds": float("nan")}):
+        (name,) = limits
+        with pytest.raises(InvalidQuery, match=f"^{name} is "):
+            pixr.Limits(**limits)
+    assert not (tmp_path / "x").exists()
