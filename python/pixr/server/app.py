@@ -34,13 +34,14 @@ from pixr.server.body_limit import BodyLimit
 from pixr.server.browsers import Browsers
 from pixr.server.context import RequestContext, log
 from pixr.server.deprecation import Deprecations
-from pixr.server.errors import MEDIA_TYPE, ApiError, pointer_to, problem, problem_of
+from pixr.server.errors import MEDIA_TYPE, ApiError, problem, problem_of
 from pixr.server.heads import Heads
 from pixr.server.idempotency import Idempotency
 from pixr.server.limiting import Limiting
 from pixr.server.maintenance import Maintenance
 from pixr.server.openapi import specification
 from pixr.server.patience import PATIENCE
+from pixr.server.pointers import wrong_fields
 from pixr.server.routes import (
     analytics,
     documentation,
@@ -196,12 +197,17 @@ async def _answer_invalid(request: Request, error: Any) -> Response:
         return _respond(
             request, ApiError("UNSUPPORTED_MEDIA", "The body is JSON: send Content-Type: application/json.")
         )
+    in_body = []
     for one in found:
-        (source, *path), detail = one["loc"], one["msg"]
+        source, *path = one["loc"]
         if one["type"] == "json_invalid":
-            detail, path = f"The body is no JSON: {one['ctx']['error']}, at character {path[0]}", []
-        where = {"pointer": pointer_to(path)} if source == "body" else {"parameter": ".".join(map(str, path))}
-        errors.append({**where, "code": one["type"], "detail": detail})
+            detail = f"The body is no JSON: {one['ctx']['error']}, at character {path[0]}"
+            errors.append({"pointer": "", "code": one["type"], "detail": detail})
+        elif source == "body":
+            in_body.append({**one, "loc": path})
+        else:
+            errors.append({"parameter": ".".join(map(str, path)), "code": one["type"], "detail": one["msg"]})
+    errors += wrong_fields(in_body, error.body)
     detail = f"{len(errors)} fields are wrong." if len(errors) > 1 else errors[0]["detail"]
     return _respond(request, ApiError("INVALID_REQUEST", detail, errors=errors))
 

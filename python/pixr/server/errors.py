@@ -14,7 +14,7 @@ from sqlalchemy.exc import DataError
 
 from pixr.errors import PixrError
 
-__all__ = ["CODES", "ApiError", "Code", "pointer_to", "problem", "problem_of"]
+__all__ = ["CODES", "ApiError", "Code", "problem", "problem_of"]
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -124,12 +124,6 @@ class ApiError(Exception):
     def status(self) -> int:
         """The HTTP status of the code."""
         return CODES[self.code].status
-
-
-def pointer_to(path: Sequence[object]) -> str:
-    """A JSON Pointer (RFC 6901) to a field of a body; of a whole body it is empty."""
-    steps = [str(part) for part in path if part != "[key]"]  # which is how pydantic says that a name is wrong
-    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
 
 
 def problem_of(error: Exception) -> ApiError:

@@ -73,10 +73,22 @@ def test_a_body_without_its_type_is_told_which_it_needs(acme: Partner) -> None:
         (b"[]", "", "object"),
         (b'{"weights": {"smell": 1}}', "/weights/smell", "frame"),
         (b'{"pagination": {"limit": 0}}', "/pagination/limit", "1"),
+        (b'{"then": 5}', "/then", "valid string; or: "),
+        (b'{"facets": 5}', "/facets", "valid boolean; or: "),
+        (b'{"facets": {"mode": "x"}}', "/facets/mode", "disjunctive"),
+        (b'{"facets": ["tags", 5]}', "/facets/1", "string"),
+        (b'{"video": ["roof", 5]}', "/video/1", "string"),
+        (b'{"blend": [[5, 1]]}', "/blend/0/0", "string"),
+        (b'{"blend": [["a"]]}', "/blend/0/1", "required"),
+        (b'{"like": {"videoId": "roof", "start": 1}}', "/like/end", "required"),
+        (b'{"a/b~c": 1}', "/a~1b~0c", "not permitted"),
     ],
 )
 def test_an_error_points_at_what_is_wrong(acme: Partner, body: bytes, pointer: str, detail: str) -> None:
-    """A JSON Pointer to the whole body is empty: `/` is a field without a name, and `/10` was a place in the text."""
+    """A JSON Pointer to the whole body is empty: `/` is a field without a name, and `/10` was a place in the text.
+
+    Where a field may be of several types each was a step of its own (`/facets/list[str]/1`), and an error of its own.
+    """
     refused = acme.post("/v1/search", content=body, headers=JSON)
     assert code_of(refused) == "INVALID_REQUEST"
     (error,) = refused.json()["errors"]

@@ -16,6 +16,7 @@ from pixr.server.authentication import Credentials
 from pixr.server.context import log
 from pixr.server.errors import ApiError, problem, problem_of
 from pixr.server.limiting import count_call
+from pixr.server.pointers import wrong_fields
 from pixr.server.principal import Principal, Scope
 from pixr.server.schemas.shape import RequestShape
 from pixr.server.schemas.videos import ChaptersRequest
@@ -107,10 +108,7 @@ class Context:
         try:
             return shape.model_validate(given)
         except ValidationError as error:
-            wrong = [
-                {"pointer": "/".join(("", *map(str, one["loc"]))), "code": one["type"], "detail": one["msg"]}
-                for one in error.errors()
-            ]
+            wrong = wrong_fields(error.errors(), given)
             raise ApiError("INVALID_REQUEST", str(wrong[0]["detail"]), errors=wrong) from None
 
     def checked(self, name: str, **given: Any) -> Any:

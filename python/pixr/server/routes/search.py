@@ -8,12 +8,14 @@ from typing import Any
 
 from fastapi import APIRouter
 from pydantic import ValidationError
+from pydantic_core import from_json
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from pixr.server.answer import json_answer
-from pixr.server.errors import ApiError, pointer_to
+from pixr.server.errors import ApiError
+from pixr.server.pointers import wrong_fields
 from pixr.server.principal import Searcher
 from pixr.server.schemas.search import SearchRequest, SearchResponse
 from pixr.server.searching import MOST_FILE_BYTES, answer_search
@@ -83,9 +85,8 @@ async def search_by_file(request: Request, caller: Searcher, server: Server) -> 
     try:
         asked = SearchRequest.model_validate_json(told)
     except ValidationError as error:
-        wrong = [
-            {"pointer": pointer_to(one["loc"]), "code": one["type"], "detail": one["msg"]} for one in error.errors()
-        ]
+        found = error.errors()
+        wrong = wrong_fields(found, None if found[0]["type"] == "json_invalid" else from_json(told))
         raise ApiError("INVALID_REQUEST", "The part `request` is no SearchRequest.", errors=wrong) from None
     return await _respond(request, answer_search(server, caller, asked, files={kind: content}))
 

@@ -1,0 +1,55 @@
+"""Where in a body the fields are that are wrong, as JSON Pointers (RFC 6901).
+
+pydantic's path of an error is no place in the body where a field may be of several types: each type is a step of its
+own, and each has its complaint. Here the steps are those of the body, and of the complaints about one value those that
+lead furthest into it stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+__all__ = ["wrong_fields"]
+
+
+def wrong_fields(errors: Iterable[Mapping[str, Any]], body: Any) -> list[dict[str, Any]]:
+    """What is wrong with `body`, by what pydantic found: `pointer`, `code` and `detail` of each field.
+
+    Args:
+        errors: as `ValidationError.errors()` has them, with paths that begin in `body`.
+        body: what was read.
+    """
+    found: dict[tuple[str, ...], tuple[str, list[str]]] = {}
+    for error in errors:
+        _, details = found.setdefault(_steps(error, body), (error["type"], []))
+        if error["msg"] not in details:
+            details.append(error["msg"])
+    return [
+        {"pointer": _written(steps), "code": code, "detail": "; or: ".join(details)}
+        for steps, (code, details) in found.items()
+        if not any(other[: len(steps)] == steps for other in found if len(other) > len(steps))
+    ]
+
+
+def _steps(error: Mapping[str, Any], body: Any) -> tuple[str, ...]:
+    """The steps of an error's path that are in the body, and the name of a field that is lacking."""
+    steps: list[str] = []
+    at, path = body, list(error["loc"])
+    for number, step in enumerate(path, start=1):
+        if _has(at, step):
+            at = at[step]
+        elif number < len(path) or (error["type"] != "missing" and error["input"] == at) or step == "[key]":
+            continue  # a type of several, or that a name is wrong
+        steps.append(str(step))
+    return tuple(steps)
+
+
+def _has(value: Any, step: Any) -> bool:
+    if isinstance(value, Mapping):
+        return step in value
+    return isinstance(value, Sequence) and not isinstance(value, str) and isinstance(step, int) and step < len(value)
+
+
+def _written(steps: Sequence[str]) -> str:
+    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
