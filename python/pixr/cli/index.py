@@ -218,6 +218,10 @@ def _index(
     from pixr.captions import beside
     from pixr.progress import Source
 
+    if not library.exists():
+        from pixr.encoders.load import DEFAULT_MODEL, load_encoders
+
+        load_encoders(opening["encoder"] or DEFAULT_MODEL, opening["encoder_options"])  # else no library is made
     given_as: dict[str, str] = {}
     fetched: set[str] = set()
 

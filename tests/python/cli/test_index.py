@@ -91,6 +91,16 @@ def test_files_that_are_no_videos_are_told_and_make_no_library(run: Run, tmp_pat
     assert sorted(row["status"] for row in json.loads(one.stdout)["videos"]) == ["completed", "failed"]
 
 
+def test_a_model_that_there_is_not_makes_no_library(run: Run, tmp_path: Path) -> None:
+    """A misspelt name, or an extra that lacks, left an empty one."""
+    make_clip(tmp_path / "clip.mp4", ["one"])
+    done = run("index", "films.pixr", "clip.mp4", *QUICK, "--encoder", "no-such-model")
+    assert done.returncode == 1
+    assert done.stderr.startswith("pixr: error: no model named 'no-such-model'")
+    assert done.stderr.endswith("[model_not_found]\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
 def test_what_was_left_out_of_videos_is_told_once_and_stands_with_each(run: Run, tmp_path: Path) -> None:
     """A library was without speech, and neither the outcome nor standard error said so."""
     for name in ("one.mp4", "two.mp4"):
