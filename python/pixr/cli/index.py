@@ -6,6 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +19,7 @@ from pixr.cli.filters import parse_metadata
 from pixr.cli.locking import LockTimeout
 from pixr.cli.progress import IndexProgress
 from pixr.cli.sources import expand, is_url
-from pixr.errors import UnreadableVideo
+from pixr.errors import MissingExtra, UnreadableVideo
 from pixr.ingest_options import ScreenOptions, SpeechOptions
 from pixr.media.freed_memory import keep_freed
 from pixr.show.clock import clock
@@ -219,9 +220,7 @@ def _index(
     from pixr.progress import Source
 
     if not library.exists():
-        from pixr.encoders.load import DEFAULT_MODEL, load_encoders
-
-        load_encoders(opening["encoder"] or DEFAULT_MODEL, opening["encoder_options"])  # else no library is made
+        _have_what_indexing_needs(opening)
     given_as: dict[str, str] = {}
     fetched: set[str] = set()
 
@@ -259,6 +258,19 @@ def _index(
                     progress.print(f"warning: {given}: {warning}")
         except KeyboardInterrupt:
             run.interrupted = True
+
+
+def _have_what_indexing_needs(opening: dict[str, Any]) -> None:
+    """Fail before a library is made.
+
+    Raises:
+        MissingExtra, ModelNotFound, ModelError.
+    """
+    from pixr.encoders.load import DEFAULT_MODEL, load_encoders
+
+    load_encoders(opening["encoder"] or DEFAULT_MODEL, opening["encoder_options"])
+    if find_spec("av") is None:
+        raise MissingExtra("av", "media")
 
 
 def _fetch(url: str, folder: Path, progress: IndexProgress) -> Path:
