@@ -137,7 +137,7 @@ class LibraryLocked(LibraryError, BlockingIOError):
 
 
 class LibraryClosed(LibraryError, ValueError):
-    """The handle was closed."""
+    """A write was asked of a handle that was closed, or anything of one that a forked process came with."""
 
     code = "closed"
 

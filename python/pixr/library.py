@@ -257,7 +257,8 @@ class Library(Upkeep):
         """Index files, `jobs` at a time, and yield what became of each. A broken file is reported, the rest goes on.
 
         So is a source of which something is said that can't be stored (InvalidVideo), before its video is decoded.
-        By default half as many as there are cores, but two at least. What is found does not depend on it.
+        By default `jobs` is half of the cores, two to eight, and one on one core. What is found does not depend on it.
+        What had to be left out of a video stands in the `warnings` of its outcome.
         With `skip_known`, a file whose content is in the library already is skipped.
         """
         from pixr.ingest import ingest
@@ -431,7 +432,11 @@ class Library(Upkeep):
             modes: "visual", "text", "audio"; by default all that the question can be asked in.
             channels: a finer choice in place of `modes`.
             weights: relative weights by channel, 1 where absent.
-            filters: `{"duration": {"min": 10}, "tags": ["diy"], "metadata": {…}, "or": […], "not": {…}, …}`.
+            filters: what videos to look in; every key has to hold. `{"duration": {"min": 10, "max": 60}}` in seconds,
+                both ends included; `{"created": {"after": "2023-01-01", "before": "2024-01-01"}}`, without the latter;
+                `quality`, `creator` (its id), `id`: one value or a list of which one must match; `tags` as well, or
+                `{"all": […]}`; `metadata` by key: such values, `{"min", "max"}`, or `{"exists": True}`; `and` and `or`
+                of lists of filters, `not` of one.
             video: only in this video, or one of these.
             between: only what happens between two instants of a video, in seconds.
             limit: hits of this page, 1 to 1000.
@@ -439,8 +444,8 @@ class Library(Upkeep):
             min_score: leave out moments with lower scores, in [0, 1]. By default those are left out on which no
                 channel's evidence is enough by itself, as its calibration says; 0 leaves out none.
             fusion: how channels become one score; see docs/ARCHITECTURE.md for what each does.
-            facets: columns to count over all hits ("durations", "quality", "tags", "created", "creator", a metadata
-                key), or True for the usual ones.
+            facets: columns to count over all hits ("durations", "quality", "tags", "created", "creator",
+                "metadata.KEY"), or True for all of these but metadata.
             facet_mode: what they count. "filtered", the hits; "disjunctive", what would be hits if the filter said
                 nothing of the facet's own column, to offer other choices. Each such facet is one more search.
             moments: the most moments of each hit.
@@ -455,6 +460,9 @@ class Library(Upkeep):
 
         Raises:
             InvalidQuery, InvalidFilter, InvalidCursor, CursorExpired, DimensionMismatch, SpaceMismatch, MissingExtra.
+            VideoNotFound: `like` names no video.
+            UnreadableVideo: `audio` or `clip` can't be decoded.
+            ModelNotFound, ModelError: the models that the library was indexed with can't be loaded.
         """
         begun = time.perf_counter()
         check_choice("facet_mode", facet_mode, FacetMode)
@@ -594,7 +602,11 @@ class Library(Upkeep):
     # -- closing ------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Commit and give up the lock. Closing twice is allowed."""
+        """Commit and give up the lock. Closing twice is allowed.
+
+        Writing then raises LibraryClosed. Reading and searching go on until the handle is gone, and its files stay open
+        as long: one that wrote shows the library as it was when it was closed, one that only reads as it is.
+        """
         self._engine.close()
 
     def __enter__(self) -> Library:

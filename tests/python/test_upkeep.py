@@ -21,6 +21,7 @@ from pixr.errors import (
     CursorExpired,
     InvalidName,
     InvalidQuery,
+    LibraryClosed,
     LibraryExists,
     LibraryLocked,
     ReadOnly,
@@ -104,6 +105,20 @@ def test_the_holder_of_the_lock_is_named_at_once_or_after_the_time_given(library
     closing.start()
     pixr.open(library.path, lock_timeout=30).close()
     closing.join()
+
+
+def test_a_closed_handle_refuses_to_write_and_shows_what_there_was(library: pixr.Library) -> None:
+    """As `close` says: a handle that wrote shows the library as it was, one that only reads as it is."""
+    library.close()
+    reader = pixr.open(library.path, read_only=True)
+    reader.close()
+    with pytest.raises(LibraryClosed):
+        library.delete("a")
+    with pixr.open(library.path) as other:
+        other.delete("b")
+        assert ids(library) == ["a", "b", "c"]
+        time.sleep(0.1)
+        assert ids(reader) == ["a", "c"]
 
 
 def test_a_backup_is_restored_and_guards_itself(library: pixr.Library, tmp_path: Path) -> None:

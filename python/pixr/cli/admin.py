@@ -124,7 +124,7 @@ def reset_sandbox(
     ] = None,
     as_json: _Json = False,
 ) -> None:
-    """Make a sandbox as new now, with the test clips; a running server does it every morning (UTC)."""
+    """Make a sandbox as new now, with the test clips; a running server does it every midnight (UTC)."""
     from pixr.server.homes import Homes
     from pixr.server.libraries import Libraries
     from pixr.server.organizations import sandbox_of

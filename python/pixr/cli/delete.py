@@ -20,7 +20,7 @@ The files that they were indexed from are not touched. `pixr info LIBRARY --vide
 
 \b
 Example:
-  pixr delete films.pixr 3f9a2c && pixr compact films.pixr
+  pixr delete films.pixr vid_1 && pixr compact films.pixr
 """
 
 

@@ -1,7 +1,7 @@
 """Reads `--filter KEY=VALUE` into the filters of the search API.
 
     duration=60..300          from 60 to 300 seconds, both ends included; 60.. and ..300 leave one end open
-    created=2023-01-01..      created on that day or after it
+    created=2023-01-01..      created on that day or after it; ..2024-01-01 before that day
     tags=diy,roof             has one of these tags
     quality=hd                is of this quality
     metadata.KEY=VALUE        a value of your own: a range, or one of several separated by commas
@@ -70,7 +70,7 @@ def _value(key: str, text: str) -> Any:
         return _range(key, text, "min", "max", _number)
     if key == "created":
         if ".." not in text:
-            raise ValueError(f"created={text}: a range is expected, such as 2023-01-01..2023-12-31")
+            raise ValueError(f"created={text}: a range is expected, such as 2023-01-01..2024-01-01, without the latter")
         return _range(key, text, "after", "before", lambda _, end: end)
     if key in SET_KEYS:
         return [part for part in text.split(",") if part]

@@ -86,7 +86,8 @@ def index(
         ),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Videos at work at the same time; half of the cores if not given.")
+        int | None,
+        typer.Option(min=1, help="Videos at work at the same time; half of the cores, 2 to 8, if not given."),
     ] = None,
     lock_timeout: LockTimeout = 0.0,
     sync: Annotated[Sync, typer.Option(help="What a write waits for: the disk, or not.")] = "always",

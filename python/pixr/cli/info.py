@@ -19,7 +19,7 @@ HELP = """Show what a library holds: counts, spaces, size on disk. With --videos
 Examples:
   pixr info films.pixr
   pixr info films.pixr --videos
-  pixr info films.pixr --video 3f9a --json
+  pixr info films.pixr --video vid_1 --json
 """
 
 

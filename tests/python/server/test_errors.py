@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +24,13 @@ def test_every_error_of_the_library_has_a_status() -> None:
     for kind in kinds:
         assert kind.code.upper() in CODES, kind
         assert problem_of(kind("a", "b")).code == kind.code.upper()
+
+
+def test_the_guide_says_of_every_status_what_to_do() -> None:
+    """It left out 416."""
+    guide = (Path(__file__).resolve().parents[3] / "docs" / "guides" / "errors.md").read_text(encoding="utf-8")
+    told = {int(status) for row in re.findall(r"^\| (\d[\d, ]*) \|", guide, re.MULTILINE) for status in row.split(", ")}
+    assert told == {code.status for code in CODES.values()}
 
 
 def test_what_is_the_servers_fault_tells_no_path() -> None:

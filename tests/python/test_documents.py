@@ -1,0 +1,42 @@
+"""What the documents say of filters and facets is what the engine takes."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import pixr
+
+GUIDES = Path(__file__).resolve().parents[2] / "docs" / "guides"
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> pixr.Library:
+    """One video with words on one channel; no model is needed to search it."""
+    opened = pixr.open(tmp_path / "films.pixr")
+    opened.add_segments(pa.record_batch({"video_id": ["a"], "start": [0.0], "end": [5.0], "speech": ["solar panels"]}))
+    return opened
+
+
+def test_every_filter_of_the_guide_is_one(library: pixr.Library) -> None:
+    """The guide named filters by duration, dates and the like, and no document said how they are written."""
+    guide = (GUIDES / "searching.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z]+)`.*? \| (.*) \|$", guide, re.MULTILINE)
+    written = [(key, json.loads(value)) for key, told in rows for value in re.findall(r"`(\{.*?\})`", told)]
+    assert {key for key, _ in written} == {"duration", "created", "tags", "metadata"}
+    for key, value in written:
+        library.search("solar", filters={"metadata": {"room": value}} if key == "metadata" else {key: value})
+
+
+def test_every_facet_that_search_names_is_one(library: pixr.Library) -> None:
+    """It named "a metadata key", which is refused without `metadata.` before it."""
+    told = inspect.getdoc(pixr.Library.search) or ""
+    (named,) = re.findall(r"facets: columns to count over all hits \((.*?)\)", told, re.DOTALL)
+    names = re.findall(r'"([\w.]+)"', named)
+    assert len(names) == 6
+    assert set(library.search("solar", facets=names).facets) == set(names)
