@@ -155,13 +155,19 @@ class Settings(BaseSettings):
 
     # limits
     max_body_bytes: int = Field(default=MIB, ge=1024, le=1 << 30)
-    plans: dict[str, Plan] = Field(default_factory=lambda: dict(PLANS))
+    plans: dict[str, Plan] = Field(default={}, validate_default=True, description="others, or others of these names")
     default_plan: str = "developer"
     failed_logins_per_second: float = Field(default=2.0, gt=0, description="from one address")
     strangers_per_second: float = Field(
         default=10_000.0, gt=0, description="requests without credentials from one address: pages, pictures, health"
     )
     free_calls: int = Field(default=10_000, ge=0, description="calls of a new organization before its plan counts")
+
+    @field_validator("plans")
+    @classmethod
+    def _beside_the_usual(cls, given: dict[str, Plan]) -> dict[str, Plan]:
+        """One that is named must not take the others away from the organizations that have them."""
+        return PLANS | given
 
     @model_validator(mode="after")
     def _agree(self) -> Settings:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from pixr.server.settings import InvalidSettings, load_settings
+from pixr.server.settings import PLANS, InvalidSettings, Plan, load_settings
 
 
 def test_flags_go_before_environment_and_environment_before_the_file(
@@ -19,6 +20,22 @@ def test_flags_go_before_environment_and_environment_before_the_file(
     settings = load_settings(file, data=tmp_path, port=6, default_plan="small")
     assert (settings.port, settings.search_queue, settings.host) == (6, 5, "0.0.0.0")
     assert settings.plans["small"].rate == 3
+
+
+def test_the_configuration_of_the_documentation_is_one(tmp_path: Path) -> None:
+    """Its one plan took away all others, the default one too, and so the server did not start."""
+    document = Path(__file__).resolve().parents[3] / "docs" / "SERVER.md"
+    whole, more = re.findall(r"^```toml\n(.*?)^```", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    file = tmp_path / "pixr.toml"
+    file.write_text(whole + more)
+    settings = load_settings(file)
+    assert settings.plans == PLANS | {"startup": Plan(rate=100, monthly_calls=100_000)}
+    assert settings.deprecations[0].path == "/v1"
+
+
+def test_a_plan_stands_beside_the_usual_ones_or_in_place_of_one(tmp_path: Path) -> None:
+    settings = load_settings(data=tmp_path, plans={"gold": {"rate": 7}, "developer": {"rate": 8}})
+    assert settings.plans == {**PLANS, "gold": Plan(rate=7), "developer": Plan(rate=8)}
 
 
 @pytest.mark.parametrize(
