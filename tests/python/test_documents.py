@@ -23,6 +23,14 @@ def library(tmp_path: Path) -> pixr.Library:
     return opened
 
 
+def test_the_readme_asks_for_the_versions_that_building_needs() -> None:
+    """It asked for stable Rust, which a Debian has in a version that cargo refuses."""
+    root = GUIDES.parents[1]
+    (needed,) = re.findall(r'^rust-version = "(.*)"', (root / "Cargo.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    (python,) = re.findall(r'^requires-python = ">=(.*)"', (root / "pyproject.toml").read_text("utf-8"), re.MULTILINE)
+    assert f"Python {python}+, Rust {needed}+" in (root / "README.md").read_text(encoding="utf-8")
+
+
 def test_every_filter_of_the_guide_is_one(library: pixr.Library) -> None:
     """The guide named filters by duration, dates and the like, and no document said how they are written."""
     guide = (GUIDES / "searching.md").read_text(encoding="utf-8")
