@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
+from functools import cache
 from typing import Annotated, NoReturn
 
 import typer
@@ -29,7 +31,7 @@ from pixr.cli import (
     snapshot,
     transcript,
 )
-from pixr.cli.console import fail
+from pixr.cli.console import complain, fail
 
 __all__ = ["app", "run"]
 
@@ -85,6 +87,9 @@ def run() -> NoReturn:
     """Run on `sys.argv`; never returns, never shows a traceback unless `--debug` is there."""
     debug = _take_debug(sys.argv)
     _open_closed()
+    told_once = cache(complain)
+    # Where in the source a warning was raised is of no use to who typed the command.
+    warnings.showwarning = lambda message, *_, **__: told_once(str(message))
     try:
         app(prog_name="pixr")
     except SystemExit as leaving:

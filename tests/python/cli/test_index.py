@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -99,6 +100,14 @@ def test_a_model_that_there_is_not_makes_no_library(run: Run, tmp_path: Path) ->
     assert done.stderr.startswith("pixr: error: no model named 'no-such-model'")
     assert done.stderr.endswith("[model_not_found]\n")
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def test_a_warning_is_one_line_and_told_once(run: Run, tmp_path: Path) -> None:
+    """Each model had one of its own, with the place in the source where it was raised."""
+    make_clip(tmp_path / "clip.mp4", ["one"])
+    done = run("index", "films.pixr", "clip.mp4", *QUICK, "--provider", "abacus")
+    assert done.returncode == 0
+    assert re.fullmatch(r"pixr: execution provider abacus is not available [^\n]*\n", done.stderr)
 
 
 def test_what_was_left_out_of_videos_is_told_once_and_stands_with_each(run: Run, tmp_path: Path) -> None:
