@@ -596,7 +596,16 @@ class Library(Upkeep):
         return [row for row in rows if row["start"] is not None]
 
     def info(self) -> dict[str, Any]:
-        """Counts, sizes, spaces."""
+        """What the library holds, as this handle sees it.
+
+        Returns:
+            `path`, `format`, `snapshot` (its number); `videos`, `segments`, `duration` (seconds of all videos),
+            `deleted_videos` (whose bytes are still there); `parts`, of them `parts_in_memory`; `byte_len` of all files,
+            `log_byte_len`, `memory_byte_len`; `background_failure`, why a part could not be written, or None;
+            `cursor_snapshots` and `cursor_byte_len`, what is kept for cursors; `named_snapshots`, how many; by channel
+            `spaces` (name, version, dimension) and `channels` (segments with `vectors` and with `texts`);
+            `section_byte_len`, bytes by kind.
+        """
         return dict(json.loads(self._engine.info()))
 
     # -- closing ------------------------------------------------------------------------------------------------------

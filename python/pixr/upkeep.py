@@ -16,7 +16,7 @@ __all__ = ["Upkeep", "repair", "restore"]
 
 
 def restore(backup: str | PathLike[str], path: str | PathLike[str]) -> dict[str, Any]:
-    """Make a new library at `path` of a backup, after verifying every byte of it. Returns the receipt.
+    """Make a new library at `path` of a backup, after verifying every byte of it. Returns a receipt as `backup` does.
 
     Raises:
         LibraryExists: there is a library at `path`; it is left as it is.
@@ -67,10 +67,14 @@ class Upkeep:
         return dict(json.loads(self._engine.compact()))
 
     def backup(self, path: str | PathLike[str]) -> dict[str, Any]:
-        """Copy the library as it is now into directory `path`, while others write and search. Returns the receipt.
+        """Copy the library as it is now into directory `path`, while others write and search.
 
         The copy is a library; `pixr.restore` makes a new one of it. Into a directory with an earlier backup of this
         library only new files are copied, and what is not needed any more is removed.
+
+        Returns:
+            `path`, `snapshot` (its number), `copied_files`, `copied_byte_len`, `kept_files`, `kept_byte_len` (there
+            already), `removed_files`.
 
         Raises:
             BackupMismatch: `path` has a backup of another library, or of another history of this one.
@@ -97,7 +101,7 @@ class Upkeep:
         return taken
 
     def snapshots(self) -> list[dict[str, Any]]:
-        """The snapshots that `take_snapshot` made, by name."""
+        """The snapshots that `take_snapshot` made, in order of their names, each as it returned it."""
         return list(json.loads(self._engine.snapshots()))
 
     def delete_snapshot(self, name: str) -> None:

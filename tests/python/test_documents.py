@@ -41,6 +41,20 @@ def test_every_filter_of_the_guide_is_one(library: pixr.Library) -> None:
         library.search("solar", filters={"metadata": {"room": value}} if key == "metadata" else {key: value})
 
 
+def test_what_reports_hold_is_what_their_docstrings_say(library: pixr.Library) -> None:
+    """`info` said "counts, sizes, spaces", `backup` "the receipt": what one finds in them was to be guessed."""
+    reports = {
+        "info": library.info(),
+        "check": library.check(),
+        "compact": library.compact(),
+        "backup": library.backup(library.path.with_name("copy.pixr")),
+        "take_snapshot": library.take_snapshot("monday"),
+    }
+    for name, report in reports.items():
+        told = inspect.getdoc(getattr(pixr.Library, name)) or ""
+        assert not [key for key in report if f"`{key}`" not in told and f'"{key}"' not in told], name
+
+
 def test_every_facet_that_search_names_is_one(library: pixr.Library) -> None:
     """It named "a metadata key", which is refused without `metadata.` before it."""
     told = inspect.getdoc(pixr.Library.search) or ""
