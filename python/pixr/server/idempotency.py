@@ -7,6 +7,9 @@ same seed: it makes the ids that the first made (`ids.repeatable`), so what that
 Answers that say "not now" are not kept: 429, 5xx and the like, or where the status can't say so, `not_now` in the
 request's state.
 
+Whoever lacks the scope of a route is refused by it, and not answered with what others were told. Where the scopes that
+are needed depend on the body (GraphQL), other scopes make it another request.
+
 Answers may hold secrets, so they are kept encrypted, under a key that is made of the idempotency key, which the
 database has only a hash of. Pieces of uploads are not looked at: what a piece is, its offset says, and a creation its
 headers.
@@ -33,6 +36,7 @@ from pixr.server.database import now
 from pixr.server.errors import ApiError
 from pixr.server.ids import repeatable
 from pixr.server.models import IdempotentRequest, Organization
+from pixr.server.openapi import api_routes, scope_of
 from pixr.server.principal import Principal
 
 if TYPE_CHECKING:
@@ -74,6 +78,10 @@ class Idempotency:
         if key is None or not isinstance(who, Principal) or (piece and scope["method"] == "PATCH"):
             await self._app(scope, receive, send)
             return
+        needed = _needed_scope(scope)
+        if needed is not None and needed not in who.scopes:
+            await self._app(scope, receive, send)
+            return
         if not 0 < len(key) <= _MOST_KEY or not key.isprintable():
             await send_problem(scope, receive, send, ApiError("INVALID_REQUEST", "The idempotency key is not usable."))
             return
@@ -82,7 +90,8 @@ class Idempotency:
             return
         described = "\n".join(headers.get(name, "") for name in _DESCRIBING_HEADERS)
         print_of = hashlib.sha256(b"\n".join((scope["query_string"], described.encode(), body))).digest()
-        named = "\n".join((who.organization, scope["method"], scope["path"], key)).encode()
+        scopes = () if needed is not None else sorted(who.scopes)
+        named = "\n".join((who.organization, scope["method"], scope["path"], key, *scopes)).encode()
         id, vault = hashlib.sha256(named).hexdigest(), Fernet(_vault_key(named))
         try:
             held = await to_thread.run_sync(self._take, id, who.organization, print_of)
@@ -171,6 +180,14 @@ class Idempotency:
             known = session.get(IdempotentRequest, id)
             if known is not None and known.status is None:
                 known.held_until = now()
+
+
+def _needed_scope(scope: Scope) -> str | None:
+    """The scope that the route requires; None where there is no such route, or it requires none by itself."""
+    for route in api_routes(scope["app"]):
+        if scope["method"] in (route.methods or ()) and route.path_regex.match(scope["path"]):
+            return scope_of(route)
+    return None
 
 
 def _hold(id: str, organization: str, fingerprint: bytes, seed: bytes) -> IdempotentRequest:

@@ -64,6 +64,31 @@ def test_keys_are_of_one_organization_and_one_route(acme: Partner, join: Callabl
     assert made.status_code == 201
 
 
+def test_a_kept_answer_is_not_for_whoever_lacks_the_scope(acme: Partner, server: ServerState) -> None:
+    """A key's secret was told to any token of the organization that sent the request again, also one in a browser.
+
+    The kept answer came before anything asked for scopes; by GraphQL too, where each field has its own.
+    """
+    named = {"Idempotency-Key": "once"}
+    asked = {"name": "backend"}
+    hook = {"query": 'mutation { createWebhookEndpoint(input: {url: "https://example.com/h"}) { secret } }'}
+    made = acme.post("/v1/auth/keys", json=asked, headers=named)
+    hooked = acme.post("/graphql", json=hook, headers=named)
+    assert made.json()["secret"]
+    assert hooked.json()["data"]["createWebhookEndpoint"]["secret"]
+    token = server.user_tokens.issue(acme.organization, "usr_1", ["search"], 60, None)
+    browser = {"Authorization": f"Bearer {token}"} | named
+    again = acme.client.post("/v1/auth/keys", json=asked, headers=browser)
+    assert (again.status_code, code_of(again)) == (403, "INSUFFICIENT_SCOPE")
+    refused = acme.client.post("/graphql", json=hook, headers=browser).json()
+    assert refused["errors"][0]["extensions"]["code"] == "INSUFFICIENT_SCOPE"
+    # Other credentials that have the scope are told, as they are the same organization's.
+    with server.database.write() as session:
+        key, secret = create_key(session, acme.organization, name="other", scopes=["admin", "webhooks"])
+    colleague = Partner(acme.client, acme.organization, key.id, secret)
+    assert colleague.post("/v1/auth/keys", json=asked, headers=named).content == made.content
+
+
 def test_of_two_requests_at_a_time_one_is_carried_out(
     acme: Partner, server: ServerState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
