@@ -118,15 +118,20 @@ def list_keys(session: Session, organization: str) -> list[ApiKey]:
 def rotate_key(session: Session, organization: str, id: str, overlap: timedelta) -> tuple[ApiKey, str]:
     """A new secret; the one before stays valid for `overlap`. Without one, all before it end at once.
 
+    A request that is carried out again after a crash (see `ids.repeatable`) gives another secret in place of the one
+    that nobody was told, and changes nothing else.
+
     Raises:
         ApiError: KEY_NOT_FOUND, CONFLICT if it is revoked, or while another secret before is still valid.
     """
     key = _own(session, organization, id)
     if key.revoked is not None:
         raise ApiError("CONFLICT", "The key is revoked.")
-    check_overlap(key.previous_expires, overlap)
+    rotation = new_id("rot")
+    if key.rotation != rotation:
+        check_overlap(key.previous_expires, overlap)
+        key.previous_hash, key.previous_expires, key.rotation = key.secret_hash, now() + overlap, rotation
     secret = new_secret(f"sk_{key.environment}")
-    key.previous_hash, key.previous_expires = key.secret_hash, now() + overlap
     key.secret_hash = _hash(secret)
     return key, secret
 

@@ -71,6 +71,7 @@ class ApiKey(Base):
     secret_hash: Mapped[bytes] = mapped_column(LargeBinary)
     previous_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     previous_expires: Mapped[datetime | None] = mapped_column(Utc)
+    rotation: Mapped[str | None]  # the id of the last one, by which the request that made it knows it again
     scopes: Mapped[list[str]] = mapped_column(JSON)
     created: Mapped[datetime] = mapped_column(Utc, default=now)
     expires: Mapped[datetime | None] = mapped_column(Utc)
@@ -282,6 +283,7 @@ class WebhookEndpoint(Base):
     secret: Mapped[str]
     previous_secret: Mapped[str | None]
     previous_expires: Mapped[datetime | None] = mapped_column(Utc)
+    rotation: Mapped[str | None]  # as of a key
     created: Mapped[datetime] = mapped_column(Utc, default=now)
     disabled: Mapped[datetime | None] = mapped_column(Utc)
     disabled_reason: Mapped[str | None]

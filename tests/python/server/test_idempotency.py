@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 from pixr.server.database import now
 from pixr.server.idempotency import sweep
 from pixr.server.keys import create_key
-from pixr.server.models import IdempotentRequest, Upload, VideoRecord
+from pixr.server.models import Delivery, Event, IdempotentRequest, Upload, VideoRecord
 from pixr.server.sandbox.sandboxes import Sandboxes
 from pixr.server.state import ServerState
 from tests.python.server.live import Live
@@ -125,6 +125,57 @@ def test_what_a_crash_cut_short_is_finished_and_not_doubled(acme: Partner, serve
     assert "idempotent-replayed" not in again.headers
     assert (again.json()["uploadId"], again.json()["videoId"]) == (first.json()["uploadId"], first.json()["videoId"])
     assert count(server, Upload) == count(server, VideoRecord) == 1
+
+
+def cut_short(server: ServerState) -> None:
+    """Leave the requests as a process leaves them that is killed when the work is done and the answer not kept."""
+    with server.database.write() as session:
+        for held in session.scalars(select(IdempotentRequest)):
+            held.status = held.headers = held.body = None
+            held.held_until = now() - timedelta(seconds=1)
+
+
+def test_a_rotation_that_a_crash_cut_short_tells_a_secret(
+    acme: Partner, client: TestClient, server: ServerState
+) -> None:
+    """The first secret was told to nobody, and whoever asked again was refused until the overlap had ended."""
+    made = acme.post("/v1/auth/keys", json={"name": "backend"}).json()
+    holder = Partner(client, acme.organization, made["keyId"], made["secret"])
+
+    def rotated() -> Any:
+        return acme.post(f"/v1/auth/keys/{holder.key}/rotate", json={}, headers={"Idempotency-Key": "turn"})
+
+    lost = rotated().json()["secret"]
+    cut_short(server)
+    told = rotated()
+    assert (told.status_code, rotated().json()) == (200, told.json())
+    fresh = Partner(client, acme.organization, holder.key, told.json()["secret"])
+    assert [one.get("/v1/videos").status_code for one in (fresh, holder)] == [200, 200]
+    assert code_of(Partner(client, acme.organization, holder.key, lost).get("/v1/videos")) == "INVALID_API_KEY"
+    another = acme.post(f"/v1/auth/keys/{holder.key}/rotate", json={}, headers={"Idempotency-Key": "turn again"})
+    assert (another.status_code, code_of(another)) == (409, "CONFLICT")
+
+
+def test_webhooks_requests_that_a_crash_cut_short_are_answered(acme: Partner, server: ServerState) -> None:
+    """Rotations were refused as those of keys; test events and replays failed with 500 for the rest of the day."""
+    made = acme.post("/v1/webhooks/endpoints", json={"url": "https://example.com/h"}).json()
+    path = f"/v1/webhooks/endpoints/{made['endpointId']}"
+    delivery = acme.post(f"{path}/test", json={}).json()["deliveryId"]
+    asked: list[tuple[str, Any]] = [
+        (f"{path}/rotate", {}),
+        (f"{path}/test", {}),
+        (f"/v1/webhooks/deliveries/{delivery}/replay", None),
+    ]
+    named = {"Idempotency-Key": "once"}
+    first = [acme.post(where, json=body, headers=named) for where, body in asked]
+    assert [one.status_code for one in first] == [200, 202, 202]
+    counted = count(server, Delivery), count(server, Event)
+    cut_short(server)
+    again = [acme.post(where, json=body, headers=named) for where, body in asked]
+    assert [one.status_code for one in again] == [200, 202, 202]
+    assert again[0].json()["secret"] == first[0].json()["secret"]
+    assert [one.json()["deliveryId"] for one in again[1:]] == [one.json()["deliveryId"] for one in first[1:]]
+    assert (count(server, Delivery), count(server, Event)) == counted
 
 
 def test_a_refusal_for_now_is_not_kept(acme: Partner, server: ServerState, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,13 +119,18 @@ def update_endpoint(
 def rotate_secret(session: Session, organization: str, id: str, overlap: timedelta) -> WebhookEndpoint:
     """A new secret; for `overlap` everything is signed with both. Without one, it alone signs at once.
 
+    A request that is carried out again after a crash (see `ids.repeatable`) finds that it was done.
+
     Raises:
         ApiError: WEBHOOK_NOT_FOUND; CONFLICT while another secret before signs as well.
     """
     endpoint = own_endpoint(session, organization, id)
+    rotation = new_id("rot")
+    if endpoint.rotation == rotation:
+        return endpoint
     check_overlap(endpoint.previous_expires, overlap)
     endpoint.previous_secret, endpoint.previous_expires = endpoint.secret, now() + overlap
-    endpoint.secret = new_secret()
+    endpoint.secret, endpoint.rotation = new_secret(), rotation
     return endpoint
 
 
@@ -140,8 +145,11 @@ def send_test(session: Session, organization: str, id: str, type: str) -> Delive
         raise ApiError("CONFLICT", f"The endpoint is disabled: {endpoint.disabled_reason}.")
     data = {**next(example for known, example in EXAMPLES.items() if known == type), "test": True}
     take_turn(session, organization)
-    event = Event(id=new_id("evt"), organization_id=organization, type=type, subject=None, data=data)
-    session.add(event)
+    event_id = new_id("evt")
+    event = session.scalar(select(Event).where(Event.id == event_id))  # known where this is carried out again
+    if event is None:
+        event = Event(id=event_id, organization_id=organization, type=type, subject=None, data=data)
+        session.add(event)
     return enqueue_for(session, event, endpoint)
 
 

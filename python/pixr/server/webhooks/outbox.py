@@ -22,10 +22,13 @@ def enqueue(session: Session, event: Event) -> None:
 
 
 def enqueue_for(session: Session, event: Event, endpoint: WebhookEndpoint, *, replay: bool = False) -> Delivery:
-    """A delivery of the event to one endpoint."""
+    """A delivery of the event to one endpoint. A request that is carried out again after a crash finds its own."""
     session.flush()  # the event's sequence is given by the database
+    id = new_id("dlv")
+    if (known := session.get(Delivery, id)) is not None:
+        return known
     delivery = Delivery(
-        id=new_id("dlv"),
+        id=id,
         organization_id=event.organization_id,
         endpoint_id=endpoint.id,
         sequence=event.sequence,
