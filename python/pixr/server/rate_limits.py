@@ -46,7 +46,7 @@ class Allowance:
 
     def headers(self) -> dict[str, str]:
         """`RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers), and their older relatives."""
-        sustained, burst = math.floor(self.rate * _WINDOW_SECONDS), max(1, math.floor(self.rate * _BURST))
+        sustained, burst = map(math.floor, _most(self.rate))
         left = {"sustained": math.floor(self.sustained_left), "burst": math.floor(self.burst_left)}
         full = {
             "sustained": math.ceil((sustained - self.sustained_left) / self.rate),
@@ -65,6 +65,11 @@ class Allowance:
         return headers
 
 
+def _most(rate: float) -> tuple[float, float]:
+    """How much the buckets hold: one request at the least, or none would ever pass."""
+    return max(1.0, rate * _WINDOW_SECONDS), max(1.0, rate * _BURST)
+
+
 class RateLimits:
     """Buckets by name."""
 
@@ -80,7 +85,7 @@ class RateLimits:
         """Count one request of `name`, which may make `rate` a second; one that is refused counts for nothing."""
         owner = hashlib.blake2b(name.encode(), digest_size=16).digest()
         at = int.from_bytes(owner[:4], "little") % _SLOTS * _SLOT.size
-        most_sustained, most_burst = rate * _WINDOW_SECONDS, max(1.0, rate * _BURST)
+        most_sustained, most_burst = _most(rate)
         with self._mutex:
             fcntl.lockf(self._file, fcntl.LOCK_EX, _SLOT.size, at)
             try:

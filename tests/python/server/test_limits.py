@@ -150,6 +150,22 @@ def test_an_organization_sees_what_it_used(start: Callable[..., TestClient], joi
     assert shown["resets"][:7] > shown["month"]
 
 
+def test_a_rate_below_one_a_minute_lets_one_pass_in_its_time(tmp_path: Path) -> None:
+    """The bucket of a minute's worth held less than one request, so none ever passed."""
+    clock = Clock()
+    limits = RateLimits(tmp_path / "buckets", clock)
+    hourly = 1 / 3600
+    assert [limits.take("org", hourly).allowed for _ in range(3)] == [True, False, False]
+    refused = limits.take("org", hourly).headers()
+    assert refused["RateLimit-Policy"] == '"sustained";q=1;w=60, "burst";q=1;w=1'
+    assert refused["Retry-After"] == "3600"
+    clock.seconds += 3599.0
+    assert not limits.take("org", hourly).allowed
+    clock.seconds += 2.0
+    assert limits.take("org", hourly).allowed
+    limits.close()
+
+
 @pytest.fixture
 def small(start: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Callable[[], Any]]:
     """Makes users of an organization on a plan of 4 requests a second, each with a rate; time stands still."""
