@@ -290,6 +290,15 @@ def test_forged_tokens_are_refused(acme: Partner, server: ServerState, join: Cal
         assert (refused.status_code, code_of(refused)) == (401, "INVALID_TOKEN"), name
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_tokens_nested_thousands_deep_are_refused(acme: Partner, place: int) -> None:
+    """They were an internal error, for everybody without any credentials."""
+    parts = user_token(acme).split(".")
+    parts[place] = base64.urlsafe_b64encode(b"[" * 30_000).decode()
+    refused = use(acme, ".".join(parts))
+    assert (refused.status_code, code_of(refused)) == (401, "INVALID_TOKEN")
+
+
 def test_an_issuer_of_a_partners_own_speaks_for_that_partner_alone(
     acme: Partner, start: Callable[..., TestClient], tmp_path: Path, join: Callable[..., Partner]
 ) -> None:

@@ -103,7 +103,7 @@ class UserTokens:
             limit = float(rate) if rate is not None else None
             if limit is not None and not 0 < limit < 1e9:
                 raise ValueError("rateLimit is not a rate")
-        except (JoseError, ValueError, KeyError, TypeError, httpx.HTTPError) as error:
+        except (JoseError, ValueError, KeyError, TypeError, RecursionError, httpx.HTTPError) as error:
             raise invalid_token("The token is not valid.") from error
         with self._database.read() as session:
             owner = session.get(Organization, organization)
