@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from pixr.server.database import now
 from pixr.server.errors import ApiError
 from pixr.server.ids import new_id, new_secret
-from pixr.server.models import ApiKey, Organization
+from pixr.server.models import CLIENT_PREFIX, ApiKey, OAuthClient, Organization
 from pixr.server.organizations import find_sandbox, sandbox_of
 from pixr.server.principal import SCOPES, Principal
 from pixr.server.videos import rfc3339
@@ -99,7 +99,9 @@ def principal_of_key(session: Session, id: str, secret: str) -> Principal:
 
 
 def check_not_ended(session: Session, id: str) -> None:
-    """Refuse what was made with a key that is revoked or has expired since. An id of anything else passes.
+    """Refuse what was made with a key that is revoked or has expired since, or by an OAuth client that was deleted.
+
+    An id of anything else passes.
 
     Raises:
         ApiError: INVALID_TOKEN.
@@ -107,6 +109,8 @@ def check_not_ended(session: Session, id: str) -> None:
     key = session.get(ApiKey, id)
     if key is not None and (key.revoked is not None or (key.expires is not None and key.expires <= now())):
         raise ApiError("INVALID_TOKEN", "The key that the token was made with has ended.")
+    if id.startswith(f"{CLIENT_PREFIX}_") and session.get(OAuthClient, id) is None:
+        raise ApiError("INVALID_TOKEN", "The client that the token was made by was deleted.")
 
 
 def list_keys(session: Session, organization: str) -> list[ApiKey]:

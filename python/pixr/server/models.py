@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from pixr.server.database import Base, Utc, now
 
 __all__ = [
+    "CLIENT_PREFIX",
     "ApiKey",
     "Delivery",
     "DeliveryAttempt",
@@ -32,6 +33,8 @@ __all__ = [
     "WebhookEndpoint",
 ]
 
+# Of the ids of OAuth clients, by which what one has made is known when it is gone.
+CLIENT_PREFIX = "ocl"
 # SQLite counts up only in columns of its own integer type.
 Counter = BigInteger().with_variant(Integer, "sqlite")
 

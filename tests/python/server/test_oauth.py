@@ -249,6 +249,19 @@ def test_a_user_token_ends_with_the_key_that_it_was_made_with(acme: Partner, ser
     assert use(acme, user_token(acme)).status_code == 200
 
 
+def test_a_user_token_ends_with_the_client_that_made_it(acme: Partner) -> None:
+    registered = register(acme.headers, acme.client.post, scopes=["admin", "search"])
+    basic = (registered["clientId"], registered["secret"])
+    made = acme.client.post("/v1/auth/token", data={"grant_type": "client_credentials"}, auth=basic).json()
+    asked = {"subject": "usr_1", "scopes": ["search"]}
+    bearer = {"Authorization": f"Bearer {made['access_token']}"}
+    token = acme.client.post("/v1/auth/user-tokens", json=asked, headers=bearer).json()["token"]
+    assert use(acme, token).status_code == 200
+    acme.delete(f"/v1/auth/clients/{registered['clientId']}")
+    refused = use(acme, token)
+    assert (refused.status_code, code_of(refused)) == (401, "INVALID_TOKEN")
+
+
 def test_forged_tokens_are_refused(acme: Partner, server: ServerState, join: Callable[..., Partner]) -> None:
     token = user_token(acme)
     assert use(acme, token).json()["pagination"]["total"] == 1

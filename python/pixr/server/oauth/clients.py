@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from pixr.server.errors import ApiError
 from pixr.server.ids import new_id, new_secret
-from pixr.server.models import OAuthClient
+from pixr.server.models import CLIENT_PREFIX, OAuthClient
 from pixr.server.principal import SCOPES
 
 __all__ = ["Client", "create_client", "delete_client", "hash_of", "list_clients"]
@@ -86,7 +86,7 @@ def create_client(
             raise ApiError("INVALID_REQUEST", f"{uri!r} is not https, nor http on the same machine.")
     secret = None if public else new_secret("ocs")
     client = OAuthClient(
-        id=new_id("ocl"),
+        id=new_id(CLIENT_PREFIX),
         organization_id=organization,
         name=name,
         secret_hash=hash_of(secret) if secret else None,
@@ -115,7 +115,7 @@ def list_clients(session: Session, organization: str) -> list[OAuthClient]:
 
 
 def delete_client(session: Session, organization: str, id: str) -> None:
-    """Delete a client; its tokens end at once.
+    """Delete a client; its tokens end at once, and so do user tokens that it made.
 
     Raises:
         ApiError: NOT_FOUND.

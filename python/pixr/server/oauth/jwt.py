@@ -69,7 +69,7 @@ class UserTokens:
         *,
         maker: str | None = None,
     ) -> str:
-        """A token for a user of the organization. If a key is its `maker`, it ends with that key at the latest."""
+        """A token for a user of the organization. It ends with its `maker`, a key or an OAuth client, at the latest."""
         now = int(time.time())
         claims: dict[str, Any] = {
             "iss": self._settings.base_url,
