@@ -129,3 +129,42 @@ def test_the_rules_are_those_of_the_engine(tmp_path: Path, video: dict[str, Any]
         except InvalidVideo:
             stored = False
     assert stored == (not list(flaws(video)))
+
+
+NUL_IN_BODIES = [
+    ("/v1/auth/keys", {"name": "a\0b"}, "/name"),
+    ("/v1/auth/clients", {"name": "a\0b", "scopes": ["search"]}, "/name"),
+    ("/v1/webhooks/endpoints", {"url": "https://example.com/h", "description": "a\0b"}, "/description"),
+    ("/v1/webhooks/inspector/whi_x/requests/whr_x/replay", {"endpointId": "a\0b"}, "/endpointId"),
+    ("/v1/videos", {"url": "https://example.com/\0"}, "/url"),
+    ("/v1/videos/upload/init", {"filename": "a.mp4", "size": 1, "contentType": "video/mp4;\0"}, "/contentType"),
+    ("/v1/search/srch_x/clicks", {"videoId": "a\0b"}, "/videoId"),
+    ("/v1/privacy/deletions", {"scope": "user", "userId": "a\0b"}, "/userId"),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "pointer"), NUL_IN_BODIES)
+def test_text_with_a_nul_is_refused_where_it_is(acme: Partner, path: str, body: dict[str, Any], pointer: str) -> None:
+    """SQLite kept it, and PostgreSQL refused it without a word of where it was."""
+    refused = acme.post(path, json=body)
+    assert (refused.status_code, code_of(refused)) == (422, "INVALID_REQUEST")
+    assert [one["pointer"] for one in refused.json()["errors"]] == [pointer]
+
+
+NUL_IN_URLS = [
+    ("DELETE", "/v1/auth/keys/%00", "keyId"),
+    ("DELETE", "/v1/auth/clients/%00", "clientId"),
+    ("GET", "/v1/webhooks/endpoints/%00", "endpointId"),
+    ("GET", "/v1/webhooks/deliveries/%00", "deliveryId"),
+    ("GET", "/v1/webhooks/deliveries?endpointId=%00", "endpointId"),
+    ("GET", "/v1/webhooks/inspector/%00", "inspectorId"),
+    ("DELETE", "/v1/videos/upload/tus/%00", "uploadId"),
+    ("GET", "/v1/export?userId=%00", "userId"),
+]
+
+
+@pytest.mark.parametrize(("method", "url", "parameter"), NUL_IN_URLS)
+def test_ids_with_a_nul_are_refused_by_both_databases(acme: Partner, method: str, url: str, parameter: str) -> None:
+    refused = acme.call(method, url)
+    assert (refused.status_code, code_of(refused)) == (422, "INVALID_REQUEST")
+    assert {one["parameter"] for one in refused.json()["errors"]} == {parameter}

@@ -12,13 +12,14 @@ from pixr.server.answer import json_answer
 from pixr.server.principal import AnalyticsReader, Searcher
 from pixr.server.routes.videos import VideoId
 from pixr.server.schemas.analytics import Appearances, ClickRequest, SearchAnalytics, VideoAnalytics
+from pixr.server.schemas.shape import Stored
 from pixr.server.schemas.usage import UsageByDay, UsageShape
 from pixr.server.state import Server
 
 router = APIRouter(tags=["analytics"])
 
 Days = Annotated[int, Query(ge=1, le=365, description="how far back")]
-SearchId = Annotated[str, Path(alias="searchId", max_length=100, examples=["srch_7q3k5w4mzy2a6bnd4vhtj3c2ei"])]
+SearchId = Annotated[Stored, Path(alias="searchId", max_length=100, examples=["srch_7q3k5w4mzy2a6bnd4vhtj3c2ei"])]
 
 
 @router.get("/v1/videos/{videoId}/analytics", operation_id="getVideoAnalytics", response_model=VideoAnalytics)

@@ -14,6 +14,7 @@ from pixr.server.errors import ApiError
 from pixr.server.models import Inspector, InspectorRequest
 from pixr.server.principal import WebhookOwner
 from pixr.server.routes.webhooks import shown_delivery
+from pixr.server.schemas.shape import Stored
 from pixr.server.schemas.webhooks import (
     DeliveryShape,
     InspectorDetail,
@@ -28,7 +29,7 @@ from pixr.server.webhooks.inspectors import create_inspector, own_inspector, rec
 
 router = APIRouter(prefix="/v1/webhooks/inspector", tags=["webhooks"])
 
-InspectorId = Annotated[str, Path(alias="inspectorId", max_length=100, examples=["whi_7q3k5w4mzy2a6bnd4vhtj3c2ei"])]
+InspectorId = Annotated[Stored, Path(alias="inspectorId", max_length=100, examples=["whi_7q3k5w4mzy2a6bnd4vhtj3c2ei"])]
 PURPOSE = "inspector page"
 DAY_SECONDS = 86_400
 
@@ -66,7 +67,7 @@ def delete(inspector_id: InspectorId, caller: WebhookOwner, server: Server) -> R
 )
 def replay_request(
     inspector_id: InspectorId,
-    request_id: Annotated[str, Path(alias="requestId", max_length=100)],
+    request_id: Annotated[Stored, Path(alias="requestId", max_length=100)],
     asked: InspectorReplay,
     caller: WebhookOwner,
     server: Server,

@@ -15,12 +15,13 @@ from pixr.server.models import ApiKey
 from pixr.server.paging import Cursor, Limit, page
 from pixr.server.principal import Admin
 from pixr.server.schemas.keys import KeyList, KeyRequest, KeyShape, KeyWithSecret, RotateRequest
+from pixr.server.schemas.shape import Stored
 from pixr.server.state import Server
 from pixr.server.videos import rfc3339
 
 router = APIRouter(prefix="/v1/auth/keys", tags=["auth"])
 
-KeyId = Annotated[str, Path(alias="keyId", max_length=100, examples=["pk_live_7q3k5w4mzy2a6bnd4vhtj3c2ei"])]
+KeyId = Annotated[Stored, Path(alias="keyId", max_length=100, examples=["pk_live_7q3k5w4mzy2a6bnd4vhtj3c2ei"])]
 
 
 @router.get("", operation_id="listKeys", response_model=KeyList)

@@ -21,6 +21,7 @@ from pixr.server.oauth.flows import Flows, FormRequest
 from pixr.server.paging import Cursor, Limit, page
 from pixr.server.principal import SCOPES, Admin, Principal
 from pixr.server.schemas.oauth import ClientList, ClientRequest, ClientWithSecret, UserToken, UserTokenRequest
+from pixr.server.schemas.shape import Stored
 from pixr.server.state import Server, ServerState
 from pixr.server.videos import rfc3339
 
@@ -36,7 +37,7 @@ _PARAMETERS = (
     "code_challenge",
     "code_challenge_method",
 )
-ClientId = Annotated[str, Path(alias="clientId", max_length=100, examples=["ocl_7q3k5w4mzy2a6bnd4vhtj3c2ei"])]
+ClientId = Annotated[Stored, Path(alias="clientId", max_length=100, examples=["ocl_7q3k5w4mzy2a6bnd4vhtj3c2ei"])]
 
 
 _PROBLEM = {"schema": {"$ref": "#/components/schemas/OAuthError"}, "example": {"error": "invalid_client"}}

@@ -18,6 +18,7 @@ from pixr.server.principal import Admin
 from pixr.server.privacy.deletion import delete_organization, delete_user
 from pixr.server.privacy.export import write_export
 from pixr.server.schemas.privacy import DeletionRequest, Receipt, ReceiptList
+from pixr.server.schemas.shape import Stored
 from pixr.server.state import Server
 
 router = APIRouter(tags=["privacy"])
@@ -32,7 +33,7 @@ _BLOCK_BYTES = 1 << 16
     responses={200: {"content": {"application/zip": {"example": "PK…"}}, "description": "A ZIP file"}},
 )
 def export(
-    caller: Admin, server: Server, user_id: Annotated[str | None, Query(alias="userId", max_length=200)] = None
+    caller: Admin, server: Server, user_id: Annotated[Stored | None, Query(alias="userId", max_length=200)] = None
 ) -> Response:
     """Get everything that is held about the organization, or about one of its users, as a ZIP file."""
     made = write_export(server.database, server.libraries, caller.organization, user=user_id)

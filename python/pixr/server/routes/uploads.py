@@ -16,6 +16,7 @@ from pixr.server.answer import json_answer
 from pixr.server.errors import ApiError
 from pixr.server.models import Upload
 from pixr.server.principal import VideoWriter, requires
+from pixr.server.schemas.shape import Stored
 from pixr.server.schemas.uploads import UploadRequest, UploadShape
 from pixr.server.state import Server, ServerState
 from pixr.server.storable import flaws
@@ -29,7 +30,7 @@ TUS = {"Tus-Resumable": "1.0.0"}
 PIECE_TYPE = "application/offset+octet-stream"
 CHUNK_BYTES = 5 << 20
 EXTENSIONS = "creation,creation-with-upload,expiration,checksum,termination"
-UploadId = Annotated[str, Path(alias="uploadId", max_length=100, examples=["upl_7q3k5w4mzy2a6bnd4vhtj3c2ei"])]
+UploadId = Annotated[Stored, Path(alias="uploadId", max_length=100, examples=["upl_7q3k5w4mzy2a6bnd4vhtj3c2ei"])]
 _writes = requires("videos.write")
 
 

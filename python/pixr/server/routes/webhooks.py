@@ -14,6 +14,7 @@ from pixr.server.events import EventType
 from pixr.server.models import Delivery, DeliveryAttempt, Event
 from pixr.server.paging import Cursor, Limit, page
 from pixr.server.principal import WebhookOwner
+from pixr.server.schemas.shape import Stored
 from pixr.server.schemas.webhooks import (
     DeliveryDetail,
     DeliveryList,
@@ -44,8 +45,8 @@ from pixr.server.webhooks.outbox import enqueue_for
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
-EndpointId = Annotated[str, Path(alias="endpointId", max_length=100, examples=["whe_7q3k5w4mzy2a6bnd4vhtj3c2ei"])]
-DeliveryId = Annotated[str, Path(alias="deliveryId", max_length=100, examples=["dlv_7q3k5w4mzy2a6bnd4vhtj3c2ei"])]
+EndpointId = Annotated[Stored, Path(alias="endpointId", max_length=100, examples=["whe_7q3k5w4mzy2a6bnd4vhtj3c2ei"])]
+DeliveryId = Annotated[Stored, Path(alias="deliveryId", max_length=100, examples=["dlv_7q3k5w4mzy2a6bnd4vhtj3c2ei"])]
 NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -134,7 +135,7 @@ def list_deliveries(
     server: Server,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, Query(max_length=1000)] = None,
-    endpoint: Annotated[str | None, Query(alias="endpointId", max_length=100)] = None,
+    endpoint: Annotated[Stored | None, Query(alias="endpointId", max_length=100)] = None,
     status: DeliveryStatus | None = None,
     type: Annotated[EventType | None, Query(alias="eventType")] = None,
 ) -> Response:

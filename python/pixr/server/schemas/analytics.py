@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from pixr.server.schemas.shape import RequestShape, ResponseShape
+from pixr.server.schemas.shape import RequestShape, ResponseShape, Stored
 
 __all__ = ["Appearances", "ClickRequest", "SearchAnalytics", "VideoAnalytics"]
 
@@ -16,7 +16,7 @@ class ClickRequest(RequestShape):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"videoId": "vid_7q3k5w4mzy2a6bnd4vhtj3c2ei"}]})
 
-    video_id: str = Field(max_length=200)
+    video_id: Stored = Field(max_length=200)
 
 
 class VideoAnalytics(ResponseShape):

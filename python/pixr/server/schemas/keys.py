@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from pixr.server.database import now
 from pixr.server.principal import SCOPES, Scope
-from pixr.server.schemas.shape import Instant, RequestShape, ResponseShape
+from pixr.server.schemas.shape import Instant, RequestShape, ResponseShape, Stored
 from pixr.server.schemas.videos import ListPagination
 
 __all__ = ["KeyList", "KeyRequest", "KeyShape", "KeyWithSecret", "RotateRequest"]
@@ -34,7 +34,7 @@ class KeyRequest(RequestShape):
         json_schema_extra={"examples": [{"name": "backend", "scopes": ["videos.read", "search"]}]}
     )
 
-    name: str = Field(min_length=1, max_length=200)
+    name: Stored = Field(min_length=1, max_length=200)
     environment: Literal["live", "test"] | None = Field(
         default=None, description="test keys act on the sandbox; live if not given, and test in a sandbox"
     )

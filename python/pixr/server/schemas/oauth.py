@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from pixr.server.principal import Scope
-from pixr.server.schemas.shape import RequestShape, ResponseShape
+from pixr.server.schemas.shape import RequestShape, ResponseShape, Stored
 from pixr.server.schemas.videos import ListPagination
 
 __all__ = ["ClientList", "ClientRequest", "ClientWithSecret", "OAuthError", "UserToken", "UserTokenRequest"]
@@ -41,7 +41,7 @@ class ClientRequest(RequestShape):
         }
     )
 
-    name: str = Field(min_length=1, max_length=200)
+    name: Stored = Field(min_length=1, max_length=200)
     redirect_uris: list[str] = Field(default=[], max_length=20)
     scopes: list[Scope] = Field(min_length=1)
     public: bool = Field(default=False, description="without a secret, such as an app on a phone")
@@ -98,7 +98,7 @@ class UserTokenRequest(RequestShape):
         json_schema_extra={"examples": [{"subject": "usr_1", "scopes": ["search"], "expiresIn": 900, "rateLimit": 5}]}
     )
 
-    subject: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$", description="your user's id; no NUL")
+    subject: Stored = Field(min_length=1, max_length=200, description="your user's id; no NUL")
     scopes: list[UserScope] = Field(min_length=1)
     expires_in: int = Field(default=900, ge=1, le=86_400)
     rate_limit: float | None = Field(default=None, gt=0, le=1e6, description="requests a second")

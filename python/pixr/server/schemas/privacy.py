@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from pixr.server.schemas.shape import RequestShape, ResponseShape
+from pixr.server.schemas.shape import RequestShape, ResponseShape, Stored
 from pixr.server.schemas.videos import ListPagination
 
 __all__ = ["DeletionRequest", "Receipt", "ReceiptList"]
@@ -34,7 +34,7 @@ class DeletionRequest(RequestShape):
     model_config = ConfigDict(json_schema_extra={"examples": [{"scope": "user", "userId": "usr_1"}]})
 
     scope: Literal["user", "organization"]
-    user_id: str | None = Field(default=None, min_length=1, max_length=200)
+    user_id: Stored | None = Field(default=None, min_length=1, max_length=200)
     confirm: str | None = Field(default=None, max_length=200, description="the organization's id, to delete all of it")
 
     @model_validator(mode="after")

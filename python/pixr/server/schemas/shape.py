@@ -6,10 +6,10 @@ import re
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Strict, model_validator
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, Strict, model_validator
 from pydantic.alias_generators import to_camel
 
-__all__ = ["Instant", "RequestShape", "ResponseShape"]
+__all__ = ["Instant", "RequestShape", "ResponseShape", "Stored"]
 
 _DATED = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
 
@@ -42,6 +42,9 @@ def _said_in_letters(value: object) -> object:
 
 # A time in a request; pydantic by itself takes seconds since 1970 as well, also as digits.
 Instant = Annotated[AwareDatetime, Strict(False), BeforeValidator(_said_in_letters)]
+
+# Text that the database keeps or is asked for; PostgreSQL's has no NUL.
+Stored = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 
 
 class ResponseShape(BaseModel):

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from pixr.server.schemas.shape import RequestShape, ResponseShape
+from pixr.server.schemas.shape import RequestShape, ResponseShape, Stored
 from pixr.server.schemas.videos import VideoChanges
 
 __all__ = ["UploadRequest", "UploadShape", "UrlRequest"]
@@ -44,7 +44,7 @@ class UploadRequest(RequestShape):
 
     filename: str = Field(min_length=1, max_length=1000)
     size: int = Field(ge=1, le=1 << 50)
-    content_type: str | None = Field(default=None, max_length=200)
+    content_type: Stored | None = Field(default=None, max_length=200)
     metadata: VideoMetadata = Field(default_factory=VideoMetadata)
 
 
@@ -83,5 +83,5 @@ class UrlRequest(RequestShape):
         }
     )
 
-    url: str = Field(max_length=2048, pattern=r"^https?://")
+    url: str = Field(max_length=2048, pattern=r"^https?://[^\x00]*$")
     metadata: VideoMetadata = Field(default_factory=VideoMetadata)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from pixr.server.events import EventType
-from pixr.server.schemas.shape import RequestShape, ResponseShape
+from pixr.server.schemas.shape import RequestShape, ResponseShape, Stored
 from pixr.server.schemas.videos import ListPagination
 
 __all__ = [
@@ -99,7 +99,7 @@ class EndpointRequest(RequestShape):
 
     url: str = Field(min_length=8, max_length=2000)
     event_types: list[EventType] = Field(default=[], max_length=100, description="none: all")
-    description: str = Field(default="", max_length=500)
+    description: Stored = Field(default="", max_length=500)
     max_concurrency: int = Field(default=4, ge=1, le=64, description="requests at a time")
 
 
@@ -110,7 +110,7 @@ class EndpointChanges(RequestShape):
 
     url: str | None = Field(default=None, min_length=8, max_length=2000)
     event_types: list[EventType] | None = Field(default=None, max_length=100)
-    description: str | None = Field(default=None, max_length=500)
+    description: Stored | None = Field(default=None, max_length=500)
     max_concurrency: int | None = Field(default=None, ge=1, le=64)
     enabled: bool | None = Field(default=None, description="true delivers what waited; false keeps it waiting")
 
@@ -275,7 +275,7 @@ class InspectorReplay(RequestShape):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"endpointId": ENDPOINT_EXAMPLE["endpointId"]}]})
 
-    endpoint_id: str = Field(max_length=100)
+    endpoint_id: Stored = Field(max_length=100)
 
 
 class InspectorShape(ResponseShape):
