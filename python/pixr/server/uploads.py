@@ -156,8 +156,6 @@ class Uploads:
             upload = await _off_loop(self.find, upload.organization_id, upload.id)
             if offset != upload.received:
                 raise ApiError("UPLOAD_OFFSET_MISMATCH", f"The offset is {upload.received}, not {offset}.")
-            if upload.completed is not None:
-                return upload
             await _off_loop(_cut, file, offset)
             digest = hashlib.new(checksum.algorithm, usedforsecurity=False) if checksum else None
             got, safe, waiting = offset, offset, bytearray()

@@ -107,6 +107,8 @@ def test_offsets_that_do_not_fit_change_nothing(acme: Partner) -> None:
     assert (too_much.status_code, code_of(too_much)) == (413, "PAYLOAD_TOO_LARGE")
     assert send(acme.client, upload, 100, BYTES[100:]).status_code == 204
     assert send(acme.client, upload, len(BYTES), b"").status_code == 204, "an end may be told twice"
+    past = send(acme.client, upload, len(BYTES), b"more")
+    assert (past.status_code, code_of(past)) == (413, "PAYLOAD_TOO_LARGE"), "bytes past the end were taken in silence"
 
 
 def test_a_piece_that_is_not_what_its_checksum_says_is_thrown_away(acme: Partner) -> None:
