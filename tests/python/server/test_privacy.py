@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import zipfile
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pixr.library import Library
 from pixr.server.models import Event
 from pixr.server.state import ServerState
 from tests.python.server.conftest import POSTGRES
@@ -130,6 +132,25 @@ def test_an_organization_can_be_deleted_whole_by_whoever_names_it(
     if POSTGRES is None:
         assert [str(path) for path in files_with(MARKER, tmp_path)] == []
     assert other.get("/v1/videos").status_code == 200
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_a_deletion_that_a_crash_cut_short_is_finished_by_whoever_asks_again(
+    marked: Partner, server: ServerState, tmp_path: Path, everything: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows went first, with them what says whose a file is, and the keys: files stayed that nobody could delete."""
+    asked = {"scope": "user", "userId": "usr_9"}
+    if everything:
+        asked = {"scope": "organization", "confirm": marked.organization}
+    with monkeypatch.context() as broken:
+        broken.setattr(Library, "compact", no_room)
+        assert marked.post("/v1/privacy/deletions", json=asked).status_code == 500
+    assert marked.post("/v1/privacy/deletions", json=asked).status_code == 200
+    assert files_with(MARKER, tmp_path / "data") == []
+
+
+def no_room(library: Library) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device", str(library.path))
 
 
 def test_only_administrators_export_and_delete(join: Callable[..., Partner]) -> None:

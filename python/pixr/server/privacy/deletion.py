@@ -1,4 +1,8 @@
-"""Deletes what is held about a user or an organization, also from the files; a receipt says what went."""
+"""Deletes what is held about a user or an organization, also from the files; a receipt says what went.
+
+What a crash leaves is found by whoever asks again: files go before the rows that say whose they are, rows about a
+user's videos before the library forgets whose those are, and an organization's keys last.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +38,13 @@ def delete_user(database: Database, libraries: Libraries, organization: str, use
     home = libraries.home(organization)
     with libraries.writing(organization) as library:
         videos = videos_of_user(database, library, organization, user)
-        files = files_of_videos(database, home, organization, videos)
+        files = _unlink(home, files_of_videos(database, home, organization, videos))
         with database.write() as session:
             rows = {"inspector_requests": forget_videos(session, organization, videos)}
             for table, condition in of_user(organization, user, videos):
                 rows[table.name] = session.execute(delete(table).where(condition)).rowcount  # type: ignore[attr-defined]
         removed = _from_library(library, videos)
-    return _receipt(database, organization, "user", rows, removed, _unlink(home, files))
+    return _receipt(database, organization, "user", rows, removed, files)
 
 
 def delete_organization(database: Database, libraries: Libraries, organization: str) -> dict[str, Any]:
@@ -54,7 +58,10 @@ def delete_organization(database: Database, libraries: Libraries, organization: 
         delete_organization(database, libraries, sandbox.id)
         with database.write() as session:
             session.get_one(Organization, sandbox.id).suspended = now()
+    home = libraries.home(organization)
     with libraries.writing(organization) as library:
+        files = _unlink(home, files_of_organization(home))
+        removed = _from_library(library, library.engine.video_ids())
         with database.write() as session:
             rows = {}
             for table, condition in of_organization(organization):
@@ -65,10 +72,7 @@ def delete_organization(database: Database, libraries: Libraries, organization: 
                 emptied.sandbox_due = now()
             else:
                 emptied.name, emptied.suspended = "deleted", now()
-        removed = _from_library(library, library.engine.video_ids())
     libraries.forget(organization)
-    home = libraries.home(organization)
-    files = _unlink(home, files_of_organization(home))
     if libraries.path(organization).is_relative_to(home):
         shutil.rmtree(home, ignore_errors=True)
     return _receipt(database, organization, "organization", rows, removed, files)
