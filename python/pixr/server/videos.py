@@ -252,13 +252,11 @@ class Videos:
                 raise ApiError("VIDEO_NOT_FOUND", f"No video {id!r}.")
             if held is not None:
                 library.delete(id)
-            if known is not None:
+            shutil.rmtree(self.pictures_of(organization, id), ignore_errors=True)
+            if known is not None:  # the record goes last: it says which file it is
+                (self.libraries.home(organization) / (known.file or f"uploads/{id}")).unlink(missing_ok=True)
                 session.delete(known)
             record(session, organization, "video.deleted", {"videoId": id})
-        home = self.libraries.home(organization)
-        if known is not None:
-            (home / (known.file or f"uploads/{id}")).unlink(missing_ok=True)
-        shutil.rmtree(self.pictures_of(organization, id), ignore_errors=True)
 
 
 def picture_token(signer: Signer, organization: str, id: str) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from typing import Any
 
-from pixr.server.models import Event
+from sqlalchemy import event, select
+from sqlalchemy.orm import Session
+
+from pixr.server.models import Event, VideoRecord
 from pixr.server.state import ServerState
 from tests.python.server.partner import Partner, code_of
 
@@ -63,6 +66,25 @@ def test_a_deleted_video_is_gone_at_once_and_its_event_is_kept_with_it(acme: Par
     assert [(event.type, event.subject, event.data) for event in events] == [
         ("video.deleted", "roof", {"videoId": "roof"})
     ]
+
+
+def test_a_record_goes_after_the_file_that_it_names(acme: Partner, server: ServerState) -> None:
+    """A process that was killed in between left a file that nothing knew of any more."""
+    begun = acme.post("/v1/videos/upload/init", json={"filename": "a.mp4", "size": 10}).json()
+    file = server.libraries.home(acme.organization) / "uploads" / begun["uploadId"]
+    there: list[bool] = []
+
+    def look(session: Session, _: Any) -> None:
+        if any(isinstance(one, VideoRecord) for one in session.deleted):
+            there.append(file.exists())
+
+    assert file.is_file()
+    event.listen(Session, "after_flush", look)
+    try:
+        assert acme.delete(f"/v1/videos/{begun['videoId']}").status_code == 204
+    finally:
+        event.remove(Session, "after_flush", look)
+    assert there == [False]
 
 
 def test_chapters_are_those_of_the_library(acme: Partner, server: ServerState) -> None:
