@@ -205,7 +205,7 @@ class Videos:
         """Change a video's metadata.
 
         Raises:
-            ApiError: VIDEO_NOT_FOUND.
+            ApiError: VIDEO_NOT_FOUND; CONFLICT where only the record of a video that was uploaded could keep it.
             InvalidInput: the library can't store it.
         """
         (outcome,) = self.update_many(organization, [(id, changes)])
@@ -233,6 +233,8 @@ class Videos:
             held = _held(library, id)
             if known is None and held is None:
                 raise ApiError("VIDEO_NOT_FOUND", f"No video {id!r}.")
+            if known is None and "pix_investment" in changes:
+                raise ApiError("CONFLICT", "pixInvestment is kept of videos that were given to the server alone.")
             if known is not None:
                 for name, value in changes.items():
                     setattr(known, _RECORD_NAMES.get(name, name), value)

@@ -87,6 +87,17 @@ def test_a_record_goes_after_the_file_that_it_names(acme: Partner, server: Serve
     assert there == [False]
 
 
+def test_what_only_a_record_keeps_is_refused_where_there_is_none(acme: Partner) -> None:
+    """A video that was indexed beside the server was answered 200, and what was invested in it was nowhere."""
+    refused = acme.patch("/v1/videos/roof", json={"title": "New", "pixInvestment": 5})
+    assert (refused.status_code, code_of(refused)) == (409, "CONFLICT")
+    assert acme.get("/v1/videos/roof").json()["title"] == "Solar install"
+    (outcome,) = acme.post("/v1/videos/batch", json={"updates": [{"videoId": "roof", "pixInvestment": 5}]}).json()[
+        "outcomes"
+    ]
+    assert (outcome["status"], outcome["error"]["code"]) == ("failed", "CONFLICT")
+
+
 def test_chapters_are_those_of_the_library(acme: Partner, server: ServerState) -> None:
     asked = {"autoDetect": True, "minChapterLength": 4}
     found = acme.post("/v1/videos/roof/chapters", json=asked).json()["chapters"]
