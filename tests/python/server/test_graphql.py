@@ -327,7 +327,15 @@ def open_socket(client: TestClient, payload: dict[str, Any] | None) -> dict[str,
 def test_a_socket_needs_credentials_and_scopes_and_each_operation_is_a_call(acme: Partner, client: TestClient) -> None:
     from starlette.websockets import WebSocketDisconnect
 
-    for payload in (None, {"Authorization": "Bearer a.b.c"}, {"X-API-Key": acme.key, "X-API-Secret": "wrong"}):
+    refusals: list[dict[str, Any] | None] = [
+        None,
+        {"Authorization": "Bearer a.b.c"},
+        {"X-API-Key": acme.key, "X-API-Secret": "wrong"},
+        # Which ended the connection with a traceback in the log, the second on PostgreSQL.
+        {"X-API-Key": "\ud800", "X-API-Secret": "\udfff"},
+        {"X-API-Key": "\0", "X-API-Secret": "wrong"},
+    ]
+    for payload in refusals:
         with pytest.raises(WebSocketDisconnect) as refused:
             open_socket(client, payload)
         assert refused.value.code == 4403

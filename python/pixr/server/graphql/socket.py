@@ -20,6 +20,8 @@ from pixr.server.state import ServerState
 
 __all__ = ["Socket"]
 
+_SHOWN = ("authorization", "x-api-key", "x-api-secret")
+
 
 class Socket(GraphQL[Context, None]):
     """Connections. Credentials come with the handshake, or as the payload of `connection_init`, which wins."""
@@ -47,8 +49,11 @@ class Socket(GraphQL[Context, None]):
         """Refuse who has no credentials (4403)."""
         given = context.connection_params or {}
         headers = {name.lower(): value for name, value in given.items() if isinstance(value, str)}
-        if {"authorization", "x-api-key", "x-api-secret"} & headers.keys():
-            context.credentials = Credentials(self._server, headers)
+        shown = {name: value for name, value in headers.items() if name in _SHOWN}
+        if shown:
+            if not all(value.isascii() and value.isprintable() for value in shown.values()):
+                raise ConnectionRejectionError  # JSON can say what is in no header, and what no database can look for
+            context.credentials = Credentials(self._server, shown)
             context.principal = await context.credentials.find()
         if not isinstance(context.principal, Principal):
             raise ConnectionRejectionError
