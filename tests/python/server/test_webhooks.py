@@ -304,6 +304,27 @@ def test_a_claim_is_nobody_elses_until_its_lease_ends(acme: Partner, server: Ser
         assert [one.id for one in claim(session, 5)] == [mine.id]
 
 
+def test_whoever_has_nothing_at_work_goes_before_anothers_backlog(
+    acme: Partner, client: TestClient, server: ServerState
+) -> None:
+    """Receivers that were slow, and in time, took all senders for as long as their organization had events waiting."""
+    stranger = partner_of(client, "Stranger")
+    server.courier.close()
+    for partner in (acme, stranger):
+        subscribe(partner, "https://example.com/h", maxConcurrency=64)
+    for number in range(40):
+        tell(server, acme.organization, subject=f"vid_{number}")
+    with server.database.write() as session:
+        assert len(claim(session, 16)) == 16
+    for number in range(2):
+        tell(server, stranger.organization, subject=f"vid_{number}")
+    with server.database.write() as session:
+        assert [one.organization_id for one in claim(session, 1)] == [stranger.organization]
+    with server.database.write() as session:
+        after = [one.organization_id for one in claim(session, 30)]
+    assert (after.count(acme.organization), after.count(stranger.organization)) == (24, 1), "in turn, and none is lost"
+
+
 def test_what_was_recorded_is_delivered_by_the_next_process(
     start: Callable[..., TestClient], receiver: Receiver
 ) -> None:

@@ -3,6 +3,9 @@
 At least once: a delivery is taken under a lease, and is due again when the lease ends without an outcome (the process
 was killed). Events of one subject reach an endpoint in order while their first attempts last: one waits for the
 earlier ones that are pending, until those have failed `ORDERED_ATTEMPTS` times; from then on late beats never.
+
+Organizations of which nothing is at work go first, so that the slow receivers of one hold up another for no longer than
+one attempt.
 """
 
 from __future__ import annotations
@@ -56,18 +59,21 @@ def any_due(session: Session) -> bool:
 def claim(session: Session, most: int) -> list[Delivery]:
     """Up to `most` deliveries to attempt now, each of them under a lease: no other process gets it meanwhile."""
     instant, statements = now(), _statements()
-    leased = Counter[str]()
-    for endpoint, count in session.execute(statements.held, {"instant": instant}):
+    leased, at_work = Counter[str](), set[str]()
+    for endpoint, organization, count in session.execute(statements.held, {"instant": instant}):
         leased[endpoint] = count
+        at_work.add(organization)
     claimed: list[Delivery] = []
-    for delivery in session.scalars(statements.due, {"instant": instant, "most": 4 * most}):
-        if len(claimed) == most:
-            break
-        if leased[delivery.endpoint_id] >= delivery.endpoint.max_concurrency:
-            continue
-        leased[delivery.endpoint_id] += 1
-        delivery.lease_expires = instant + LEASE
-        claimed.append(delivery)
+    for passed_over in ([*at_work], []) if at_work else ([],):
+        asked = {"instant": instant, "most": 4 * most, "passed_over": passed_over}
+        for delivery in session.scalars(statements.due, asked):
+            if len(claimed) == most:
+                return claimed
+            if leased[delivery.endpoint_id] >= delivery.endpoint.max_concurrency:
+                continue
+            leased[delivery.endpoint_id] += 1
+            delivery.lease_expires = instant + LEASE
+            claimed.append(delivery)
     return claimed
 
 
@@ -119,10 +125,13 @@ def purge(session: Session) -> int:
 
 
 class _Statements(NamedTuple):
-    """At an `instant`: a delivery that is due, how many each endpoint has at work, and `most` that may be claimed."""
+    """At an `instant`: a delivery that is due, how many each endpoint has at work, and `most` that may be claimed.
+
+    Of the organizations that are `passed_over` none is.
+    """
 
     any_due: Select[str]
-    held: Select[str, int]
+    held: Select[str, str, int]
     due: Select[Delivery]
 
 
@@ -153,12 +162,16 @@ def _statements() -> _Statements:
     )
     return _Statements(
         any_due=select(Delivery.id).join(Delivery.endpoint).where(*is_due).limit(1),
-        held=select(Delivery.endpoint_id, func.count())
+        held=select(Delivery.endpoint_id, Delivery.organization_id, func.count())
         .where(Delivery.status == "pending", Delivery.lease_expires > instant)
-        .group_by(Delivery.endpoint_id),
+        .group_by(Delivery.endpoint_id, Delivery.organization_id),
         due=select(Delivery)
         .join(Delivery.endpoint)
-        .where(*is_due, WebhookEndpoint.max_concurrency > func.coalesce(leased, 0))
+        .where(
+            *is_due,
+            WebhookEndpoint.max_concurrency > func.coalesce(leased, 0),
+            Delivery.organization_id.not_in(bindparam("passed_over", expanding=True)),
+        )
         .order_by(Delivery.next_attempt, Delivery.sequence)
         .limit(bindparam("most", type_=Integer()))
         .with_for_update(skip_locked=True, of=Delivery),
