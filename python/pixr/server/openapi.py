@@ -67,9 +67,6 @@ def specification(app: FastAPI) -> dict[str, Any]:
         if shape.__name__ in schemas and isinstance(extra, dict):
             schemas[shape.__name__] |= extra
     schemas["OAuthError"] = OAuthError.model_json_schema()
-    event = EventShape.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas |= event.pop("$defs", {})
-    schemas["Event"] = event
     made["webhooks"] = {type: {"post": _webhook(type, data)} for type, data in EXAMPLES.items()}
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
@@ -87,7 +84,7 @@ def specification(app: FastAPI) -> dict[str, Any]:
 def _webhook(type: str, data: dict[str, Any]) -> dict[str, Any]:
     name = "".join(part.capitalize() for part in type.replace("_", ".").split("."))
     content = {
-        "schema": {"$ref": "#/components/schemas/Event"},
+        "schema": {"$ref": f"#/components/schemas/{EventShape.__name__}"},
         "example": EVENT_EXAMPLE | {"type": type, "data": data},
     }
     return {
