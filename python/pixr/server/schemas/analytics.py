@@ -54,7 +54,7 @@ class VideoAnalytics(ResponseShape):
     appearances: int
     clicks: int
     click_through_rate: float
-    average_position: float | None
+    average_position: float | None = Field(description="on the pages that it was on, each counted from 1")
     top_queries: list[dict[str, Any]]
 
 
@@ -79,7 +79,7 @@ class SearchAnalytics(ResponseShape):
     )
 
     days: int
-    searches: int
+    searches: int = Field(description="pages of results that were asked for: the next one is another")
     searches_without_results: int
     searches_with_clicks: int
     click_through_rate: float
@@ -95,7 +95,7 @@ class VideoAppearances(ResponseShape):
     appearances: int
     clicks: int
     click_through_rate: float
-    average_position: float
+    average_position: float = Field(description="on the pages that it was on, each counted from 1")
 
 
 class Appearances(ResponseShape):
