@@ -65,25 +65,24 @@ class Videos:
         """
         name = f"videos:{organization}:{status}"
         after = self.signer.position(cursor, of=name) if cursor else ""
-        videos, more = self.page(organization, after=after, limit=limit, status=status)
-        following = self.signer.cursor(videos[-1]["videoId"], of=name) if more and videos else None
+        videos, last = self.page(organization, after=after, limit=limit, status=status)
+        following = self.signer.cursor(last, of=name) if last is not None else None
         return {"videos": videos, "pagination": {"nextCursor": following, "hasMore": following is not None}}
 
     def page(
         self, organization: str, *, after: str, limit: int, status: str | None = None
-    ) -> tuple[list[dict[str, Any]], bool]:
-        """Up to `limit` videos with ids greater than `after`, in order of id, and whether more follow."""
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """Up to `limit` videos with ids greater than `after`, in order of id, and which was last where more follow."""
         with self.database.read() as session, self.libraries.reading(organization) as library:
             records = {one.id: one for one in session.scalars(_of(organization))}
-            held = library.engine.video_ids()
-            ids = sorted(set(held) | set(records))
-            known = set(held)
-            if status is not None:
-                ids = [id for id in ids if _status(records.get(id), id in known) == status]
+            held = set(library.engine.video_ids())
+            statuses = {id: _status(records.get(id), id in held) for id in held | set(records)}
+            ids = sorted(id for id, found in statuses.items() if found is not None and status in (None, found))
             begin = bisect.bisect_right(ids, after)
             chosen = ids[begin : begin + limit]
             shown = [self._illustrated(organization, records.get(id), _held(library, id)) for id in chosen]
-            return [one for one in shown if one is not None], begin + limit < len(ids)
+            last = chosen[-1] if begin + limit < len(ids) else None
+            return [one for one in shown if one is not None], last
 
     def _illustrated(self, organization: str, known: VideoRecord | None, held: Video | None) -> dict[str, Any] | None:
         shown = _shown(known, held)

@@ -35,6 +35,19 @@ def test_a_list_is_walked_by_cursor_and_forged_cursors_are_refused(acme: Partner
     assert acme.get("/v1/videos", params={"status": "failed"}).json()["videos"] == []
 
 
+def test_a_list_goes_on_past_what_was_deleted_beside_the_server(acme: Partner, server: ServerState) -> None:
+    """A page of videos that `pixr delete` had removed was empty and said to be the last, and those after it missed."""
+    with server.database.write() as session:
+        for id in ("a", "b", "carpet"):
+            session.add(VideoRecord(id=id, organization_id=acme.organization, status="completed"))
+    seen, cursor = [], None
+    for _ in range(2):
+        page = acme.get("/v1/videos", params={"limit": 1} | ({"cursor": cursor} if cursor else {})).json()
+        seen += [video["videoId"] for video in page["videos"]]
+        cursor = page["pagination"]["nextCursor"]
+    assert (seen, cursor) == (["boat", "roof"], None)
+
+
 def test_a_change_is_read_and_found_at_once(acme: Partner) -> None:
     changed = acme.patch("/v1/videos/roof", json={"title": "Thatching", "metadata": {"k": [1, None]}})
     assert changed.status_code == 200, changed.text
