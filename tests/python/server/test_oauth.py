@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -168,6 +169,23 @@ def test_a_code_is_good_once_with_its_verifier_for_its_client(acme: Partner) -> 
     once = code()
     assert exchange(acme, registered, once, **right).status_code == 200
     assert exchange(acme, registered, once, **right).json()["error"] == "invalid_grant"
+
+
+def test_a_refresh_token_is_good_once_also_for_those_who_come_together(acme: Partner) -> None:
+    """On PostgreSQL each of them found it good, and had a chain of tokens of its own."""
+    registered = register(acme.headers, acme.client.post)
+    basic = (registered["clientId"], registered["secret"])
+    for _ in range(3):
+        location = allow(acme, ask(acme.client, registered)).headers["location"]
+        code = parse_qs(urlsplit(location).query)["code"][0]
+        verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+        token = exchange(acme, registered, code, code_verifier=verifier).json()["refresh_token"]
+        asked = {"grant_type": "refresh_token", "refresh_token": token}
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(
+                pool.map(lambda _, asked=asked: acme.client.post("/v1/auth/token", data=asked, auth=basic), range(8))
+            )
+        assert sorted(answer.status_code for answer in answers) == [200] + [400] * 7
 
 
 def test_a_refusal_and_a_forged_answer_give_no_code(acme: Partner) -> None:

@@ -16,6 +16,7 @@ from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 from pydantic_core import to_json
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
@@ -212,8 +213,10 @@ class _Refresh(RefreshTokenGrant):  # type: ignore[misc]
     INCLUDE_NEW_REFRESH_TOKEN = True
 
     def authenticate_refresh_token(self, refresh_token: str) -> Token | None:
-        found = find_token(self.server.session, refresh_token)
-        if found is None or found.refresh_hash != hash_of(refresh_token) or found.revoked is not None:
+        query = select(OAuthToken).where(OAuthToken.refresh_hash == hash_of(refresh_token))
+        # Held until it is revoked, or two requests at a time would both find it good.
+        found = self.server.session.scalar(query.with_for_update(of=OAuthToken))
+        if found is None or found.revoked is not None:
             return None
         late = found.refresh_expires is None or found.refresh_expires <= now()
         return None if late else Token(found)
