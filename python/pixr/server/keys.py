@@ -129,6 +129,7 @@ def rotate_key(session: Session, organization: str, id: str, overlap: timedelta)
         ApiError: KEY_NOT_FOUND, CONFLICT if it is revoked, or while another secret before is still valid.
     """
     key = _own(session, organization, id)
+    session.refresh(key, with_for_update={"of": ApiKey})  # of two rotations at a time one finds the other's
     if key.revoked is not None:
         raise ApiError("CONFLICT", "The key is revoked.")
     rotation = new_id("rot")

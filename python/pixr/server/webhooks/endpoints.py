@@ -125,6 +125,7 @@ def rotate_secret(session: Session, organization: str, id: str, overlap: timedel
         ApiError: WEBHOOK_NOT_FOUND; CONFLICT while another secret before signs as well.
     """
     endpoint = own_endpoint(session, organization, id)
+    session.refresh(endpoint, with_for_update=True)  # of two rotations at a time one finds the other's
     rotation = new_id("rot")
     if endpoint.rotation == rotation:
         return endpoint
