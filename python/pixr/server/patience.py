@@ -1,9 +1,10 @@
-"""Cuts off clients that are too slow, which uvicorn waits for without end.
+"""Cuts off clients that are too slow, or whose headers don't end, which uvicorn waits for without end.
 
 A request's headers have to come whole within the time of `slow_client_seconds`, counted from their first byte or from
-the connection. An answer that is not read is given up when the socket's buffer has not emptied for as long. What of a
-body is left when it has been answered already is read for as long once more. How fast a body has to come is a matter of
-`body_limit.py`, which can still answer.
+the connection, and are at most `MOST_HEADER_BYTES` long, which uvicorn would keep in memory whatever they are. An
+answer that is not read is given up when the socket's buffer has not emptied for as long. What of a body is left when it
+has been answered already is read for as long once more. How fast a body has to come is a matter of `body_limit.py`,
+which can still answer.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-__all__ = ["PATIENCE", "PatientProtocol"]
+__all__ = ["MOST_HEADER_BYTES", "PATIENCE", "PatientProtocol"]
 
 # Under which name the application's lifespan hands over the seconds.
 PATIENCE = "pixr_patience"
+# Beyond what comes with the read that ends them.
+MOST_HEADER_BYTES = 64 << 10
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -28,6 +31,15 @@ class PatientProtocol(HttpToolsProtocol):
         seconds = self.app_state[PATIENCE]
         self._reading = _Deadline(seconds, self._give_up)
         self._writing = _Deadline(seconds, self._give_up)
+        self._in_headers = True
+        self._header_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, unless headers have been coming for too long."""
+        super().data_received(data)
+        self._header_bytes = self._header_bytes + len(data) if self._in_headers else 0
+        if self._header_bytes > MOST_HEADER_BYTES and not self.transport.is_closing():
+            self.send_400_response("The headers are too long.")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first headers."""
@@ -43,11 +55,13 @@ class PatientProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Wait for the headers of the next request."""
         self._reading.arm()
+        self._in_headers = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Leave the body to the application."""
         self._reading.cancel()
+        self._in_headers = False
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

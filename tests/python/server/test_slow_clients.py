@@ -7,6 +7,7 @@ import json
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import httpx
@@ -53,6 +54,22 @@ def drip(connection: socket.socket, piece: bytes, seconds: float) -> bytes:
         except OSError:
             return got
     raise AssertionError("the server still listens")
+
+
+@pytest.mark.parametrize("line", [b"X-%d: " + b"a" * 8000 + b"\r\n", b"a" * 8000])
+def test_headers_of_any_length_are_not_kept(listen: Callable[..., Live], line: bytes) -> None:
+    """They were held in memory for as long as they came: gigabytes within the time that they had, by anybody."""
+    with connect(listen()) as endless:
+        endless.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nX: ")
+        with suppress(OSError):  # the answer may come with the connection's end
+            for number in range(2000):
+                endless.sendall(line % number if b"%d" in line else line)
+            endless.sendall(b"\r\n\r\n")
+        with suppress(ConnectionResetError):
+            assert b"200 OK" not in endless.recv(65536)
+    with connect(listen()) as usual:
+        usual.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 16_000 + b"\r\n\r\n")
+        assert usual.recv(65536).startswith(b"HTTP/1.1 200 OK")
 
 
 @pytest.mark.parametrize("first", [b"", b"GET /health/live HTTP/1.1\r\nHost: x\r\n"])
