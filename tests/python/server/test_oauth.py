@@ -216,6 +216,16 @@ def test_a_wrong_secret_is_refused_as_the_rfc_says(acme: Partner) -> None:
     assert acme.client.post("/v1/auth/token", json={"grant_type": "x"}).status_code == 415
 
 
+@pytest.mark.parametrize("encoded", [b"/////w==", b"\xff\xff", b"a"])
+@pytest.mark.parametrize("path", ["token", "revoke", "introspect"])
+def test_basic_credentials_that_are_no_text_are_those_of_no_client(acme: Partner, path: str, encoded: bytes) -> None:
+    """They were an internal error, for everybody."""
+    form = {"grant_type": "client_credentials", "token": "x"}
+    shown: Any = {"Authorization": b"Basic " + encoded}
+    refused = acme.client.post(f"/v1/auth/{path}", data=form, headers=shown)
+    assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
+
+
 def test_a_deleted_client_takes_its_tokens_with_it(acme: Partner) -> None:
     registered = register(acme.headers, acme.client.post)
     basic = (registered["clientId"], registered["secret"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -255,9 +256,13 @@ def _count_failure(request: Request, server: ServerState) -> None:
 
 
 def _basic(request: Request) -> dict[str, str]:
-    """Authlib looks for the header in its usual spelling."""
-    given = request.headers.get("authorization")
-    return {} if given is None else {"Authorization": given}
+    """Authlib looks for the header in its usual spelling, and stumbles over one that is no base64 of UTF-8."""
+    given = request.headers.get("authorization", "")
+    try:
+        base64.b64decode(given.partition(" ")[2].strip()).decode()
+    except ValueError:
+        return {}
+    return {"Authorization": given}
 
 
 async def _values(request: Request) -> dict[str, str]:
