@@ -135,6 +135,14 @@ def test_creation_takes_the_first_piece_and_tells_what_is_spoken(acme: Partner) 
         assert session.get_one(VideoRecord, made.headers["x-video-id"]).filename == "passwd"
 
 
+@pytest.mark.parametrize("encoded", [b"\xff\xff", b"a", b"/w=="])
+def test_metadata_that_is_no_base64_of_text_is_refused(acme: Partner, encoded: bytes) -> None:
+    """Letters that are not ASCII were an internal error."""
+    given: Any = {"Tus-Resumable": "1.0.0", "Upload-Length": "10", "Upload-Metadata": b"filename " + encoded}
+    refused = acme.post("/v1/videos/upload/tus", headers=given)
+    assert (refused.status_code, code_of(refused)) == (422, "INVALID_REQUEST")
+
+
 def test_other_versions_of_tus_are_refused(acme: Partner) -> None:
     refused = acme.post("/v1/videos/upload/tus", headers={"Tus-Resumable": "0.2.2", "Upload-Length": "1"})
     assert (refused.status_code, refused.headers["tus-version"]) == (412, "1.0.0")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from email.utils import format_datetime
 from typing import Annotated, Any
 
@@ -231,6 +230,6 @@ def _metadata(header: str) -> dict[str, str]:
         name, _, encoded = pair.partition(" ")
         try:
             found[name] = base64.b64decode(encoded, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # also of letters that are not ASCII
             raise ApiError("INVALID_REQUEST", f"Upload-Metadata: {name} is not base64 of UTF-8.") from None
     return found
