@@ -35,11 +35,10 @@ lint: .venv/tools  ## formatting and lints, without building
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	cargo clippy --release --workspace --all-targets --locked -- -D warnings
 
-test: lint build  ## everything: lints, types, Rust and Python tests, README examples; benches compile
+test: lint build  ## everything: lints, types, Rust and Python tests, README examples
 	$(BIN)/mypy && $(BIN)/python -m mypy.stubtest pixr._engine --mypy-config-file pyproject.toml
 	cargo test --release --package pixr --locked $(CHECKED)
 	$(BIN)/python -m pytest -q
-	cargo bench --no-run --locked
 
 clients: build  ## other people's JavaScript clients against the server; installs them from npm into tests/clients
 	npm ci --prefix tests/clients --no-audit --no-fund
