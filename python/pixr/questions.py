@@ -74,8 +74,6 @@ class Ask:
             given = getattr(self, name)
             if given is not None and not isinstance(given, Mapping):
                 raise InvalidQuery(f"{name} is {type(given).__name__}, values by channel are expected")
-        if self.like is not None:
-            _span(self.like)
         if unknown := set(self.weights or ()) - set(MODE_OF):
             raise InvalidQuery(f"weights: no channel {_quoted(unknown)}; channels are {', '.join(MODE_OF)}")
         for channel, weight in (self.weights or {}).items():
