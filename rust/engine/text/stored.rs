@@ -51,15 +51,7 @@ impl StoredTexts {
 
     pub(super) fn get(&self, row: u32, channel: Channel) -> Result<Option<String>> {
         let wanted = key(row, channel);
-        let (mut low, mut high) = (0, self.count);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.number(middle)? < wanted {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
+        let low = self.first_not_below(wanted)?;
         if low == self.count || self.number(low)? != wanted {
             return Ok(None);
         }
@@ -67,6 +59,33 @@ impl StoredTexts {
         let text = std::str::from_utf8(bytes)
             .map_err(|_| Error::damaged(self.section.path(), format!("the text of row {row} is not UTF-8")))?;
         Ok(Some(text.to_owned()))
+    }
+
+    /// How many keys are below this one. Rows have about as many texts each, so its place is guessed, and then looked for
+    /// around there, in wider and wider steps: most of the table is never touched.
+    fn first_not_below(&self, wanted: u64) -> Result<usize> {
+        let (mut low, mut high) = (0, self.count);
+        let mut at = self.guess(wanted)?;
+        let mut stride = 4;
+        while low < high {
+            let next = if self.number(at)? < wanted {
+                low = at + 1;
+                at.checked_add(stride)
+            } else {
+                high = at;
+                at.checked_sub(stride)
+            };
+            stride = stride.saturating_mul(4);
+            at = next.filter(|next| (low..high).contains(next)).unwrap_or(low + (high - low) / 2);
+        }
+        Ok(low)
+    }
+
+    fn guess(&self, wanted: u64) -> Result<usize> {
+        let Some(end) = self.count.checked_sub(1) else { return Ok(0) };
+        let (first, last) = (self.number(0)?, self.number(end)?);
+        let (ahead, all) = (wanted.saturating_sub(first), last.saturating_sub(first).max(1));
+        Ok((u128::from(ahead) * end as u128 / u128::from(all)).min(end as u128) as usize)
     }
 
     fn range(&self, index: usize) -> Result<Range<usize>> {
@@ -82,5 +101,34 @@ impl StoredTexts {
     fn number(&self, index: usize) -> Result<u64> {
         let bytes = self.section.slice(index * 8..index * 8 + 8)?;
         bytes.try_into().map(u64::from_le_bytes).map_err(|_| Error::damaged(self.section.path(), "a number was cut"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_text_is_found_wherever_the_others_are(
+            rows in prop::collection::btree_set(prop_oneof![0_u32..40, 0_u32..1_000_000, Just(u32::MAX)], 0..60), odd: bool,
+        ) {
+            let texts: Vec<(u32, Channel, String)> = rows
+                .iter()
+                .flat_map(|&row| [Channel::Screen, Channel::Speech].map(|channel| (row, channel, format!("{row} {channel:?}"))))
+                .filter(|(row, channel, _)| !odd || row % 2 == 0 || *channel == Channel::Speech)
+                .collect();
+            let given: Vec<(u32, Channel, &str)> = texts.iter().map(|(row, channel, text)| (*row, *channel, text.as_str())).collect();
+            let section = Section::from_vec(pack(&given));
+            let stored = StoredTexts::open(section, texts.len() as u64)?;
+            for row in rows.iter().flat_map(|&row| [row, row.saturating_sub(1), row.saturating_add(1)]) {
+                for channel in Channel::ALL {
+                    let expected = texts.iter().find(|one| (one.0, one.1) == (row, channel)).map(|one| one.2.clone());
+                    prop_assert_eq!(stored.get(row, channel)?, expected);
+                }
+            }
+        }
     }
 }
