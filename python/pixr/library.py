@@ -566,6 +566,9 @@ class Library(Upkeep):
     def transcript(self, id: str) -> list[Caption]:
         """What is said in a video, in order of time; `pixr.captions.write_captions` makes files of it.
 
+        Times are those that are searched: an edge near the beginning or end of the shot in which it lies was moved
+        there (by up to 2.5 seconds, in a shot of at most 6 seconds however far). What was given as captions too.
+
         Raises: VideoNotFound.
         """
         from pixr.captions import Caption

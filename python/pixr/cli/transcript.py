@@ -13,6 +13,8 @@ __all__ = ["register"]
 
 HELP = """Print what is said in a video, as it was recognised or given, as SRT, WebVTT or JSON.
 
+The words are those that were given; where they stand near the beginning or end of a shot, the times are the shot's.
+
 \b
 Example:
   pixr transcript films.pixr vid_1 --format vtt --out talk.vtt
