@@ -136,7 +136,7 @@ def problem_of(error: Exception) -> ApiError:
             return ApiError(code, CODES[code].title)  # paths and the like are for the log
         headers = {"Retry-After": "1"} if CODES[code].status == 503 else {}
         return ApiError(code, str(error), headers=headers)
-    if isinstance(error, DataError):
+    if isinstance(error, DataError | UnicodeEncodeError):  # a NUL for PostgreSQL; half of a surrogate pair
         return ApiError("INVALID_REQUEST", "A value of the request can't be stored.")
     return ApiError("INTERNAL", "Something went wrong in the server.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -78,6 +79,21 @@ def test_questions_are_related_and_wrong_ones_are_refused_with_the_code_of_rest(
     assert refusal(acme, FIND, input={"query": "a", "pagination": {"limit": 1001}})[0] == "INVALID_REQUEST"
     assert refusal(acme, FIND, input={"query": "a", "pagination": {"cursor": "x"}})[0] == "INVALID_CURSOR"
     assert refusal(acme, 'query { video(videoId: "nobody") { title } }')[0] == "VIDEO_NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "query($id: String!) { video(videoId: $id) { title } }",
+        "mutation($id: String!) { deleteWebhookEndpoint(endpointId: $id) }",
+        'mutation($id: String!) { clickResult(searchId: $id, videoId: "x") }',
+    ],
+)
+def test_a_variable_that_is_no_text_is_the_requests_fault(acme: Partner, query: str) -> None:
+    """Half of a surrogate pair was an internal error, with a traceback in the log."""
+    body = json.dumps({"query": query, "variables": {"id": "\ud800"}})
+    answer = acme.post("/graphql", content=body, headers={"Content-Type": "application/json"})
+    assert answer.json()["errors"][0]["extensions"]["code"] == "INVALID_REQUEST"
 
 
 def test_every_field_of_a_rest_request_can_be_said(client: TestClient) -> None:
