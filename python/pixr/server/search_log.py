@@ -7,12 +7,14 @@ What is older than an organization's retention is deleted by `maintenance.py`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from anyio import to_thread
 from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
@@ -78,13 +80,22 @@ class SearchLog:
                 self._waiting.append(_Answered(record, appearances))
         return id
 
-    def click(self, organization: str, search: str, video: str) -> None:
+    async def click(self, organization: str, search: str, video: str) -> None:
         """Count a click on a result.
+
+        Another process may have answered the search and not have written it yet, so it is looked for twice.
 
         Raises:
             ApiError: NOT_FOUND, no such search of this organization showed this video.
         """
-        self.flush()
+        await to_thread.run_sync(self.flush)
+        try:
+            await to_thread.run_sync(self._count_click, organization, search, video)
+        except ApiError:
+            await asyncio.sleep(2 * _FLUSH_SECONDS)
+            await to_thread.run_sync(self._count_click, organization, search, video)
+
+    def _count_click(self, organization: str, search: str, video: str) -> None:
         with self._database.write() as session:
             shown = session.get(SearchAppearance, (search, video), with_for_update=True)
             if shown is None or shown.organization_id != organization:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError, OperationalError
+from starlette.testclient import TestClient
 
 from pixr.server.database import Database, now
 from pixr.server.models import Organization, SearchRecord
@@ -122,3 +123,14 @@ def test_a_token_of_a_user_has_no_nul(acme: Partner) -> None:
     answer = acme.post("/v1/auth/user-tokens", json={"subject": "a\0b", "scopes": ["search"]})
     assert (answer.status_code, code_of(answer)) == (422, "INVALID_REQUEST")
     assert answer.json()["errors"][0]["pointer"] == "/subject"
+
+
+def test_a_click_that_another_process_gets_is_counted(acme: Partner, start: Callable[..., TestClient]) -> None:
+    """The one that answered the search writes it half a second later, and until then the click was refused with 404."""
+    elsewhere = Partner(start(), acme.organization, acme.key, acme.secret)
+    for partner in (acme, elsewhere):  # once, so that what comes next takes no longer than it has to
+        partner.post("/v1/search", json={"query": "solar panels"})
+    found = acme.post("/v1/search", json={"query": "solar panels"}).json()
+    clicked = elsewhere.post(f"/v1/search/{found['searchId']}/clicks", json={"videoId": "roof"})
+    assert clicked.status_code == 204, clicked.text
+    assert elsewhere.get("/v1/analytics/searches").json()["searchesWithClicks"] == 1

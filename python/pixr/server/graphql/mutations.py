@@ -83,7 +83,7 @@ class Mutation:
     async def click_result(self, info: Info, search_id: str, video_id: str) -> bool:
         context = info.context
         asked = context.valid(ClickRequest, {"videoId": video_id})
-        await context.run(lambda: context.server.search_log.click(context.organization, search_id, asked.video_id))
+        await context.server.search_log.click(context.organization, search_id, asked.video_id)
         return True
 
     @strawberry.mutation(

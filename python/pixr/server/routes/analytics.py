@@ -55,7 +55,7 @@ def usage(caller: AnalyticsReader, server: Server) -> Response:
 
 
 @router.post("/v1/search/{searchId}/clicks", operation_id="clickResult", status_code=204, response_class=Response)
-def click(search_id: SearchId, asked: ClickRequest, caller: Searcher, server: Server) -> Response:
+async def click(search_id: SearchId, asked: ClickRequest, caller: Searcher, server: Server) -> Response:
     """Say that a result was chosen."""
-    server.search_log.click(caller.organization, search_id, asked.video_id)
+    await server.search_log.click(caller.organization, search_id, asked.video_id)
     return Response(status_code=204)
