@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pixr.errors import MissingExtra, UnreadableVideo
-from pixr.media.tracks import sound_of
+from pixr.media.tracks import packets_of, sound_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +75,7 @@ def decode_audio(
         pieces: list[NDArray[np.int16]] = []
         start, count = 0.0, 0
         expected: float | None = None
-        for packet in container.demux(stream):
+        for packet in packets_of(container, stream):
             try:
                 decoded = packet.decode()
                 heard = [(frame, resampler.resample(frame)) for frame in decoded]

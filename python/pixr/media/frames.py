@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pixr.errors import MissingExtra, UnreadableVideo
-from pixr.media.tracks import pictures_of, sound_of
+from pixr.media.tracks import packets_of, pictures_of, sound_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +85,8 @@ def probe(path: str) -> VideoInfo:
             if getattr(stream, "codec_context", None) is None:
                 raise UnreadableVideo(path, "no decoder for its video codec")
             stream.thread_type = "NONE"
-            first = next(iter(container.decode(stream)), None)
+            frames = (frame for packet in packets_of(container, stream) for frame in packet.decode())
+            first = next(frames, None)
             if first is None:
                 raise UnreadableVideo(path, "no picture in it can be decoded")
             container_start = (container.start_time or 0) / av.time_base
@@ -206,7 +207,7 @@ class VideoFrames:
                 stream.thread_type = "NONE" if self._thread_count == 1 else "AUTO"
                 stream.codec_context.thread_count = self._thread_count
                 zero = (container.start_time or 0) / av.time_base
-                for packet in container.demux(stream):
+                for packet in packets_of(container, stream):
                     self._expect(packet, zero)
                     try:
                         decoded = packet.decode()

@@ -258,7 +258,8 @@ class SegmentStream:
             reached = self.decoded_until_seconds
             self.broken_reason = f"the pictures end at {reached:.1f} s of {expected:.1f} s: damaged or cut short"
         elif header["jumped_back"] is not None:
-            self.broken_reason = f"its time stamps jump back at {header['jumped_back']:.1f} s: what follows is left out"
+            at = f"{header['jumped_back']:.1f} s"
+            self.broken_reason = f"its time stamps jump back at {at}: what follows is left out until they pass it"
 
     def close(self) -> None:
         """Stop decoding; the process that did it is killed if it was not done."""

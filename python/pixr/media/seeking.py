@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from pixr.media.tracks import packets_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -37,7 +39,7 @@ def decode_from(container: InputContainer, stream: VideoStream, seconds: float) 
         begin = max(seconds - back, start - _BEFORE_ALL_SECONDS)
         if seconds > start:  # else it is there already
             _seek(container, begin)
-        frames = _decoded(container.demux(stream))
+        frames = _decoded(packets_of(container, stream))
         first = next(frames, None)
         if first is not None and (begin <= start or first.time is None or first.time <= seconds + SLACK_SECONDS):
             yield first

@@ -5,10 +5,11 @@ A file may hold several of each, and pictures that are no video: the cover of a 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from av.audio.stream import AudioStream
     from av.container import InputContainer
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     _Track = TypeVar("_Track", bound=Stream)
 
-__all__ = ["pictures_of", "sound_of"]
+__all__ = ["packets_of", "pictures_of", "sound_of"]
 
 
 def pictures_of(container: InputContainer) -> VideoStream | None:
@@ -32,6 +33,13 @@ def sound_of(container: InputContainer) -> AudioStream | None:
     """The sound marked as default, or the first, of what there is a decoder for."""
     # PyAV has no context for a codec it doesn't know, which its types don't say.
     return _default([stream for stream in container.streams.audio if stream.codec_context is not None])  # type: ignore[redundant-expr]
+
+
+def packets_of(container: InputContainer, stream: Stream) -> Iterator[Any]:
+    """The stream's packets in their order, and an empty one at the end, which flushes the decoder."""
+    # Behind that PyAV looks for streams that were not there at the beginning (damage, broadcasts), and raises.
+    with suppress(IndexError):
+        yield from container.demux(stream)
 
 
 def _default(streams: Sequence[_Track]) -> _Track | None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixr.errors import MissingExtra, UnreadableVideo
 from pixr.media.seeking import decode_from
-from pixr.media.tracks import pictures_of, sound_of
+from pixr.media.tracks import packets_of, pictures_of, sound_of
 from pixr.show.thumbnails import local_file
 from pixr.whole_file import whole_file
 from pixr.wire import source_name
@@ -163,7 +163,7 @@ def _key_before(source: Path, seconds: float) -> float | None:
 def _packets(container: Any, stream: Any, begins: float, ends: float) -> Iterator[Any]:
     """The packets that are needed for what is shown or heard in between, in their order, and some before these."""
     container.seek(int((begins + 1e-3) / stream.time_base), stream=stream, backward=True)
-    for packet in container.demux(stream):
+    for packet in packets_of(container, stream):
         if packet.size == 0 or (packet.dts is None and packet.pts is None):
             continue
         decoded = packet.pts if packet.dts is None else packet.dts

@@ -13,6 +13,7 @@ from av.stream import Disposition
 
 from pixr.media import open_audio, open_segments
 from pixr.media.frame_at import frame_at
+from tests.python.media.videos import textured, write_video
 
 RED, BLUE = (200, 20, 20), (20, 20, 200)
 
@@ -77,6 +78,31 @@ def test_the_tracks_that_are_marked_as_default_are_taken(tmp_path: Path) -> None
     path = film(tmp_path / "film.mkv", (Disposition(0), Disposition.default))
     assert_the_film_is_taken(path)
     assert max(int(chunk.samples.max()) for chunk in open_audio(path)) > 8000
+
+
+def test_a_stream_that_appears_late_takes_nothing_from_the_others(tmp_path: Path) -> None:
+    """A damaged byte in a broadcast, or one that goes on with other tracks, made an `IndexError` of the whole video."""
+    first, second = (
+        write_video(
+            tmp_path / f"{number}.ts",
+            [textured(number, 160, 120)] * 40,
+            codec="mpeg2video",
+            rate=25,
+            sound=lambda t: 0.3 * np.sin(2000 * t),
+            sound_seconds=1.6,
+            options={"mpegts_start_pid": str(0x100 + 16 * number)},
+        )
+        for number in range(2)
+    )
+    path = tmp_path / "both.ts"
+    much = first.read_bytes() * (6_000_000 // first.stat().st_size)  # more than is looked at when it is opened
+    path.write_bytes(much + second.read_bytes() + much)
+    with av.open(str(path)) as container:
+        assert len(container.streams) == 2, "the others are not known yet"
+    with open_segments(path) as stream:
+        assert list(stream)
+    assert stream.decoded_until_seconds == pytest.approx(1.6, abs=0.1)
+    assert list(open_audio(path))[-1].end_seconds == pytest.approx(1.6, abs=0.15)
 
 
 def test_a_cover_is_shown_where_there_is_nothing_else(tmp_path: Path) -> None:
