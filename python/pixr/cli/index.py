@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pixr.cli.console import is_terminal, print_json, print_table
+from pixr.cli.console import fail, is_terminal, print_json, print_table
 from pixr.cli.download import DownloadError, download
 from pixr.cli.encoding import Precision, Providers, encoder_options
 from pixr.cli.filters import parse_metadata
 from pixr.cli.locking import LockTimeout
 from pixr.cli.progress import IndexProgress
 from pixr.cli.sources import expand, is_url
-from pixr.errors import MissingExtra, UnreadableVideo
+from pixr.errors import MissingExtra, PixrError, UnreadableVideo
 from pixr.ingest_options import ScreenOptions, SpeechOptions
 from pixr.media.freed_memory import keep_freed
 from pixr.show.clock import clock
@@ -128,9 +128,17 @@ def index(
             run.failed(target, reason)
             progress.done(target)
             progress.print(f"failed: {target}: {reason}")
+        failure: PixrError | None = None
         if not unreadable:  # else there is nothing to make a library for
-            _index(library, opening, told, options, run, progress, captions)
+            try:
+                _index(library, opening, told, options, run, progress, captions)
+            except PixrError as error:
+                failure = error
+    if failure is not None and not run.rows:
+        raise failure
     run.report(as_json)
+    if failure is not None:
+        fail(failure)
     if run.interrupted:
         raise typer.Exit(130)
     if run.count("failed"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -178,6 +179,25 @@ def test_an_interruption_keeps_what_was_added(tmp_path: Path) -> None:
     with pixr.open(tmp_path / "films.pixr", read_only=True) as library:
         assert set(added) <= {video.id for video in library.videos()}
         assert library.check()["damaged"] == []
+
+
+def test_what_was_added_is_reported_where_the_library_fails_at_the_end(tmp_path: Path) -> None:
+    """A disk that is full when the library is closed left one line of error, and nothing of what had become of what."""
+    for number in range(6):
+        make_clip(tmp_path / f"{number:02d}.mp4", [f"clip {number}"] * 3)
+    process = subprocess.Popen(
+        [*COMMAND, "index", "films.pixr", ".", *QUICK, "--json"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    _wait_for_a_video(tmp_path / "films.pixr", process)
+    shutil.rmtree(tmp_path / "films.pixr" / "wal")
+    out, complaint = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "[io]" in complaint
+    assert len(json.loads(out)["videos"]) == 6
 
 
 def _wait_for_a_video(library: Path, process: subprocess.Popen[str]) -> None:
