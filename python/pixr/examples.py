@@ -120,7 +120,10 @@ def from_sound(
                 if _speaks(encoders.text, spaces, "speech", warnings):
                     vectors["speech"] = encoders.text.encode_text([said])[0]
     if not vectors and not texts and "frame" not in channels:
-        warnings.append("nothing is said in the sound, and no model of sounds is there to hear what else it is")
+        if hearing is None:
+            warnings.append("nothing is said in the sound, and no model of sounds is there to hear what else it is")
+        else:
+            warnings.append("nothing is said in the sound, and nothing else is heard in it")
     return Example(vectors, texts, frozenset({"sound"}))
 
 

@@ -138,6 +138,12 @@ def test_what_is_no_media_is_an_error_that_names_it(library: pixr.Library, folde
         library.search(clip=folder / "gone.mp4")
 
 
+def test_a_file_without_sound_is_not_laid_to_a_missing_model(library: pixr.Library, tmp_path: Path) -> None:
+    silent = write_video(tmp_path / "silent.mp4", [textured(1, 160, 120)] * 10)
+    with pytest.raises(pixr.errors.InvalidQuery, match="nothing else is heard in it"):
+        library.search(audio=silent)
+
+
 def pixr_command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", "from pixr.cli import main; main()", *arguments],
