@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +222,20 @@ def test_a_file_may_have_any_name(
     assert library.export(name) == 3
     with pixr.open("other.pixr") as other:
         assert other.load(name) == 3
+
+
+def test_two_exports_to_one_file_at_once_leave_one_that_is_whole(library: pixr.Library, tmp_path: Path) -> None:
+    """They wrote into one file: the first was told that all is well, and what was left was damaged."""
+    large = pixr.open(tmp_path / "large.pixr", sync="none")
+    large.add_segments(rows(*(f"{number} of many" for number in range(2000))))
+    file = tmp_path / "films.parquet"
+    for number in range(4):
+        with ThreadPoolExecutor() as pool:
+            counts = [export.result() for export in [pool.submit(one.export, file) for one in (library, large)]]
+        assert counts == [3, 2000]
+        with pixr.open(tmp_path / f"other{number}.pixr") as other:
+            assert other.load(file) in counts
+    assert list(tmp_path.glob("films.parquet*")) == [file]
 
 
 def test_a_name_that_is_no_files_is_told(library: pixr.Library) -> None:
