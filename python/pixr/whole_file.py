@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["partial_of", "whole_file"]
+__all__ = ["whole_file"]
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Give where to write what is to be at `path`: beside it, and it is put there when all is written.
 
-    A pipe or a device, such as `/dev/stdout`, is written to as it is: a file in its place would end it. A link stays
-    what it is.
+    Two that write to one path at once have a place each, so that what stands there is whole. A pipe or a device, as
+    `/dev/stdout` is, is written to as it is: a file in its place would end it. A link stays what it is.
 
     Raises:
         IsADirectoryError: `path` is one.
@@ -27,15 +28,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     if path.exists() and not path.is_file():
         yield path
         return
-    partial = partial_of(path)
+    whole = path.resolve()
+    partial = whole.with_name(f".{whole.name}.{secrets.token_hex(4)}.partial")
     try:
         yield partial
-        os.replace(partial, path.resolve())
+        os.replace(partial, whole)
     finally:
         partial.unlink(missing_ok=True)
-
-
-def partial_of(path: Path) -> Path:
-    """Where a file is written until it is whole."""
-    whole = path.resolve()
-    return whole.with_name(f".{whole.name}.partial")

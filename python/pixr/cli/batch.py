@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pixr.errors import InvalidQuery
 from pixr.questions import from_dict
 from pixr.surrogates import has_lone_surrogate
-from pixr.whole_file import partial_of, whole_file
+from pixr.whole_file import whole_file
 from pixr.wire import error_to_dict, hits_to_dict, json_text
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def run_batch(library: Library, queries: Path, out: Path, defaults: Mapping[str,
 
 def overwrites(queries: Path, out: Path) -> bool:
     """Whether the answers would be written over the file of the questions."""
-    return any(path.exists() and queries.exists() and path.samefile(queries) for path in (out, partial_of(out)))
+    return out.exists() and queries.exists() and out.samefile(queries)
 
 
 def _parse(line: str, number: int, path: Path) -> dict[str, Any]:
