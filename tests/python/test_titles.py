@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ pytest.importorskip("onnxruntime")
 
 OLD, NEW = "Confidential merger meeting with lawyers", "Chocolate cake recipe"
 OLD_MEANING, NEW_MEANING = "attorneys discussing an acquisition", "baking a dessert"
+ADDED = pa.record_batch({"video_id": ["clip"], "start": [7.0], "end": [8.0], "speech": ["a word of another"]})
 
 
 @pytest.fixture
@@ -85,15 +87,19 @@ def test_without_the_encoder_the_old_vector_goes(library: pixr.Library, monkeypa
     assert found(library, "chocolate") == ["clip"]
 
 
-def test_rows_that_are_added_meanwhile_stay(library: pixr.Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def while_models_load(library: pixr.Library, monkeypatch: pytest.MonkeyPatch, other: Callable[[], object]) -> None:
+    """Lets another thread do something at the instant at which an update has to load models."""
     load = library.encoders
-    added = pa.record_batch({"video_id": ["clip"], "start": [7.0], "end": [8.0], "speech": ["a word of another"]})
 
     def slowly() -> Any:
-        library.add_segments(added)
+        other()
         return load()
 
     monkeypatch.setattr(library, "encoders", slowly)
+
+
+def test_rows_that_are_added_meanwhile_stay(library: pixr.Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    while_models_load(library, monkeypatch, lambda: library.add_segments(ADDED))
     library.update("clip", title=NEW)
     monkeypatch.undo()
     assert found(library, NEW_MEANING) == ["clip"]
@@ -102,27 +108,14 @@ def test_rows_that_are_added_meanwhile_stay(library: pixr.Library, monkeypatch: 
 
 
 def test_what_is_said_of_a_video_meanwhile_stays(library: pixr.Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    load = library.encoders
-    added = pa.record_batch({"video_id": ["clip"], "start": [7.0], "end": [8.0], "speech": ["a word of another"]})
-
-    def slowly() -> Any:
-        library.add_segments(added, videos=[replace(library.video("clip"), quality="4k")])
-        return load()
-
-    monkeypatch.setattr(library, "encoders", slowly)
+    described = [replace(library.video("clip"), quality="4k")]
+    while_models_load(library, monkeypatch, lambda: library.add_segments(ADDED, videos=described))
     library.update("clip", title=NEW)
     assert (library.video("clip").title, library.video("clip").quality) == (NEW, "4k")
 
 
 def test_rows_that_are_added_while_a_title_goes_stay(library: pixr.Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    load = library.encoders
-    added = pa.record_batch({"video_id": ["clip"], "start": [7.0], "end": [8.0], "speech": ["a word of another"]})
-
-    def slowly() -> Any:
-        library.add_segments(added)
-        return load()
-
-    monkeypatch.setattr(library, "encoders", slowly)
+    while_models_load(library, monkeypatch, lambda: library.add_segments(ADDED))
     library.update("clip", title="", description="", tags=[])
     monkeypatch.undo()
     assert found(library, OLD_MEANING) == []

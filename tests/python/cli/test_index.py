@@ -158,16 +158,7 @@ def test_a_url_is_fetched_and_remembered_as_the_source(run: Run, tmp_path: Path)
 def test_an_interruption_keeps_what_was_added(tmp_path: Path) -> None:
     for number in range(12):
         make_clip(tmp_path / f"{number:02d}.mp4", [f"clip {number}"] * 3)
-    process = subprocess.Popen(
-        [*COMMAND, "index", "films.pixr", ".", *QUICK, "--json"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell that runs the tests in the background hands down an interrupt that is ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
-    )
-    _wait_for_a_video(tmp_path / "films.pixr", process)
+    process = _index_until_a_video_is_there(tmp_path)
     process.send_signal(signal.SIGINT)
     out, complaint = process.communicate(timeout=60)
     assert process.returncode == 130, complaint
@@ -185,14 +176,7 @@ def test_what_was_added_is_reported_where_the_library_fails_at_the_end(tmp_path:
     """A disk that is full when the library is closed left one line of error, and nothing of what had become of what."""
     for number in range(6):
         make_clip(tmp_path / f"{number:02d}.mp4", [f"clip {number}"] * 3)
-    process = subprocess.Popen(
-        [*COMMAND, "index", "films.pixr", ".", *QUICK, "--json"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    _wait_for_a_video(tmp_path / "films.pixr", process)
+    process = _index_until_a_video_is_there(tmp_path)
     shutil.rmtree(tmp_path / "films.pixr" / "wal")
     out, complaint = process.communicate(timeout=60)
     assert process.returncode == 1
@@ -200,14 +184,24 @@ def test_what_was_added_is_reported_where_the_library_fails_at_the_end(tmp_path:
     assert len(json.loads(out)["videos"]) == 6
 
 
-def _wait_for_a_video(library: Path, process: subprocess.Popen[str]) -> None:
+def _index_until_a_video_is_there(folder: Path) -> subprocess.Popen[str]:
+    """Begin to index what is in a folder, and come back while it goes on."""
+    process = subprocess.Popen(
+        [*COMMAND, "index", "films.pixr", ".", *QUICK, "--json"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that runs the tests in the background hands down an interrupt that is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
+    )
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         assert process.poll() is None, "it ended before it could be interrupted"
         try:
-            with pixr.open(library, create=False, read_only=True) as opened:
+            with pixr.open(folder / "films.pixr", create=False, read_only=True) as opened:
                 if any(True for _ in opened.videos()):
-                    return
+                    return process
         except pixr.errors.LibraryError:
             pass
         time.sleep(0.05)
