@@ -44,13 +44,14 @@ impl Content {
     }
 
     /// Lays `segments` over the ones that are there: an equal span takes the new evidence channel by channel, others are
-    /// added.
+    /// added. A video that is not described anew is as long as its last segment at least.
     pub fn overlay(self, video: Option<Video>, segments: Vec<Segment>) -> Result<Self> {
         let mut all = self.segments;
         all.extend(segments);
-        let mut video = video.unwrap_or(self.video);
-        let last = all.iter().map(|segment| segment.span.end).fold(0.0, f64::max);
-        video.duration = video.duration.max(last);
+        let video = video.unwrap_or_else(|| {
+            let last = all.iter().map(|segment| segment.span.end).fold(0.0, f64::max);
+            Video { duration: self.video.duration.max(last), ..self.video }
+        });
         Self::checked(video, all)
     }
 
@@ -346,6 +347,18 @@ mod tests {
         assert_eq!(both.segments[0].evidence[0].text.as_deref(), Some("new"));
         assert!(both.segments[0].evidence[0].vector.is_some());
         assert!((both.video.duration - 2.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_length_that_is_told_stays_and_one_that_is_not_grows() {
+        let told = Video { duration: 1.5, ..video("v") };
+        let first = Content::checked(told.clone(), vec![segment(3.0, None, None)]).expect("content");
+        for again in [None, Some(told), Some(video("v"))] {
+            let expected = if again.as_ref().is_some_and(|video| video.duration > 0.0) { 1.5 } else { 4.0 };
+            let content = first.clone().overlay(again, vec![segment(3.0, None, None)]).expect("content");
+            assert!((content.video.duration - expected).abs() < f64::EPSILON);
+        }
+        assert!((first.video.duration - 1.5).abs() < f64::EPSILON);
     }
 
     #[test]
