@@ -172,6 +172,18 @@ def test_a_dead_workers_video_is_claimed_again_and_given_up_after_some_deaths(
     assert events(server) == ["video.uploaded", "video.processing", "video.failed"]
 
 
+def test_one_video_does_not_wait_for_all_of_another_organization(
+    acme: Partner, join: Callable[..., Partner], server: ServerState, clip: bytes
+) -> None:
+    """Oldest first over all: who uploaded one video behind a thousand waited for a thousand."""
+    first, second, third = (uploaded(acme, clip) for _ in range(3))
+    other = join()
+    alone = uploaded(other, clip)
+    queue = Queue(server.database, most_attempts=2)
+    claimed = [queue.claim(f"worker {number}") for number in range(5)]
+    assert [one.id if one else None for one in claimed] == [first, alone, second, third, None]
+
+
 def test_a_long_poll_answers_when_something_changes(acme: Partner, server: ServerState, clip: bytes) -> None:
     id = uploaded(acme, clip)
     timer = threading.Timer(0.3, lambda: Queue(server.database, 3).claim("w"))

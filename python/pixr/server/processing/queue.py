@@ -24,7 +24,10 @@ _RETRY_SECONDS = (5, 60, 600)
 
 @dataclass(frozen=True)
 class Queue:
-    """The videos of all organizations that wait to be processed, oldest first."""
+    """The videos that wait to be processed: first of organizations of which none is being processed, then oldest first.
+
+    So who uploads one video behind a thousand of another's waits for one worker to be free, and not for a thousand.
+    """
 
     database: Database
     most_attempts: int
@@ -33,6 +36,10 @@ class Queue:
         """Take the next video for `worker`, or None if none waits."""
         while True:
             with self.database.write() as session:
+                at_work = select(VideoRecord.organization_id).where(
+                    VideoRecord.status == "processing", VideoRecord.lease_expires >= now()
+                )
+                served = session.scalars(at_work.distinct()).all()
                 video = session.scalar(
                     select(VideoRecord)
                     .where(
@@ -42,7 +49,7 @@ class Queue:
                             (VideoRecord.status == "processing") & (VideoRecord.lease_expires < now()),
                         )
                     )
-                    .order_by(VideoRecord.added, VideoRecord.id)
+                    .order_by(VideoRecord.organization_id.in_(served), VideoRecord.added, VideoRecord.id)
                     .limit(1)
                     .with_for_update(skip_locked=True)
                 )
