@@ -10,7 +10,7 @@ from typing import Any
 
 from pixr import _engine
 from pixr.encoder_choice import carry, recall
-from pixr.errors import ModelError
+from pixr.errors import ModelError, StorageError
 
 __all__ = ["Upkeep", "repair", "restore"]
 
@@ -78,8 +78,11 @@ class Upkeep:
 
         Raises:
             BackupMismatch: `path` has a backup of another library, or of another history of this one.
-            LibraryLocked: someone writes at `path`. NotALibrary, Damaged, StorageError.
+            LibraryLocked: someone writes at `path`.
+            StorageError: `path` is inside of the library, or can't be written. NotALibrary, Damaged.
         """
+        if self._path.resolve() in Path(path).resolve().parents:
+            raise StorageError(f"a backup at {path} would be a part of the library that it is to outlive")
         receipt: dict[str, Any] = json.loads(self._engine.backup(path))
         carry(self._path, Path(path))
         return receipt

@@ -134,6 +134,9 @@ def test_a_backup_is_restored_and_guards_itself(library: pixr.Library, tmp_path:
         pixr.restore(tmp_path / "backup", tmp_path / "restored")
     with pixr.open(tmp_path / "other.pixr") as other, pytest.raises(BackupMismatch):
         other.backup(tmp_path / "backup")
+    with pytest.raises(StorageError, match="part of the library"):
+        library.backup(library.path / "backup")
+    assert not (library.path / "backup").exists()
 
 
 def test_a_snapshot_stays_as_it_was(library: pixr.Library) -> None:
