@@ -138,8 +138,10 @@ class Blend:
     parts: tuple[tuple[Question, float], ...]
 
     def __post_init__(self) -> None:
-        for _, weight in self.parts:
-            check_number("blend", weight)
+        for part in self.parts:
+            if len(part) != 2:
+                raise InvalidQuery("blend: a part is a question, or a question with its weight")
+            check_number("blend", part[1])
 
     def __str__(self) -> str:
         return " ".join(f"{weight:+g} {_bracketed(part)}" for part, weight in self.parts)

@@ -235,3 +235,5 @@ def test_numbers_of_related_questions_are_checked_where_they_are_related() -> No
             pixr.then("a", "b", within=within)  # type: ignore[arg-type]
     with pytest.raises(InvalidQuery, match=r"^blend is '1', expected a number$"):
         pixr.blend("a", ("b", "1"))  # type: ignore[arg-type]
+    with pytest.raises(InvalidQuery, match="a question with its weight"):
+        pixr.blend(("a",))  # type: ignore[arg-type]
