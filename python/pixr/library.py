@@ -6,37 +6,30 @@ what the engine asks of each channel. Encoders and media code are loaded by the 
 
 from __future__ import annotations
 
-import builtins
 import json
 import os
 import threading
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
+from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixr import _engine
-from pixr.arguments import (
-    MOST_SECONDS,
-    check_choice,
-    check_names,
-    check_number,
-    check_span,
-    check_text,
-    check_whole_number,
-)
-from pixr.asking import Asker, Request, spaces_of
-from pixr.convert import MODE_OF, segments_from_batch, video_from_json, video_to_text
+from pixr.arguments import MOST_SECONDS, check_number
+from pixr.asking import Asker, spaces_of
+from pixr.batches import custom_spaces, one_batch
+from pixr.convert import segments_from_batch, video_from_json, video_to_text
 from pixr.encoder_choice import Choice, Given, chosen, recall, remember
-from pixr.errors import DimensionMismatch, InvalidBatch, InvalidFilter, InvalidQuery, StorageError
-from pixr.facets import without_own_filter
+from pixr.errors import InvalidQuery, StorageError
 from pixr.ingest_options import ScreenOptions, SpeechOptions
 from pixr.progress import Outcome, Progress, Source
-from pixr.questions import Ask, Question, asks
+from pixr.questions import Ask, Question
+from pixr.searching import SearchOptions, search
 from pixr.set_spaces import set_spaces
 from pixr.titles import retitled
 from pixr.types import (
@@ -49,7 +42,6 @@ from pixr.types import (
     Mode,
     Segment,
     Sync,
-    Timing,
     Total,
     Video,
 )
@@ -294,9 +286,9 @@ class Library(Upkeep):
         Raises:
             InvalidBatch, InvalidVector, InvalidSpan, InvalidVideo, DimensionMismatch, SpaceMismatch.
         """
-        rows = _one_batch(batch)
+        rows = one_batch(batch)
         described = [video_to_text(video) for video in videos]
-        set_spaces(self._engine, {**_custom_spaces(rows, spaces_of(self._engine)), **(spaces or {})}, rows, described)
+        set_spaces(self._engine, {**custom_spaces(rows, spaces_of(self._engine)), **(spaces or {})}, rows, described)
         return self._engine.add_segments(rows, described)
 
     def update(self, id: str, **changes: Any) -> Video:
@@ -465,83 +457,30 @@ class Library(Upkeep):
             ModelNotFound, ModelError: the models that the library was indexed with can't be loaded.
         """
         begun = time.perf_counter()
-        check_choice("facet_mode", facet_mode, FacetMode)
-        check_choice("fusion", fusion, Fusion)
-        check_choice("total", total, Total)
-        check_whole_number("limit", limit, 1, 1000)
-        check_whole_number("moments", moments, 1, 1000)
-        if effort is not None:
-            check_whole_number("effort", effort, 1, 10_000)
-        if min_score is not None:
-            check_number("min_score", min_score, 0, 1)
-        if diversity is not None:
-            check_number("diversity", diversity, 0, 1)
-        if cursor is not None:
-            check_text("cursor", cursor)
-        if between is not None:
-            check_span("between", between)
-        if facets and facets is not True:
-            check_names("facets", facets)
+        options = SearchOptions(
+            filters=filters,
+            video=video,
+            between=between,
+            limit=limit,
+            cursor=cursor,
+            min_score=min_score,
+            fusion=fusion,
+            facets=facets,
+            facet_mode=facet_mode,
+            moments=moments,
+            diversity=diversity,
+            effort=effort,
+            total=total,
+        )
         if query is None or isinstance(query, str):
             question: Question = Ask(query, image, audio, clip, like, vectors)
         elif any(given is not None for given in (image, audio, clip, like, vectors)):
             raise InvalidQuery("a question says itself what is asked: give its parts pictures or sounds")
         else:
             question = query
-        request: dict[str, Any] = {
-            "filter": _only(video, filters),
-            "between": between,
-            "except": _left_out(question),
-            "min_score": min_score,
-            "limit": limit,
-            "cursor": cursor,
-            "fusion": fusion,
-            "effort": effort,
-            "total": total,
-            "moments_per_hit": moments,
-            "diversity": diversity,
-            "facets": "all" if facets is True else {"named": list(facets)} if facets else "off",
-        }
         asker = Asker(self._engine, self.encoders, self._renew_encoders)  # not kept: a cycle would keep the lock too
-        spaces = spaces_of(self._engine)
-        while True:
-            asked = asker.request(question, modes=modes, channels=channels, weights=weights)
-            encoded = time.perf_counter()
-            # Where the library changed over to other models meanwhile, the question was encoded for the old ones.
-            before = spaces
-            try:
-                answer = self._answer(asked, request)
-            except DimensionMismatch:
-                spaces = spaces_of(self._engine)
-                if before == spaces:
-                    raise
-                continue
-            spaces = spaces_of(self._engine)
-            if before == spaces:
-                break
-        items, count, relation, counts, next_cursor, snapshot, plan, seconds, counting = answer
-        if facet_mode == "disjunctive" and filters:
-            for name in counts:
-                if (others := without_own_filter(name, filters)) is not None:
-                    alone = {"filter": _only(video, others), "facets": {"named": [name]}, "limit": 1, "cursor": None}
-                    _, _, _, wider, _, later, _, more, extra = self._answer(asked, request | alone)
-                    counts[name], seconds, counting = wider[name], seconds + more, counting + extra
-                    if later != snapshot:
-                        asked.warnings.append(f"facet {name} was counted at snapshot {later}, not {snapshot}")
-        now = time.perf_counter()
-        timing = Timing((encoded - begun) * 1e3, seconds * 1e3, (now - begun) * 1e3, counting * 1e3)
-        return Hits(items, count, relation, counts, next_cursor, snapshot, timing, tuple(asked.warnings), plan)
-
-    def _answer(self, asked: Request, request: Mapping[str, Any]) -> Any:
-        """What the engine says to what was encoded."""
-        return self._engine.search(
-            _as_json({**asked.request, **request}),
-            asked.vectors,
-            asked.clause_vectors,
-            asked.part_vectors,
-            asked.clauses,
-            asked.parts,
-        )
+        encode = partial(asker.request, question, modes=modes, channels=channels, weights=weights)
+        return search(self._engine, encode, question, options, begun)
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -631,88 +570,3 @@ class Library(Upkeep):
 
     def __repr__(self) -> str:
         return f"pixr.open({str(self._path)!r})"
-
-
-def _as_json(request: Mapping[str, Any]) -> str:
-    """A request as the engine reads it.
-
-    Raises:
-        InvalidFilter, InvalidQuery: a field can't be written as JSON; the message names it.
-    """
-    with suppress(TypeError, ValueError, RecursionError):
-        return json.dumps(request, allow_nan=False)
-    for name, value in request.items():
-        try:
-            json.dumps(value, allow_nan=False)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise InvalidFilter(f"filters: {error}") if name == "filter" else InvalidQuery(f"{name}: {error}") from None
-    raise InvalidQuery("the question can't be written as JSON")
-
-
-def _only(video: str | Sequence[str] | None, filters: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The filter, within one video or some.
-
-    Raises:
-        InvalidFilter, InvalidQuery: one of them has a wrong type.
-    """
-    if filters is not None and not isinstance(filters, Mapping):
-        raise InvalidFilter(f"filters is {type(filters).__name__}, an object is expected")
-    if video is not None and not isinstance(video, Collection):
-        raise InvalidQuery(f"video is {type(video).__name__}, an id or a list of ids is expected")
-    given = dict(filters) if filters else None
-    if video is None:
-        return given
-    ids = {"id": [video] if isinstance(video, str) else list(video)}
-    return {"and": [ids, given]} if given else ids
-
-
-def _left_out(question: Question) -> dict[str, Any] | None:
-    """A moment that is asked by itself is no answer."""
-    spans = {tuple(ask.like) for ask in asks(question) if ask.like is not None}
-    if len(spans) > 1:
-        raise InvalidQuery("like: one moment can be asked with, not several")
-    for video, start, end in spans:
-        return {"video": video, "start": start, "end": end}
-    return None
-
-
-def _one_batch(batch: Any) -> pa.RecordBatch:
-    """A table, or what else speaks Arrow, as one batch of plain columns; the engine reads no dictionaries."""
-    import pyarrow as pa
-
-    if hasattr(batch, "to_batches"):
-        batches = batch.combine_chunks().to_batches()
-        if len(batches) > 1:
-            raise InvalidBatch("the table is too large for one batch; add its batches one by one")
-        batch = batches[0] if batches else pa.RecordBatch.from_pylist([], schema=batch.schema)
-    if not hasattr(batch, "__arrow_c_array__"):
-        raise InvalidBatch(f"{type(batch).__name__} is not an Arrow record batch")
-    if not isinstance(batch, pa.RecordBatch):
-        try:
-            batch = pa.record_batch(batch)
-        except pa.ArrowException as error:
-            raise InvalidBatch(f"{type(batch).__name__} is not an Arrow record batch: {error}") from None
-    plain = [
-        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
-        for field in batch.schema
-    ]
-    return batch if plain == builtins.list(batch.schema) else batch.cast(pa.schema(plain))
-
-
-def _custom_spaces(batch: pa.RecordBatch, known: Mapping[Channel, Any]) -> dict[Channel, Space]:
-    """A space for each vector channel of the batch that the library has none for yet."""
-    from pixr.encoders.protocol import Space
-
-    spaces: dict[Channel, Space] = {}
-    for field in batch.schema:
-        channel = field.name.removesuffix(".vector")
-        kind = getattr(field.type, "storage_type", field.type)  # of a tensor, what it is stored as
-        if channel not in MODE_OF or channel in known or not hasattr(kind, "value_type"):
-            continue
-        dimension = getattr(kind, "list_size", 0)
-        if dimension <= 0:
-            first = next((value for value in batch.column(field.name) if value.is_valid), None)
-            dimension = len(first) if first is not None else 0
-        if dimension > 0:
-            spaces[channel] = Space("custom", "1", dimension)
-    return spaces

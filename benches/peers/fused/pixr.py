@@ -24,7 +24,7 @@ class Pixr(System):
     """One library; titles are metadata of videos, with a vector that spans the whole video."""
 
     def __init__(self) -> None:
-        super().__init__("pixr", module="pixr", packages=(), efforts=(EXACT, 10, 25, 50, 100, 150, 200, 400))
+        super().__init__("pixr", module="pixr", packages=(), efforts=(EXACT, 10, 25, 35, 50, 100, 150, 200, 400))
 
     def build(self, corpus: Corpus, directory: Path) -> None:
         """A thousand videos a call, then all in one part."""
