@@ -219,12 +219,14 @@ class _Track:
     weight: float
 
     def mean(self, begins: float, ends: float) -> Floats | None:
-        """Of what begins in between; None where nothing does."""
+        """Of what begins in between; where nothing does, of what began last before and goes on. None without either."""
         import numpy as np
 
         first, last = bisect_left(self.starts, begins), bisect_left(self.starts, ends)
         if first >= last:
-            return None
+            first = last - 1
+            if first < 0 or self.ends[first] <= begins:
+                return None
         mean = self.sums[last] - self.sums[first]
         length = float(np.linalg.norm(mean))
         return mean / length if length > 0 else None

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixr import _engine
-from pixr.arguments import MOST_SECONDS, check_number
+from pixr.arguments import MOST_SECONDS, check_number, check_whole_number
 from pixr.asking import Asker, spaces_of
 from pixr.batches import custom_spaces, one_batch
 from pixr.convert import segments_from_batch, video_from_json, video_to_text
@@ -525,10 +525,13 @@ class Library(Upkeep):
             most: as many chapters at most.
 
         Raises:
-            VideoNotFound.
+            VideoNotFound; InvalidQuery: a number is out of range.
         """
         from pixr.chapters import find_chapters
 
+        if least_seconds is not None:
+            check_number("least_seconds", least_seconds, 0, MOST_SECONDS)
+        check_whole_number("most", most, 1, 1_000_000)
         return find_chapters(self._rows(id), self.video(id).duration, least_seconds=least_seconds, most=most)
 
     def _rows(self, id: str) -> list[dict[str, Any]]:

@@ -63,6 +63,14 @@ def test_chapters_are_the_whole_video_and_none_is_too_short() -> None:
     assert len(find_chapters(rows_of(), 120.0, least_seconds=3.0, most=2)) <= 2
 
 
+def test_long_segments_are_compared_as_well() -> None:
+    """Before a cut only what began within the window was looked at: one chapter, where a segment was longer than it."""
+    pictures = [row for row in rows_of(shots_a_topic=4, seconds=60.0) if "frame.vector" in row]
+    for least in (3.0, None):
+        chapters = find_chapters(pictures, 720.0, least_seconds=least)
+        assert {240.0, 480.0} <= {chapter.start for chapter in chapters}
+
+
 def test_a_video_of_which_nothing_is_known_is_one_chapter() -> None:
     (chapter,) = find_chapters([], 30.0)
     assert (chapter.start, chapter.end, chapter.title) == (0.0, 30.0, "Chapter 1")
