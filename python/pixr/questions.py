@@ -36,6 +36,7 @@ __all__ = ["Ask", "Blend", "Compound", "Question", "Then", "While", "Without", "
 
 DEFAULT_WITHIN_SECONDS = 10.0
 MOST_WITHIN_SECONDS = 1_000_000
+MOST_NESTED = 16  # the engine takes fewer, and says how many
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,20 +201,26 @@ def blend(*parts: Question | tuple[Question, float]) -> Blend:
     return Blend(tuple(part if isinstance(part, tuple) else (part, 1.0) for part in parts))
 
 
-def asks(question: Question) -> Iterator[Ask]:
-    """The single questions in the order in which they are written."""
+def asks(question: Question, depth: int = 0) -> Iterator[Ask]:
+    """The single questions in the order in which they are written. `depth`: within how many others this one is.
+
+    Raises:
+        InvalidQuery: it is no question, or within more others than anybody means.
+    """
+    if depth > MOST_NESTED:
+        raise InvalidQuery("questions are related within related ones too often")
     if isinstance(question, str):
         yield Ask(question)
     elif isinstance(question, Ask):
         yield question
     elif isinstance(question, Blend):
         for part, _ in question.parts:
-            yield from asks(part)
+            yield from asks(part, depth + 1)
     elif not isinstance(question, Then | While | Without):
         raise InvalidQuery(f"query is {type(question).__name__}, words or a question are expected")
     else:
-        yield from asks(question.first)
-        yield from asks(question.second)
+        yield from asks(question.first, depth + 1)
+        yield from asks(question.second, depth + 1)
 
 
 def _quoted(names: Collection[Any]) -> str:

@@ -229,6 +229,15 @@ def test_a_channel_that_there_is_not_is_told_what_channels_there_are(library: pi
         library.search("roof", modes=["frame"])  # type: ignore[list-item]
 
 
+@pytest.mark.parametrize("depth", [3, 100, 3000])
+def test_questions_within_questions_end_somewhere(library: pixr.Library, depth: int) -> None:
+    question: pixr.questions.Question = "a"
+    for _ in range(depth):
+        question = pixr.then(question, "b")
+    with pytest.raises(InvalidQuery):
+        library.search(question)
+
+
 def test_numbers_of_related_questions_are_checked_where_they_are_related() -> None:
     for within in (-1, float("nan"), "8"):
         with pytest.raises(InvalidQuery, match=r"^within is "):
