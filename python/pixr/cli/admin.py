@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -58,7 +58,7 @@ def organizations(context: typer.Context, as_json: _Json = False) -> None:
         print_json({"organizations": found})
     else:
         columns = ("id", "name", "plan", "retentionDays", "suspended")
-        print_table(columns, [tuple(str(one[name]) for name in columns) for one in found])
+        print_table(columns, [_cells(one, columns) for one in found])
 
 
 @app.command("create-organization")
@@ -159,7 +159,7 @@ def keys(context: typer.Context, organization: _Id, as_json: _Json = False) -> N
         print_json({"keys": found})
     else:
         columns = ("keyId", "name", "environment", "scopes", "expires", "revoked")
-        print_table(columns, [tuple(str(one[name]) for name in columns) for one in found])
+        print_table(columns, [_cells(one, columns) for one in found])
 
 
 @app.command("create-key")
@@ -258,6 +258,10 @@ def _owner(session: Session, key: str) -> str:
 
 def _plan(settings: Settings, name: str) -> str:
     return name if name in settings.plans else fail(f"no plan {name!r}; plans are {', '.join(settings.plans)}")
+
+
+def _cells(one: Mapping[str, Any], columns: Sequence[str]) -> tuple[str, ...]:
+    return tuple("" if one[name] is None else str(one[name]) for name in columns)
 
 
 def _organization(one: Organization) -> dict[str, Any]:
