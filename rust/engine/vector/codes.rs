@@ -164,6 +164,7 @@ pub(super) struct CodeQuery {
     /// Word by word, `PLANES` planes each.
     pub(super) planes: Vec<u64>,
     /// The same for those who look up: see `tables`.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "AVX2 alone looks up"))]
     pub(super) tables: Vec<[u8; 16]>,
     /// `<s, q'>` is `offset - slope * sum`, where `sum` adds `2^p` for every bit in which code and plane `p` differ.
     pub(super) offset: f32,
