@@ -78,10 +78,9 @@ impl Words {
         words
     }
 
-    /// None past the last word.
-    fn stem(&self, at: usize) -> Option<&str> {
-        let begin = at.checked_sub(1).map_or(0, |before| self.ends[before][1]);
-        self.written.get(begin..self.ends.get(at)?[0])
+    fn stems(&self) -> impl Iterator<Item = &str> {
+        let begins = std::iter::once(0).chain(self.ends.iter().map(|[_, form_end]| *form_end));
+        begins.zip(&self.ends).map(|(begin, [end, _])| self.written.get(begin..*end).unwrap_or_default())
     }
 
     fn form(&self, at: usize) -> Option<&str> {
@@ -93,6 +92,8 @@ impl Words {
 /// For each word the clause that it satisfies.
 fn marks(query: &TextQuery, words: &Words) -> Vec<Option<usize>> {
     let mut marks = vec![None; words.ranges.len()];
+    let stems: Vec<&str> = words.stems().collect();
+    let is = |at: usize, stem: &str| stems.get(at) == Some(&stem);
     let mut mark = |from: usize, len: usize, clause: usize| {
         for slot in marks.iter_mut().skip(from).take(len) {
             slot.get_or_insert(clause);
@@ -102,11 +103,10 @@ fn marks(query: &TextQuery, words: &Words) -> Vec<Option<usize>> {
         if clause.occur == Occur::MustNot {
             continue;
         }
-        for at in 0..words.ranges.len() {
-            let is = |at: usize, stem: &str| words.stem(at) == Some(stem);
+        for (at, here) in stems.iter().enumerate() {
             match &clause.kind {
                 ClauseKind::Word { stem, fuzzy, halves } => {
-                    if is(at, stem) || (*fuzzy && words.stem(at).is_some_and(|here| within_one_edit(here, stem))) {
+                    if here == stem || (*fuzzy && within_one_edit(here, stem)) {
                         mark(at, 1, index);
                     }
                     if halves.iter().any(|(left, right)| is(at, left) && is(at + 1, right)) {
@@ -127,8 +127,8 @@ fn marks(query: &TextQuery, words: &Words) -> Vec<Option<usize>> {
         }
     }
     for join in &query.joins {
-        for at in 0..words.ranges.len() {
-            if let (true, Some(clause)) = (words.stem(at) == Some(&join.stem), join.clauses.first()) {
+        for (at, _) in stems.iter().enumerate().filter(|(_, here)| **here == join.stem) {
+            if let Some(clause) = join.clauses.first() {
                 mark(at, 1, *clause);
             }
         }
