@@ -6,6 +6,7 @@ What comes from a file of questions or a request has any type, so each check tak
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Collection, Sequence
 from typing import Any, get_args
 
@@ -91,7 +92,8 @@ def check_names(name: str, given: Any) -> None:
 
 
 def _is_within(given: float, least: float, most: float) -> bool:
-    return -math.inf < given < math.inf and least <= given <= most
+    # A whole number may be larger than any float.
+    return abs(given) <= sys.float_info.max and least <= given <= most
 
 
 def _range(least: float, most: float) -> str:

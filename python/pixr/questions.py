@@ -11,7 +11,6 @@ reads the JSON of batches and requests, `parse` the short form of the command li
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pixr.arguments import check_names, check_number
+from pixr.arguments import check_names, check_number, check_span
 from pixr.convert import MODE_OF
 from pixr.errors import InvalidQuery
 from pixr.surrogates import has_lone_surrogate
@@ -268,7 +267,7 @@ def _read(value: Any, folder: Path, inherited: Mapping[str, Any]) -> Question:
         parts = given["blend"]
         if not isinstance(parts, list) or not all(isinstance(part, list) and len(part) == 2 for part in parts):
             raise InvalidQuery("blend: a list of [question, weight] is expected")
-        return Blend(tuple((_read(part, folder, passed), _number("blend", weight)) for part, weight in parts))
+        return Blend(tuple((_read(part, folder, passed), weight) for part, weight in parts))
     relations = [name for name in ("then", "while", "not") if name in given]
     if len(relations) > 1:
         raise InvalidQuery(f"{' and '.join(relations)}: relate two questions by one, and put it into another's `query`")
@@ -286,7 +285,7 @@ def _read(value: Any, folder: Path, inherited: Mapping[str, Any]) -> Question:
         return asked
     second = _read(given[relations[0]], folder, passed)
     if relations[0] == "then":
-        return Then(asked, second, _number("within", given.get("within", DEFAULT_WITHIN_SECONDS)))
+        return Then(asked, second, given.get("within", DEFAULT_WITHIN_SECONDS))
     return While(asked, second) if relations[0] == "while" else Without(asked, second)
 
 
@@ -311,19 +310,9 @@ def _path(name: str, value: Any) -> str:
 def _span(value: Any) -> tuple[str, float, float]:
     if not isinstance(value, list | tuple) or len(value) != 3 or not isinstance(value[0], str):
         raise InvalidQuery("like: [video id, start, end] is expected")
-    return value[0], _number("like", value[1]), _number("like", value[2])
-
-
-def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidQuery(f"{name} is {type(value).__name__}, a number is expected")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise InvalidQuery(f"{name} is not a number that can be reckoned with")
-    return number
+    video, *span = value
+    check_span("like", span)
+    return video, float(span[0]), float(span[1])
 
 
 # -- the short form of the command line --------------------------------------------------------------------------------

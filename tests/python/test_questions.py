@@ -206,6 +206,8 @@ def test_a_moment_may_be_a_list_as_in_json(library: pixr.Library) -> None:
         {"like": "talk"},
         {"like": ("talk", 0.0)},
         {"like": ("talk", "0", "1")},
+        {"like": ("talk", 0.0, 10**400)},
+        {"weights": {"speech": 10**400}},
         {"query": 5},
         {"query": "a \ud800"},
         {"filters": [1]},
