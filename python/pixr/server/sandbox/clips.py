@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from pixr.progress import Source
 from pixr.types import Creator
+from pixr.whole_file import whole_file
 
 __all__ = ["write_clips"]
 
@@ -107,8 +107,7 @@ def _draw(clip: _Clip, path: Path) -> None:
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(size=32)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    with av.open(str(partial), "w", format="mp4") as container:
+    with whole_file(path) as partial, av.open(str(partial), "w", format="mp4") as container:
         stream: Any = container.add_stream("libx264", rate=_RATE, options={"preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = *_SIZE, "yuv420p"
         for colour, words, _ in clip.shots:
@@ -120,4 +119,3 @@ def _draw(clip: _Clip, path: Path) -> None:
                 drawing.ellipse((at, 140, at + 40, 180), fill=(250, 230, 120))
                 container.mux(stream.encode(av.VideoFrame.from_image(picture)))
         container.mux(stream.encode(None))
-    partial.replace(path)
