@@ -13,6 +13,10 @@ mod vectors;
 
 use pyo3::prelude::*;
 
+/// A search makes and drops thousands of small lists on the way.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[pymodule(gil_used = false)]
 mod _engine {
     #[pymodule_export]
