@@ -24,6 +24,8 @@ use crate::error::{Error, Result};
 use crate::storage::section::{Section, SectionBytes, Sections};
 
 const VERSION: u32 = 1;
+/// Where the video of a row was looked up, the next rows are first looked for in so many that follow it.
+const NEIGHBOURS: u32 = 64;
 
 /// The videos and segment spans of one part.
 #[derive(Debug)]
@@ -215,7 +217,7 @@ impl VideoTable {
     /// As `span`.
     pub fn video_of(&self, row: u32) -> Result<u32> {
         self.check(row, self.row_count, "row")?;
-        Ok(self.video_among(0..self.video_count, row)?.0)
+        self.beside(0, row)?.video_of(row).ok_or_else(|| self.no_video_has(row))
     }
 
     /// Ascending rows, each with the video that it belongs to.
@@ -223,27 +225,27 @@ impl VideoTable {
     /// # Errors
     /// As `span`.
     pub fn with_videos(&self, rows: impl IntoIterator<Item = u32>) -> Result<Vec<(u32, u32)>> {
-        let (mut video, mut of_video) = (0, 0..0);
+        let mut known = Neighbours::default();
         let with_video = |row: u32| {
-            if !of_video.contains(&row) {
-                self.check(row, self.row_count, "row")?;
-                // It is likely not far from the one before: in steps that grow, then by halving.
-                let (mut end, mut step) = (video, 1);
-                while end < self.video_count && self.ends_by(end, row)? {
-                    (video, end) = (end + 1, end.saturating_add(step));
-                    step = step.saturating_mul(2);
-                }
-                (video, of_video) = self.video_among(video..end.min(self.video_count), row)?;
+            self.check(row, self.row_count, "row")?;
+            if let Some(video) = known.video_of(row) {
+                return Ok((row, video));
             }
-            Ok((row, video))
+            known = self.beside(known.end(), row)?;
+            known.video_of(row).map(|video| (row, video)).ok_or_else(|| self.no_video_has(row))
         };
         rows.into_iter().map(with_video).collect()
     }
 
-    /// The video of a row, one of these or the one behind them, with its rows: the first whose rows end after this one, for
-    /// videos without rows are passed over.
-    fn video_among(&self, videos: Range<u32>, row: u32) -> Result<(u32, Range<u32>)> {
-        let Range { start: mut low, end: mut high } = videos;
+    /// The video of a row, likely not far behind the one from which it is looked for, and some that follow it.
+    fn beside(&self, from: u32, row: u32) -> Result<Neighbours<'_>> {
+        // In steps that grow, then by halving.
+        let (mut low, mut high, mut step) = (from, from, 1);
+        while high < self.video_count && self.ends_by(high, row)? {
+            (low, high) = (high + 1, high.saturating_add(step));
+            step = step.saturating_mul(2);
+        }
+        high = high.min(self.video_count);
         while low < high {
             let middle = low + (high - low) / 2;
             if self.ends_by(middle, row)? {
@@ -252,11 +254,13 @@ impl VideoTable {
                 high = middle;
             }
         }
-        let rows = if low < self.video_count { self.rows(low)? } else { 0..0 };
-        if !rows.contains(&row) {
-            return Err(Error::damaged(self.rows.path(), format!("row {row} belongs to no video")));
-        }
-        Ok((low, rows))
+        let end = low.saturating_add(NEIGHBOURS).min(self.video_count);
+        let bounds = self.rows.slice(low as usize * 4..end as usize * 4 + 4)?.as_chunks().0;
+        Ok(Neighbours { first: low, bounds })
+    }
+
+    fn no_video_has(&self, row: u32) -> Error {
+        Error::damaged(self.rows.path(), format!("row {row} belongs to no video"))
     }
 
     /// Whether the rows of a video end before this one.
@@ -317,6 +321,28 @@ impl VideoTable {
             return Ok(());
         }
         Err(Error::Internal { detail: format!("{what} {number} of {count} was asked for") })
+    }
+}
+
+/// Videos that follow one another, and where their rows begin and the last's end.
+#[derive(Default)]
+struct Neighbours<'a> {
+    first: u32,
+    bounds: &'a [[u8; 4]],
+}
+
+impl Neighbours<'_> {
+    /// The video behind them.
+    fn end(&self) -> u32 {
+        self.first + self.bounds.len().saturating_sub(1) as u32
+    }
+
+    /// The one that a row belongs to; videos without rows are passed over.
+    #[inline]
+    fn video_of(&self, row: u32) -> Option<u32> {
+        let begun = self.bounds.partition_point(|bound| u32::from_le_bytes(*bound) <= row);
+        let place = begun.checked_sub(1).filter(|_| begun < self.bounds.len())?;
+        Some(self.first + place as u32)
     }
 }
 

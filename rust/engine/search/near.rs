@@ -194,8 +194,11 @@ impl Run<'_> {
 impl Named {
     /// Leaves the rows of the videos whose metadata say most for later: they are all looked into.
     fn part_from_titled(&mut self) {
-        let titled = &self.titled;
-        self.rows.retain(|(_, video)| titled.binary_search_by_key(video, |(of, _)| *of).is_err());
+        let mut titled = self.titled.iter().map(|(video, _)| *video).peekable();
+        self.rows.retain(|(_, video)| {
+            while titled.next_if(|of| of < video).is_some() {}
+            titled.peek() != Some(video)
+        });
         self.videos = videos_of(&self.rows).into_iter().map(|video| (video, 0.0)).collect();
     }
 
