@@ -18,19 +18,18 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use tantivy::SegmentReader;
 use tantivy::fieldnorm::FieldNormReader;
-use tantivy::{InvertedIndexReader, SegmentReader};
 
 use super::directory::SectionDirectory;
 use super::language::Language;
-use super::lookup::Words;
+use super::lookup::{Dictionary, Words};
 use super::postings;
 use super::stored::{self, StoredTexts};
-use super::variants::Variants;
 use crate::catalog::channel::Channel;
 use crate::catalog::row_set::RowSet;
 use crate::error::{Error, Result};
@@ -64,8 +63,7 @@ pub struct TextIndex {
     index: Section,
     lengths: Section,
     stored: StoredTexts,
-    words: OnceLock<Arc<InvertedIndexReader>>,
-    variants: Variants,
+    dictionary: OnceLock<Dictionary>,
     /// The lengths of the live rows that were asked for last, by channel.
     pub(super) counted_lengths: Mutex<BTreeMap<Channel, (RowSet, Lengths)>>,
 }
@@ -160,15 +158,7 @@ impl TextIndex {
             return Err(Error::damaged(&path, detail));
         }
         let stored = StoredTexts::open(stored, head.text_count)?;
-        Ok(Some(Self {
-            head,
-            index,
-            lengths,
-            stored,
-            words: OnceLock::new(),
-            variants: Variants::default(),
-            counted_lengths: Mutex::default(),
-        }))
+        Ok(Some(Self { head, index, lengths, stored, dictionary: OnceLock::new(), counted_lengths: Mutex::default() }))
     }
 
     /// The language of the texts.
@@ -212,13 +202,12 @@ impl TextIndex {
 
     /// The dictionary and the postings of a channel.
     pub(super) fn words_of(&self, channel: Channel) -> Result<Words<'_>> {
-        Ok(Words::new(self.words()?, &self.variants, channel))
+        Ok(self.dictionary()?.words(channel))
     }
 
-    /// The dictionary and the postings.
-    fn words(&self) -> Result<&InvertedIndexReader> {
-        if let Some(words) = self.words.get() {
-            return Ok(words);
+    fn dictionary(&self) -> Result<&Dictionary> {
+        if let Some(dictionary) = self.dictionary.get() {
+            return Ok(dictionary);
         }
         let made = guarded(&self.path(), || {
             let place = |&(ref name, start, end): &(String, u64, u64)| (name.clone(), start as usize..end as usize);
@@ -227,7 +216,7 @@ impl TextIndex {
             let segment = postings::segment(directory, self.head.row_count)?;
             SegmentReader::open(&segment)?.inverted_index(postings::schema().1)
         })?;
-        Ok(self.words.get_or_init(|| made))
+        Ok(self.dictionary.get_or_init(|| Dictionary::new(made)))
     }
 
     /// A byte for each row: how many words it has on the channel (`Lengths::word_count`), 0 where it has none. `None`

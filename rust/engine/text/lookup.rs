@@ -1,5 +1,7 @@
 //! Reads the dictionary and the postings of one channel.
 
+use std::sync::Arc;
+
 use tantivy::index::InvertedIndexReader;
 use tantivy::postings::{BlockSegmentPostings, Postings, SegmentPostings, TermInfo};
 use tantivy::query::FuzzyTermQuery;
@@ -8,12 +10,15 @@ use tantivy::{DocSet, TERMINATED, Term};
 
 use super::places::Places;
 use super::postings::{Side, schema, term, term_prefix};
-use super::variants::{Variant, Variants};
+use super::remembered::Remembered;
 use crate::catalog::channel::Channel;
 use crate::catalog::row_set::RowSet;
 
 /// Allowed rows are looked up one by one in postings at least this many times as long.
 const SEEK_RATIO: u32 = 32;
+/// A question of ten words asks each of four channels for some sixty terms.
+const REMEMBERED_TERMS: usize = 1024;
+const REMEMBERED_VARIANTS: usize = 512;
 
 /// The places that may be given back.
 #[derive(Clone, Copy)]
@@ -70,21 +75,40 @@ impl<'a> Allowed<'a> {
     }
 }
 
+/// A word and where its postings lie.
+type Variant = (String, TermInfo);
+
+/// The words of all channels, and what was asked for last.
+pub(super) struct Dictionary {
+    reader: Arc<InvertedIndexReader>,
+    terms: Remembered<Option<TermInfo>>,
+    /// The words one letter away from a term.
+    variants: Remembered<Arc<[Variant]>>,
+}
+
+impl Dictionary {
+    pub(super) fn new(reader: Arc<InvertedIndexReader>) -> Self {
+        let (terms, variants) = (Remembered::new(REMEMBERED_TERMS), Remembered::new(REMEMBERED_VARIANTS));
+        Self { reader, terms, variants }
+    }
+
+    pub(super) fn words(&self, channel: Channel) -> Words<'_> {
+        Words { dictionary: self, reader: &self.reader, channel }
+    }
+}
+
 /// The words of one channel.
 #[derive(Clone, Copy)]
 pub(super) struct Words<'a> {
+    dictionary: &'a Dictionary,
     reader: &'a InvertedIndexReader,
-    variants: &'a Variants,
     channel: Channel,
 }
 
-impl<'a> Words<'a> {
-    pub(super) fn new(reader: &'a InvertedIndexReader, variants: &'a Variants, channel: Channel) -> Self {
-        Self { reader, variants, channel }
-    }
-
+impl Words<'_> {
     fn find(self, stem: &str) -> tantivy::Result<Option<TermInfo>> {
-        Ok(self.reader.terms().get(term(self.channel, Side::Stem, stem).as_bytes())?)
+        let look_up = |term: &str| Ok(self.reader.terms().get(term.as_bytes())?);
+        self.dictionary.terms.of(term(self.channel, Side::Stem, stem), look_up)
     }
 
     fn postings(self, info: &TermInfo, option: IndexRecordOption) -> tantivy::Result<SegmentPostings> {
@@ -142,7 +166,8 @@ impl<'a> Words<'a> {
         all_live: bool,
         mut take: impl FnMut(&str, u64),
     ) -> tantivy::Result<()> {
-        let variants = self.variants.of(term(self.channel, Side::Stem, stem), |wanted| self.find_variants(wanted))?;
+        let find = |wanted: &str| self.find_variants(wanted).map(Arc::from);
+        let variants = self.dictionary.variants.of(term(self.channel, Side::Stem, stem), find)?;
         for (variant, info) in variants.iter() {
             let holding = self.count_term(info, live, all_live)?;
             if holding > 0 {

@@ -8,12 +8,12 @@ mod lookup;
 mod places;
 mod postings;
 pub mod query;
+mod remembered;
 mod search;
 pub mod snippet;
 pub mod stats;
 mod stored;
 #[cfg(test)]
 mod tests;
-mod variants;
 pub mod words;
 mod zeros;

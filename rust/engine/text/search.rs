@@ -12,7 +12,7 @@
 //! random field model for term dependencies").
 //!
 //! Costs a few nanoseconds a posting. A word forgiven a letter costs a walk through the dictionary when counting,
-//! unless it was asked for not long ago (`variants`).
+//! unless it was asked for not long ago (`remembered`).
 
 use std::borrow::Cow;
 use std::ops::Range;
