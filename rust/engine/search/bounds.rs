@@ -311,50 +311,70 @@ impl<'a> Bounds<'a> {
         videos: &[u32],
         room: &mut Room<'a>,
     ) -> Result<Vec<(u32, f32)>> {
-        let mut found: Vec<(u32, f32)> = videos.iter().map(|&video| (video, 0.0)).collect();
-        self.make_room(room);
-        for index in (0..self.ask.channels.len()).filter(|&index| !self.is_timed(index)) {
-            let (mut rows, mut of_rows) = (Vec::new(), Vec::new());
-            let column = self.part.part.vectors(self.ask.channels[index].channel);
-            let held = column.map(VectorColumn::rows).transpose()?;
-            for (at, &video) in videos.iter().enumerate() {
-                let of_video = self.part.part.table().rows(video)?;
-                let first = rows.len();
-                if let Some(held) = &held {
-                    rows.extend(held.positions(of_video.clone()).filter_map(|position| held.row(position)));
-                }
-                self.add_worded(index, &of_video, first, &mut rows);
-                of_rows.resize(rows.len(), at);
-            }
-            self.read_rows(index, closeness, &rows, room)?;
-            for (&at, &confidence) in of_rows.iter().zip(&room.channels[index]) {
-                found.get_mut(at).into_iter().for_each(|(_, most)| *most = most.max(confidence));
-            }
+        let mut rows = Vec::with_capacity(videos.len());
+        for &video in videos {
+            self.add_metadata_rows(video, &mut rows)?;
         }
-        Ok(found)
+        let mut told = self.metadata_of_rows(closeness, &rows, room)?.into_iter().peekable();
+        let of_video = |&video: &u32| told.next_if(|(of, _)| *of == video).unwrap_or((video, 0.0));
+        Ok(videos.iter().map(of_video).collect())
     }
 
-    /// Adds those of a video's rows that hold words on a channel to others of its rows, which follow `first`.
-    fn add_worded(&self, index: usize, of_video: &Range<u32>, first: usize, rows: &mut Vec<u32>) {
-        let (channel, before) = (&self.ask.channels[index], rows.len());
-        for at in 0..channel.terms.len() {
-            rows.extend(self.words.within(channel.channel, at, of_video).iter().map(|(row, _)| *row));
+    /// The videos of some ascending rows that carry metadata, each with a confidence that what they say does not exceed.
+    pub(super) fn metadata_of_rows(
+        &self,
+        closeness: Closeness,
+        named: &[(u32, u32)],
+        room: &mut Room<'a>,
+    ) -> Result<Vec<(u32, f32)>> {
+        let Some(index) = self.untimed() else { return Ok(Vec::new()) };
+        let rows: Vec<u32> = named.iter().map(|(row, _)| *row).collect();
+        self.make_room(room);
+        self.read_rows(index, closeness, &rows, room)?;
+        let mut told: Vec<(u32, f32)> = Vec::with_capacity(rows.len());
+        for (&(_, video), &confidence) in named.iter().zip(&room.channels[index]) {
+            match told.last_mut().filter(|(of, _)| *of == video) {
+                Some((_, most)) => *most = most.max(confidence),
+                None => told.push((video, confidence)),
+            }
         }
-        if rows.len() > before {
+        Ok(told)
+    }
+
+    /// Adds those of a video's rows that carry metadata, by vectors or words, ascending.
+    fn add_metadata_rows(&self, video: u32, rows: &mut Vec<(u32, u32)>) -> Result<()> {
+        let Some(channel) = self.untimed().map(|index| &self.ask.channels[index]) else { return Ok(()) };
+        let of_video = self.part.part.table().rows(video)?;
+        let first = rows.len();
+        if let Some(held) = self.part.part.vectors(channel.channel).map(VectorColumn::rows).transpose()? {
+            let positions = held.positions(of_video.clone());
+            rows.extend(positions.filter_map(|position| Some((held.row(position)?, video))));
+        }
+        let with_vectors = rows.len();
+        for at in 0..channel.terms.len() {
+            let with_words = self.words.within(channel.channel, at, &of_video);
+            rows.extend(with_words.iter().map(|(row, _)| (*row, video)));
+        }
+        if rows.len() > with_vectors {
             let mut own = rows.split_off(first);
             own.sort_unstable();
             own.dedup();
             rows.extend(own);
         }
+        Ok(())
     }
 
     fn is_timed(&self, index: usize) -> bool {
         self.ask.channels.get(index).is_some_and(|channel| channel.channel != Channel::Metadata)
     }
 
+    /// Where the channel is asked that has no time.
+    fn untimed(&self) -> Option<usize> {
+        (0..self.ask.channels.len()).find(|&index| !self.is_timed(index))
+    }
+
     fn is_metadata_enough(&self, confidence: f32) -> bool {
-        let mut untimed = (0..self.ask.channels.len()).filter(|&index| !self.is_timed(index));
-        untimed.any(|index| self.is_enough(index, confidence))
+        self.untimed().is_some_and(|index| self.is_enough(index, confidence))
     }
 
     /// Bounds what each of some ascending rows, here and there, says on one channel.
@@ -560,8 +580,7 @@ impl<'a> Bounds<'a> {
     /// The bound of the video whose rows were filled.
     fn of_filled(&self, room: &Room<'a>, video: u32) -> f32 {
         let of_channel = |index: usize| room.channels[index].iter().copied().fold(0.0, f32::max);
-        let untimed = (0..self.ask.channels.len()).filter(|&index| !self.is_timed(index));
-        let metadata = untimed.map(of_channel).fold(0.0, f32::max);
+        let metadata = self.untimed().map_or(0.0, of_channel);
         self.of_rows(room, 0..room.blended.len(), video, metadata)
     }
 

@@ -185,8 +185,8 @@ impl Run<'_> {
             }
             plan.insert(channel.channel, way);
         }
-        let titled = videos_of(&table.with_videos(in_order(titles))?);
-        let titled = bounds.metadata_of(Closeness::Likely, &titled, &mut Room::default())?;
+        let titles = table.with_videos(in_order(titles))?;
+        let titled = bounds.metadata_of_rows(Closeness::Likely, &titles, &mut Room::default())?;
         Ok(Named { rows: table.with_videos(in_order(timed))?, videos: Vec::new(), titled, plan })
     }
 }
