@@ -29,9 +29,9 @@ use crate::text::snippet::snippet;
 
 /// Up to so many rows every video is scored: it costs less than finding out which could be left out.
 const EXHAUSTIVE_ROWS: u64 = 4000;
-/// An approximate answer of so much effort takes as long as an exact one of so many times as many rows.
-const NEAR_EFFORT: u64 = 80;
-const NEAR_TIMES: u64 = 5;
+/// An approximate answer takes as long as an exact one of so many times as many rows, and of as many again for this much effort.
+const NEAR_TIMES: u64 = 2;
+const NEAR_EFFORT: u64 = 17;
 /// Longest text of a match, in characters.
 const SNIPPET_CHARS: usize = 240;
 
@@ -209,7 +209,7 @@ impl<'a> Run<'a> {
     pub(super) fn near_effort(&self) -> Option<usize> {
         let effort = self.query.effort?;
         let allowed: u64 = self.ask.allowed.iter().map(|allowed| u64::from(allowed.rows.count())).sum();
-        let few = self.exhaustive_rows.saturating_mul(NEAR_TIMES * u64::from(effort).div_ceil(NEAR_EFFORT).max(1));
+        let few = self.exhaustive_rows.saturating_mul(NEAR_TIMES * NEAR_EFFORT + u64::from(effort)) / NEAR_EFFORT;
         (allowed > few && self.query.fusion != Fusion::ReciprocalRank).then_some(effort as usize)
     }
 
