@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 import time
@@ -28,6 +29,7 @@ from tests.python.server.partner import Partner, code_of
 
 CALLBACK = "https://editor.example.com/callback"
 VERIFIER = "v" * 64
+CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).decode().rstrip("=")
 
 
 def register(headers: dict[str, str], post: Callable[..., Any], **changes: Any) -> Any:
@@ -288,6 +290,31 @@ def test_a_user_token_ends_with_the_client_that_made_it(acme: Partner) -> None:
     acme.delete(f"/v1/auth/clients/{registered['clientId']}")
     refused = use(acme, token)
     assert (refused.status_code, code_of(refused)) == (401, "INVALID_TOKEN")
+
+
+@pytest.mark.parametrize("end", ["revoked", "expires"])
+def test_what_a_client_was_allowed_ends_with_the_key_that_allowed_it(
+    acme: Partner, server: ServerState, end: str
+) -> None:
+    """A client of anybody's went on for ever, by refreshing, and no owner had a way to end that."""
+    made = acme.post("/v1/auth/keys", json={"name": "consenting"}).json()
+    consenting = Partner(acme.client, acme.organization, made["keyId"], made["secret"])
+    registered = register(acme.headers, acme.client.post)
+    page = ask(acme.client, registered, code_challenge=CHALLENGE)
+    unused, code = (parse_qs(urlsplit(allow(consenting, page).headers["location"]).query)["code"][0] for _ in range(2))
+    token = exchange(acme, registered, code, code_verifier=VERIFIER).json()
+    assert use(acme, token["access_token"]).status_code == 200
+    with server.database.write() as session:
+        setattr(session.get_one(ApiKey, made["keyId"]), end, now())
+    assert code_of(use(acme, token["access_token"])) == "INVALID_TOKEN"
+    basic = (registered["clientId"], registered["secret"])
+    form = {"grant_type": "refresh_token", "refresh_token": token["refresh_token"]}
+    refreshed = acme.client.post("/v1/auth/token", data=form, auth=basic)
+    assert (refreshed.status_code, refreshed.json()["error"]) == (400, "invalid_grant")
+    late = exchange(acme, registered, unused, code_verifier=VERIFIER)
+    assert (late.status_code, late.json()["error"]) == (400, "invalid_grant")
+    told = acme.client.post("/v1/auth/introspect", data={"token": token["access_token"]}, auth=basic)
+    assert told.json() == {"active": False}
 
 
 def test_forged_tokens_are_refused(acme: Partner, server: ServerState, join: Callable[..., Partner]) -> None:

@@ -22,7 +22,7 @@ from pydantic_core import from_json
 
 from pixr.server.database import Database
 from pixr.server.ids import new_id
-from pixr.server.keys import check_not_ended
+from pixr.server.keys import why_ended
 from pixr.server.models import Organization, Secret
 from pixr.server.oauth.tokens import invalid_token
 from pixr.server.principal import SCOPES, Principal
@@ -109,8 +109,8 @@ class UserTokens:
             owner = session.get(Organization, organization)
             if owner is None:
                 raise invalid_token("The token is not valid.")
-            if claims["iss"] == self._settings.base_url and _MAKER in claims:
-                check_not_ended(session, claims[_MAKER])
+            if claims["iss"] == self._settings.base_url and (why := why_ended(session, claims.get(_MAKER, ""))):
+                raise invalid_token(why)
             known = [scope for scope in SCOPES if scope in scopes]
             return Principal.of(owner, subject=claims["sub"], scopes=known, rate_limit=limit)
 
