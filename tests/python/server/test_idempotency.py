@@ -226,6 +226,23 @@ def test_pieces_of_an_upload_go_by_their_offset_and_not_by_a_key(acme: Partner) 
     assert code_of(acme.patch(path, content=b"12345", headers=headers)) == "UPLOAD_OFFSET_MISMATCH"
 
 
+@pytest.mark.parametrize(("method", "status"), [("POST", 201), ("PATCH", 415)])
+def test_nothing_that_is_sent_to_an_upload_is_kept_in_memory(
+    listen: Callable[..., Live], method: str, status: int
+) -> None:
+    """What was said to be of another type was read whole first: up to the 50 GB that an upload may have."""
+    live = listen()
+    made = httpx.post(f"{live.url}{INIT}", json={"filename": "a.mp4", "size": 10}, headers=live.headers).json()
+    address = urlsplit(live.url)
+    path = "/v1/videos/upload/tus" + (f"/{made['uploadId']}" if method == "PATCH" else "")
+    with socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=10) as connection:
+        lines = [f"{method} {path} HTTP/1.1", "Host: x", "Idempotency-Key: once", "Content-Length: 20000000000"]
+        lines += ["Content-Type: application/octet-stream", "Upload-Length: 10", "Upload-Offset: 0"]
+        lines += [f"{name}: {value}" for name, value in live.headers.items()]
+        connection.sendall("\r\n".join([*lines, "", "begin"]).encode())
+        assert connection.recv(1000).startswith(f"HTTP/1.1 {status} ".encode()), "before the rest of it has come"
+
+
 def test_half_a_request_leaves_its_key_free(listen: Callable[..., Live]) -> None:
     """A connection breaks in the middle of a body; whoever sends it again whole is not told that the key is used."""
     live = listen()
