@@ -77,6 +77,11 @@ class Queue:
             video.segment_count = max(video.segment_count, segment_count)
             return True
 
+    def holds(self, id: str, worker: str) -> bool:
+        """Whether the video is this worker's."""
+        with self.database.read() as session:
+            return _is_held(session.get(VideoRecord, id), worker)
+
     def complete(self, id: str, worker: str, facts: dict[str, Any]) -> VideoRecord | None:
         """Write down that the video is searchable, with its event; None if it is not this worker's any more."""
         with self.database.write() as session:
@@ -125,7 +130,11 @@ def processed_data(video: VideoRecord) -> dict[str, Any]:
 
 def _held(session: Session, id: str, worker: str) -> VideoRecord | None:
     video = session.get(VideoRecord, id, with_for_update=True)
-    return video if video is not None and video.worker == worker and video.status == "processing" else None
+    return video if _is_held(video, worker) else None
+
+
+def _is_held(video: VideoRecord | None, worker: str) -> bool:
+    return video is not None and video.worker == worker and video.status == "processing"
 
 
 def _fail(session: Session, video: VideoRecord, code: str, detail: str) -> None:
