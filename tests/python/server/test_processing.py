@@ -176,6 +176,28 @@ def test_what_was_deleted_is_not_stored_again_by_the_worker_that_has_it(
     assert acme.post("/v1/search", json={"query": "gone", "modes": ["text"]}).json()["results"] == []
 
 
+def test_a_server_that_is_restarted_costs_a_video_none_of_its_attempts(
+    acme: Partner, server: ServerState, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A video that took longer than from one restart to the next failed at the third, with nothing wrong with it."""
+    id = uploaded(acme, clip)
+    index, workers = Worker._index, []
+
+    def stopped(worker: Worker, video: VideoRecord, path: Path, job: _Job) -> Any:
+        workers.append(worker)
+        if len(workers) <= 4:
+            worker.stopping.set()
+            time.sleep(1.2)  # until the worker has looked
+        return index(worker, video, path, job)
+
+    monkeypatch.setattr(Worker, "_index", stopped)
+    for _ in range(5):
+        worker_of(server).work_once()
+    assert len(workers) == 5, "each took it up at once"
+    assert acme.get(f"/v1/videos/{id}").json()["status"] == "completed"
+    assert events(server) == ["video.uploaded", "video.processing", "video.processed"]
+
+
 def test_a_dead_workers_video_is_claimed_again_and_given_up_after_some_deaths(
     acme: Partner, server: ServerState, clip: bytes
 ) -> None:

@@ -112,7 +112,7 @@ class Worker:
         self._sandboxes = Sandboxes(settings, database, libraries)
 
     def run(self) -> None:
-        """Work until `stopping` is set; a video at work is finished by whoever claims it next."""
+        """Work until `stopping` is set; a video at work is given back, and finished by whoever claims it next."""
         while not self.stopping.is_set():
             if not self.work_once() and not self._sandboxes.reset_next():
                 self.stopping.wait(_POLL_SECONDS)
@@ -135,6 +135,8 @@ class Worker:
         except _GivenUp as reason:
             INGEST_VIDEOS.labels("left").inc()
             log.info("given up", extra={"video": video.id, "reason": str(reason)})
+            if self.stopping.is_set():
+                self._queue.give_back(video.id, self.id)
         except Exception as error:
             final = isinstance(error, (InvalidInput, MissingExtra, ApiError)) and not isinstance(error, OSError)
             code = getattr(error, "code", "internal")
