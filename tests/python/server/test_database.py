@@ -6,13 +6,17 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from sqlalchemy import select
 
-from pixr.server.database import Base, Database
+import pixr.server
+from pixr.server.database import Base, Database, now
 from pixr.server.events import record
 from pixr.server.ids import new_id, repeatable
-from pixr.server.models import Event, Organization
+from pixr.server.models import Delivery, DeliveryAttempt, Event, Organization, WebhookEndpoint
 from pixr.server.organizations import create_organization
 
 
@@ -21,6 +25,34 @@ def test_migrations_make_the_tables_that_the_models_say(database_url: str) -> No
     database.migrate()
     with database.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+    database.close()
+
+
+def test_webhooks_on_their_way_outlive_the_making_anew_of_their_events(tmp_path: Path) -> None:
+    """A table is made anew by dropping the old one, and what refers to its rows goes with them."""
+    database = Database(f"sqlite:///{tmp_path / 'old.db'}")
+    config = Config()
+    config.set_main_option("script_location", str(Path(pixr.server.__file__).parent / "migrations"))
+    with database.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0008")
+        connection.commit()
+    with database.write() as session:
+        owner = create_organization(session, "a", "developer").id
+        session.add(WebhookEndpoint(id="whe", organization_id=owner, url="https://example.com/h", secret="s"))
+        record(session, owner, "video.deleted", {"videoId": "v"})
+        session.flush()
+        delivery = session.scalars(select(Delivery)).one()
+        session.add(DeliveryAttempt(delivery_id=delivery.id, at=now(), milliseconds=1.0, request_headers={}))
+    database.migrate()
+    with database.write() as session:
+        assert [one.event.type for one in session.scalars(select(Delivery))] == ["video.deleted"]
+        assert session.query(DeliveryAttempt).count() == 1
+        assert record(session, owner, "video.deleted", {"videoId": "w"}).sequence == 2
+        assert session.query(Delivery).count() == 2
+        session.delete(session.get_one(WebhookEndpoint, "whe"))
+        session.flush()
+        assert session.query(DeliveryAttempt).count() == 0, "keys are looked after again"
     database.close()
 
 
