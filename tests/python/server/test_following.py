@@ -162,3 +162,18 @@ def test_a_number_of_an_event_is_never_given_again(database: Database, organizat
     with database.write() as session:
         record(session, organization, "privacy.deleted", {"receiptId": "r", "videos": 1})
     assert [event.type for event in events_after(database, organization, EVENT_TYPES, last)] == ["privacy.deleted"]
+
+
+def test_an_endpoint_that_is_deleted_meanwhile_keeps_nothing_from_being_recorded(
+    database: Database, organization: str
+) -> None:
+    """On PostgreSQL it was still seen, and then gone: the delivery to it failed, with all that the transaction did."""
+    with database.write() as session:
+        session.delete(session.get_one(WebhookEndpoint, "whe"))
+        session.flush()
+        thread, failures = beside(
+            database, lambda other: record(other, organization, "video.deleted", {"videoId": "v"})
+        )
+    thread.join()
+    assert failures == []
+    assert [event.type for event in events_after(database, organization, EVENT_TYPES, 0)] == ["video.deleted"]
