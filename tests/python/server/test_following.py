@@ -177,3 +177,19 @@ def test_an_endpoint_that_is_deleted_meanwhile_keeps_nothing_from_being_recorded
     thread.join()
     assert failures == []
     assert [event.type for event in events_after(database, organization, EVENT_TYPES, 0)] == ["video.deleted"]
+
+
+@pytest.mark.parametrize("before", ["told and tested", "told long ago"])
+def test_appearances_that_were_told_are_not_told_again(before: str, database: Database, organization: str) -> None:
+    """They were after a test event of their type, and when what told them had been deleted after its thirty days."""
+    with database.write() as session:
+        assert tell_appearances(session, now()) == 1
+        if before == "told and tested":
+            send_test(session, organization, "whe", "video.search_appearance")
+        else:
+            session.execute(delete(Event))
+            past = now() - timedelta(days=31)
+            session.get_one(WebhookEndpoint, "whe").created = past - timedelta(days=1)
+            session.get_one(SearchAppearance, ("srch", "v")).created = past
+    with database.write() as session:
+        assert tell_appearances(session, now()) == 0
