@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -17,7 +19,10 @@ from pixr.server.database import Base, Database, now
 from pixr.server.events import record
 from pixr.server.ids import new_id, repeatable
 from pixr.server.models import Delivery, DeliveryAttempt, Event, Organization, WebhookEndpoint
+from pixr.server.oauth.jwt import UserTokens
 from pixr.server.organizations import create_organization
+from pixr.server.settings import Settings
+from pixr.server.signing import Signer
 
 
 def test_migrations_make_the_tables_that_the_models_say(database_url: str) -> None:
@@ -103,3 +108,18 @@ def test_the_file_of_a_database_is_made_with_its_directory(tmp_path: Path) -> No
     database.migrate()
     database.ping()
     database.close()
+
+
+def test_processes_that_start_together_make_one_secret_of_each_kind(database_url: str, settings: Settings) -> None:
+    """On PostgreSQL all but the first ended with an error, at the first start of a server with several `workers`."""
+
+    def start(_: int) -> tuple[str, Any]:
+        database = Database(database_url)
+        try:
+            token = Signer(database).lasting_token("x", purpose="test")
+            return token, UserTokens(settings, database).public_keys()["keys"][0]["x"]
+        finally:
+            database.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(start, range(8)))) == 1

@@ -23,8 +23,9 @@ from pydantic_core import from_json
 from pixr.server.database import Database
 from pixr.server.ids import new_id
 from pixr.server.keys import why_ended
-from pixr.server.models import Organization, Secret
+from pixr.server.models import Organization
 from pixr.server.oauth.tokens import invalid_token
+from pixr.server.own_secrets import own_secret
 from pixr.server.principal import SCOPES, Principal
 from pixr.server.settings import Settings, TrustedIssuer
 
@@ -44,13 +45,7 @@ class UserTokens:
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
         self._database = database
-        with database.write() as session:
-            kept = session.get(Secret, _NAME)
-            if kept is None:
-                made = ECKey.generate_key("P-256", auto_kid=True)
-                kept = Secret(name=_NAME, value=json.dumps(made.as_dict(private=True)).encode())
-                session.add(kept)
-            self._key = ECKey.import_key(json.loads(kept.value))
+        self._key = ECKey.import_key(json.loads(own_secret(database, _NAME, _new_key)))
         self._keys: dict[str, tuple[float, KeySet]] = {}
         self._lock = threading.Lock()
 
@@ -149,6 +144,10 @@ class UserTokens:
                 keys = KeySet.import_key_set(from_json(content))
                 self._keys[issuer.issuer] = (time.monotonic(), keys)
             return keys
+
+
+def _new_key() -> bytes:
+    return json.dumps(ECKey.generate_key("P-256", auto_kid=True).as_dict(private=True)).encode()
 
 
 def _unverified(token: str) -> dict[str, Any]:
