@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from pixr.cli.app import app
 from pixr.server.database import Database, now
 from pixr.server.keys import create_key
 from pixr.server.models import Organization, VideoRecord
-from pixr.server.organizations import create_organization, find_sandbox
+from pixr.server.organizations import create_organization, find_sandbox, sandbox_of
 from pixr.server.sandbox.sandboxes import Sandboxes, next_morning
 from pixr.server.state import ServerState
 from tests.python.server.conftest import fill, state_of
@@ -58,6 +60,17 @@ def test_a_test_key_sees_nothing_of_what_is_live_nor_a_live_key_of_the_sandbox(
     about = acme.get("/v1/sandbox").json()
     assert about == tester.get("/v1/sandbox").json()
     assert (about["organization"], about["ready"]) == (sandbox(server, acme.organization).id, False)
+
+
+def test_whoever_asks_while_a_sandbox_is_made_waits_for_it(acme: Partner, server: ServerState) -> None:
+    """On PostgreSQL they tried to make another, and were told of an internal error."""
+    with ThreadPoolExecutor(1) as pool:
+        with server.database.write() as session:
+            made = sandbox_of(session, session.get_one(Organization, acme.organization)).id
+            asked = pool.submit(acme.get, "/v1/sandbox")
+            time.sleep(0.5)
+        answer = asked.result()
+    assert (answer.status_code, answer.json()["organization"]) == (200, made)
 
 
 def test_a_reset_brings_the_test_clips_and_takes_everything_else(
