@@ -250,7 +250,7 @@ def _count_failure(request: Request, server: ServerState) -> None:
         ApiError: RATE_LIMITED.
     """
     client = request.client.host if request.client else ""
-    allowance = server.rate_limits.take(f"failures/{client}", server.settings.failed_logins_per_second)
+    allowance = server.rate_limits.take(client, server.settings.failed_logins_per_second, "failure")
     if not allowance.allowed:
         raise ApiError("RATE_LIMITED", "Too many attempts.", headers=allowance.headers())
 
