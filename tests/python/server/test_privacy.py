@@ -18,6 +18,7 @@ import pytest
 from pixr.library import Library
 from pixr.server.database import now
 from pixr.server.models import Delivery, DeliveryAttempt, Event
+from pixr.server.privacy import deletion, export, files
 from pixr.server.state import ServerState
 from tests.python.server.conftest import POSTGRES
 from tests.python.server.partner import Partner, code_of
@@ -104,6 +105,25 @@ def test_an_export_has_what_belongs_to_the_organization_as_a_part_of_something(
     assert [row["delivery_id"] for row in rows("delivery_attempts")] == [delivery]
     assert [row["id"] for row in rows("organizations")] == [marked.organization]
     assert [row["receipt"]["scope"] for row in rows("privacy_receipts")] == ["user"]
+
+
+def test_a_file_that_goes_meanwhile_ends_neither_export_nor_deletion(
+    marked: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures are dropped when there are many, uploads expire: what was listed and then gone was an internal error."""
+    listed = files.files_of_organization
+
+    def goes(home: Path) -> list[Path]:
+        found = listed(home)
+        found[0].unlink()
+        return found
+
+    for module in (files, export, deletion):
+        monkeypatch.setattr(module, "files_of_organization", goes, raising=False)
+    assert sum(name.startswith("files/") for name in opened(marked).namelist()) == 1
+    asked = {"scope": "organization", "confirm": marked.organization}
+    receipt = marked.post("/v1/privacy/deletions", json=asked)
+    assert (receipt.status_code, receipt.json()["files"]["count"]) == (200, 0)
 
 
 def test_an_export_names_models_but_not_the_server_s_folders(marked: Partner, server: ServerState) -> None:

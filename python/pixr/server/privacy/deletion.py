@@ -91,11 +91,14 @@ def _from_library(library: Library, videos: Sequence[str]) -> dict[str, Any]:
 
 
 def _unlink(home: Path, files: Sequence[Path]) -> dict[str, int]:
-    gone = {"count": len(files), "bytes": 0, "uploads": 0, "pictures": 0, "others": 0}
+    gone = {"count": 0, "bytes": 0, "uploads": 0, "pictures": 0, "others": 0}
     for path in files:
-        gone["bytes"] += path.stat().st_size
-        gone[kind_of_file(home, path)] += 1
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # somebody else was first
+            byte_len = path.stat().st_size
+            path.unlink()
+            gone["bytes"] += byte_len
+            for kind in ("count", kind_of_file(home, path)):
+                gone[kind] += 1
     for folder in {path.parent for path in files} - {home}:
         with suppress(OSError):  # others are in it
             folder.rmdir()

@@ -47,7 +47,8 @@ def write_export(database: Database, libraries: Libraries, organization: str, *,
         home = libraries.home(organization)
         files = files_of_organization(home) if videos is None else files_of_videos(database, home, organization, videos)
         for path in files:
-            archive.write(path, f"files/{path.relative_to(home)}")
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                archive.write(path, f"files/{path.relative_to(home)}")
     made.seek(0)
     return made
 
