@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -395,3 +396,41 @@ def test_redirects_to_plain_http_are_not_registered(acme: Partner) -> None:
         "/v1/auth/clients", json={"name": "x", "scopes": ["search"], "redirectUris": ["http://127.0.0.1:5000/"]}
     )
     assert local.status_code == 201
+
+
+def test_an_issuer_that_does_not_answer_holds_up_nobody_else(acme: Partner, start: Callable[..., TestClient]) -> None:
+    """Whoever named it in a token waited for its keys, one after the other, until no thread was left for others."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/jwks.json"
+        named = {"issuer": "https://id.acme.example", "organization": acme.organization, "jwks_url": url}
+        client = start(trusted_issuers=[named])
+        forged = jwt.encode({"iss": "https://id.acme.example"}, "k" * 32, algorithm="HS256")
+        headers = {"Authorization": f"Bearer {forged}"}
+        begun = time.monotonic()
+        with ThreadPoolExecutor(50) as pool:
+            answers = list(pool.map(lambda _: client.get("/v1/videos", headers=headers), range(50)))
+            assert {code_of(answer) for answer in answers} == {"INVALID_TOKEN"}
+        assert time.monotonic() - begun < 15.0
+
+
+def test_the_keys_of_an_issuer_stay_good_while_new_ones_cannot_be_fetched(
+    acme: Partner, start: Callable[..., TestClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = RSAKey.generate_key(2048, auto_kid=True)
+    file = tmp_path / "jwks.json"
+    file.write_text(json.dumps({"keys": [key.as_dict(private=False)]}))
+    named = {"issuer": "https://id.acme.example", "organization": acme.organization, "jwks_file": str(file)}
+    client = start(trusted_issuers=[named])
+    claims: dict[str, Any] = {"iss": "https://id.acme.example", "aud": "pixr", "sub": "u", "org": acme.organization}
+    claims |= {"scopes": ["videos.read"], "exp": int(time.time()) + 600}
+    token = jwt.encode(claims, key.private_key, algorithm="RS256", headers={"kid": key.kid})
+    headers = {"Authorization": f"Bearer {token}"}
+    file.rename(tmp_path / "moved")
+    assert client.get("/v1/videos", headers=headers).status_code == 401, "there are none as yet"
+    (tmp_path / "moved").rename(file)
+    later = state_of(client).user_tokens
+    monkeypatch.setattr(later, "_clock", lambda: time.monotonic() + 60)
+    assert client.get("/v1/videos", headers=headers).status_code == 200
+    file.unlink()
+    monkeypatch.setattr(later, "_clock", lambda: time.monotonic() + 3600)
+    assert client.get("/v1/videos", headers=headers).status_code == 200
