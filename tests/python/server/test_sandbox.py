@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
@@ -18,7 +18,7 @@ import pixr
 from pixr.cli.app import app
 from pixr.server.database import Database, now
 from pixr.server.keys import create_key
-from pixr.server.models import Organization, VideoRecord
+from pixr.server.models import Organization, UsageDay, VideoRecord
 from pixr.server.organizations import create_organization, find_sandbox, sandbox_of
 from pixr.server.sandbox.sandboxes import Sandboxes, next_morning
 from pixr.server.state import ServerState
@@ -160,6 +160,25 @@ def test_an_organizations_deletion_takes_its_sandbox_along(acme: Partner, tester
             assert tester.get("/v1/videos").json()["videos"] == [], "a sandbox goes on, empty until its reset"
     assert code_of(tester.get("/v1/videos")) == "INVALID_API_KEY"
     assert sandbox(server, acme.organization).suspended is not None
+
+
+def test_a_sandbox_that_is_deleted_has_used_what_it_had_used(
+    acme: Partner, tester: Partner, server: ServerState
+) -> None:
+    """Its month began anew: whoever deleted it now and then had no quota."""
+    organization = sandbox(server, acme.organization).id
+    for _ in range(3):
+        tester.get("/v1/videos")
+    server.usage.flush()
+    asked = {"scope": "organization", "confirm": organization}
+    assert tester.post("/v1/privacy/deletions", json=asked).status_code == 200
+    server.usage.flush()
+    assert tester.get("/v1/usage").json()["calls"] == 4
+    server.usage.flush()
+    assert acme.post("/v1/privacy/deletions", json=asked | {"confirm": acme.organization}).status_code == 200
+    with server.database.read() as session:
+        left = select(func.count()).select_from(UsageDay).where(UsageDay.organization_id == organization)
+        assert session.scalar(left) == 0
 
 
 def test_test_keys_from_before_there_were_sandboxes_get_one(tmp_path: Path) -> None:
