@@ -135,21 +135,28 @@ class Idempotency:
                 await to_thread.run_sync(self._let_go, held.id)
 
     def _take(self, id: str, organization: str, fingerprint: bytes) -> IdempotentRequest:
+        while (held := self._begin(id, organization, fingerprint) or self._resume(id, fingerprint)) is None:
+            pass  # it went, or ran out, between the two
+        return held
+
+    def _begin(self, id: str, organization: str, fingerprint: bytes) -> IdempotentRequest | None:
+        """A hold on a key that is free; None if it is not."""
         fresh = _hold(id, organization, fingerprint, secrets.token_bytes(32))
         try:
             with self._server.database.write() as session:
+                expired = IdempotentRequest.expires < now()
+                session.execute(delete(IdempotentRequest).where(IdempotentRequest.id == id, expired))
                 session.add(fresh)
-            return fresh
         except IntegrityError:
-            pass
+            return None
+        return fresh
+
+    def _resume(self, id: str, fingerprint: bytes) -> IdempotentRequest | None:
+        """The answer that is kept, or a hold that has run out; None if the key is free."""
         with self._server.database.write() as session:
             known = session.get(IdempotentRequest, id, with_for_update=True)
             if known is None or known.expires < now():
-                if known is not None:
-                    session.delete(known)
-                    session.flush()
-                session.add(fresh)
-                return fresh
+                return None
             if known.fingerprint != fingerprint:
                 raise ApiError("IDEMPOTENCY_KEY_REUSED", "The key was used for a request with another body.")
             if known.status is not None:

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -195,6 +196,21 @@ def test_a_day_later_the_key_is_free(acme: Partner, server: ServerState) -> None
         session.scalars(select(IdempotentRequest)).one().expires = now() - timedelta(seconds=1)
         session.flush()
         assert sweep(session) == 1
+
+
+def test_of_those_who_use_a_key_again_a_day_later_one_is_carried_out(acme: Partner, server: ServerState) -> None:
+    """On PostgreSQL the second of two that came together was told of an internal error."""
+    old = init(acme).json()["uploadId"]
+    with ThreadPoolExecutor(4) as pool:
+        with server.database.write() as session:
+            session.scalars(select(IdempotentRequest)).one().expires = now() - timedelta(seconds=1)
+            session.flush()
+            asked = [pool.submit(init, acme) for _ in range(4)]
+            time.sleep(0.5)
+        answers = [one.result() for one in asked]
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    made = {answer.json()["uploadId"] for answer in answers if answer.status_code == 201}
+    assert (len(made), old in made) == (1, False)
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256])
