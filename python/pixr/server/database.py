@@ -112,7 +112,12 @@ class Database:
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         with self._writing.connect() as connection:
-            if not self.is_sqlite:
+            if self.is_sqlite:
+                # A table that is made anew must not take with it what refers to it. No transaction can switch this off,
+                # and the connection is used for nothing else.
+                connection.detach()
+                connection.connection.cursor().execute("PRAGMA foreign_keys = OFF").close()
+            else:
                 connection.execute(text("SELECT pg_advisory_xact_lock(7233241)"))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")

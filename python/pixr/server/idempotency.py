@@ -11,8 +11,8 @@ Whoever lacks the scope of a route is refused by it, and not answered with what 
 are needed depend on the body (GraphQL), other scopes make it another request.
 
 Answers may hold secrets, so they are kept encrypted, under a key that is made of the idempotency key, which the
-database has only a hash of. Pieces of uploads are not looked at: what a piece is, its offset says, and a creation its
-headers.
+database has only a hash of. Bodies that are sent to uploads are not looked at, whatever they are said to be, for they
+may have gigabytes: what a piece is, its offset says, and a creation its headers.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _KEPT_HEADERS = (
     "upload-offset",
     "upload-expires",
 )
-_PIECE_TYPE = "application/offset+octet-stream"
+_UPLOADS = "/v1/videos/upload/tus"
 _DESCRIBING_HEADERS = ("upload-length", "upload-metadata")
 NOT_KEPT = (401, 402, 403, 408, 409, 423, 425, 429)
 
@@ -74,7 +74,7 @@ class Idempotency:
             await self._app(scope, receive, send)
             return
         headers, who = Headers(scope=scope), scope["state"]["principal"]
-        key, piece = headers.get("idempotency-key"), headers.get("content-type") == _PIECE_TYPE
+        key, piece = headers.get("idempotency-key"), scope["path"].startswith(_UPLOADS)
         if key is None or not isinstance(who, Principal) or (piece and scope["method"] == "PATCH"):
             await self._app(scope, receive, send)
             return
@@ -135,21 +135,28 @@ class Idempotency:
                 await to_thread.run_sync(self._let_go, held.id)
 
     def _take(self, id: str, organization: str, fingerprint: bytes) -> IdempotentRequest:
+        while (held := self._begin(id, organization, fingerprint) or self._resume(id, fingerprint)) is None:
+            pass  # it went, or ran out, between the two
+        return held
+
+    def _begin(self, id: str, organization: str, fingerprint: bytes) -> IdempotentRequest | None:
+        """A hold on a key that is free; None if it is not."""
         fresh = _hold(id, organization, fingerprint, secrets.token_bytes(32))
         try:
             with self._server.database.write() as session:
+                expired = IdempotentRequest.expires < now()
+                session.execute(delete(IdempotentRequest).where(IdempotentRequest.id == id, expired))
                 session.add(fresh)
-            return fresh
         except IntegrityError:
-            pass
+            return None
+        return fresh
+
+    def _resume(self, id: str, fingerprint: bytes) -> IdempotentRequest | None:
+        """The answer that is kept, or a hold that has run out; None if the key is free."""
         with self._server.database.write() as session:
             known = session.get(IdempotentRequest, id, with_for_update=True)
             if known is None or known.expires < now():
-                if known is not None:
-                    session.delete(known)
-                    session.flush()
-                session.add(fresh)
-                return fresh
+                return None
             if known.fingerprint != fingerprint:
                 raise ApiError("IDEMPOTENCY_KEY_REUSED", "The key was used for a request with another body.")
             if known.status is not None:

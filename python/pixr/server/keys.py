@@ -21,13 +21,13 @@ from pixr.server.principal import SCOPES, Principal
 from pixr.server.videos import rfc3339
 
 __all__ = [
-    "check_not_ended",
     "check_overlap",
     "create_key",
     "list_keys",
     "principal_of_key",
     "revoke_key",
     "rotate_key",
+    "why_ended",
 ]
 
 Environment = Literal["live", "test"]
@@ -98,19 +98,17 @@ def principal_of_key(session: Session, id: str, secret: str) -> Principal:
     return who
 
 
-def check_not_ended(session: Session, id: str) -> None:
-    """Refuse what was made with a key that is revoked or has expired since, or by an OAuth client that was deleted.
+def why_ended(session: Session, id: str) -> str | None:
+    """Why what was made with a key is not good any more: the key is revoked or has expired; None where it holds.
 
-    An id of anything else passes.
-
-    Raises:
-        ApiError: INVALID_TOKEN.
+    So too for what an OAuth client has made that was deleted. An id of anything else holds.
     """
     key = session.get(ApiKey, id)
     if key is not None and (key.revoked is not None or (key.expires is not None and key.expires <= now())):
-        raise ApiError("INVALID_TOKEN", "The key that the token was made with has ended.")
+        return "The key that the token was made with has ended."
     if id.startswith(f"{CLIENT_PREFIX}_") and session.get(OAuthClient, id) is None:
-        raise ApiError("INVALID_TOKEN", "The client that the token was made by was deleted.")
+        return "The client that the token was made by was deleted."
+    return None
 
 
 def list_keys(session: Session, organization: str) -> list[ApiKey]:

@@ -56,10 +56,10 @@ class Limiting:
         if isinstance(who, Principal):
             return _take(self._server, who)
         client, settings = scope.get("client"), self._server.settings
-        kind, rate = ("strangers", settings.strangers_per_second)
+        address, take = client[0] if client else "", self._server.rate_limits.take
         if isinstance(who, ApiError):
-            kind, rate = ("failures", settings.failed_logins_per_second)
-        return self._server.rate_limits.take(f"{kind}/{client[0] if client else ''}", rate)
+            return take(address, settings.failed_logins_per_second, "failure")
+        return take(address, settings.strangers_per_second, "stranger")
 
 
 def count_call(server: ServerState, who: Principal) -> None:
@@ -80,7 +80,7 @@ def _take(server: ServerState, who: Principal) -> Allowance:
     settings = server.settings
     plan = settings.plans.get(who.plan, settings.plans[settings.default_plan])
     if who.rate_limit is not None and who.rate_limit < plan.rate:
-        own = server.rate_limits.take(f"{who.organization}/{who.subject}", who.rate_limit)
+        own = server.rate_limits.take(f"{who.organization}/{who.subject}", who.rate_limit, "token")
         if not own.allowed:
             return own
         shared = server.rate_limits.take(who.organization, plan.rate)

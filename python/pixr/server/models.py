@@ -261,7 +261,11 @@ class Event(Base):
     """Something that happened, written in the transaction of its cause. Webhooks and streams read from here."""
 
     __tablename__ = "events"
-    __table_args__ = (UniqueConstraint("id"), Index("events_of_organization", "organization_id", "sequence"))
+    __table_args__ = (
+        UniqueConstraint("id"),
+        Index("events_of_organization", "organization_id", "sequence"),
+        {"sqlite_autoincrement": True},  # the number of one that was deleted is not given again
+    )
 
     sequence: Mapped[int] = mapped_column(Counter, primary_key=True, autoincrement=True)
     id: Mapped[str]

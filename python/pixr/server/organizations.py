@@ -37,6 +37,9 @@ def sandbox_of(session: Session, organization: Organization) -> Organization:
     if organization.sandbox:
         return organization
     known = find_sandbox(session, organization.id)
+    if known is None:  # or another transaction is making it, which is waited for here
+        session.refresh(organization, with_for_update={"key_share": True})
+        known = find_sandbox(session, organization.id)
     if known is None:
         known = Organization(
             id=new_id("org_test"),

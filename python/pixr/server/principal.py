@@ -25,6 +25,7 @@ __all__ = [
     "VideoReader",
     "VideoWriter",
     "WebhookOwner",
+    "check_gives_away",
 ]
 
 Scope = Literal["videos.read", "videos.write", "search", "analytics", "webhooks", "admin"]
@@ -66,6 +67,16 @@ class Principal:
         if organization.suspended is not None:
             raise ApiError("FORBIDDEN", "The organization is suspended.")
         return cls(organization.id, organization.plan, subject, frozenset(scopes), environment, rate_limit, expires)
+
+
+def check_gives_away(giver: Principal, scopes: Iterable[str]) -> None:
+    """Refuse to make credentials with scopes that whoever asks for them lacks.
+
+    Raises:
+        ApiError: INSUFFICIENT_SCOPE.
+    """
+    if beyond := [scope for scope in scopes if scope not in giver.scopes]:
+        raise ApiError("INSUFFICIENT_SCOPE", f"These credentials can't give away {', '.join(beyond)}.")
 
 
 class requires:  # noqa: N801 - reads as a sentence where it is used

@@ -5,6 +5,9 @@ twice the rate: so an organization may ask at twice its rate for about a minute,
 mapped file, a slot each, found by a hash of the organization's id; a slot is locked by `lockf` between processes and by
 a mutex between threads. What is kept there is lost with the machine, which costs nothing. Two organizations whose
 hashes meet would share a slot, so a slot carries its owner's hash: the later one takes it over, with full buckets.
+
+Tokens and addresses have buckets too, each kind in slots of its own: their names are chosen by others, who would
+otherwise choose one whose hash meets that of an organization, and fill its buckets with every request.
 """
 
 from __future__ import annotations
@@ -20,10 +23,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 __all__ = ["Allowance", "RateLimits"]
 
-_SLOTS = 1 << 14
+Kind = Literal["organization", "token", "stranger", "failure"]
+
+_KINDS: tuple[Kind, ...] = get_args(Kind)
+_SLOTS = 1 << 14  # of each kind
 _SLOT = struct.Struct("<16sddd")  # owner, sustained tokens, burst tokens, when
 _BURST = 2.0
 _WINDOW_SECONDS = 60
@@ -77,14 +84,16 @@ class RateLimits:
         """Share buckets with all who open the same file."""
         self._clock = clock
         self._file = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
-        os.ftruncate(self._file, _SLOTS * _SLOT.size)
-        self._slots = mmap.mmap(self._file, _SLOTS * _SLOT.size)
+        byte_len = len(_KINDS) * _SLOTS * _SLOT.size
+        os.ftruncate(self._file, byte_len)
+        self._slots = mmap.mmap(self._file, byte_len)
         self._mutex = threading.Lock()
 
-    def take(self, name: str, rate: float) -> Allowance:
+    def take(self, name: str, rate: float, kind: Kind = "organization") -> Allowance:
         """Count one request of `name`, which may make `rate` a second; one that is refused counts for nothing."""
         owner = hashlib.blake2b(name.encode(), digest_size=16).digest()
-        at = int.from_bytes(owner[:4], "little") % _SLOTS * _SLOT.size
+        slot = _KINDS.index(kind) * _SLOTS + int.from_bytes(owner[:4], "little") % _SLOTS
+        at = slot * _SLOT.size
         most_sustained, most_burst = _most(rate)
         with self._mutex:
             fcntl.lockf(self._file, fcntl.LOCK_EX, _SLOT.size, at)

@@ -10,7 +10,7 @@ from itsdangerous.encoding import base64_decode, base64_encode
 
 from pixr.server.database import Database
 from pixr.server.errors import ApiError
-from pixr.server.models import Secret
+from pixr.server.own_secrets import own_secret
 
 __all__ = ["Signer"]
 
@@ -21,12 +21,7 @@ class Signer:
     """Signs values for a purpose; what is signed for one is not accepted for another."""
 
     def __init__(self, database: Database) -> None:
-        with database.write() as session:
-            kept = session.get(Secret, _NAME)
-            if kept is None:
-                kept = Secret(name=_NAME, value=secrets.token_bytes(32))
-                session.add(kept)
-            self._secret = kept.value
+        self._secret = own_secret(database, _NAME, lambda: secrets.token_bytes(32))
 
     def cursor(self, position: Any, *, of: str) -> str:
         """A cursor that stands for a position in the list `of`."""

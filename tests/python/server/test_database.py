@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from sqlalchemy import select
 
-from pixr.server.database import Base, Database
+import pixr.server
+from pixr.server.database import Base, Database, now
 from pixr.server.events import record
 from pixr.server.ids import new_id, repeatable
-from pixr.server.models import Event, Organization
+from pixr.server.models import Delivery, DeliveryAttempt, Event, Organization, WebhookEndpoint
+from pixr.server.oauth.jwt import UserTokens
 from pixr.server.organizations import create_organization
+from pixr.server.settings import Settings
+from pixr.server.signing import Signer
 
 
 def test_migrations_make_the_tables_that_the_models_say(database_url: str) -> None:
@@ -21,6 +30,34 @@ def test_migrations_make_the_tables_that_the_models_say(database_url: str) -> No
     database.migrate()
     with database.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+    database.close()
+
+
+def test_webhooks_on_their_way_outlive_the_making_anew_of_their_events(tmp_path: Path) -> None:
+    """A table is made anew by dropping the old one, and what refers to its rows goes with them."""
+    database = Database(f"sqlite:///{tmp_path / 'old.db'}")
+    config = Config()
+    config.set_main_option("script_location", str(Path(pixr.server.__file__).parent / "migrations"))
+    with database.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0008")
+        connection.commit()
+    with database.write() as session:
+        owner = create_organization(session, "a", "developer").id
+        session.add(WebhookEndpoint(id="whe", organization_id=owner, url="https://example.com/h", secret="s"))
+        record(session, owner, "video.deleted", {"videoId": "v"})
+        session.flush()
+        delivery = session.scalars(select(Delivery)).one()
+        session.add(DeliveryAttempt(delivery_id=delivery.id, at=now(), milliseconds=1.0, request_headers={}))
+    database.migrate()
+    with database.write() as session:
+        assert [one.event.type for one in session.scalars(select(Delivery))] == ["video.deleted"]
+        assert session.query(DeliveryAttempt).count() == 1
+        assert record(session, owner, "video.deleted", {"videoId": "w"}).sequence == 2
+        assert session.query(Delivery).count() == 2
+        session.delete(session.get_one(WebhookEndpoint, "whe"))
+        session.flush()
+        assert session.query(DeliveryAttempt).count() == 0, "keys are looked after again"
     database.close()
 
 
@@ -71,3 +108,18 @@ def test_the_file_of_a_database_is_made_with_its_directory(tmp_path: Path) -> No
     database.migrate()
     database.ping()
     database.close()
+
+
+def test_processes_that_start_together_make_one_secret_of_each_kind(database_url: str, settings: Settings) -> None:
+    """On PostgreSQL all but the first ended with an error, at the first start of a server with several `workers`."""
+
+    def start(_: int) -> tuple[str, Any]:
+        database = Database(database_url)
+        try:
+            token = Signer(database).lasting_token("x", purpose="test")
+            return token, UserTokens(settings, database).public_keys()["keys"][0]["x"]
+        finally:
+            database.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(start, range(8)))) == 1

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from pixr.server.database import Database, now
 from pixr.server.events import EVENT_TYPES, record, take_turn
 from pixr.server.following import events_after
-from pixr.server.models import SearchAppearance, SearchRecord, VideoRecord, WebhookEndpoint
+from pixr.server.models import Event, SearchAppearance, SearchRecord, VideoRecord, WebhookEndpoint
 from pixr.server.organizations import create_organization
 from pixr.server.webhooks.appearances import tell_appearances
 from pixr.server.webhooks.endpoints import send_test
@@ -147,3 +148,48 @@ def test_who_tells_of_appearances_and_who_records_do_not_wait_for_each_other_for
     assert failures == []
     told = {event.type for event in events_after(database, organization, EVENT_TYPES, 0)}
     assert told == {"video.deleted", "video.search_appearance"}
+
+
+def test_a_number_of_an_event_is_never_given_again(database: Database, organization: str) -> None:
+    """On SQLite the next event took the number of the last one that was deleted, and who had seen that was not told it.
+
+    So who followed events while a user was deleted never heard of it: what the user's videos had been told went first.
+    """
+    with database.write() as session:
+        last = record(session, organization, "video.deleted", {"videoId": "v"}).sequence
+    with database.write() as session:
+        session.execute(delete(Event).where(Event.organization_id == organization))
+    with database.write() as session:
+        record(session, organization, "privacy.deleted", {"receiptId": "r", "videos": 1})
+    assert [event.type for event in events_after(database, organization, EVENT_TYPES, last)] == ["privacy.deleted"]
+
+
+def test_an_endpoint_that_is_deleted_meanwhile_keeps_nothing_from_being_recorded(
+    database: Database, organization: str
+) -> None:
+    """On PostgreSQL it was still seen, and then gone: the delivery to it failed, with all that the transaction did."""
+    with database.write() as session:
+        session.delete(session.get_one(WebhookEndpoint, "whe"))
+        session.flush()
+        thread, failures = beside(
+            database, lambda other: record(other, organization, "video.deleted", {"videoId": "v"})
+        )
+    thread.join()
+    assert failures == []
+    assert [event.type for event in events_after(database, organization, EVENT_TYPES, 0)] == ["video.deleted"]
+
+
+@pytest.mark.parametrize("before", ["told and tested", "told long ago"])
+def test_appearances_that_were_told_are_not_told_again(before: str, database: Database, organization: str) -> None:
+    """They were after a test event of their type, and when what told them had been deleted after its thirty days."""
+    with database.write() as session:
+        assert tell_appearances(session, now()) == 1
+        if before == "told and tested":
+            send_test(session, organization, "whe", "video.search_appearance")
+        else:
+            session.execute(delete(Event))
+            past = now() - timedelta(days=31)
+            session.get_one(WebhookEndpoint, "whe").created = past - timedelta(days=1)
+            session.get_one(SearchAppearance, ("srch", "v")).created = past
+    with database.write() as session:
+        assert tell_appearances(session, now()) == 0

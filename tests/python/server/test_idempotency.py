@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,21 @@ def test_a_day_later_the_key_is_free(acme: Partner, server: ServerState) -> None
         assert sweep(session) == 1
 
 
+def test_of_those_who_use_a_key_again_a_day_later_one_is_carried_out(acme: Partner, server: ServerState) -> None:
+    """On PostgreSQL the second of two that came together was told of an internal error."""
+    old = init(acme).json()["uploadId"]
+    with ThreadPoolExecutor(4) as pool:
+        with server.database.write() as session:
+            session.scalars(select(IdempotentRequest)).one().expires = now() - timedelta(seconds=1)
+            session.flush()
+            asked = [pool.submit(init, acme) for _ in range(4)]
+            time.sleep(0.5)
+        answers = [one.result() for one in asked]
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    made = {answer.json()["uploadId"] for answer in answers if answer.status_code == 201}
+    assert (len(made), old in made) == (1, False)
+
+
 @pytest.mark.parametrize("key", ["", "x" * 256])
 def test_unusable_keys_are_refused(acme: Partner, key: str) -> None:
     assert code_of(init(acme, key)) == "INVALID_REQUEST"
@@ -224,6 +240,23 @@ def test_pieces_of_an_upload_go_by_their_offset_and_not_by_a_key(acme: Partner) 
     first = acme.patch(path, content=b"12345", headers=headers)
     assert (first.status_code, first.headers["upload-offset"]) == (204, "5")
     assert code_of(acme.patch(path, content=b"12345", headers=headers)) == "UPLOAD_OFFSET_MISMATCH"
+
+
+@pytest.mark.parametrize(("method", "status"), [("POST", 201), ("PATCH", 415)])
+def test_nothing_that_is_sent_to_an_upload_is_kept_in_memory(
+    listen: Callable[..., Live], method: str, status: int
+) -> None:
+    """What was said to be of another type was read whole first: up to the 50 GB that an upload may have."""
+    live = listen()
+    made = httpx.post(f"{live.url}{INIT}", json={"filename": "a.mp4", "size": 10}, headers=live.headers).json()
+    address = urlsplit(live.url)
+    path = "/v1/videos/upload/tus" + (f"/{made['uploadId']}" if method == "PATCH" else "")
+    with socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=10) as connection:
+        lines = [f"{method} {path} HTTP/1.1", "Host: x", "Idempotency-Key: once", "Content-Length: 20000000000"]
+        lines += ["Content-Type: application/octet-stream", "Upload-Length: 10", "Upload-Offset: 0"]
+        lines += [f"{name}: {value}" for name, value in live.headers.items()]
+        connection.sendall("\r\n".join([*lines, "", "begin"]).encode())
+        assert connection.recv(1000).startswith(f"HTTP/1.1 {status} ".encode()), "before the rest of it has come"
 
 
 def test_half_a_request_leaves_its_key_free(listen: Callable[..., Live]) -> None:

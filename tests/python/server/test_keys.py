@@ -74,6 +74,16 @@ def test_nobody_gives_away_a_scope_that_he_lacks(join: Callable[..., Partner]) -
     assert (refused.status_code, code_of(refused)) == (403, "INSUFFICIENT_SCOPE")
 
 
+def test_nobody_rotates_a_key_that_has_a_scope_which_he_lacks(acme: Partner) -> None:
+    """The new secret of a key with all scopes was told to whoever had `admin` alone."""
+    made = acme.post("/v1/auth/keys", json={"name": "narrow", "scopes": ["admin"]}).json()
+    narrow = Partner(acme.client, acme.organization, made["keyId"], made["secret"])
+    refused = narrow.post(f"/v1/auth/keys/{acme.key}/rotate", json={"overlapSeconds": 0})
+    assert (refused.status_code, code_of(refused)) == (403, "INSUFFICIENT_SCOPE")
+    assert acme.get("/v1/videos").status_code == 200, "the refused rotation changed nothing"
+    assert narrow.post(f"/v1/auth/keys/{narrow.key}/rotate", json={"overlapSeconds": 0}).status_code == 200
+
+
 def test_of_rotations_at_a_time_one_is_carried_out(acme: Partner) -> None:
     """On PostgreSQL several were, and all but one of the secrets that were told opened nothing."""
     made = acme.post("/v1/webhooks/endpoints", json={"url": "https://example.com/h"}).json()["endpointId"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import re
 import subprocess
 import sys
@@ -195,3 +197,22 @@ def test_what_a_tokens_own_rate_refuses_costs_its_organization_nothing(small: Ca
     slow = small("slow", 0.05)
     assert [slow().status_code for _ in range(20)] == [200] + [429] * 19
     assert small("other", 3.0)().headers["X-RateLimit-Remaining"] == "5"
+
+
+def test_no_name_of_a_user_can_be_chosen_to_fill_the_buckets_of_the_organization(
+    start: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names whose hashes met shared a slot, which each took from the other with full buckets: both passed always."""
+
+    def slot(name: str) -> int:
+        return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=16).digest()[:4], "little") % (1 << 14)
+
+    client = start(plans={"small": Plan(rate=4)}, default_plan="small")
+    state = state_of(client)
+    monkeypatch.setattr(state.rate_limits, "_clock", Clock())
+    with state.database.write() as session:
+        owner = create_organization(session, "Acme", "small").id
+    met = next(name for name in map(str, itertools.count()) if slot(f"{owner}/{name}") == slot(owner))
+    token = state.user_tokens.issue(owner, met, ["videos.read"], 60, 3.0)
+    headers = {"Authorization": f"Bearer {token}"}
+    assert [client.get("/v1/videos", headers=headers).status_code for _ in range(8)] == [200] * 6 + [429] * 2

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
+import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +30,7 @@ from tests.python.server.partner import Partner, code_of
 
 CALLBACK = "https://editor.example.com/callback"
 VERIFIER = "v" * 64
+CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).decode().rstrip("=")
 
 
 def register(headers: dict[str, str], post: Callable[..., Any], **changes: Any) -> Any:
@@ -290,6 +293,31 @@ def test_a_user_token_ends_with_the_client_that_made_it(acme: Partner) -> None:
     assert (refused.status_code, code_of(refused)) == (401, "INVALID_TOKEN")
 
 
+@pytest.mark.parametrize("end", ["revoked", "expires"])
+def test_what_a_client_was_allowed_ends_with_the_key_that_allowed_it(
+    acme: Partner, server: ServerState, end: str
+) -> None:
+    """A client of anybody's went on for ever, by refreshing, and no owner had a way to end that."""
+    made = acme.post("/v1/auth/keys", json={"name": "consenting"}).json()
+    consenting = Partner(acme.client, acme.organization, made["keyId"], made["secret"])
+    registered = register(acme.headers, acme.client.post)
+    page = ask(acme.client, registered, code_challenge=CHALLENGE)
+    unused, code = (parse_qs(urlsplit(allow(consenting, page).headers["location"]).query)["code"][0] for _ in range(2))
+    token = exchange(acme, registered, code, code_verifier=VERIFIER).json()
+    assert use(acme, token["access_token"]).status_code == 200
+    with server.database.write() as session:
+        setattr(session.get_one(ApiKey, made["keyId"]), end, now())
+    assert code_of(use(acme, token["access_token"])) == "INVALID_TOKEN"
+    basic = (registered["clientId"], registered["secret"])
+    form = {"grant_type": "refresh_token", "refresh_token": token["refresh_token"]}
+    refreshed = acme.client.post("/v1/auth/token", data=form, auth=basic)
+    assert (refreshed.status_code, refreshed.json()["error"]) == (400, "invalid_grant")
+    late = exchange(acme, registered, unused, code_verifier=VERIFIER)
+    assert (late.status_code, late.json()["error"]) == (400, "invalid_grant")
+    told = acme.client.post("/v1/auth/introspect", data={"token": token["access_token"]}, auth=basic)
+    assert told.json() == {"active": False}
+
+
 def test_forged_tokens_are_refused(acme: Partner, server: ServerState, join: Callable[..., Partner]) -> None:
     token = user_token(acme)
     assert use(acme, token).json()["pagination"]["total"] == 1
@@ -368,3 +396,41 @@ def test_redirects_to_plain_http_are_not_registered(acme: Partner) -> None:
         "/v1/auth/clients", json={"name": "x", "scopes": ["search"], "redirectUris": ["http://127.0.0.1:5000/"]}
     )
     assert local.status_code == 201
+
+
+def test_an_issuer_that_does_not_answer_holds_up_nobody_else(acme: Partner, start: Callable[..., TestClient]) -> None:
+    """Whoever named it in a token waited for its keys, one after the other, until no thread was left for others."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/jwks.json"
+        named = {"issuer": "https://id.acme.example", "organization": acme.organization, "jwks_url": url}
+        client = start(trusted_issuers=[named])
+        forged = jwt.encode({"iss": "https://id.acme.example"}, "k" * 32, algorithm="HS256")
+        headers = {"Authorization": f"Bearer {forged}"}
+        begun = time.monotonic()
+        with ThreadPoolExecutor(50) as pool:
+            answers = list(pool.map(lambda _: client.get("/v1/videos", headers=headers), range(50)))
+            assert {code_of(answer) for answer in answers} == {"INVALID_TOKEN"}
+        assert time.monotonic() - begun < 15.0
+
+
+def test_the_keys_of_an_issuer_stay_good_while_new_ones_cannot_be_fetched(
+    acme: Partner, start: Callable[..., TestClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = RSAKey.generate_key(2048, auto_kid=True)
+    file = tmp_path / "jwks.json"
+    file.write_text(json.dumps({"keys": [key.as_dict(private=False)]}))
+    named = {"issuer": "https://id.acme.example", "organization": acme.organization, "jwks_file": str(file)}
+    client = start(trusted_issuers=[named])
+    claims: dict[str, Any] = {"iss": "https://id.acme.example", "aud": "pixr", "sub": "u", "org": acme.organization}
+    claims |= {"scopes": ["videos.read"], "exp": int(time.time()) + 600}
+    token = jwt.encode(claims, key.private_key, algorithm="RS256", headers={"kid": key.kid})
+    headers = {"Authorization": f"Bearer {token}"}
+    file.rename(tmp_path / "moved")
+    assert client.get("/v1/videos", headers=headers).status_code == 401, "there are none as yet"
+    (tmp_path / "moved").rename(file)
+    later = state_of(client).user_tokens
+    monkeypatch.setattr(later, "_clock", lambda: time.monotonic() + 60)
+    assert client.get("/v1/videos", headers=headers).status_code == 200
+    file.unlink()
+    monkeypatch.setattr(later, "_clock", lambda: time.monotonic() + 3600)
+    assert client.get("/v1/videos", headers=headers).status_code == 200

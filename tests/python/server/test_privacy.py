@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import io
 import json
@@ -15,7 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pixr.library import Library
-from pixr.server.models import Event
+from pixr.server.database import now
+from pixr.server.models import Delivery, DeliveryAttempt, Event
+from pixr.server.privacy import deletion, export, files
 from pixr.server.state import ServerState
 from tests.python.server.conftest import POSTGRES
 from tests.python.server.partner import Partner, code_of
@@ -81,6 +84,46 @@ def test_an_export_has_everything_and_no_secret(marked: Partner, tmp_path: Path)
     (key,) = [json.loads(line) for line in archive.read("database/api_keys.jsonl").splitlines()]
     assert key["id"] == marked.key
     assert not {"secret_hash", "previous_hash"} & set(key)
+
+
+def test_an_export_has_what_belongs_to_the_organization_as_a_part_of_something(
+    marked: Partner, server: ServerState
+) -> None:
+    """What inspectors received, how webhooks were answered, the organization itself and receipts were left out."""
+    marked.post("/v1/privacy/deletions", json={"scope": "user", "userId": "usr_none"})
+    marked.post("/v1/webhooks/endpoints", json={"url": "https://example.com/h"})
+    marked.delete("/v1/videos/boat")
+    with server.database.write() as session:
+        delivery = session.query(Delivery).one().id
+        session.add(DeliveryAttempt(delivery_id=delivery, at=now(), milliseconds=1.0, request_headers={}))
+    archive = opened(marked)
+
+    def rows(table: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in archive.read(f"database/{table}.jsonl").splitlines()]
+
+    assert MARKER.encode() in base64.b64decode(rows("inspector_requests")[0]["body"])
+    assert [row["delivery_id"] for row in rows("delivery_attempts")] == [delivery]
+    assert [row["id"] for row in rows("organizations")] == [marked.organization]
+    assert [row["receipt"]["scope"] for row in rows("privacy_receipts")] == ["user"]
+
+
+def test_a_file_that_goes_meanwhile_ends_neither_export_nor_deletion(
+    marked: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures are dropped when there are many, uploads expire: what was listed and then gone was an internal error."""
+    listed = files.files_of_organization
+
+    def goes(home: Path) -> list[Path]:
+        found = listed(home)
+        found[0].unlink()
+        return found
+
+    for module in (files, export, deletion):
+        monkeypatch.setattr(module, "files_of_organization", goes, raising=False)
+    assert sum(name.startswith("files/") for name in opened(marked).namelist()) == 1
+    asked = {"scope": "organization", "confirm": marked.organization}
+    receipt = marked.post("/v1/privacy/deletions", json=asked)
+    assert (receipt.status_code, receipt.json()["files"]["count"]) == (200, 0)
 
 
 def test_an_export_names_models_but_not_the_server_s_folders(marked: Partner, server: ServerState) -> None:

@@ -6,6 +6,7 @@ import http.server
 import itertools
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -17,12 +18,14 @@ import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
+from pixr import ingest
+from pixr.progress import Progress
 from pixr.server.database import now
 from pixr.server.errors import ApiError
 from pixr.server.models import Event, VideoRecord
 from pixr.server.outbound import resolve
 from pixr.server.processing.queue import Queue
-from pixr.server.processing.worker import IndexingEncoders, Worker
+from pixr.server.processing.worker import IndexingEncoders, Worker, _Job
 from pixr.server.state import ServerState
 from tests.python.clips import make_clip
 from tests.python.server.conftest import state_of
@@ -148,6 +151,51 @@ def test_a_video_that_is_cancelled_or_deleted_while_processed_is_not_found(
     else:
         assert video.status_code == 404
     assert acme.post("/v1/search", json={"query": "gone", "modes": ["text"]}).json()["results"] == []
+
+
+def test_what_was_deleted_is_not_stored_again_by_the_worker_that_has_it(
+    acme: Partner, server: ServerState, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker looks once a second; what it stored in between was in the library for good, of a video that was gone."""
+    id = uploaded(acme, clip, title="gone")
+    monkeypatch.setattr(ingest, "_INTERIM_SECONDS", 0.0)
+    indexed, seen = _Job.indexed, itertools.count()
+
+    def deleted(job: _Job, progress: Progress) -> None:
+        if progress.stage == "visual":
+            if next(seen) == 0:
+                assert acme.delete(f"/v1/videos/{id}").status_code == 204
+                return  # and what was seen so far is stored
+            time.sleep(1.5)  # until the worker has looked
+        indexed(job, progress)
+
+    monkeypatch.setattr(_Job, "indexed", deleted)
+    worker_of(server).work_once()
+    assert next(seen) > 0
+    assert acme.get(f"/v1/videos/{id}").status_code == 404
+    assert acme.post("/v1/search", json={"query": "gone", "modes": ["text"]}).json()["results"] == []
+
+
+def test_a_server_that_is_restarted_costs_a_video_none_of_its_attempts(
+    acme: Partner, server: ServerState, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A video that took longer than from one restart to the next failed at the third, with nothing wrong with it."""
+    id = uploaded(acme, clip)
+    index, workers = Worker._index, []
+
+    def stopped(worker: Worker, video: VideoRecord, path: Path, job: _Job) -> Any:
+        workers.append(worker)
+        if len(workers) <= 4:
+            worker.stopping.set()
+            time.sleep(1.2)  # until the worker has looked
+        return index(worker, video, path, job)
+
+    monkeypatch.setattr(Worker, "_index", stopped)
+    for _ in range(5):
+        worker_of(server).work_once()
+    assert len(workers) == 5, "each took it up at once"
+    assert acme.get(f"/v1/videos/{id}").json()["status"] == "completed"
+    assert events(server) == ["video.uploaded", "video.processing", "video.processed"]
 
 
 def test_a_dead_workers_video_is_claimed_again_and_given_up_after_some_deaths(

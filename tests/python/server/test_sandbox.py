@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
@@ -16,8 +18,8 @@ import pixr
 from pixr.cli.app import app
 from pixr.server.database import Database, now
 from pixr.server.keys import create_key
-from pixr.server.models import Organization, VideoRecord
-from pixr.server.organizations import create_organization, find_sandbox
+from pixr.server.models import Organization, UsageDay, VideoRecord
+from pixr.server.organizations import create_organization, find_sandbox, sandbox_of
 from pixr.server.sandbox.sandboxes import Sandboxes, next_morning
 from pixr.server.state import ServerState
 from tests.python.server.conftest import fill, state_of
@@ -58,6 +60,17 @@ def test_a_test_key_sees_nothing_of_what_is_live_nor_a_live_key_of_the_sandbox(
     about = acme.get("/v1/sandbox").json()
     assert about == tester.get("/v1/sandbox").json()
     assert (about["organization"], about["ready"]) == (sandbox(server, acme.organization).id, False)
+
+
+def test_whoever_asks_while_a_sandbox_is_made_waits_for_it(acme: Partner, server: ServerState) -> None:
+    """On PostgreSQL they tried to make another, and were told of an internal error."""
+    with ThreadPoolExecutor(1) as pool:
+        with server.database.write() as session:
+            made = sandbox_of(session, session.get_one(Organization, acme.organization)).id
+            asked = pool.submit(acme.get, "/v1/sandbox")
+            time.sleep(0.5)
+        answer = asked.result()
+    assert (answer.status_code, answer.json()["organization"]) == (200, made)
 
 
 def test_a_reset_brings_the_test_clips_and_takes_everything_else(
@@ -147,6 +160,25 @@ def test_an_organizations_deletion_takes_its_sandbox_along(acme: Partner, tester
             assert tester.get("/v1/videos").json()["videos"] == [], "a sandbox goes on, empty until its reset"
     assert code_of(tester.get("/v1/videos")) == "INVALID_API_KEY"
     assert sandbox(server, acme.organization).suspended is not None
+
+
+def test_a_sandbox_that_is_deleted_has_used_what_it_had_used(
+    acme: Partner, tester: Partner, server: ServerState
+) -> None:
+    """Its month began anew: whoever deleted it now and then had no quota."""
+    organization = sandbox(server, acme.organization).id
+    for _ in range(3):
+        tester.get("/v1/videos")
+    server.usage.flush()
+    asked = {"scope": "organization", "confirm": organization}
+    assert tester.post("/v1/privacy/deletions", json=asked).status_code == 200
+    server.usage.flush()
+    assert tester.get("/v1/usage").json()["calls"] == 4
+    server.usage.flush()
+    assert acme.post("/v1/privacy/deletions", json=asked | {"confirm": acme.organization}).status_code == 200
+    with server.database.read() as session:
+        left = select(func.count()).select_from(UsageDay).where(UsageDay.organization_id == organization)
+        assert session.scalar(left) == 0
 
 
 def test_test_keys_from_before_there_were_sandboxes_get_one(tmp_path: Path) -> None:

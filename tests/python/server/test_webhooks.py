@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -302,6 +304,27 @@ def test_a_claim_is_nobody_elses_until_its_lease_ends(acme: Partner, server: Ser
         session.get_one(Delivery, mine.id).lease_expires = now() - LEASE
     with server.database.write() as session:
         assert [one.id for one in claim(session, 5)] == [mine.id]
+
+
+def test_processes_that_claim_together_keep_to_the_concurrency_of_an_endpoint(
+    acme: Partner, server: ServerState
+) -> None:
+    """On PostgreSQL each process claimed as many as the endpoint takes in all."""
+    server.courier.close()
+    subscribe(acme, "https://example.com/h", maxConcurrency=1)
+    for number in range(12):
+        tell(server, acme.organization, subject=f"vid_{number}")
+
+    def claim_too() -> int:
+        with server.database.write() as session:
+            return len(claim(session, 2))
+
+    with ThreadPoolExecutor(1) as pool:
+        with server.database.write() as session:
+            mine = len(claim(session, 2))
+            others = pool.submit(claim_too)
+            time.sleep(0.5)
+        assert (mine, others.result()) == (1, 0)
 
 
 def test_whoever_has_nothing_at_work_goes_before_anothers_backlog(

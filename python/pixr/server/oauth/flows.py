@@ -22,6 +22,7 @@ from starlette.responses import Response
 
 from pixr.server.database import now
 from pixr.server.ids import new_secret
+from pixr.server.keys import why_ended
 from pixr.server.models import OAuthClient, OAuthCode, OAuthToken
 from pixr.server.oauth.clients import Client, hash_of
 from pixr.server.oauth.tokens import ACCESS_SECONDS, REFRESH_SECONDS, Token, find_token
@@ -180,7 +181,7 @@ class _Code(AuthorizationCodeGrant):  # type: ignore[misc]
         found = self.server.session.get(OAuthCode, hash_of(code), with_for_update=True)
         if found is None or found.client_id != client.get_client_id() or found.expires <= now():
             return None
-        return _Granted(found)
+        return None if why_ended(self.server.session, found.subject) else _Granted(found)
 
     def delete_authorization_code(self, authorization_code: _Granted) -> None:
         self.server.session.delete(authorization_code.record)
@@ -216,7 +217,7 @@ class _Refresh(RefreshTokenGrant):  # type: ignore[misc]
         query = select(OAuthToken).where(OAuthToken.refresh_hash == hash_of(refresh_token))
         # Held until it is revoked, or two requests at a time would both find it good.
         found = self.server.session.scalar(query.with_for_update(of=OAuthToken))
-        if found is None or found.revoked is not None:
+        if found is None or found.revoked is not None or why_ended(self.server.session, found.subject):
             return None
         late = found.refresh_expires is None or found.refresh_expires <= now()
         return None if late else Token(found)
@@ -248,7 +249,9 @@ class _Introspection(IntrospectionEndpoint):  # type: ignore[misc]
 
     def query_token(self, token_string: str, token_type_hint: str | None) -> Token | None:  # noqa: ARG002
         found = find_token(self.server.session, token_string)
-        return None if found is None or found.hash != hash_of(token_string) else Token(found)
+        if found is None or found.hash != hash_of(token_string) or why_ended(self.server.session, found.subject):
+            return None
+        return Token(found)
 
     def introspect_token(self, token: Token) -> dict[str, Any]:
         record = token.record

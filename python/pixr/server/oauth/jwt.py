@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
+import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import httpx
@@ -22,36 +24,35 @@ from pydantic_core import from_json
 
 from pixr.server.database import Database
 from pixr.server.ids import new_id
-from pixr.server.keys import check_not_ended
-from pixr.server.models import Organization, Secret
+from pixr.server.keys import why_ended
+from pixr.server.models import Organization
 from pixr.server.oauth.tokens import invalid_token
+from pixr.server.own_secrets import own_secret
 from pixr.server.principal import SCOPES, Principal
 from pixr.server.settings import Settings, TrustedIssuer
 
 __all__ = ["AUDIENCE", "UserTokens"]
 
+log = logging.getLogger("pixr.server.oauth")
 AUDIENCE = "pixr"
 _ALGORITHM = "ES256"
 _NAME = "jwt"
 _MAKER = "maker"  # a claim: whose request the token was made at
 _LEEWAY_SECONDS = 30
 _KEYS_SECONDS = 600
+# Keys that can't be fetched are asked for again after this, and until then those from before are used, or none.
+_AGAIN_SECONDS = 30
 
 
 class UserTokens:
     """Makes and checks tokens."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._settings = settings
         self._database = database
-        with database.write() as session:
-            kept = session.get(Secret, _NAME)
-            if kept is None:
-                made = ECKey.generate_key("P-256", auto_kid=True)
-                kept = Secret(name=_NAME, value=json.dumps(made.as_dict(private=True)).encode())
-                session.add(kept)
-            self._key = ECKey.import_key(json.loads(kept.value))
-        self._keys: dict[str, tuple[float, KeySet]] = {}
+        self._key = ECKey.import_key(json.loads(own_secret(database, _NAME, _new_key)))
+        self._keys: dict[str, tuple[float, KeySet | None]] = {}  # until when
         self._lock = threading.Lock()
 
     def public_keys(self) -> dict[str, Any]:
@@ -103,14 +104,14 @@ class UserTokens:
             limit = float(rate) if rate is not None else None
             if limit is not None and not 0 < limit < 1e9:
                 raise ValueError("rateLimit is not a rate")
-        except (JoseError, ValueError, KeyError, TypeError, RecursionError, httpx.HTTPError) as error:
+        except (JoseError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise invalid_token("The token is not valid.") from error
         with self._database.read() as session:
             owner = session.get(Organization, organization)
             if owner is None:
                 raise invalid_token("The token is not valid.")
-            if claims["iss"] == self._settings.base_url and _MAKER in claims:
-                check_not_ended(session, claims[_MAKER])
+            if claims["iss"] == self._settings.base_url and (why := why_ended(session, claims.get(_MAKER, ""))):
+                raise invalid_token(why)
             known = [scope for scope in SCOPES if scope in scopes]
             return Principal.of(owner, subject=claims["sub"], scopes=known, rate_limit=limit)
 
@@ -140,15 +141,31 @@ class UserTokens:
 
     def _keys_of(self, issuer: TrustedIssuer) -> KeySet:
         with self._lock:
-            fetched, keys = self._keys.get(issuer.issuer, (0.0, None))
-            if keys is None or time.monotonic() - fetched > _KEYS_SECONDS:
-                if issuer.jwks_file is not None:
-                    content = issuer.jwks_file.read_bytes()
-                else:
-                    content = httpx.get(str(issuer.jwks_url), timeout=5).raise_for_status().content
-                keys = KeySet.import_key_set(from_json(content))
-                self._keys[issuer.issuer] = (time.monotonic(), keys)
-            return keys
+            until, keys = self._keys.get(issuer.issuer, (-math.inf, None))
+            if self._clock() >= until:
+                seconds = _KEYS_SECONDS
+                try:
+                    keys = _fetched(issuer)
+                except (JoseError, ValueError, KeyError, TypeError, OSError, httpx.HTTPError):
+                    log.warning("keys could not be fetched", extra={"issuer": issuer.issuer}, exc_info=True)
+                    seconds = _AGAIN_SECONDS
+                self._keys[issuer.issuer] = (self._clock() + seconds, keys)
+        if keys is None:
+            raise ValueError("an issuer whose keys are not known")
+        return keys
+
+
+def _fetched(issuer: TrustedIssuer) -> KeySet:
+    if issuer.jwks_file is not None:
+        content = issuer.jwks_file.read_bytes()
+    else:
+        content = httpx.get(str(issuer.jwks_url), timeout=5).raise_for_status().content
+    keys: KeySet = KeySet.import_key_set(from_json(content))
+    return keys
+
+
+def _new_key() -> bytes:
+    return json.dumps(ECKey.generate_key("P-256", auto_kid=True).as_dict(private=True)).encode()
 
 
 def _unverified(token: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from pixr.server.database import now
 from pixr.server.errors import ApiError
+from pixr.server.keys import why_ended
 from pixr.server.models import OAuthToken
 from pixr.server.oauth.clients import hash_of
 from pixr.server.principal import Principal
@@ -55,7 +56,7 @@ def find_token(session: Session, secret: str) -> OAuthToken | None:
 
 
 def principal_of_token(session: Session, secret: str) -> Principal:
-    """Who holds the access token.
+    """Who holds the access token. It ends with the key by which its client was allowed to act, at the latest.
 
     Raises:
         ApiError: INVALID_TOKEN.
@@ -63,6 +64,8 @@ def principal_of_token(session: Session, secret: str) -> Principal:
     token = session.get(OAuthToken, hash_of(secret))
     if token is None or token.revoked is not None or token.expires <= now():
         raise invalid_token("The token is expired, revoked, or was never given.")
+    if why := why_ended(session, token.subject):
+        raise invalid_token(why)
     return Principal.of(token.organization, subject=token.subject, scopes=token.scopes, expires=token.expires)
 
 

@@ -20,7 +20,7 @@ from pixr.server.database import Database, now
 from pixr.server.events import record
 from pixr.server.ids import new_id
 from pixr.server.libraries import Libraries
-from pixr.server.models import Organization, PrivacyReceipt
+from pixr.server.models import Organization, PrivacyReceipt, UsageDay
 from pixr.server.organizations import find_sandbox
 from pixr.server.privacy.export import videos_of_user
 from pixr.server.privacy.files import files_of_organization, files_of_videos, kind_of_file
@@ -50,23 +50,26 @@ def delete_user(database: Database, libraries: Libraries, organization: str, use
 def delete_organization(database: Database, libraries: Libraries, organization: str) -> dict[str, Any]:
     """Delete everything of an organization, its keys and sandbox too; its id, suspended, and the receipt remain.
 
-    A sandbox that is deleted by itself is as new afterwards.
+    A sandbox that is deleted by itself is as new afterwards, but for what it has used of its quota.
     """
-    with database.read() as session:
+    with database.write() as session:
         sandbox = find_sandbox(session, organization)
+        if sandbox is not None:  # before it is emptied, or it might be filled again
+            sandbox.suspended = now()
     if sandbox is not None:
         delete_organization(database, libraries, sandbox.id)
-        with database.write() as session:
-            session.get_one(Organization, sandbox.id).suspended = now()
     home = libraries.home(organization)
     with libraries.writing(organization) as library:
         files = _unlink(home, files_of_organization(home))
         removed = _from_library(library, library.engine.video_ids())
         with database.write() as session:
             rows = {}
-            for table, condition in of_organization(organization):
-                rows[table.name] = session.execute(delete(table).where(condition)).rowcount  # type: ignore[attr-defined]
             emptied = session.get_one(Organization, organization)
+            goes_on = emptied.sandbox and emptied.suspended is None
+            for table, condition in of_organization(organization):
+                if table.name == UsageDay.__tablename__ and goes_on:
+                    continue
+                rows[table.name] = session.execute(delete(table).where(condition)).rowcount  # type: ignore[attr-defined]
             emptied.branding = {}
             if emptied.sandbox:
                 emptied.sandbox_due = now()
@@ -91,11 +94,14 @@ def _from_library(library: Library, videos: Sequence[str]) -> dict[str, Any]:
 
 
 def _unlink(home: Path, files: Sequence[Path]) -> dict[str, int]:
-    gone = {"count": len(files), "bytes": 0, "uploads": 0, "pictures": 0, "others": 0}
+    gone = {"count": 0, "bytes": 0, "uploads": 0, "pictures": 0, "others": 0}
     for path in files:
-        gone["bytes"] += path.stat().st_size
-        gone[kind_of_file(home, path)] += 1
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # somebody else was first
+            byte_len = path.stat().st_size
+            path.unlink()
+            gone["bytes"] += byte_len
+            for kind in ("count", kind_of_file(home, path)):
+                gone[kind] += 1
     for folder in {path.parent for path in files} - {home}:
         with suppress(OSError):  # others are in it
             folder.rmdir()

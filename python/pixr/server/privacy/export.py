@@ -29,7 +29,7 @@ from pixr.server.database import Database
 from pixr.server.libraries import Libraries
 from pixr.server.models import VideoRecord
 from pixr.server.privacy.files import files_of_organization, files_of_videos
-from pixr.server.privacy.holdings import SECRET_COLUMNS, of_organization, of_user
+from pixr.server.privacy.holdings import SECRET_COLUMNS, kept_of_organization, of_organization, of_user
 from pixr.server.videos import rfc3339
 from pixr.types import Segment
 from pixr.wire import video_to_dict
@@ -47,7 +47,8 @@ def write_export(database: Database, libraries: Libraries, organization: str, *,
         home = libraries.home(organization)
         files = files_of_organization(home) if videos is None else files_of_videos(database, home, organization, videos)
         for path in files:
-            archive.write(path, f"files/{path.relative_to(home)}")
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                archive.write(path, f"files/{path.relative_to(home)}")
     made.seek(0)
     return made
 
@@ -65,7 +66,8 @@ def videos_of_user(database: Database, library: Library, organization: str, user
 def _write_rows(
     archive: zipfile.ZipFile, database: Database, organization: str, user: str | None, videos: list[str] | None
 ) -> None:
-    holdings = of_organization(organization) if user is None else of_user(organization, user, videos or [])
+    whole = (*of_organization(organization), *kept_of_organization(organization))
+    holdings = whole if user is None else of_user(organization, user, videos or [])
     with database.read() as session:
         for table, condition in holdings:
             shown = [column for column in table.columns if column.name not in SECRET_COLUMNS]

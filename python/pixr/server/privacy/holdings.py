@@ -4,27 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sqlalchemy import ColumnElement, Table, or_
+from sqlalchemy import ColumnElement, Table, or_, select
 
 from pixr.server.database import Base
 
-__all__ = ["SECRET_COLUMNS", "of_organization", "of_user"]
+__all__ = ["SECRET_COLUMNS", "kept_of_organization", "of_organization", "of_user"]
 
 # Never given out, not even to whom they belong.
 SECRET_COLUMNS = frozenset(
-    {"secret", "secret_hash", "previous_hash", "previous_secret", "value", "token_hash", "code_hash"}
+    {"secret", "secret_hash", "previous_hash", "previous_secret", "value", "hash", "refresh_hash"}
 )
 # Receipts are proofs; they outlive what they are about. Organizations are emptied, not removed.
-_KEPT = frozenset({"privacy_receipts"})
+_RECEIPTS = "privacy_receipts"
 
 
 def of_organization(organization: str) -> Iterator[tuple[Table, ColumnElement[bool]]]:
     """Each table with the condition for its rows of the organization, those that refer to others first."""
     for table in reversed(Base.metadata.sorted_tables):
-        if table.name in _KEPT:
-            continue
-        if "organization_id" in table.columns:
-            yield table, table.columns["organization_id"] == organization
+        if table.name != _RECEIPTS and (condition := _owned(table, organization)) is not None:
+            yield table, condition
+
+
+def kept_of_organization(organization: str) -> Iterator[tuple[Table, ColumnElement[bool]]]:
+    """The same for what is left when all else of the organization is deleted: itself and its receipts."""
+    tables = Base.metadata.tables
+    yield tables["organizations"], tables["organizations"].columns["id"] == organization
+    yield tables[_RECEIPTS], tables[_RECEIPTS].columns["organization_id"] == organization
+
+
+def _owned(table: Table, organization: str) -> ColumnElement[bool] | None:
+    """Whose rows are the organization's by themselves, or as part of one that is."""
+    if "organization_id" in table.columns:
+        return table.columns["organization_id"] == organization
+    for key in table.foreign_keys:
+        whole = key.column.table
+        if "organization_id" in whole.columns:
+            return key.parent.in_(select(key.column).where(whole.columns["organization_id"] == organization))
+    return None
 
 
 def of_user(organization: str, user: str, videos: Sequence[str]) -> Iterator[tuple[Table, ColumnElement[bool]]]:

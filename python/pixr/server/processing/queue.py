@@ -1,6 +1,7 @@
 """Who processes which video. The queue is the table of videos: those that are queued, or whose worker's lease ran out.
 
-A lease is renewed every few seconds. A video that took several workers with it is given up.
+A lease is renewed every few seconds. A video that took several workers with it is given up; a worker that is told to
+stop gives its video back, which counts for nothing.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Queue:
                 if video.attempts >= self.most_attempts:
                     _fail(session, video, "worker_lost", "Its processing ended without a word, several times.")
                     continue
-                first = video.attempts == 0
+                first = video.attempts == 0 and video.status == "queued"  # not one that was given back
                 video.status, video.worker, video.progress = "processing", worker, 0.0
                 video.lease_expires = now() + timedelta(seconds=LEASE_SECONDS)
                 video.attempts += 1
@@ -76,6 +77,18 @@ class Queue:
             video.progress = max(video.progress, progress)
             video.segment_count = max(video.segment_count, segment_count)
             return True
+
+    def holds(self, id: str, worker: str) -> bool:
+        """Whether the video is this worker's."""
+        with self.database.read() as session:
+            return _is_held(session.get(VideoRecord, id), worker)
+
+    def give_back(self, id: str, worker: str) -> None:
+        """Let another worker take the video at once, as if this one had not."""
+        with self.database.write() as session:
+            video = _held(session, id, worker)
+            if video is not None:
+                video.worker, video.lease_expires, video.attempts = None, now(), video.attempts - 1
 
     def complete(self, id: str, worker: str, facts: dict[str, Any]) -> VideoRecord | None:
         """Write down that the video is searchable, with its event; None if it is not this worker's any more."""
@@ -125,7 +138,11 @@ def processed_data(video: VideoRecord) -> dict[str, Any]:
 
 def _held(session: Session, id: str, worker: str) -> VideoRecord | None:
     video = session.get(VideoRecord, id, with_for_update=True)
-    return video if video is not None and video.worker == worker and video.status == "processing" else None
+    return video if _is_held(video, worker) else None
+
+
+def _is_held(video: VideoRecord | None, worker: str) -> bool:
+    return video is not None and video.worker == worker and video.status == "processing"
 
 
 def _fail(session: Session, video: VideoRecord, code: str, detail: str) -> None:

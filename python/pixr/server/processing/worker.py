@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -44,19 +45,26 @@ __all__ = ["IndexingEncoders", "Worker", "main"]
 
 log = logging.getLogger("pixr.server.worker")
 _POLL_SECONDS = 0.5
+_TAKEN_AWAY = "it was deleted, cancelled or given to another worker"
 _CHANGEABLE = ("title", "description", "tags", "created", "quality", "creator")
 
 
 class LeasedEngine:
-    """An engine's handle whose every call takes the library's lock, works, and gives it back."""
+    """An engine's handle whose every call takes the library's lock, works, and gives it back.
 
-    def __init__(self, path: Path, encoder: str | None) -> None:
+    `check` is called under the lock, and raises if the work shall not go on: who deletes a video holds the lock too, so
+    nothing is stored of it afterwards.
+    """
+
+    def __init__(self, path: Path, encoder: str | None, check: Callable[[], None]) -> None:
         self._path = path
         self._encoder = encoder
+        self._check = check
 
     def __getattr__(self, name: str) -> Any:
         def call(*arguments: Any) -> Any:
             with open_to_write(self._path, self._encoder) as library:
+                self._check()
                 return getattr(library.engine, name)(*arguments)
 
         return call
@@ -65,8 +73,8 @@ class LeasedEngine:
 class _Indexing(Library):
     """A library that is written to through leases, with encoders that outlive it."""
 
-    def __init__(self, path: Path, encoders: IndexingEncoders) -> None:
-        engine = cast("_engine.Library", LeasedEngine(path, encoders.encoder))
+    def __init__(self, path: Path, encoders: IndexingEncoders, check: Callable[[], None]) -> None:
+        engine = cast("_engine.Library", LeasedEngine(path, encoders.encoder, check))
         super().__init__(engine, path, encoders.encoder, None)
         self._loaded = encoders
 
@@ -104,7 +112,7 @@ class Worker:
         self._sandboxes = Sandboxes(settings, database, libraries)
 
     def run(self) -> None:
-        """Work until `stopping` is set; a video at work is finished by whoever claims it next."""
+        """Work until `stopping` is set; a video at work is given back, and finished by whoever claims it next."""
         while not self.stopping.is_set():
             if not self.work_once() and not self._sandboxes.reset_next():
                 self.stopping.wait(_POLL_SECONDS)
@@ -127,6 +135,8 @@ class Worker:
         except _GivenUp as reason:
             INGEST_VIDEOS.labels("left").inc()
             log.info("given up", extra={"video": video.id, "reason": str(reason)})
+            if self.stopping.is_set():
+                self._queue.give_back(video.id, self.id)
         except Exception as error:
             final = isinstance(error, (InvalidInput, MissingExtra, ApiError)) and not isinstance(error, OSError)
             code = getattr(error, "code", "internal")
@@ -196,7 +206,7 @@ class Worker:
             creator=Creator(**video.creator) if video.creator else None,
             metadata=video.details,
         )
-        library = _Indexing(self._libraries.path(video.organization_id), self._encoders)
+        library = _Indexing(self._libraries.path(video.organization_id), self._encoders, job.check_held)
         library.path.parent.mkdir(parents=True, exist_ok=True)
         outcomes = library.add_many(
             [source],
@@ -252,13 +262,18 @@ class _Job:
         if self._reason is not None:
             raise _GivenUp(self._reason)
 
+    def check_held(self) -> None:
+        """Raise if the video is not this worker's any more, by what the database says now."""
+        if not self._queue.holds(self._video, self._worker):
+            raise _GivenUp(_TAKEN_AWAY)
+
     def _beat(self) -> None:
         while not self._ended.wait(1.0):
             try:
                 if self._stopping.is_set():
                     self._reason = "the worker is stopping"
                 elif not self._queue.renew(self._video, self._worker, self._progress(), 0):
-                    self._reason = "it was deleted, cancelled or given to another worker"
+                    self._reason = _TAKEN_AWAY
             except Exception:  # the next beat may get through; a lease lasts for many
                 log.warning("a lease could not be renewed", exc_info=True)
 

@@ -9,11 +9,10 @@ from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from pixr.server.answer import json_answer
-from pixr.server.errors import ApiError
 from pixr.server.keys import create_key, list_keys, revoke_key, rotate_key
 from pixr.server.models import ApiKey
 from pixr.server.paging import Cursor, Limit, page
-from pixr.server.principal import Admin
+from pixr.server.principal import Admin, check_gives_away
 from pixr.server.schemas.keys import KeyList, KeyRequest, KeyShape, KeyWithSecret, RotateRequest
 from pixr.server.schemas.shape import Stored
 from pixr.server.state import Server
@@ -35,8 +34,7 @@ def list_all(caller: Admin, server: Server, limit: Limit = 100, cursor: Cursor =
 @router.post("", operation_id="createKey", status_code=201, response_model=KeyWithSecret)
 def create(asked: KeyRequest, caller: Admin, server: Server) -> Response:
     """Create a key. Its secret is shown this once. No key has scopes that its maker lacks."""
-    if beyond := [scope for scope in asked.scopes if scope not in caller.scopes]:
-        raise ApiError("INSUFFICIENT_SCOPE", f"These credentials can't give away {', '.join(beyond)}.")
+    check_gives_away(caller, asked.scopes)
     with server.database.write() as session:
         key, secret = create_key(
             session,
@@ -53,10 +51,12 @@ def create(asked: KeyRequest, caller: Admin, server: Server) -> Response:
 def rotate(key_id: KeyId, asked: RotateRequest, caller: Admin, server: Server) -> Response:
     """Give a key a new secret, shown this once; the old one stays valid for `overlapSeconds`.
 
-    Until that ends a key is rotated again with an overlap of 0 alone, which ends both old secrets at once.
+    Until that ends a key is rotated again with an overlap of 0 alone, which ends both old secrets at once. Whoever
+    lacks one of the key's scopes is refused, for the secret would give it.
     """
     with server.database.write() as session:
         key, secret = rotate_key(session, caller.organization, key_id, timedelta(seconds=asked.overlap_seconds))
+        check_gives_away(caller, key.scopes)
     return json_answer(_shown(key) | {"secret": secret}, headers={"Cache-Control": "no-store"})
 
 

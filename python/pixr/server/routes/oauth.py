@@ -20,7 +20,7 @@ from pixr.server.oauth.clients import create_client, delete_client, list_clients
 from pixr.server.oauth.consent import CONSENT_HEADERS, consent_page
 from pixr.server.oauth.flows import Flows, FormRequest
 from pixr.server.paging import Cursor, Limit, page
-from pixr.server.principal import SCOPES, Admin, Principal
+from pixr.server.principal import SCOPES, Admin, Principal, check_gives_away
 from pixr.server.schemas.oauth import ClientList, ClientRequest, ClientWithSecret, UserToken, UserTokenRequest
 from pixr.server.schemas.shape import Stored
 from pixr.server.state import Server, ServerState
@@ -182,7 +182,7 @@ def create_user_token(asked: UserTokenRequest, caller: Admin, server: Server) ->
 
     It may have any scope but `admin`, and ends with the key that it was made with at the latest.
     """
-    _check_scopes(asked.scopes, caller)
+    check_gives_away(caller, asked.scopes)
     made = server.user_tokens.issue(
         caller.organization,
         asked.subject,
@@ -207,7 +207,7 @@ def list_all(caller: Admin, server: Server, limit: Limit = 100, cursor: Cursor =
 @router.post("/v1/auth/clients", operation_id="createClient", status_code=201, response_model=ClientWithSecret)
 def create(asked: ClientRequest, caller: Admin, server: Server) -> Response:
     """Register an OAuth client. Its secret is shown this once."""
-    _check_scopes(asked.scopes, caller)
+    check_gives_away(caller, asked.scopes)
     with server.database.write() as session:
         client, secret = create_client(
             session,
@@ -250,7 +250,7 @@ def _count_failure(request: Request, server: ServerState) -> None:
         ApiError: RATE_LIMITED.
     """
     client = request.client.host if request.client else ""
-    allowance = server.rate_limits.take(f"failures/{client}", server.settings.failed_logins_per_second)
+    allowance = server.rate_limits.take(client, server.settings.failed_logins_per_second, "failure")
     if not allowance.allowed:
         raise ApiError("RATE_LIMITED", "Too many attempts.", headers=allowance.headers())
 
@@ -315,11 +315,6 @@ def _answer(server: ServerState, values: dict[str, str], form: dict[str, str], r
         except OAuth2Error as error:
             made = flows.handle_error_response(asked, error)
     return made
-
-
-def _check_scopes(scopes: list[Any], caller: Principal) -> None:
-    if beyond := [scope for scope in scopes if scope not in caller.scopes]:
-        raise ApiError("INSUFFICIENT_SCOPE", f"These credentials can't give away {', '.join(beyond)}.")
 
 
 def _shown(client: OAuthClient) -> dict[str, Any]:

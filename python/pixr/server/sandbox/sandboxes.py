@@ -34,7 +34,16 @@ log = logging.getLogger("pixr.server.sandbox")
 _TAKEN_FOR = timedelta(minutes=10)
 _LOOK_SECONDS = 2.0
 _KEPT = frozenset(
-    {"api_keys", "oauth_clients", "oauth_tokens", "webhook_endpoints", "inspectors", "usage", "idempotent_requests"}
+    {
+        "api_keys",
+        "oauth_clients",
+        "oauth_tokens",
+        "webhook_endpoints",
+        "inspectors",
+        "inspector_requests",
+        "usage",
+        "idempotent_requests",
+    }
 )
 _FILMS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi"})
 

@@ -1,7 +1,7 @@
 """`video.search_appearance`: which videos searches showed, one event a minute and organization, however many searches.
 
 Only organizations with an endpoint that wants it are told. An event begins where the one before ended, so that each
-appearance is told once.
+appearance is told once. What is older than events are kept was told, or is not any more.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pixr.server.database import now
 from pixr.server.events import record
 from pixr.server.models import Event, Organization, SearchAppearance, WebhookEndpoint
 from pixr.server.videos import rfc3339
+from pixr.server.webhooks.queue import KEPT_DAYS
 
 __all__ = ["tell_appearances"]
 
@@ -44,11 +45,12 @@ def _tell(session: Session, organization: str, since: datetime, until: datetime)
     session.scalar(select(Organization.id).where(Organization.id == organization).with_for_update(key_share=True))
     last = session.scalar(
         select(Event)
-        .where(Event.organization_id == organization, Event.type == TYPE)
+        .where(Event.organization_id == organization, Event.type == TYPE, Event.data["test"].as_boolean().is_not(True))
         .order_by(Event.sequence.desc())
         .limit(1)
     )
-    if last is not None and not last.data.get("test"):
+    since = max(since, until - timedelta(days=KEPT_DAYS))
+    if last is not None:
         since = max(since, datetime.fromisoformat(str(last.data["to"]).replace("Z", "+00:00")))
     shown = session.execute(
         select(

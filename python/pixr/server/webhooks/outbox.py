@@ -16,7 +16,8 @@ def enqueue(session: Session, event: Event) -> None:
     wanted = select(WebhookEndpoint).where(
         WebhookEndpoint.organization_id == event.organization_id, WebhookEndpoint.disabled.is_(None)
     )
-    for endpoint in session.scalars(wanted):
+    # None of them goes before this transaction ends; one that another deletes is waited for, and then is not there.
+    for endpoint in session.scalars(wanted.with_for_update(read=True, key_share=True)):
         if not endpoint.event_types or event.type in endpoint.event_types:
             enqueue_for(session, event, endpoint)
 

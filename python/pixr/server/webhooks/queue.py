@@ -18,7 +18,7 @@ from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import NamedTuple
 
-from sqlalchemy import BindParameter, Integer, Select, and_, bindparam, delete, exists, func, or_, select
+from sqlalchemy import BindParameter, Integer, Select, and_, bindparam, delete, exists, func, or_, select, text
 from sqlalchemy.orm import Session, aliased
 
 from pixr.server.database import Utc, now
@@ -49,6 +49,7 @@ ORDERED_ATTEMPTS = 3
 LONGEST_WAIT = timedelta(hours=24)
 KEPT_DAYS = 30
 _GONE = 410
+_TURN = text("SELECT pg_advisory_xact_lock(7233243)")
 
 
 def any_due(session: Session) -> bool:
@@ -57,7 +58,12 @@ def any_due(session: Session) -> bool:
 
 
 def claim(session: Session, most: int) -> list[Delivery]:
-    """Up to `most` deliveries to attempt now, each of them under a lease: no other process gets it meanwhile."""
+    """Up to `most` deliveries to attempt now, each of them under a lease: no other process gets it meanwhile.
+
+    One process claims at a time, or each would give an endpoint as much at once as it takes in all.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(_TURN)
     instant, statements = now(), _statements()
     leased, at_work = Counter[str](), set[str]()
     for endpoint, organization, count in session.execute(statements.held, {"instant": instant}):
