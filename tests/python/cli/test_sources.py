@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
+import struct
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -49,6 +53,11 @@ class Clips(BaseHTTPRequestHandler):
             self._answer(200, len(BODY))
         elif self.path == "/short.mp4":
             self._answer(200, len(BODY) + 1)
+        elif self.path == "/reset.mp4":
+            self._answer(200, 1 << 30)
+            time.sleep(0.3)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
         elif self.path == "/to-file":
             self.send_response(302)
             self.send_header("Location", "file:///etc/passwd")
@@ -87,11 +96,27 @@ def test_a_url_is_fetched_under_its_own_name(tmp_path: Path, address: str) -> No
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("missing.mp4", "404"), ("short.mp4", "ended after 25600 of 25601"), ("to-file", "not (http|allowed)")],
+    [
+        ("missing.mp4", "404"),
+        ("short.mp4", "ended after 25600 of 25601"),
+        ("reset.mp4", "reset.mp4: Connection reset by peer"),
+        ("to-file", "not (http|allowed)"),
+    ],
 )
-def test_what_cannot_be_fetched_says_why(tmp_path: Path, address: str, name: str, reason: str) -> None:
+def test_what_cannot_be_fetched_says_why_and_leaves_nothing(
+    tmp_path: Path, address: str, name: str, reason: str
+) -> None:
+    """A connection that was reset ended the whole run, and what had come of a file stayed on the disk until then."""
     with pytest.raises(DownloadError, match=reason):
         download(f"{address}/{name}", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_of_many_bytes_is_cut_to_what_a_disk_takes(tmp_path: Path, address: str) -> None:
+    """The length was counted in characters: a long name that is not Latin ended the whole run."""
+    path = download(f"{address}/good%20clip.mp4/{quote('映' * 110)}.mp4", tmp_path)
+    assert path.name == f"{'映' * 38}.mp4"
+    assert path.read_bytes() == BODY
 
 
 def test_a_file_past_the_limit_is_refused(tmp_path: Path, address: str) -> None:
