@@ -23,6 +23,7 @@ from pixr.errors import MissingExtra, PixrError, UnreadableVideo
 from pixr.ingest_options import ScreenOptions, SpeechOptions
 from pixr.media.freed_memory import keep_freed
 from pixr.show.clock import clock
+from pixr.source_files import path_to_source
 from pixr.types import Sync
 from pixr.wire import error_to_dict, video_to_dict
 
@@ -256,7 +257,7 @@ def _index(
                 given = given_as[path]
                 video = outcome.video
                 if path in fetched:
-                    if video is not None and outcome.status == "added":
+                    if video is not None and video.source == path_to_source(path):
                         video = opened.update(video.id, source=given)
                     os.unlink(path)
                 run.outcome(outcome, video, given)

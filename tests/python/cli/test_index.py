@@ -144,6 +144,10 @@ def test_a_url_is_fetched_and_remembered_as_the_source(run: Run, tmp_path: Path)
     try:
         url = f"http://127.0.0.1:{server.server_port}/one.mp4"
         done = run("index", "films.pixr", url, url + ".missing", *QUICK, "--json")
+        shutil.copy(folder / "one.mp4", tmp_path / "moved.mp4")
+        assert run("index", "moved.pixr", "moved.mp4", *QUICK).returncode == 0
+        (tmp_path / "moved.mp4").unlink()
+        assert run("index", "moved.pixr", url, *QUICK).returncode == 0
     finally:
         server.shutdown()
         server.server_close()
@@ -151,8 +155,10 @@ def test_a_url_is_fetched_and_remembered_as_the_source(run: Run, tmp_path: Path)
     assert done.returncode == 1
     statuses = {row["source"]: row["status"] for row in json.loads(done.stdout)["videos"]}
     assert statuses == {url: "completed", url + ".missing": "failed"}
-    with pixr.open(tmp_path / "films.pixr", read_only=True) as library:
-        assert [video.source for video in library.videos()] == [url]
+    # Also of one that was there already, and whose file is not: it was said to be where it had been fetched to.
+    for name in ("films.pixr", "moved.pixr"):
+        with pixr.open(tmp_path / name, read_only=True) as library:
+            assert [video.source for video in library.videos()] == [url]
 
 
 def test_an_interruption_keeps_what_was_added(tmp_path: Path) -> None:
