@@ -85,10 +85,17 @@ def test_a_broken_file_is_told_with_its_place(content: str, word: str, tmp_path:
 
 
 def test_captions_beside_a_video_are_found(tmp_path: Path) -> None:
-    for name in ("a.mp4", "a.en.srt", "b[1].mp4", "b[1].vtt", "c.mp4"):
+    for name in ("a.mp4", "a.en.srt", "a.vtt", "b[1].mp4", "b[1].vtt", "c.mp4"):
         (tmp_path / name).touch()
-    found = [beside(tmp_path / name) for name in ("a.mp4", "b[1].mp4", "c.mp4")]
-    assert [path.name if path else None for path in found] == ["a.en.srt", "b[1].vtt", None]
+    found = [beside(tmp_path / name) for name in ("a.mp4", "b[1].mp4", "c.mp4", "gone/d.mp4")]
+    assert [path.name if path else None for path in found] == ["a.en.srt", "b[1].vtt", None, None]
+
+
+def test_captions_in_capitals_lie_beside_a_video_as_well(tmp_path: Path) -> None:
+    """`MOVIE.SRT` beside `MOVIE.AVI`, as old discs have them, was passed over, and speech recognised in its place."""
+    for name in ("MOVIE.AVI", "MOVIE.de.SRT", "MOVIE.SRT", "MOVIE 2.SRT"):
+        (tmp_path / name).touch()
+    assert beside(tmp_path / "MOVIE.AVI") == tmp_path / "MOVIE.SRT"
 
 
 def test_captions_take_the_place_of_recognition_and_come_out_again(tmp_path: Path) -> None:
