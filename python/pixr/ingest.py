@@ -593,7 +593,7 @@ class _Run:
         return video_from_json(json.loads(engine.video(video.id)))
 
     def _rows(self, video: Video) -> Rows:
-        from pixr.media.utterances import align_to_shots
+        from pixr.media.utterances import align_to_shots, join_simultaneous
 
         text = self._tools.encoders.text
         rows = Rows(video.id)
@@ -601,7 +601,7 @@ class _Run:
             rows.add(start, end, "frame", vector=vector, description=description)
         for seen in list(self._found.screen):
             rows.add(seen.start_seconds, seen.end_seconds, "screen", text=seen.text)
-        said = align_to_shots(list(self._found.utterances), list(self._found.shots))
+        said = join_simultaneous(align_to_shots(list(self._found.utterances), list(self._found.shots)))
         vectors = text.encode_documents([utterance.text for utterance in said]) if said else ()
         for utterance, vector in zip(said, vectors, strict=True):
             rows.add(utterance.start_seconds, utterance.end_seconds, "speech", text=utterance.text, vector=vector)

@@ -116,6 +116,18 @@ def test_captions_take_the_place_of_recognition_and_come_out_again(tmp_path: Pat
         assert len(library.transcript(video.id)) == 2, "what was there stays"
 
 
+def test_captions_of_one_time_are_all_kept(tmp_path: Path) -> None:
+    """Of several who speak at once, each with a caption of the same times, all but one were lost."""
+    clip, captions = make_clip(tmp_path / "a.mp4", ["one"], seconds=12.0), tmp_path / "a.srt"
+    said = [Caption(4.0, 6.0, text) for text in ("Hello Alice", "Hello Bob", "Hello Carol")]
+    captions.write_text(write_captions(said, "srt"))
+    with pixr.open(tmp_path / "l.pixr") as library:
+        library.add(clip, id="a", captions=captions, screen=False)
+        for name in ("Alice", "Bob", "Carol"):
+            assert library.search(name, modes=["audio"]).total == 1
+        assert " ".join(caption.text for caption in library.transcript("a")) == "Hello Alice Hello Bob Hello Carol"
+
+
 def test_captions_that_are_not_there_are_named(tmp_path: Path) -> None:
     """The video was once blamed for them, as one that can't be decoded."""
     pytest.importorskip("av")
