@@ -229,6 +229,20 @@ def test_answers_go_to_standard_output_where_that_is_asked_for(run: Run, library
     assert (tmp_path / "out").is_symlink()
 
 
+def test_answers_follow_what_is_in_the_file_that_standard_output_leads_to(library: Path, tmp_path: Path) -> None:
+    """`--out /dev/stdout >> all.jsonl` put a new file in the place of all earlier answers, and lost the report."""
+    (tmp_path / "in.jsonl").write_text('{"query": "harbour"}')
+    command = [*COMMAND, "search", str(library), "--queries", str(tmp_path / "in.jsonl"), "--out", "/dev/stdout"]
+    for opened, earlier in (("a", ["earlier answers"]), ("w", [])):
+        (tmp_path / "all.jsonl").write_text("earlier answers\n")
+        with (tmp_path / "all.jsonl").open(opened) as out:
+            subprocess.run([*command, "--json"], stdout=out, timeout=120, check=True)
+        *before, answer, report = (tmp_path / "all.jsonl").read_text().splitlines()
+        assert before == earlier
+        assert json.loads(answer)["results"]
+        assert json.loads(report)["queries"] == 1
+
+
 def test_a_batch_that_is_not_json_leaves_no_answers(run: Run, library: Path, tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text('{"query": "harbour"}\n{broken\n')
     done = run("search", library, "--queries", "in.jsonl", "--out", "out.jsonl")
