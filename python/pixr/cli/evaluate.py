@@ -10,6 +10,7 @@ import typer
 
 from pixr.cli.console import complain, print_json, print_table
 from pixr.evaluation.ground_truth import Format
+from pixr.whole_file import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,7 +68,8 @@ def evaluate(
     if diagram is not None:
         draw_diagram(diagram, list(made.reliability.items()))
     if out is not None:
-        out.write_text(json.dumps(made.to_dict(), indent=2) + "\n", encoding="utf-8")
+        with whole_file(out) as partial:
+            partial.write_text(json.dumps(made.to_dict(), indent=2) + "\n", encoding="utf-8")
     if as_json:
         print_json(made.to_dict())
     else:

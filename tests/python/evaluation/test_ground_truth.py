@@ -116,6 +116,26 @@ def test_a_question_of_one_video_is_asked_of_that_video(library: Path) -> None:
         assert evaluate(opened, [Judged("2", "x", {"query": "the"}, (), "gone")], anywhere=True).errors == []
 
 
+@pytest.mark.parametrize("command", [("eval", "truth"), ("transcript", "roof")])
+def test_a_full_disk_leaves_an_earlier_file_as_it_was(library: Path, tmp_path: Path, command: tuple[str, str]) -> None:
+    """The transcript, or the report, of before was cut to nothing, and then the new one could not be written."""
+    resource = pytest.importorskip("resource")
+    written(tmp_path, *QUESTIONS)
+    (tmp_path / "before").write_text("of before")
+    done = subprocess.run(
+        [*COMMAND, command[0], str(library), command[1], "--out", "before"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (16, 16)),
+    )
+    assert done.returncode == 1, done.stderr
+    assert "File too large" in done.stderr
+    assert (tmp_path / "before").read_text() == "of before"
+
+
 def test_the_command_prints_figures_and_writes_a_report(library: Path, tmp_path: Path) -> None:
     truth = written(tmp_path, *QUESTIONS)
     command = [*COMMAND, "eval", str(library), str(truth), "--out", str(tmp_path / "report.json")]
