@@ -57,14 +57,14 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report.")] = False,
 ) -> None:
     import pixr
-    from pixr.evaluation.ground_truth import read_ground_truth
+    from pixr.evaluation.ground_truth import read_ground_truth, read_lines
     from pixr.evaluation.reliability import draw_diagram
     from pixr.evaluation.run import evaluate as run
 
     judged = read_ground_truth(queries, format)
-    texts = nothing.read_text(encoding="utf-8").splitlines() if nothing is not None else []
+    texts = [text for _, text in read_lines(nothing)] if nothing is not None else []
     with pixr.open(library, create=False, read_only=True) as opened:
-        made = run(opened, judged, [text for text in texts if text.strip()], ablation=ablation, anywhere=anywhere)
+        made = run(opened, judged, texts, ablation=ablation, anywhere=anywhere)
     if diagram is not None:
         draw_diagram(diagram, list(made.reliability.items()))
     if out is not None:

@@ -13,6 +13,7 @@ import pytest
 import pixr
 from pixr.errors import InvalidQuery
 from pixr.evaluation import Judged, Span, evaluate, read_ground_truth
+from pixr.evaluation.ground_truth import read_lines
 from tests.python.cli.process import COMMAND
 
 QVHIGHLIGHTS = {
@@ -52,6 +53,18 @@ def test_each_format_is_told_from_its_first_line(tmp_path: Path) -> None:
     assert three.relevant == (Span("AO8RW", 0.0, 6.9),)
     (four,) = read_ground_truth(written(tmp_path, {"query": "x", "relevant": [], "family": "nothing"}))
     assert (four.family, four.relevant) == ("nothing", ())
+
+
+def test_a_line_that_is_not_utf_8_is_told_and_a_mark_at_the_beginning_is_none(tmp_path: Path) -> None:
+    """Such a file of questions, or of questions about nothing, was told as a bug; so was one with a byte order mark."""
+    truth = tmp_path / "truth"
+    line = json.dumps({"query": "a\u2028b", "relevant": []}, ensure_ascii=False)
+    truth.write_text(f"\ufeff\n{line}\n", encoding="utf-8")
+    assert [one.id for one in read_ground_truth(truth)] == ["2"]
+    truth.write_bytes(f"{line}\n".encode() + b"\xe9t\xe9\n")
+    for read in (read_ground_truth, read_lines):
+        with pytest.raises(InvalidQuery, match="truth, line 2: not UTF-8"):
+            read(truth)
 
 
 @pytest.mark.parametrize("lines", [(), ("plain words",), (QVHIGHLIGHTS, "{"), ({"vid_name": "x", "desc": "y"},)])
