@@ -33,7 +33,7 @@ def console(stream: TextIO | None = None, width: int | None = None) -> Console:
 
 def print_json(value: Any) -> None:
     """One JSON document: indented for a person, one line for a pipe."""
-    print(json_text(value, indent=2 if is_terminal() else None))
+    print(json_text(value, indent=2 if is_terminal() else None, encoding=sys.stdout.encoding or "utf-8"))
 
 
 def complain(message: str) -> None:

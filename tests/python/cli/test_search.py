@@ -47,6 +47,20 @@ def test_a_pipe_gets_plain_lines_of_columns(run: Run, library: Path) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1", "utf-8"])
+def test_what_the_letters_of_a_terminal_lack_is_written_by_number(run: Run, library: Path, encoding: str) -> None:
+    """Where they are not Unicode's, every answer ended at the dash between two times, told as a bug."""
+    with pixr.open(library) as opened:
+        opened.update("boat", title="帆 😀")
+    asked = ("search", "films.pixr", "harbour", "--modes", "audio")
+    lines = run(*asked, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+    assert lines.returncode == 0, lines.stderr
+    title = "帆 😀" if encoding == "utf-8" else "\\u5e06 \\U0001f600"
+    assert title in lines.stdout
+    answer = run(*asked, "--json", PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+    assert json.loads(answer.stdout)["results"][0]["title"] == "帆 😀"
+
+
 def test_a_terminal_gets_a_table_and_no_color_is_obeyed(run_on_terminal: Callable[..., Screen], library: Path) -> None:
     shown = run_on_terminal("search", library, "solar panels")
     assert shown.returncode == 0
