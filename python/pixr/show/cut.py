@@ -85,8 +85,8 @@ def cut_moment(source: Path, start: float, end: float, out: Path) -> Cut:
     """
     try:
         import av
-    except ImportError:
-        raise MissingExtra("av", "media") from None
+    except ImportError as error:
+        raise MissingExtra("av", "media", error) from error
     av.logging.set_level(None)
     first = WRITABLE.get(source.suffix.lower(), "matroska")
     refused: Exception | None = None

@@ -126,6 +126,27 @@ def test_what_was_left_out_of_videos_is_told_once_and_stands_with_each(run: Run,
     assert line.startswith(f"pixr: warning: one.mp4: {warning}")
 
 
+@pytest.mark.parametrize(
+    ("lacking", "told"),
+    [
+        ("cv2", "pixr: warning: one.mp4: indexed without words on screen: rapidocr can't be loaded: "),
+        ("onnxruntime", "pixr: error: onnxruntime can't be loaded: "),
+        ("av", "pixr: error: av can't be loaded: "),
+    ],
+)
+def test_a_package_that_cannot_be_loaded_says_why(run: Run, tmp_path: Path, lacking: str, told: str) -> None:
+    """A package for which the system lacks a library was a bug that ended the run, or was said not to be installed."""
+    pytest.importorskip("rapidocr")
+    make_clip(tmp_path / "one.mp4", ["one"])
+    package = tmp_path / "packages" / lacking
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text('raise ImportError("libGL.so.1: cannot open shared object file")')
+    done = run("index", "films.pixr", "one.mp4", "--no-speech", PYTHONPATH=str(tmp_path / "packages"))
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"{told}libGL.so.1: cannot open shared object file")
+    assert done.returncode == (0 if "warning" in told else 1)
+
+
 def test_a_terminal_shows_bars_and_the_outcome(run_on_terminal: Callable[..., Screen], tmp_path: Path) -> None:
     make_clip(tmp_path / "one.mp4", ["one"])
     shown = run_on_terminal("index", "films.pixr", "one.mp4", *QUICK)
