@@ -209,11 +209,12 @@ class Toolbox:
         return ScreenReader(thread_count=1, languages=asked.languages, model=asked.model)
 
 
-def content_hash(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file, hex.
+def content_hash(path: str | os.PathLike[str], stop: threading.Event | None = None) -> str:
+    """SHA-256 of a file, hex. A long one on a slow disk takes minutes, which `stop` ends.
 
     Raises:
         UnreadableVideo: it can't be read, or is a pipe, a socket or a device, which may never end.
+        Cancelled: `stop` was set.
     """
     digest = hashlib.sha256()
     try:
@@ -222,6 +223,8 @@ def content_hash(path: str | os.PathLike[str]) -> str:
             raise UnreadableVideo(path, "it is not a regular file")
         with Path(path).open("rb") as file:
             while block := file.read(1 << 20):
+                if stop is not None and stop.is_set():
+                    raise Cancelled
                 digest.update(block)
     except OSError as error:
         raise UnreadableVideo(path, error.strerror or str(error)) from error
@@ -252,7 +255,7 @@ def _index(
 ) -> Outcome:
     _check_paths(source)
     before = file_state(source.path)
-    digest = content_hash(source.path)
+    digest = content_hash(source.path, stop)
     told = _told(source, digest)
     check_video(told)
     same = known.claim(digest)

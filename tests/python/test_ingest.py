@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from datetime import date
@@ -104,6 +105,18 @@ def test_a_pipe_is_refused_and_never_waited_for(tmp_path: Path) -> None:
     reading.start()
     reading.join(10.0)
     assert answers == ["it is not a regular file"] * 2
+
+
+def test_a_caller_that_stops_listening_waits_for_no_hash(clips: list[Path], tmp_path: Path) -> None:
+    """Whoever interrupted a run waited until a file that had just been begun was read to its end."""
+    with (tmp_path / "long.mp4").open("wb") as file:
+        file.truncate(64 << 30)  # takes no room, and a minute to hash
+    with pixr.open(tmp_path / "l.pixr") as library:
+        outcomes = library.add_many([clips[0], tmp_path / "long.mp4"], jobs=2, speech=False, screen=False)
+        assert next(outcomes).status == "added"
+        begun = time.monotonic()
+        outcomes.close()  # type: ignore[attr-defined]
+        assert time.monotonic() - begun < 5.0
 
 
 UNTELLABLE: dict[str, dict[str, Any]] = {
