@@ -16,6 +16,8 @@ import pytest
 
 from pixr.cli.download import DownloadError, download
 from pixr.cli.sources import expand
+from tests.python.cli.process import Run
+from tests.python.clips import make_clip
 
 
 def test_a_folder_stands_for_the_videos_below_it(tmp_path: Path) -> None:
@@ -33,6 +35,21 @@ def test_a_folder_stands_for_no_pipe_or_socket_whatever_its_name(tmp_path: Path)
     (tmp_path / "broken.mp4").symlink_to("nowhere")
     found = [Path(path).name for path in expand([str(tmp_path)])]
     assert found == ["broken.mp4", "clip.mp4"], "a broken link is told when it is indexed"
+
+
+def test_a_folder_that_cannot_be_read_is_reported(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was passed over without a word, and the run said that all is well. Here its path is longer than any may be."""
+    videos = tmp_path / "videos"
+    (videos / "a").mkdir(parents=True)
+    make_clip(videos / "a" / "one.mp4", ["one"])
+    monkeypatch.chdir(videos)
+    for _ in range(20):
+        Path("z" * 250).mkdir()
+        os.chdir("z" * 250)
+    done = run("index", "films.pixr", videos, "--no-speech", "--no-screen")
+    assert done.returncode == 1
+    assert sorted(line.split("\t")[0] for line in done.stdout.splitlines()[1:]) == ["completed", "failed"]
+    assert "File name too long" in done.stderr
 
 
 def test_named_files_and_urls_are_taken_as_they_are_and_once(tmp_path: Path) -> None:
