@@ -21,12 +21,13 @@ from tests.python.clips import make_clip
 
 
 def test_a_folder_stands_for_the_videos_below_it(tmp_path: Path) -> None:
-    for name in ("b.mp4", "a.MKV", "notes.txt", ".hidden.mp4", "deep/c.webm", ".git/d.mp4"):
+    for name in ("b.mp4", "a.MKV", "notes.txt", ".hidden.mp4", "deep/c.webm", ".git/d.mp4", "e.3g2", "f.TOD", "g.divx"):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.touch()
+    (tmp_path / "link").symlink_to("deep")
     found = [str(Path(path).relative_to(tmp_path)) for path in expand([str(tmp_path)])]
-    assert found == ["a.MKV", "b.mp4", "deep/c.webm"]
+    assert found == ["a.MKV", "b.mp4", "e.3g2", "f.TOD", "g.divx", "deep/c.webm"]
 
 
 def test_a_folder_stands_for_no_pipe_or_socket_whatever_its_name(tmp_path: Path) -> None:
