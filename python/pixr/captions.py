@@ -22,6 +22,7 @@ __all__ = ["Caption", "CaptionFormat", "beside", "read_captions", "write_caption
 
 CaptionFormat = Literal["srt", "vtt", "json"]
 MAX_BYTES = 64 << 20
+_BESIDE = (".srt", ".vtt")  # the more wanted first; also in capitals, as cameras and old discs have them
 
 _TIME = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
 _TIMES = re.compile(rf"^\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?$")
@@ -41,14 +42,17 @@ class Caption:
 def beside(video: str | os.PathLike[str]) -> Path | None:
     """The captions that lie beside a video: `talk.srt` or `talk.vtt`, also `talk.en.srt`; None if there are none."""
     path = Path(video)
-    for suffix in (".srt", ".vtt"):
-        exact = path.with_suffix(suffix)
-        if exact.is_file():
-            return exact
-        for found in sorted(path.parent.glob(f"{_escaped(path.stem)}.*{suffix}")):
-            if found.is_file():
-                return found
-    return None
+    try:
+        names = os.listdir(path.parent)
+    except OSError:
+        return None
+    found = [path.with_name(name) for name in names if name.startswith(f"{path.stem}.")]
+    captions = [file for file in found if file.suffix.lower() in _BESIDE and file.is_file()]
+    return min(captions, key=lambda file: _rank(file, path), default=None)
+
+
+def _rank(file: Path, video: Path) -> tuple[int, bool, str]:
+    return _BESIDE.index(file.suffix.lower()), file.stem != video.stem, file.name
 
 
 def read_captions(path: str | os.PathLike[str]) -> list[Caption]:
@@ -167,7 +171,3 @@ def _clock(seconds: float, point: str) -> str:
 def _one_block(text: str) -> str:
     """The text without what would end or begin a block."""
     return " ".join(text.split()).replace("-->", "→")
-
-
-def _escaped(stem: str) -> str:
-    return re.sub(r"([*?\[])", r"[\1]", stem)

@@ -293,17 +293,23 @@ class SpeechUnavailable(PixrError, RuntimeError):
 
 
 class MissingExtra(PixrError, ImportError):
-    """An optional package is needed; the message says what to install."""
+    """An optional package is needed; the message says what to install.
+
+    `reason` says why one that is installed can't be loaded, such as for a library of the system that it needs.
+    """
 
     code = "missing_extra"
 
-    def __init__(self, package: str, extra: str) -> None:
+    def __init__(self, package: str, extra: str, error: ImportError | str | None = None) -> None:
+        """Of what could not be imported; `error` is what was raised then, or what that says."""
         self.package: Final = package
         self.extra: Final = extra
-        super().__init__(f"{package} is not installed; pip install 'pixr[{extra}]'", name=package)
+        self.reason: Final = None if error is None or isinstance(error, ModuleNotFoundError) else str(error)
+        why = f"can't be loaded: {self.reason}" if self.reason else f"is not installed; pip install 'pixr[{extra}]'"
+        super().__init__(f"{package} {why}", name=package)
 
-    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
-        return type(self), (self.package, self.extra)
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str, str | None]]:
+        return type(self), (self.package, self.extra, self.reason)
 
 
 class InternalError(PixrError, RuntimeError):

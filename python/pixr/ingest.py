@@ -9,7 +9,8 @@ Each arrow runs on its own thread, and the queues between them are short, so mem
 heavy work (decoder processes, onnxruntime, ctranslate2) lets go of the GIL. Every model call keeps to one thread: the
 cores are filled by stages, pieces of speech and videos side by side, which never wait for each other inside a call.
 What is found does not depend on how many there are. What is ready of a long video is stored while the rest is
-processed; such a video has no content hash yet, so that an interrupted run begins it anew.
+processed; such a video has no content hash yet, so that an interrupted run begins it anew. A video that is replaced
+stays as it was until the new one is whole, and of one that is refused after all nothing stays.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ OnProgress = Callable[[Progress], None]
 
 
 class Cancelled(Exception):
-    """The run was stopped; nothing half-done is stored."""
+    """The run was stopped. What it stored of a long video stays, without a content hash."""
 
 
 @dataclass
@@ -208,11 +209,12 @@ class Toolbox:
         return ScreenReader(thread_count=1, languages=asked.languages, model=asked.model)
 
 
-def content_hash(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file, hex.
+def content_hash(path: str | os.PathLike[str], stop: threading.Event | None = None) -> str:
+    """SHA-256 of a file, hex. A long one on a slow disk takes minutes, which `stop` ends.
 
     Raises:
         UnreadableVideo: it can't be read, or is a pipe, a socket or a device, which may never end.
+        Cancelled: `stop` was set.
     """
     digest = hashlib.sha256()
     try:
@@ -221,6 +223,8 @@ def content_hash(path: str | os.PathLike[str]) -> str:
             raise UnreadableVideo(path, "it is not a regular file")
         with Path(path).open("rb") as file:
             while block := file.read(1 << 20):
+                if stop is not None and stop.is_set():
+                    raise Cancelled
                 digest.update(block)
     except OSError as error:
         raise UnreadableVideo(path, error.strerror or str(error)) from error
@@ -251,7 +255,7 @@ def _index(
 ) -> Outcome:
     _check_paths(source)
     before = file_state(source.path)
-    digest = content_hash(source.path)
+    digest = content_hash(source.path, stop)
     told = _told(source, digest)
     check_video(told)
     same = known.claim(digest)
@@ -262,7 +266,14 @@ def _index(
         models = tools()
         if stop.is_set():  # while they were loaded
             raise Cancelled
-        outcome = _Run(library, source, told, digest, before, models, stop, on_progress).run()
+        run = _Run(library, source, told, digest, before, models, stop, on_progress)
+        try:
+            outcome = run.run()
+        except Cancelled:
+            raise
+        except Exception:
+            run.take_back()
+            raise
         return outcome
     finally:
         known.release(digest, None if outcome is None else outcome.video)
@@ -397,6 +408,14 @@ class _Run:
         video = self._store(complete=True)
         self._tell("store", video.duration, finished=True)
         return Outcome(self._source, "added", video, warnings=tuple(self._warnings), stage_seconds=dict(self._seconds))
+
+    def take_back(self) -> None:
+        """Delete what was stored so far of a video that is refused after all."""
+        if not self._stored_segments:
+            return
+        with suppress(PixrError):  # why it is refused is what the caller hears
+            if self._library.video(self._told.id).content_hash is None:
+                self._library.delete(self._told.id)
 
     def _check_unchanged(self) -> None:
         """Refuse a file that was written to or replaced: what was found is of no one content, least of all its hash's.
@@ -552,9 +571,18 @@ class _Run:
         elapsed = time.monotonic() - self._stored_at
         if elapsed < _INTERIM_SECONDS or ready < 2 * self._stored_segments or self._failed.is_set():
             return
+        if not self._stored_segments and self._is_there():
+            return  # it is replaced in one step, by what is whole
         self._store(complete=False)
         self._stored_at = time.monotonic()
         self._stored_segments = ready
+
+    def _is_there(self) -> bool:
+        try:
+            self._library.video(self._told.id)
+        except VideoNotFound:
+            return False
+        return True
 
     def _store(self, *, complete: bool) -> Video:
         import json
@@ -568,7 +596,7 @@ class _Run:
         return video_from_json(json.loads(engine.video(video.id)))
 
     def _rows(self, video: Video) -> Rows:
-        from pixr.media.utterances import align_to_shots
+        from pixr.media.utterances import align_to_shots, join_simultaneous
 
         text = self._tools.encoders.text
         rows = Rows(video.id)
@@ -576,7 +604,7 @@ class _Run:
             rows.add(start, end, "frame", vector=vector, description=description)
         for seen in list(self._found.screen):
             rows.add(seen.start_seconds, seen.end_seconds, "screen", text=seen.text)
-        said = align_to_shots(list(self._found.utterances), list(self._found.shots))
+        said = join_simultaneous(align_to_shots(list(self._found.utterances), list(self._found.shots)))
         vectors = text.encode_documents([utterance.text for utterance in said]) if said else ()
         for utterance, vector in zip(said, vectors, strict=True):
             rows.add(utterance.start_seconds, utterance.end_seconds, "speech", text=utterance.text, vector=vector)

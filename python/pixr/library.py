@@ -309,7 +309,8 @@ class Library(Upkeep):
             before = self.video(id)
             after = replace(before, **changes)
             video_to_text(after)  # refuses what can't be stored before models are loaded for it
-            changed = retitled(self._engine, before, after, self.encoders)
+            is_said = not changes.keys().isdisjoint(("title", "description", "tags"))
+            changed = retitled(self._engine, before, after, self.encoders) if is_said else None
             # That may have taken seconds, in which another thread described the video with rows that it added.
             described = video_to_text(replace(self.video(id), **changes))
             if changed is None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 __all__ = ["whole_file"]
 
@@ -17,7 +19,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     """Give where to write what is to be at `path`: beside it, and it is put there when all is written.
 
     Two that write to one path at once have a place each, so that what stands there is whole. A pipe or a device, as
-    `/dev/stdout` is, is written to as it is: a file in its place would end it. A link stays what it is.
+    `/dev/stdout` is, is written to as it is: a file in its place would end it. A link stays what it is. Where
+    `/dev/stdout` leads to a file, what is written follows what is there already.
 
     Raises:
         IsADirectoryError: `path` is one.
@@ -28,6 +31,13 @@ def whole_file(path: Path) -> Iterator[Path]:
     if path.exists() and not path.is_file():
         yield path
         return
+    number = _open_file(path)
+    if number is not None:
+        with TemporaryDirectory(prefix="pixr-") as folder:
+            yield (made := Path(folder) / "whole")
+            with made.open("rb") as written, os.fdopen(os.dup(number), "wb") as out:
+                shutil.copyfileobj(written, out)
+        return
     whole = path.resolve()
     partial = whole.with_name(f".{whole.name}.{secrets.token_hex(4)}.partial")
     try:
@@ -35,3 +45,15 @@ def whole_file(path: Path) -> Iterator[Path]:
         os.replace(partial, whole)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _open_file(path: Path) -> int | None:
+    """The number of the open file that a path such as `/dev/stdout` or `/dev/fd/3` stands for."""
+    if not path.is_file():
+        return None
+    at, numbered = path.absolute(), Path("/dev/fd")
+    while at.parent.resolve() not in (numbered, numbered.resolve()):
+        if not at.is_symlink():
+            return None
+        at = at.parent.resolve() / os.readlink(at)
+    return int(at.name)

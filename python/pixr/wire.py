@@ -14,7 +14,6 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pixr.errors import PixrError
-from pixr.surrogates import has_lone_surrogate
 from pixr.types import Creator, Hit, Hits, Match, Moment, Video
 
 __all__ = [
@@ -106,14 +105,18 @@ def error_to_dict(error: BaseException) -> dict[str, Any]:
     return {"code": code, "detail": str(error) or type(error).__name__}
 
 
-def json_text(value: Any, *, indent: int | None = None) -> str:
-    """JSON that can be written as UTF-8, with its characters as they are.
+def json_text(value: Any, *, indent: int | None = None, encoding: str = "utf-8") -> str:
+    """JSON that can be written in an encoding, with its characters as they are.
 
     Half of a surrogate pair (an id that a caller made up, a file's name that is not UTF-8) is no character; where there
-    is one, all but ASCII is escaped, which is read back as it was.
+    is one, or what the encoding lacks, all but ASCII is escaped, which is read back as it was.
     """
     text = json.dumps(value, ensure_ascii=False, indent=indent)
-    return json.dumps(value, indent=indent) if has_lone_surrogate(text) else text
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=indent)
+    return text
 
 
 def source_name(video: Video) -> str:

@@ -85,10 +85,17 @@ def test_a_broken_file_is_told_with_its_place(content: str, word: str, tmp_path:
 
 
 def test_captions_beside_a_video_are_found(tmp_path: Path) -> None:
-    for name in ("a.mp4", "a.en.srt", "b[1].mp4", "b[1].vtt", "c.mp4"):
+    for name in ("a.mp4", "a.en.srt", "a.vtt", "b[1].mp4", "b[1].vtt", "c.mp4"):
         (tmp_path / name).touch()
-    found = [beside(tmp_path / name) for name in ("a.mp4", "b[1].mp4", "c.mp4")]
-    assert [path.name if path else None for path in found] == ["a.en.srt", "b[1].vtt", None]
+    found = [beside(tmp_path / name) for name in ("a.mp4", "b[1].mp4", "c.mp4", "gone/d.mp4")]
+    assert [path.name if path else None for path in found] == ["a.en.srt", "b[1].vtt", None, None]
+
+
+def test_captions_in_capitals_lie_beside_a_video_as_well(tmp_path: Path) -> None:
+    """`MOVIE.SRT` beside `MOVIE.AVI`, as old discs have them, was passed over, and speech recognised in its place."""
+    for name in ("MOVIE.AVI", "MOVIE.de.SRT", "MOVIE.SRT", "MOVIE 2.SRT"):
+        (tmp_path / name).touch()
+    assert beside(tmp_path / "MOVIE.AVI") == tmp_path / "MOVIE.SRT"
 
 
 def test_captions_take_the_place_of_recognition_and_come_out_again(tmp_path: Path) -> None:
@@ -107,6 +114,18 @@ def test_captions_take_the_place_of_recognition_and_come_out_again(tmp_path: Pat
         with pytest.raises(InvalidCaptions):
             library.add(clip, captions=captions, screen=False)
         assert len(library.transcript(video.id)) == 2, "what was there stays"
+
+
+def test_captions_of_one_time_are_all_kept(tmp_path: Path) -> None:
+    """Of several who speak at once, each with a caption of the same times, all but one were lost."""
+    clip, captions = make_clip(tmp_path / "a.mp4", ["one"], seconds=12.0), tmp_path / "a.srt"
+    said = [Caption(4.0, 6.0, text) for text in ("Hello Alice", "Hello Bob", "Hello Carol")]
+    captions.write_text(write_captions(said, "srt"))
+    with pixr.open(tmp_path / "l.pixr") as library:
+        library.add(clip, id="a", captions=captions, screen=False)
+        for name in ("Alice", "Bob", "Carol"):
+            assert library.search(name, modes=["audio"]).total == 1
+        assert " ".join(caption.text for caption in library.transcript("a")) == "Hello Alice Hello Bob Hello Carol"
 
 
 def test_captions_that_are_not_there_are_named(tmp_path: Path) -> None:

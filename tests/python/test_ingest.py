@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from datetime import date
@@ -104,6 +105,18 @@ def test_a_pipe_is_refused_and_never_waited_for(tmp_path: Path) -> None:
     reading.start()
     reading.join(10.0)
     assert answers == ["it is not a regular file"] * 2
+
+
+def test_a_caller_that_stops_listening_waits_for_no_hash(clips: list[Path], tmp_path: Path) -> None:
+    """Whoever interrupted a run waited until a file that had just been begun was read to its end."""
+    with (tmp_path / "long.mp4").open("wb") as file:
+        file.truncate(64 << 30)  # takes no room, and a minute to hash
+    with pixr.open(tmp_path / "l.pixr") as library:
+        outcomes = library.add_many([clips[0], tmp_path / "long.mp4"], jobs=2, speech=False, screen=False)
+        assert next(outcomes).status == "added"
+        begun = time.monotonic()
+        outcomes.close()  # type: ignore[attr-defined]
+        assert time.monotonic() - begun < 5.0
 
 
 UNTELLABLE: dict[str, dict[str, Any]] = {
@@ -227,6 +240,48 @@ def test_what_was_found_so_far_is_searched_while_the_rest_is_indexed(
         whole = pictures(library, id)
     assert stored == sorted(stored)
     assert 0 < stored[-1] < whole
+
+
+def test_a_video_stays_as_it_was_until_what_replaces_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was ready of a long video took the place of the whole one, which an interrupted run had then lost."""
+    clip = make_clip(tmp_path / "harbour.mp4", [f"scene {number}" for number in range(8)])
+    monkeypatch.setattr("pixr.ingest._INTERIM_SECONDS", 0.0)
+
+    def interrupt(step: Progress) -> None:
+        if step.stage == "visual" and step.seconds_done > 6.0:
+            raise KeyboardInterrupt
+
+    with pixr.open(tmp_path / "l.pixr") as library:
+        whole = library.add(clip, id="harbour", title="The whole", speech=False, screen=False)
+        segments = library.segments("harbour")
+        with pytest.raises(KeyboardInterrupt):
+            library.add(clip, id="harbour", title="Anew", speech=False, screen=False, on_progress=interrupt)
+        assert library.video("harbour") == whole
+        assert library.segments("harbour") == segments
+
+
+def test_nothing_stays_of_a_video_that_is_refused_after_some_of_it_was_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that was written to meanwhile was refused, and what had been read of it stayed in the library."""
+    clip = make_clip(tmp_path / "harbour.mp4", [f"scene {number}" for number in range(8)])
+    monkeypatch.setattr("pixr.ingest._INTERIM_SECONDS", 0.0)
+    stored: list[int] = []
+
+    with pixr.open(tmp_path / "l.pixr") as library:
+
+        def write_on(step: Progress) -> None:
+            if step.stage == "visual" and step.seconds_done > 6.0 and not stored:
+                stored.append(len(list(library.videos())))
+                with clip.open("ab") as file:
+                    file.write(b"more")
+
+        with pytest.raises(UnreadableVideo, match="it changed while it was indexed"):
+            library.add(clip, speech=False, screen=False, on_progress=write_on)
+        assert stored == [1]
+        assert list(library.videos()) == []
 
 
 def test_progress_of_every_stage_of_every_video_is_told(clips: list[Path], tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def test_every_extra_that_an_error_names_exists() -> None:
     named = {
         extra
         for path in PACKAGE.rglob("*.py")
-        for extra in re.findall(r"""MissingExtra\([^,()]+, "(\w+)"\)""", path.read_text(encoding="utf-8"))
+        for extra in re.findall(r"""MissingExtra\([^,()]+, "(\w+)"[,)]""", path.read_text(encoding="utf-8"))
     }
     assert {"encoders", "media", "screen", "speech"} <= named
     assert named <= set(metadata("pixr").get_all("Provides-Extra") or ())

@@ -66,6 +66,16 @@ def test_what_the_words_do_not_say_leaves_the_vector_alone(library: pixr.Library
     assert any(before)
 
 
+def test_a_source_that_moves_makes_no_title_of_its_name(tmp_path: Path) -> None:
+    """A video that went to a URL got a vector for its file's name, which was none of its title before."""
+    clip = make_clip(tmp_path / "chocolate cake recipe.mp4", ["first", "second"])
+    with pixr.open(tmp_path / "films.pixr") as library:
+        library.add(clip, id="clip", speech=False)
+        before = library.info()["channels"]
+        assert library.update("clip", source="https://example.com/chocolate%20cake%20recipe.mp4").title == clip.stem
+        assert library.info()["channels"] == before
+
+
 def test_a_title_that_goes_takes_its_vector_and_one_that_comes_brings_one(library: pixr.Library) -> None:
     before = evidence(library)
     library.update("clip", title="")

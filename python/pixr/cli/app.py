@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from functools import cache
+from io import TextIOWrapper
 from typing import Annotated, NoReturn
 
 import typer
@@ -87,6 +88,7 @@ def run() -> NoReturn:
     """Run on `sys.argv`; never returns, never shows a traceback unless `--debug` is there."""
     debug = _take_debug(sys.argv)
     _open_closed()
+    _write_anything()
     told_once = cache(complain)
     # Where in the source a warning was raised is of no use to who typed the command.
     warnings.showwarning = lambda message, *_, **__: told_once(str(message))
@@ -109,6 +111,12 @@ def _open_closed() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - it lasts as long as this
+
+
+def _write_anything() -> None:
+    """Write what the terminal's letters don't have (`LANG=de_DE.ISO-8859-1`) by number, as errors do already."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _take_debug(argv: list[str]) -> bool:

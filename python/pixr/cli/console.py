@@ -33,7 +33,7 @@ def console(stream: TextIO | None = None, width: int | None = None) -> Console:
 
 def print_json(value: Any) -> None:
     """One JSON document: indented for a person, one line for a pipe."""
-    print(json_text(value, indent=2 if is_terminal() else None))
+    print(json_text(value, indent=2 if is_terminal() else None, encoding=sys.stdout.encoding or "utf-8"))
 
 
 def complain(message: str) -> None:
@@ -84,14 +84,15 @@ def print_table(
 def print_fields(value: Any, *, indent: int = 0) -> None:
     """Nested names and values, a line each."""
     pad = "  " * indent
-    for name, item in value.items():
+    for key, item in value.items():
+        name = one_line(key)
         if isinstance(item, dict) and item:
             print(f"{pad}{name}:")
             print_fields(item, indent=indent + 1)
-        elif isinstance(item, list) and item and isinstance(item[0], dict):
+        elif isinstance(item, list) and item and all(isinstance(entry, dict) for entry in item):
             print(f"{pad}{name}:")
             for entry in item:
-                print(f"{pad}  - " + ", ".join(f"{key} {_shown(part)}" for key, part in entry.items()))
+                print(f"{pad}  - " + ", ".join(f"{one_line(field)} {_shown(part)}" for field, part in entry.items()))
         else:
             print(f"{pad}{name}: {_shown(item)}")
 

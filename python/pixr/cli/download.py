@@ -17,6 +17,7 @@ __all__ = ["MAX_BYTES", "DownloadError", "download"]
 MAX_BYTES = 8 << 30
 TIMEOUT_SECONDS = 30.0
 CHUNK_BYTES = 1 << 20
+MOST_NAME_BYTES = 120
 
 
 class DownloadError(OSError):
@@ -45,7 +46,8 @@ def download(
     `on_bytes` is called with the bytes so far and, where the server says it, the bytes in all.
 
     Raises:
-        DownloadError: no connection, an HTTP error, more than `max_bytes`, or the connection ends early.
+        DownloadError: no connection, an HTTP error, more than `max_bytes`, the connection ends early, or the file can't
+            be written. Nothing of it stays then.
     """
     target = folder / _file_name(url)
     opener = urllib.request.build_opener(_HttpOnly)
@@ -54,13 +56,22 @@ def download(
         request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the caller gives http(s) only
         with opener.open(request, timeout=timeout_seconds) as response, target.open("wb") as file:
             _copy(url, response, file, max_bytes, on_bytes)
-    except urllib.error.HTTPError as error:
-        raise DownloadError(f"{url}: the server answered {error.code} {error.reason}") from error
-    except urllib.error.URLError as error:
-        raise DownloadError(f"{url}: no connection ({error.reason})") from error
-    except (http.client.HTTPException, TimeoutError, ValueError) as error:
-        raise DownloadError(f"{url}: {str(error) or type(error).__name__}") from error
+    except DownloadError:
+        target.unlink(missing_ok=True)
+        raise
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        target.unlink(missing_ok=True)
+        raise DownloadError(f"{url}: {_reason(error)}") from error
     return target
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server answered {error.code} {error.reason}"
+    if isinstance(error, urllib.error.URLError):
+        return f"no connection ({error.reason})"
+    # A connection that breaks later is told by the system, and so is a full disk.
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _copy(
@@ -87,6 +98,7 @@ def _copy(
 
 
 def _file_name(url: str) -> str:
-    """The last part of the URL's path, made safe as a file name."""
+    """The last part of the URL's path, made safe as a file name; of a long one the end, in which the format is."""
     name = os.path.basename(unquote(urlsplit(url).path.rstrip("/")))
-    return re.sub(r"[^\w.\- ]", "_", name).lstrip(".")[-120:] or "video"
+    safe = re.sub(r"[^\w.\- ]", "_", name).lstrip(".")
+    return safe.encode()[-MOST_NAME_BYTES:].decode(errors="ignore") or "video"

@@ -10,6 +10,7 @@ import typer
 
 from pixr.cli.console import complain, print_json, print_table
 from pixr.evaluation.ground_truth import Format
+from pixr.whole_file import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,18 +57,19 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report.")] = False,
 ) -> None:
     import pixr
-    from pixr.evaluation.ground_truth import read_ground_truth
+    from pixr.evaluation.ground_truth import read_ground_truth, read_lines
     from pixr.evaluation.reliability import draw_diagram
     from pixr.evaluation.run import evaluate as run
 
     judged = read_ground_truth(queries, format)
-    texts = nothing.read_text(encoding="utf-8").splitlines() if nothing is not None else []
+    texts = [text for _, text in read_lines(nothing)] if nothing is not None else []
     with pixr.open(library, create=False, read_only=True) as opened:
-        made = run(opened, judged, [text for text in texts if text.strip()], ablation=ablation, anywhere=anywhere)
+        made = run(opened, judged, texts, ablation=ablation, anywhere=anywhere)
     if diagram is not None:
         draw_diagram(diagram, list(made.reliability.items()))
     if out is not None:
-        out.write_text(json.dumps(made.to_dict(), indent=2) + "\n", encoding="utf-8")
+        with whole_file(out) as partial:
+            partial.write_text(json.dumps(made.to_dict(), indent=2) + "\n", encoding="utf-8")
     if as_json:
         print_json(made.to_dict())
     else:

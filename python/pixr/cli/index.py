@@ -23,6 +23,7 @@ from pixr.errors import MissingExtra, PixrError, UnreadableVideo
 from pixr.ingest_options import ScreenOptions, SpeechOptions
 from pixr.media.freed_memory import keep_freed
 from pixr.show.clock import clock
+from pixr.source_files import path_to_source
 from pixr.types import Sync
 from pixr.wire import error_to_dict, video_to_dict
 
@@ -34,8 +35,9 @@ __all__ = ["register"]
 
 HELP = """Put videos into a library; it is made if it is not there.
 
-A folder stands for every video below it. What is in the library already (by content) is skipped, so the same command
-goes on where it was interrupted. A broken file is reported with its reason, and the rest goes on.
+A folder stands for the videos below it, told by the endings of their names; links to further folders are not followed.
+What is in the library already (by content) is skipped, so the same command goes on where it was interrupted. A broken
+file is reported with its reason, and the rest goes on.
 
 \b
 Examples:
@@ -256,7 +258,7 @@ def _index(
                 given = given_as[path]
                 video = outcome.video
                 if path in fetched:
-                    if video is not None and outcome.status == "added":
+                    if video is not None and video.source == path_to_source(path):
                         video = opened.update(video.id, source=given)
                     os.unlink(path)
                 run.outcome(outcome, video, given)

@@ -9,10 +9,11 @@ from pathlib import Path
 __all__ = ["VIDEO_SUFFIXES", "expand", "is_url"]
 
 VIDEO_SUFFIXES = frozenset(
-    f".{name}"
-    for name in (
-        "3gp avi flv m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv".split()  # noqa: SIM905 - read as words
-    )
+    "." + name
+    for name in """
+        3g2 3gp asf avi divx dv f4v flv m2ts m2v m4v mkv mov mp4 mpe mpeg mpg mts mxf ogm ogv qt rm rmvb tod ts vob webm
+        wmv wtv
+    """.split()  # noqa: SIM905 - read as words
 )
 
 
@@ -25,7 +26,8 @@ def expand(arguments: Iterable[str]) -> list[str]:
     """Files and URLs as given, folders replaced by the videos in them (by name, deep, in order), each path once.
 
     A file that is named is taken whatever its suffix: whether it is a video is for the decoder to say. Pipes, sockets
-    and devices in a folder are left out, whatever their names.
+    and devices in a folder are left out, whatever their names, and so are folders that are links. A folder in it that
+    can't be read stands for itself, so that indexing reports it.
     """
     found: dict[str, str] = {}
     for argument in arguments:
@@ -38,12 +40,14 @@ def expand(arguments: Iterable[str]) -> list[str]:
 
 
 def _videos_below(folder: str) -> Iterator[str]:
-    for parent, folders, files in os.walk(folder):
+    unreadable: list[str] = []
+    for parent, folders, files in os.walk(folder, onerror=lambda error: unreadable.append(error.filename)):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             path = os.path.join(parent, name)
             if not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES and not _is_special(path):
                 yield path
+    yield from unreadable
 
 
 def _is_special(path: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pixr.captions import CaptionFormat, write_captions
+from pixr.whole_file import whole_file
 
 __all__ = ["register"]
 
@@ -38,6 +39,7 @@ def transcript(
     with pixr.open(library, create=False, read_only=True) as opened:
         text = write_captions(opened.transcript(video), "json" if as_json else format)
     if out is not None:
-        out.write_text(text, encoding="utf-8")
+        with whole_file(out) as partial:
+            partial.write_text(text, encoding="utf-8")
     else:
         print(text, end="")

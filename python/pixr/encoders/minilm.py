@@ -95,7 +95,7 @@ def _load_tokenizer(path: Path) -> Any:
     try:
         tokenizers = importlib.import_module("tokenizers")
     except ImportError as error:
-        raise MissingExtra("tokenizers", "encoders") from error
+        raise MissingExtra("tokenizers", "encoders", error) from error
     if not path.is_file():
         raise ModelNotFound(f"tokenizer file not found: {path}")
     try:

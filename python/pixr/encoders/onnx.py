@@ -53,7 +53,7 @@ def import_onnxruntime() -> Any:
     try:
         return importlib.import_module("onnxruntime")
     except ImportError as error:
-        raise MissingExtra("onnxruntime", "encoders") from error
+        raise MissingExtra("onnxruntime", "encoders", error) from error
 
 
 def choose_providers(wanted: Sequence[str], available: Sequence[str]) -> list[str]:

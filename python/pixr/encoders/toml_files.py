@@ -22,7 +22,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         toml: Any = importlib.import_module(name)
     except ImportError as error:
-        raise MissingExtra(name, "encoders") from error
+        raise MissingExtra(name, "encoders", error) from error
     text = path.read_text(encoding="utf8")
     try:
         values: dict[str, Any] = toml.loads(text)

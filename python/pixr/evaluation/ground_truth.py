@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pixr.errors import InvalidQuery
+from pixr.surrogates import has_lone_surrogate
 
-__all__ = ["Format", "Judged", "Span", "read_ground_truth"]
+__all__ = ["Format", "Judged", "Span", "read_ground_truth", "read_lines"]
 
 Format = Literal["pixr", "qvhighlights", "tvr", "charades-sta"]
 _CHARADES = re.compile(r"(\S+)\s+(\d+(?:\.\d+)?)\s+(\d+(?:\.\d+)?)\s*##\s*(.+)")
@@ -60,9 +61,7 @@ def read_ground_truth(path: Path, format: Format | None = None) -> list[Judged]:
         InvalidQuery: a line is of no such format; the message has its number.
         OSError: it can't be read.
     """
-    lines = [
-        (number, line) for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if line.strip()
-    ]
+    lines = read_lines(path)
     if not lines:
         raise InvalidQuery(f"{path} is empty")
     read = _READERS[format or _format_of(lines[0][1], path)]
@@ -73,6 +72,22 @@ def read_ground_truth(path: Path, format: Format | None = None) -> list[Judged]:
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise InvalidQuery(f"{path}, line {number}: {type(error).__name__}: {error}") from None
     return judged
+
+
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """The lines of a file that say something, with their numbers.
+
+    Raises:
+        InvalidQuery: one is not UTF-8; the message has its number.
+        OSError: it can't be read.
+    """
+    # Bytes that are not UTF-8 become lone surrogates, so that it is known in which line they are.
+    with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
+        lines = [(number, line.strip()) for number, line in enumerate(file, 1) if line.strip()]
+    for number, line in lines:
+        if has_lone_surrogate(line):
+            raise InvalidQuery(f"{path}, line {number}: not UTF-8")
+    return lines
 
 
 def _format_of(line: str, path: Path) -> Format:

@@ -71,8 +71,8 @@ def draw_diagram(path: Path, named: Sequence[tuple[str, Reliability]], columns: 
     """
     try:
         from PIL import Image, ImageDraw, ImageFont
-    except ImportError:
-        raise MissingExtra("pillow", "media") from None
+    except ImportError as error:
+        raise MissingExtra("pillow", "media", error) from error
     side, gap, top, bottom = 260, 50, 56, 64
     columns = max(1, columns or len(named))
     width, height = min(columns, max(1, len(named))) * (side + gap) + gap, top + side + bottom

@@ -59,8 +59,8 @@ def decode_audio(
     try:
         import av
         import numpy as np
-    except ModuleNotFoundError as error:
-        raise MissingExtra("av", "media") from error
+    except ImportError as error:
+        raise MissingExtra("av", "media", error) from error
     av.logging.set_level(None)
     try:
         container = av.open(path, metadata_errors="ignore")

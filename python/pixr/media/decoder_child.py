@@ -169,7 +169,7 @@ def main() -> None:
         except UnreadableVideo as error:
             writer.write({"kind": "error", "reason": error.reason})
         except MissingExtra as error:
-            writer.write({"kind": "missing", "package": error.package, "extra": error.extra})
+            writer.write({"kind": "missing", "package": error.package, "extra": error.extra, "reason": error.reason})
         except BrokenPipeError:
             os._exit(0)
         except MemoryError:

@@ -31,7 +31,7 @@ def frame_at(path: str | os.PathLike[str], seconds: float, max_side: int) -> NDA
     try:
         import av
     except ImportError as error:
-        raise MissingExtra("av", "media") from error
+        raise MissingExtra("av", "media", error) from error
     av.logging.set_level(None)
     name = os.fspath(path)
     try:

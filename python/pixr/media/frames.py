@@ -74,8 +74,8 @@ def probe(path: str) -> VideoInfo:
     try:
         import av
         from av.stream import Disposition
-    except ModuleNotFoundError as error:
-        raise MissingExtra("av", "media") from error
+    except ImportError as error:
+        raise MissingExtra("av", "media", error) from error
     av.logging.set_level(None)
     try:
         with av.open(path, metadata_errors="ignore") as container:
@@ -196,8 +196,8 @@ class VideoFrames:
         try:
             import av
             from av.video.reformatter import VideoReformatter
-        except ModuleNotFoundError as error:
-            raise MissingExtra("av", "media") from error
+        except ImportError as error:
+            raise MissingExtra("av", "media", error) from error
         av.logging.set_level(None)
         self._reformatter = VideoReformatter()
         last = -math.inf

@@ -35,7 +35,7 @@ def load_picture(source: str | os.PathLike[str] | bytes | NDArray[np.uint8]) -> 
     try:
         from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError as error:
-        raise MissingExtra("pillow", "encoders") from error
+        raise MissingExtra("pillow", "encoders", error) from error
     name = "image" if isinstance(source, bytes) else os.fspath(source)
     opened: Any = io.BytesIO(source) if isinstance(source, bytes) else source
     try:

@@ -193,7 +193,7 @@ def _converse(path: str, request: dict[str, Any], stall_seconds: float, memory_b
                 raise UnreadableVideo(path, header["reason"])
             if kind == "missing":
                 finished = True
-                raise MissingExtra(header["package"], header["extra"])
+                raise MissingExtra(header["package"], header["extra"], header["reason"])
             if kind == "done":
                 finished = True
                 yield message

@@ -88,8 +88,8 @@ class ScreenReader:
         try:
             import numpy as np
             from rapidocr import RapidOCR
-        except ModuleNotFoundError as error:
-            raise MissingExtra("rapidocr", "screen") from error
+        except ImportError as error:
+            raise MissingExtra("rapidocr", "screen", error) from error
         recogniser = find_recogniser(languages, model) or of_the_wheel("rec")
         with flushed(of_the_wheel("det")) as detecting, flushed(recogniser) as recognising:
             self._engine: Any = RapidOCR(

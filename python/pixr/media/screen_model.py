@@ -105,8 +105,8 @@ def of_the_wheel(kind: Literal["det", "rec"]) -> Path:
     """
     try:
         import rapidocr
-    except ModuleNotFoundError as error:
-        raise MissingExtra("rapidocr", "screen") from error
+    except ImportError as error:
+        raise MissingExtra("rapidocr", "screen", error) from error
     folder = Path(rapidocr.__file__).parent / "models"
     found = sorted(folder.glob(f"*_{kind}_*.onnx"))
     if not found:

@@ -81,8 +81,8 @@ class SpeechRecogniser:
     ) -> None:
         try:
             from faster_whisper import WhisperModel
-        except ModuleNotFoundError as error:
-            raise MissingExtra("faster-whisper", "speech") from error
+        except ImportError as error:
+            raise MissingExtra("faster-whisper", "speech", error) from error
         path = find_speech_model(folder, download=download)
         self._thread_count = thread_count or os.cpu_count() or 1
         try:

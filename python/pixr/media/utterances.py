@@ -134,6 +134,19 @@ def _utterance(group: Sequence[Word]) -> Utterance:
     return Utterance(min(word.start_seconds for word in group), end, text, confidence, tuple(group))
 
 
+def join_simultaneous(utterances: Iterable[Utterance]) -> list[Utterance]:
+    """Make one utterance of those with the same times, in their order: a library holds one text a span and channel."""
+    joined: dict[Span, Utterance] = {}
+    for one in utterances:
+        span = one.start_seconds, one.end_seconds
+        before = joined.get(span)
+        if before is not None:
+            sure = min(before.confidence, one.confidence)
+            one = replace(before, text=f"{before.text} {one.text}", confidence=sure, words=before.words + one.words)
+        joined[span] = one
+    return list(joined.values())
+
+
 def align_to_shots(
     utterances: Iterable[Utterance],
     shots: Sequence[Span],

@@ -15,4 +15,4 @@ try:
     import fastapi  # noqa: F401 - its absence is told in one line
     import sqlalchemy  # noqa: F401
 except ImportError as error:
-    raise MissingExtra(error.name or "fastapi", "server") from error
+    raise MissingExtra(error.name or "fastapi", "server", error) from error

@@ -66,8 +66,8 @@ def check_tracing(settings: Settings) -> None:
         try:
             import opentelemetry.exporter.otlp.proto.http.trace_exporter
             import opentelemetry.sdk.trace  # noqa: F401
-        except ImportError:
-            raise MissingExtra("traces", "otel") from None
+        except ImportError as error:
+            raise MissingExtra("traces", "otel", error) from error
 
 
 def start_tracing(settings: Settings, part: str) -> None:

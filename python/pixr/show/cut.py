@@ -3,7 +3,7 @@
 Packets are copied where a picture that stands by itself lies close enough before the moment: no loss, and as quick as
 reading. Else, and where no container takes them, the pictures are encoded anew from the moment's first on, so that a
 cut begins where the moment does; sound is copied in either case. Where the source's container can't be written, or
-doesn't take the codecs, the cut is a Matroska file.
+doesn't take the codecs, the cut is a Matroska file. Sound that this doesn't take either (WMA, ADPCM) is encoded anew.
 """
 
 from __future__ import annotations
@@ -85,17 +85,19 @@ def cut_moment(source: Path, start: float, end: float, out: Path) -> Cut:
     """
     try:
         import av
-    except ImportError:
-        raise MissingExtra("av", "media") from None
+    except ImportError as error:
+        raise MissingExtra("av", "media", error) from error
     av.logging.set_level(None)
     first = WRITABLE.get(source.suffix.lower(), "matroska")
     refused: Exception | None = None
-    for kind, may_copy in dict.fromkeys(((first, True), ("matroska", True), ("matroska", False))):
+    last = "matroska"
+    ways = ((first, True, True), (last, True, True), (last, False, True), (last, True, False), (last, False, False))
+    for kind, may_copy, may_copy_sound in dict.fromkeys(ways):
         suffix = next(suffix for suffix, name in WRITABLE.items() if name == kind)
         path = out.with_name(f"{out.name}{suffix}")
         try:
             with whole_file(path) as partial:
-                begins, copied = _write(source, start, end, partial, kind, may_copy)
+                begins, copied = _write(source, start, end, partial, kind, may_copy, may_copy_sound)
         except (av.error.FFmpegError, ValueError) as error:  # ValueError: the container doesn't take the codec
             refused = error
         else:
@@ -103,7 +105,9 @@ def cut_moment(source: Path, start: float, end: float, out: Path) -> Cut:
     raise UnreadableVideo(source, f"it can't be cut: {getattr(refused, 'strerror', None) or refused}")
 
 
-def _write(source: Path, start: float, end: float, out: Path, kind: str, may_copy: bool) -> tuple[float, bool]:
+def _write(
+    source: Path, start: float, end: float, out: Path, kind: str, may_copy: bool, may_copy_sound: bool
+) -> tuple[float, bool]:
     import av
 
     with av.open(os.fspath(source), metadata_errors="ignore") as given:
@@ -119,7 +123,7 @@ def _write(source: Path, start: float, end: float, out: Path, kind: str, may_cop
             if copied and key is not None:
                 seek_to, begins = begins, key
                 shown: Any = made.add_stream_from_template(pictures)
-                heard: Any = made.add_stream_from_template(sounds) if sounds is not None else None
+                heard = _add_sound(made, sounds, may_copy_sound)
                 for packet in _with_dts(_packets(given, pictures, seek_to, ends)):
                     _mux(made, packet, shown, begins)
             else:
@@ -132,15 +136,28 @@ def _write(source: Path, start: float, end: float, out: Path, kind: str, may_cop
                 shown.pix_fmt = "yuv420p"
                 shown.time_base = shown.codec_context.time_base = pictures.time_base
                 shown.options = {"crf": "20", "preset": "veryfast"}
-                heard = made.add_stream_from_template(sounds) if sounds is not None else None
+                heard = _add_sound(made, sounds, may_copy_sound)
                 for frame in chain((first,), frames):
                     made.mux(shown.encode(frame))
                 made.mux(shown.encode(None))
-            if heard is not None:
+            if heard is not None and may_copy_sound:
                 for packet in _packets(given, sounds, begins, ends):
                     if _time(packet) >= begins:
                         _mux(made, packet, heard, begins)
+            elif heard is not None:
+                for packet in _packets(given, sounds, begins, ends):
+                    for heard_frame in packet.decode():
+                        if heard_frame.time is not None and begins <= heard_frame.time < ends:
+                            heard_frame.pts = round((heard_frame.time - begins) / heard_frame.time_base)
+                            made.mux(heard.encode(heard_frame))
+                made.mux(heard.encode(None))
     return max(0.0, begins - origin), copied
+
+
+def _add_sound(made: Any, sounds: Any, may_copy: bool) -> Any:
+    if sounds is None:
+        return None
+    return made.add_stream_from_template(sounds) if may_copy else made.add_stream("aac", rate=sounds.rate)
 
 
 def _key_before(source: Path, seconds: float) -> float | None:

@@ -55,8 +55,8 @@ def write_sheet(path: Path, sections: Sequence[tuple[str, Hits]], *, per_section
     """
     try:
         from PIL import Image, ImageDraw
-    except ImportError:
-        raise MissingExtra("pillow", "media") from None
+    except ImportError as error:
+        raise MissingExtra("pillow", "media", error) from error
     moments = [(query, _best(hits, per_section)) for query, hits in sections]
     heights = [-(-len(found) // COLUMNS) * (CELL_HEIGHT + GAP) or EMPTY_HEIGHT for _, found in moments]
     width = 2 * MARGIN + COLUMNS * CELL_WIDTH + (COLUMNS - 1) * GAP

@@ -41,8 +41,8 @@ class Thumbnails:
     def _take(self, path: Path, seconds: float) -> Image | None:
         try:
             from PIL import Image
-        except ImportError:
-            raise MissingExtra("pillow", "media") from None
+        except ImportError as error:
+            raise MissingExtra("pillow", "media", error) from error
         from pixr.media.frame_at import frame_at
 
         try:

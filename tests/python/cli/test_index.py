@@ -126,6 +126,27 @@ def test_what_was_left_out_of_videos_is_told_once_and_stands_with_each(run: Run,
     assert line.startswith(f"pixr: warning: one.mp4: {warning}")
 
 
+@pytest.mark.parametrize(
+    ("lacking", "told"),
+    [
+        ("cv2", "pixr: warning: one.mp4: indexed without words on screen: rapidocr can't be loaded: "),
+        ("onnxruntime", "pixr: error: onnxruntime can't be loaded: "),
+        ("av", "pixr: error: av can't be loaded: "),
+    ],
+)
+def test_a_package_that_cannot_be_loaded_says_why(run: Run, tmp_path: Path, lacking: str, told: str) -> None:
+    """A package for which the system lacks a library was a bug that ended the run, or was said not to be installed."""
+    pytest.importorskip("rapidocr")
+    make_clip(tmp_path / "one.mp4", ["one"])
+    package = tmp_path / "packages" / lacking
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text('raise ImportError("libGL.so.1: cannot open shared object file")')
+    done = run("index", "films.pixr", "one.mp4", "--no-speech", PYTHONPATH=str(tmp_path / "packages"))
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"{told}libGL.so.1: cannot open shared object file")
+    assert done.returncode == (0 if "warning" in told else 1)
+
+
 def test_a_terminal_shows_bars_and_the_outcome(run_on_terminal: Callable[..., Screen], tmp_path: Path) -> None:
     make_clip(tmp_path / "one.mp4", ["one"])
     shown = run_on_terminal("index", "films.pixr", "one.mp4", *QUICK)
@@ -144,6 +165,10 @@ def test_a_url_is_fetched_and_remembered_as_the_source(run: Run, tmp_path: Path)
     try:
         url = f"http://127.0.0.1:{server.server_port}/one.mp4"
         done = run("index", "films.pixr", url, url + ".missing", *QUICK, "--json")
+        shutil.copy(folder / "one.mp4", tmp_path / "moved.mp4")
+        assert run("index", "moved.pixr", "moved.mp4", *QUICK).returncode == 0
+        (tmp_path / "moved.mp4").unlink()
+        assert run("index", "moved.pixr", url, *QUICK).returncode == 0
     finally:
         server.shutdown()
         server.server_close()
@@ -151,8 +176,10 @@ def test_a_url_is_fetched_and_remembered_as_the_source(run: Run, tmp_path: Path)
     assert done.returncode == 1
     statuses = {row["source"]: row["status"] for row in json.loads(done.stdout)["videos"]}
     assert statuses == {url: "completed", url + ".missing": "failed"}
-    with pixr.open(tmp_path / "films.pixr", read_only=True) as library:
-        assert [video.source for video in library.videos()] == [url]
+    # Also of one that was there already, and whose file is not: it was said to be where it had been fetched to.
+    for name in ("films.pixr", "moved.pixr"):
+        with pixr.open(tmp_path / name, read_only=True) as library:
+            assert [video.source for video in library.videos()] == [url]
 
 
 def test_an_interruption_keeps_what_was_added(tmp_path: Path) -> None:

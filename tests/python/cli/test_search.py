@@ -47,6 +47,20 @@ def test_a_pipe_gets_plain_lines_of_columns(run: Run, library: Path) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1", "utf-8"])
+def test_what_the_letters_of_a_terminal_lack_is_written_by_number(run: Run, library: Path, encoding: str) -> None:
+    """Where they are not Unicode's, every answer ended at the dash between two times, told as a bug."""
+    with pixr.open(library) as opened:
+        opened.update("boat", title="帆 😀")
+    asked = ("search", "films.pixr", "harbour", "--modes", "audio")
+    lines = run(*asked, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+    assert lines.returncode == 0, lines.stderr
+    title = "帆 😀" if encoding == "utf-8" else "\\u5e06 \\U0001f600"
+    assert title in lines.stdout
+    answer = run(*asked, "--json", PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+    assert json.loads(answer.stdout)["results"][0]["title"] == "帆 😀"
+
+
 def test_a_terminal_gets_a_table_and_no_color_is_obeyed(run_on_terminal: Callable[..., Screen], library: Path) -> None:
     shown = run_on_terminal("search", library, "solar panels")
     assert shown.returncode == 0
@@ -227,6 +241,20 @@ def test_answers_go_to_standard_output_where_that_is_asked_for(run: Run, library
     assert done.returncode == 0
     assert json.loads(done.stdout)["results"]
     assert (tmp_path / "out").is_symlink()
+
+
+def test_answers_follow_what_is_in_the_file_that_standard_output_leads_to(library: Path, tmp_path: Path) -> None:
+    """`--out /dev/stdout >> all.jsonl` put a new file in the place of all earlier answers, and lost the report."""
+    (tmp_path / "in.jsonl").write_text('{"query": "harbour"}')
+    command = [*COMMAND, "search", str(library), "--queries", str(tmp_path / "in.jsonl"), "--out", "/dev/stdout"]
+    for opened, earlier in (("a", ["earlier answers"]), ("w", [])):
+        (tmp_path / "all.jsonl").write_text("earlier answers\n")
+        with (tmp_path / "all.jsonl").open(opened) as out:
+            subprocess.run([*command, "--json"], stdout=out, timeout=120, check=True)
+        *before, answer, report = (tmp_path / "all.jsonl").read_text().splitlines()
+        assert before == earlier
+        assert json.loads(answer)["results"]
+        assert json.loads(report)["queries"] == 1
 
 
 def test_a_batch_that_is_not_json_leaves_no_answers(run: Run, library: Path, tmp_path: Path) -> None:

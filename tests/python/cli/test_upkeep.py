@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import pixr
 from tests.python.cli.process import Run
 
 COMMANDS = (
@@ -39,6 +40,19 @@ def test_info_counts_and_lists(run: Run, library: Path) -> None:
     missing = run("info", library, "--video", "nobody")
     assert missing.returncode == 1
     assert "[video_not_found]" in missing.stderr
+
+
+def test_metadata_of_any_shape_is_shown_and_forges_no_line(run: Run, library: Path) -> None:
+    """A list of objects and numbers was told as a bug, and a line break in a key began a line of its own."""
+    metadata = {"mixed": [{"a": 1}, 2], "all": [{"b\nid": 3}], "x\nvideoId": "forged"}
+    with pixr.open(library) as opened:
+        opened.update("boat", metadata=metadata)
+    shown = run("info", "films.pixr", "--video", "boat")
+    assert shown.returncode == 0, shown.stderr
+    lines = shown.stdout.splitlines()
+    assert "  mixed: {'a': 1}, 2" in lines
+    assert "  x videoId: forged" in lines
+    assert "    - b id 3" in lines
 
 
 def test_deleting_takes_out_of_results_and_an_unknown_id_fails(run: Run, library: Path) -> None:

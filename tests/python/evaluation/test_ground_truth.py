@@ -13,6 +13,7 @@ import pytest
 import pixr
 from pixr.errors import InvalidQuery
 from pixr.evaluation import Judged, Span, evaluate, read_ground_truth
+from pixr.evaluation.ground_truth import read_lines
 from tests.python.cli.process import COMMAND
 
 QVHIGHLIGHTS = {
@@ -52,6 +53,18 @@ def test_each_format_is_told_from_its_first_line(tmp_path: Path) -> None:
     assert three.relevant == (Span("AO8RW", 0.0, 6.9),)
     (four,) = read_ground_truth(written(tmp_path, {"query": "x", "relevant": [], "family": "nothing"}))
     assert (four.family, four.relevant) == ("nothing", ())
+
+
+def test_a_line_that_is_not_utf_8_is_told_and_a_mark_at_the_beginning_is_none(tmp_path: Path) -> None:
+    """Such a file of questions, or of questions about nothing, was told as a bug; so was one with a byte order mark."""
+    truth = tmp_path / "truth"
+    line = json.dumps({"query": "a\u2028b", "relevant": []}, ensure_ascii=False)
+    truth.write_text(f"\ufeff\n{line}\n", encoding="utf-8")
+    assert [one.id for one in read_ground_truth(truth)] == ["2"]
+    truth.write_bytes(f"{line}\n".encode() + b"\xe9t\xe9\n")
+    for read in (read_ground_truth, read_lines):
+        with pytest.raises(InvalidQuery, match="truth, line 2: not UTF-8"):
+            read(truth)
 
 
 @pytest.mark.parametrize("lines", [(), ("plain words",), (QVHIGHLIGHTS, "{"), ({"vid_name": "x", "desc": "y"},)])
@@ -114,6 +127,26 @@ def test_a_question_of_one_video_is_asked_of_that_video(library: Path) -> None:
         missing = evaluate(opened, [Judged("2", "x", {"query": "the"}, (Span("gone", 0.0, 1.0),), "gone")])
         assert "gone" in missing.errors[0]
         assert evaluate(opened, [Judged("2", "x", {"query": "the"}, (), "gone")], anywhere=True).errors == []
+
+
+@pytest.mark.parametrize("command", [("eval", "truth"), ("transcript", "roof")])
+def test_a_full_disk_leaves_an_earlier_file_as_it_was(library: Path, tmp_path: Path, command: tuple[str, str]) -> None:
+    """The transcript, or the report, of before was cut to nothing, and then the new one could not be written."""
+    resource = pytest.importorskip("resource")
+    written(tmp_path, *QUESTIONS)
+    (tmp_path / "before").write_text("of before")
+    done = subprocess.run(
+        [*COMMAND, command[0], str(library), command[1], "--out", "before"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (16, 16)),
+    )
+    assert done.returncode == 1, done.stderr
+    assert "File too large" in done.stderr
+    assert (tmp_path / "before").read_text() == "of before"
 
 
 def test_the_command_prints_figures_and_writes_a_report(library: Path, tmp_path: Path) -> None:

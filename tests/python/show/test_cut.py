@@ -167,6 +167,22 @@ def test_what_a_container_does_not_take_goes_into_matroska(clip: Path, tmp_path:
     assert shown(cut.path)
 
 
+@pytest.mark.parametrize(("codec", "name"), [("wmav2", "clip.wmv"), ("adpcm_ima_wav", "clip.avi")])
+def test_sound_that_no_container_takes_is_encoded_anew(tmp_path: Path, codec: str, name: str) -> None:
+    """No moment of a WMV, nor of what cameras of its time wrote, could be cut, for the sound in it."""
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg, which makes the file, is not installed")
+    inputs = ["-f", "lavfi", "-i", "testsrc2=s=320x240:r=25:d=6", "-f", "lavfi", "-i", "sine=d=6"]
+    source = tmp_path / name
+    subprocess.run(["ffmpeg", "-v", "error", *inputs, "-c:v", "mpeg4", "-c:a", codec, str(source)], check=True)
+    cut = cut_moment(source, 2.4, 4.2, tmp_path / "cut")
+    with av.open(str(cut.path)) as made:
+        assert [stream.type for stream in made.streams] == ["video", "audio"]
+        heard = [frame.time for frame in made.decode(audio=0) if frame.time is not None]
+    assert heard[0] < 0.1
+    assert heard[-1] == pytest.approx(cut.end - cut.start, abs=0.15)
+
+
 def test_what_is_no_video_is_told(tmp_path: Path) -> None:
     text = tmp_path / "a.mp4"
     text.write_text("no video")

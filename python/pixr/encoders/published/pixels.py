@@ -24,7 +24,7 @@ def preprocess(image: NDArray[np.uint8], recipe: PictureRecipe) -> NDArray[np.fl
     try:
         from PIL import Image
     except ImportError as error:
-        raise MissingExtra("pillow", "encoders") from error
+        raise MissingExtra("pillow", "encoders", error) from error
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise ValueError(f"expected an RGB picture of uint8, height x width x 3; got {image.dtype} of {image.shape}")
     picture: Any = Image.fromarray(np.ascontiguousarray(image))

@@ -52,7 +52,7 @@ class TextTokenizer:
         try:
             tokenizers = importlib.import_module("tokenizers")
         except ImportError as error:
-            raise MissingExtra("tokenizers", "encoders") from error
+            raise MissingExtra("tokenizers", "encoders", error) from error
         path = recipe.tokenizer
         if not path.is_file():
             raise ModelNotFound(f"tokenizer file not found: {path}")
