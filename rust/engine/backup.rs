@@ -121,12 +121,11 @@ impl Held {
     /// that has gone another way; `library_locked` if someone writes there; `damaged` if what is copied is.
     pub(crate) fn store(&self, source: &dyn Storage, target: &dyn Storage, expected: Target) -> Result<BackupReceipt> {
         let before = self.check_target(target, expected)?;
-        if before.is_none() {
-            target.create_dir("")?;
-            target.create(names::UNFINISHED)?.sync()?;
-        }
         names::create_directories(target)?;
         let _lock = target.lock(&FileName::Lock.to_string())?;
+        // Before the first log: one that an earlier copy's manifest does not go on with would be taken for damage.
+        target.create(names::UNFINISHED)?.sync()?;
+        target.sync_dir("")?;
         let mut receipt = BackupReceipt {
             path: target.root().display().to_string(),
             snapshot: self.last_sequence,

@@ -61,6 +61,7 @@ pub(crate) fn open(storage: &Arc<dyn Storage>, options: &Options) -> Result<Open
     for leftover in names::unreferenced(&**storage, &manifest)? {
         storage.remove(&leftover)?;
     }
+    remove_unfinished_copy(&**storage, end.number)?;
     named::remove_unfinished(storage)?;
     let log = Log::open_append(&**storage, &end)?;
     let position = Position::new(&manifest, end);
@@ -157,6 +158,19 @@ fn create(storage: &dyn Storage) -> Result<()> {
     let manifest = Manifest::new()?;
     Log::create(storage, manifest.first_log, 1)?;
     manifest.store(storage)
+}
+
+/// Removes what a copy into this library left behind that was cut short: logs that its manifest does without.
+fn remove_unfinished_copy(storage: &dyn Storage, last_log: u64) -> Result<()> {
+    if !storage.exists(names::UNFINISHED)? {
+        return Ok(());
+    }
+    for number in names::logs(storage)?.into_iter().filter(|&number| number > last_log) {
+        storage.remove(&FileName::Log(number).to_string())?;
+    }
+    // From here on a log that does not go on where the one before ends is damage again.
+    storage.sync_dir(names::LOGS)?;
+    storage.remove(names::UNFINISHED)
 }
 
 /// What changes when another process has written: the manifest's generation, and the logs' names and lengths.

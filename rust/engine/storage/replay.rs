@@ -161,10 +161,15 @@ pub fn recover(
         ));
     }
     for number in numbers {
-        if number != end.number + 1 {
-            return Err(Error::damaged(path_of(end.number + 1), format!("it is missing, log {number} is there")));
-        }
-        end = replay_from(storage, number, Some(end), &mut visit_new)?;
+        let next = if number == end.number + 1 {
+            replay_from(storage, number, Some(end), &mut visit_new)
+        } else {
+            Err(Error::damaged(path_of(end.number + 1), format!("it is missing, log {number} is there")))
+        };
+        end = match next {
+            Err(Error::Damaged { .. }) if is_of_unfinished_copy(storage, end, number)? => break,
+            outcome => outcome?,
+        };
     }
     if let Some(mark) = mark.filter(|mark| mark.log > end.number) {
         let detail = format!("it is missing, {} says that it had been there", FileName::Synced);
@@ -177,6 +182,20 @@ pub fn recover(
         ));
     }
     Ok(end)
+}
+
+/// Whether log `number` does not go on where `before` ends because a copy into this library was cut short (see `backup`):
+/// the manifest that needs it never came, and the one that is there does without it.
+fn is_of_unfinished_copy(storage: &dyn Storage, before: LogEnd, number: u64) -> Result<bool> {
+    if !storage.exists(names::UNFINISHED)? {
+        return Ok(false);
+    }
+    if number != before.number + 1 {
+        return Ok(true);
+    }
+    let name = FileName::Log(number).to_string();
+    let (first_sequence, _) = read_header(&storage.path(&name), &storage.load(&name)?, number)?;
+    Ok(first_sequence != before.last_sequence + 1)
 }
 
 #[cfg(test)]
