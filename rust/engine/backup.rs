@@ -157,6 +157,9 @@ impl Held {
             }
             receipt.count(kept, bytes.len());
         }
+        if before.is_none() {
+            self.remove_other_logs(target)?;
+        }
         for (name, bytes) in &self.logs {
             let there = load_if_there(target, *name)?;
             let kept = there.as_ref().is_some_and(|there| there == bytes);
@@ -179,6 +182,17 @@ impl Held {
         target.remove(names::UNFINISHED)?;
         target.sync_dir("")?;
         Ok(receipt)
+    }
+
+    /// Removes logs that are not of this copy, but of another that was cut short at the target: the manifest would need
+    /// those with later numbers.
+    fn remove_other_logs(&self, target: &dyn Storage) -> Result<()> {
+        for name in names::logs(target)?.into_iter().map(FileName::Log) {
+            if !self.logs.iter().any(|(ours, _)| *ours == name) {
+                target.remove(&name.to_string())?;
+            }
+        }
+        target.sync_dir(names::LOGS)
     }
 
     /// The manifest that is at the target, if there is one and it may be replaced.

@@ -69,3 +69,22 @@ fn a_backup_whose_update_was_cut_short_can_be_written_to() {
     assert_eq!(names(&opened(&copy)), ["a", "d", "e", "f"]);
     assert!(Library::open(&copy, Access::Read).unwrap().check().unwrap().damaged.is_empty());
 }
+
+/// Logs of the first copy that have later numbers than those of the second stayed: the library was restored without an
+/// error, and damaged.
+#[test]
+fn another_backup_is_restored_where_one_was_cut_short() {
+    let dir = tempfile::tempdir().unwrap();
+    let [path, early, late, target] = ["films.pixr", "early", "late", "target"].map(|name| dir.path().join(name));
+    let library = created(&path, &[film("a", "solar")]);
+    library.backup(&early).unwrap();
+    put(&library, &[film("b", "garden")]);
+    library.commit().unwrap();
+    put(&library, &[film("c", "garden")]);
+    library.backup(&late).unwrap();
+    fs::create_dir(&target).unwrap();
+    fs::write(target.join("UNFINISHED"), "").unwrap();
+    cut_short(&target, || Library::restore(&late, &target));
+    Library::restore(&early, &target).unwrap();
+    assert_eq!(names(&opened(&target)), ["a"]);
+}
