@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::storage::deletes::read_deletes;
 use crate::storage::log_format::LOG_HEADER_BYTES;
 use crate::storage::manifest::{Manifest, PartEntry};
 use crate::storage::names::{self, FileName};
@@ -87,6 +88,7 @@ impl Held {
             parts.push((entry.clone(), source.read(&FileName::Part(entry.number).to_string())?));
             if let Some(number) = entry.deletes {
                 let name = FileName::Deletes { part: entry.number, number };
+                read_deletes(source, entry.number, number, entry.video_count, entry.deleted_count)?;
                 deletes.push((name, source.load(&name.to_string())?));
             }
         }

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use pixr::library::{Access, Library};
 
-use crate::films::put;
-use crate::operations::{code, created, film, opened, titles};
+use crate::films::{id, put};
+use crate::operations::{code, created, damage, files, film, opened, titles};
 
 /// Lets a copy into `target` fail at its last step, as on a full disk.
 fn cut_short<T>(target: &Path, copy: impl FnOnce() -> pixr::Result<T>) {
@@ -87,4 +87,23 @@ fn another_backup_is_restored_where_one_was_cut_short() {
     cut_short(&target, || Library::restore(&late, &target));
     Library::restore(&early, &target).unwrap();
     assert_eq!(names(&opened(&target)), ["a"]);
+}
+
+/// Bitmaps of what is deleted were copied unread: restoring said that all was well, and what it made did not open.
+#[test]
+fn a_damaged_bitmap_is_neither_backed_up_nor_restored() {
+    let dir = tempfile::tempdir().unwrap();
+    let [path, copy, target] = ["films.pixr", "backup", "target"].map(|name| dir.path().join(name));
+    // So many that the part is not rewritten without the one that is deleted.
+    let library = created(&path, &["a", "b", "c", "d", "e", "f"].map(|name| film(name, "solar")));
+    library.commit().unwrap();
+    library.delete(vec![id("a")]).unwrap();
+    library.commit().unwrap();
+    library.backup(&copy).unwrap();
+    for of in [&copy, &path] {
+        damage(&files(&of.join("deletes")).pop().unwrap(), 0.9);
+    }
+    assert_eq!(code(Library::restore(&copy, &target)), "damaged");
+    assert_eq!(code(library.backup(dir.path().join("new"))), "damaged");
+    assert!(!target.exists());
 }

@@ -45,7 +45,7 @@ fn at(path: &Path, name: &str) -> pixr::Result<Library> {
     Library::open(path, Options { snapshot: Some(name.to_owned()), ..Access::Read.into() })
 }
 
-fn files(dir: &Path) -> Vec<PathBuf> {
+pub fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -164,7 +164,7 @@ fn a_damaged_library_does_not_overwrite_its_backup() {
     assert_eq!(code(Library::restore(&path, dir.path().join("new"))), "damaged");
 }
 
-fn damage(file: &Path, place: f64) {
+pub fn damage(file: &Path, place: f64) {
     let mut bytes = fs::read(file).unwrap();
     let at = (bytes.len() as f64 * place) as usize;
     bytes[at] ^= 0x55;
