@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pixr::Error;
@@ -11,7 +12,7 @@ use pixr::library::{Access, Durability, Library, Limits, Options};
 use pixr::search::query::Query;
 
 use crate::films::{id, prepare, put};
-use crate::operations::film;
+use crate::operations::{files, film};
 
 const CHILD: &str = "PIXR_TEST_LOCK_HOLDER";
 
@@ -286,4 +287,52 @@ fn a_library_that_may_not_be_written_can_be_read() {
         "{said}{}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+/// Of what another process removes while a reader checks it was said that it is damaged.
+#[test]
+fn a_check_takes_nothing_for_damage_that_a_writer_removes_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = Library::open(dir.path(), Access::Create).unwrap();
+    prepare(&writer, true);
+    let reader = Library::open(dir.path(), Access::Read).unwrap();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0.. {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                put(&writer, &[film(&format!("v{}", round % 3), "solar")]);
+                writer.compact().unwrap();
+            }
+        });
+        let begun = Instant::now();
+        let mut told = Vec::new();
+        while begun.elapsed() < Duration::from_secs(2) && told.is_empty() {
+            told = reader.check().unwrap().damaged;
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert!(told.is_empty(), "{told:?}");
+    });
+}
+
+#[test]
+fn a_check_tells_what_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = Library::open(dir.path(), Access::Create).unwrap();
+    prepare(&library, true);
+    put(&library, &[film("a", "solar"), film("b", "solar")]);
+    library.commit().unwrap();
+    library.delete(vec![id("a")]).unwrap();
+    library.take_snapshot("monday").unwrap();
+    assert!(library.check().unwrap().damaged.is_empty());
+    let mut missing = 0;
+    for inner in ["parts", "deletes", "wal"] {
+        for root in [dir.path().to_owned(), dir.path().join("snapshots/monday")] {
+            std::fs::remove_file(&files(&root.join(inner))[0]).unwrap();
+            missing += 1;
+            assert_eq!(library.check().unwrap().damaged.len(), missing, "{inner} of {}", root.display());
+        }
+    }
 }
