@@ -336,3 +336,23 @@ fn a_check_tells_what_is_missing() {
         }
     }
 }
+
+/// A reader looked for records behind those that it had read, where there was nothing any more: it went on answering from
+/// a library that was gone.
+#[test]
+fn a_reader_sees_an_earlier_state_that_is_put_in_the_place_of_the_library() {
+    let dir = tempfile::tempdir().unwrap();
+    let [path, copy] = ["films.pixr", "backup"].map(|name| dir.path().join(name));
+    let library = Library::open(&path, Access::Create).unwrap();
+    prepare(&library, true);
+    put(&library, &[film("a", "solar")]);
+    library.backup(&copy).unwrap();
+    put(&library, &[film("b", "solar")]);
+    let reader = Library::open(&path, Access::Read).unwrap();
+    assert_eq!(total(&reader, "solar"), 2);
+    std::mem::forget(library); // as after a crash: no commit
+    std::fs::remove_dir_all(&path).unwrap();
+    Library::restore(&copy, &path).unwrap();
+    wait_for_refresh();
+    assert_eq!(total(&reader, "solar"), 1);
+}

@@ -94,9 +94,15 @@ pub fn follow(storage: &dyn Storage, end: LogEnd, visit: &mut dyn FnMut(u64, &[u
     let mut end = end;
     let mut tries = 0;
     loop {
-        let path = storage.path(&FileName::Log(end.number).to_string());
+        let name = FileName::Log(end.number).to_string();
+        let path = storage.path(&name);
         let mark = Mark::load(storage)?;
-        let bytes = storage.load_from(&FileName::Log(end.number).to_string(), end.valid_len)?;
+        let bytes = storage.load_from(&name, end.valid_len)?;
+        let byte_len = if bytes.is_empty() { storage.len(&name)? } else { end.valid_len };
+        if byte_len < end.valid_len {
+            // Another library, or an earlier state of this one, was put in its place.
+            return Err(Error::damaged(path, format!("{byte_len} bytes, of which {} had been read", end.valid_len)));
+        }
         end = walk(&path, &bytes, end, visit)?;
         mark.map_or(Ok(()), |mark| mark.check(storage, &end))?;
         let next = FileName::Log(end.number + 1).to_string();
