@@ -107,3 +107,13 @@ fn a_damaged_bitmap_is_neither_backed_up_nor_restored() {
     assert_eq!(code(library.backup(dir.path().join("new"))), "damaged");
     assert!(!target.exists());
 }
+
+#[test]
+fn repair_leaves_a_directory_of_something_else_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (strange, saved) = (dir.path().join("notes"), dir.path().join("saved"));
+    fs::create_dir(&strange).unwrap();
+    fs::write(strange.join("notes.txt"), "x").unwrap();
+    assert_eq!(code(Library::repair(&strange, &saved)), "not_a_library");
+    assert_eq!(files(&strange), [strange.join("notes.txt")]);
+}
