@@ -218,9 +218,11 @@ fn collect<'a>(
 }
 
 fn open_part(storage: &dyn Storage, entry: &PartEntry, known: &[LivePart]) -> Result<LivePart> {
+    let file = || storage.read(&FileName::Part(entry.number).to_string());
     let part = match known.iter().find(|part| part.home == Home::File(entry.number)) {
-        Some(known) => Arc::clone(&known.part),
-        None => Arc::new(Part::open(part_file::open_part(storage, entry.number, entry.byte_len)?)?),
+        // After a backup was restored in the library's place, the next part has a number that another had.
+        Some(known) if known.part.is_of(&file()?) => Arc::clone(&known.part),
+        _ => Arc::new(Part::open(part_file::open_part(storage, entry.number, entry.byte_len)?)?),
     };
     let damaged = |detail: String| Error::damaged(storage.path(&FileName::Part(entry.number).to_string()), detail);
     if (part.table().video_count(), part.table().row_count()) != (entry.video_count, entry.row_count) {

@@ -356,3 +356,37 @@ fn a_reader_sees_an_earlier_state_that_is_put_in_the_place_of_the_library() {
     wait_for_refresh();
     assert_eq!(total(&reader, "solar"), 1);
 }
+
+/// A part that was written after a backup had been restored got the number of one that a reader had open, and was taken
+/// for it: the reader answered from a mixture of what was given up and what came after.
+#[test]
+fn a_reader_sees_what_is_written_after_a_backup_took_the_place_of_the_library() {
+    let dir = tempfile::tempdir().unwrap();
+    let [path, copy] = ["films.pixr", "backup"].map(|name| dir.path().join(name));
+    let open = || Library::open(&path, Access::Create).unwrap();
+    let committed = |library: &Library, name: &str| {
+        put(library, &[film(name, "solar")]);
+        library.commit().unwrap();
+    };
+    for commits in 1..3 {
+        let library = open();
+        prepare(&library, true);
+        committed(&library, "a");
+        library.backup(&copy).unwrap();
+        committed(&library, "b");
+        let reader = Library::open(&path, Access::Read).unwrap();
+        assert_eq!(reader.video_ids().unwrap(), [id("a"), id("b")]);
+        drop(library);
+        std::fs::remove_dir_all(&path).unwrap();
+        Library::restore(&copy, &path).unwrap();
+        let library = open();
+        for name in ["c", "d"].into_iter().take(commits) {
+            committed(&library, name);
+        }
+        wait_for_refresh();
+        assert_eq!(reader.video_ids().unwrap(), library.video_ids().unwrap(), "after {commits} commits");
+        drop(library);
+        std::fs::remove_dir_all(&path).unwrap();
+        std::fs::remove_dir_all(&copy).unwrap();
+    }
+}

@@ -99,9 +99,11 @@ pub fn follow(storage: &dyn Storage, end: LogEnd, visit: &mut dyn FnMut(u64, &[u
         let mark = Mark::load(storage)?;
         let bytes = storage.load_from(&name, end.valid_len)?;
         let byte_len = if bytes.is_empty() { storage.len(&name)? } else { end.valid_len };
-        if byte_len < end.valid_len {
-            // Another library, or an earlier state of this one, was put in its place.
-            return Err(Error::damaged(path, format!("{byte_len} bytes, of which {} had been read", end.valid_len)));
+        let is_another = mark.is_some_and(|mark| mark.is_of_another(&end));
+        if byte_len < end.valid_len || is_another {
+            // An earlier state of the library was put in its place, or the log was begun anew.
+            let detail = format!("it is not the log of which {} bytes had been read", end.valid_len);
+            return Err(Error::damaged(path, detail));
         }
         end = walk(&path, &bytes, end, visit)?;
         mark.map_or(Ok(()), |mark| mark.check(storage, &end))?;
