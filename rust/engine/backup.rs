@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::storage::deletes::read_deletes;
 use crate::storage::log_format::LOG_HEADER_BYTES;
 use crate::storage::manifest::{Manifest, PartEntry};
 use crate::storage::names::{self, FileName};
@@ -87,6 +88,7 @@ impl Held {
             parts.push((entry.clone(), source.read(&FileName::Part(entry.number).to_string())?));
             if let Some(number) = entry.deletes {
                 let name = FileName::Deletes { part: entry.number, number };
+                read_deletes(source, entry.number, number, entry.video_count, entry.deleted_count)?;
                 deletes.push((name, source.load(&name.to_string())?));
             }
         }
@@ -121,12 +123,11 @@ impl Held {
     /// that has gone another way; `library_locked` if someone writes there; `damaged` if what is copied is.
     pub(crate) fn store(&self, source: &dyn Storage, target: &dyn Storage, expected: Target) -> Result<BackupReceipt> {
         let before = self.check_target(target, expected)?;
-        if before.is_none() {
-            target.create_dir("")?;
-            target.create(names::UNFINISHED)?.sync()?;
-        }
         names::create_directories(target)?;
         let _lock = target.lock(&FileName::Lock.to_string())?;
+        // Before the first log: one that an earlier copy's manifest does not go on with would be taken for damage.
+        target.create(names::UNFINISHED)?.sync()?;
+        target.sync_dir("")?;
         let mut receipt = BackupReceipt {
             path: target.root().display().to_string(),
             snapshot: self.last_sequence,
@@ -158,6 +159,9 @@ impl Held {
             }
             receipt.count(kept, bytes.len());
         }
+        if before.is_none() {
+            self.remove_other_logs(target)?;
+        }
         for (name, bytes) in &self.logs {
             let there = load_if_there(target, *name)?;
             let kept = there.as_ref().is_some_and(|there| there == bytes);
@@ -180,6 +184,17 @@ impl Held {
         target.remove(names::UNFINISHED)?;
         target.sync_dir("")?;
         Ok(receipt)
+    }
+
+    /// Removes logs that are not of this copy, but of another that was cut short at the target: the manifest would need
+    /// those with later numbers.
+    fn remove_other_logs(&self, target: &dyn Storage) -> Result<()> {
+        for name in names::logs(target)?.into_iter().map(FileName::Log) {
+            if !self.logs.iter().any(|(ours, _)| *ours == name) {
+                target.remove(&name.to_string())?;
+            }
+        }
+        target.sync_dir(names::LOGS)
     }
 
     /// The manifest that is at the target, if there is one and it may be replaced.

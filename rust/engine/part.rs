@@ -17,6 +17,7 @@ use crate::catalog::table::VideoTable;
 use crate::catalog::video::{Evidence, Segment, Space, Span, Video, VideoId};
 use crate::error::{Error, Result};
 use crate::operation::Content;
+use crate::storage::part_file;
 use crate::storage::section::{Section, SectionBytes};
 use crate::text::index::TextIndex;
 use crate::vector::{Index, VectorColumn};
@@ -186,6 +187,11 @@ impl Part {
             videos_apart: OnceLock::new(),
             sections,
         })
+    }
+
+    /// Whether `file` is the file that the part was opened from, or a copy of it.
+    pub(crate) fn is_of(&self, file: &[u8]) -> bool {
+        self.sections.values().next().is_some_and(|section| part_file::is_same_part(section.file(), file))
     }
 
     /// The videos and spans.

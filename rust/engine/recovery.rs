@@ -61,6 +61,7 @@ pub(crate) fn open(storage: &Arc<dyn Storage>, options: &Options) -> Result<Open
     for leftover in names::unreferenced(&**storage, &manifest)? {
         storage.remove(&leftover)?;
     }
+    remove_unfinished_copy(&**storage, end.number)?;
     named::remove_unfinished(storage)?;
     let log = Log::open_append(&**storage, &end)?;
     let position = Position::new(&manifest, end);
@@ -159,6 +160,19 @@ fn create(storage: &dyn Storage) -> Result<()> {
     manifest.store(storage)
 }
 
+/// Removes what a copy into this library left behind that was cut short: logs that its manifest does without.
+fn remove_unfinished_copy(storage: &dyn Storage, last_log: u64) -> Result<()> {
+    if !storage.exists(names::UNFINISHED)? {
+        return Ok(());
+    }
+    for number in names::logs(storage)?.into_iter().filter(|&number| number > last_log) {
+        storage.remove(&FileName::Log(number).to_string())?;
+    }
+    // From here on a log that does not go on where the one before ends is damage again.
+    storage.sync_dir(names::LOGS)?;
+    storage.remove(names::UNFINISHED)
+}
+
 /// What changes when another process has written: the manifest's generation, and the logs' names and lengths.
 fn stamp(storage: &dyn Storage) -> Result<(u64, BTreeMap<String, u64>)> {
     let manifest = Manifest::load(storage)?;
@@ -204,9 +218,11 @@ fn collect<'a>(
 }
 
 fn open_part(storage: &dyn Storage, entry: &PartEntry, known: &[LivePart]) -> Result<LivePart> {
+    let file = || storage.read(&FileName::Part(entry.number).to_string());
     let part = match known.iter().find(|part| part.home == Home::File(entry.number)) {
-        Some(known) => Arc::clone(&known.part),
-        None => Arc::new(Part::open(part_file::open_part(storage, entry.number, entry.byte_len)?)?),
+        // After a backup was restored in the library's place, the next part has a number that another had.
+        Some(known) if known.part.is_of(&file()?) => Arc::clone(&known.part),
+        _ => Arc::new(Part::open(part_file::open_part(storage, entry.number, entry.byte_len)?)?),
     };
     let damaged = |detail: String| Error::damaged(storage.path(&FileName::Part(entry.number).to_string()), detail);
     if (part.table().video_count(), part.table().row_count()) != (entry.video_count, entry.row_count) {

@@ -58,6 +58,8 @@ struct Repair<'a> {
 /// `not_a_library` (there is neither manifest nor part), `format_unsupported`, `io`.
 pub(crate) fn repair(source: &Path, target: &Path) -> Result<RepairReport> {
     let source = DiskStorage::open(source)?;
+    // Before the lock, which makes a file: a directory of something else stays as it is.
+    read_manifest(&source, &mut Vec::new())?;
     let lock = source.lock(&FileName::Lock.to_string());
     if let Err(error @ Error::LibraryLocked { .. }) = lock {
         return Err(error);

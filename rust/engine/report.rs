@@ -17,7 +17,7 @@ use crate::storage::manifest::Manifest;
 use crate::storage::names::{self, FileName};
 use crate::storage::part_file;
 use crate::storage::replay::replay;
-use crate::storage::seam::Storage;
+use crate::storage::seam::{Storage, is_absent};
 use crate::storage::synced::Mark;
 
 /// Counts and sizes of a library.
@@ -202,7 +202,11 @@ impl Shared {
 fn check_files(storage: &dyn Storage, report: &mut CheckReport) -> Result<()> {
     let manifest = Manifest::load(storage);
     let entries = manifest.as_ref().map_or(&[][..], |manifest| &manifest.parts);
-    for (name, byte_len) in files(storage)? {
+    let mut files = files(storage)?;
+    for file in manifest.as_ref().map_or_else(|_| vec![FileName::Manifest], names::needed) {
+        files.entry(file.to_string()).or_default();
+    }
+    for (name, byte_len) in files {
         let outcome = match FileName::parse(&name) {
             Some(FileName::Manifest) => Manifest::load(storage).map(|_| ()),
             Some(FileName::Part(number)) => match entries.iter().find(|entry| entry.number == number) {
@@ -230,13 +234,21 @@ fn check_files(storage: &dyn Storage, report: &mut CheckReport) -> Result<()> {
             Some(FileName::Synced) => Mark::verify(storage).map(|_| ()),
             Some(FileName::Lock) | None => continue,
         };
+        match outcome {
+            Err(error) if is_absent(&error) && !is_needed(storage, &name) => continue,
+            Err(error) => report.damaged.push(error.to_string()),
+            Ok(()) => {}
+        }
         report.files += 1;
         report.byte_len += byte_len;
-        if let Err(error) = outcome {
-            report.damaged.push(error.to_string());
-        }
     }
     Ok(())
+}
+
+/// Whether the library needs the file as it is now: the writer of another process removes what it does not need any more.
+fn is_needed(storage: &dyn Storage, name: &str) -> bool {
+    let file = FileName::parse(name);
+    Manifest::load(storage).is_ok_and(|manifest| file.is_some_and(|file| names::is_named(file, &manifest)))
 }
 
 /// Every file of the library with its length.

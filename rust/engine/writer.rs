@@ -46,10 +46,13 @@ impl Writer {
         Arc::clone(&self.log)
     }
 
-    /// Ends the current log, all of it on disk; later records go to a new one, whose number is returned.
+    /// Ends the current log, all of it on disk; later records go to a new one, whose number is returned. A log without
+    /// records is as good as a new one.
     pub(crate) fn rotate(&mut self, storage: &dyn Storage) -> Result<u64> {
         self.mend(storage)?;
-        self.go_on_with(self.log.next(storage)?);
+        if !self.log.is_empty() {
+            self.go_on_with(self.log.next(storage)?);
+        }
         Ok(self.log.number())
     }
 

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pixr::Error;
@@ -11,7 +12,7 @@ use pixr::library::{Access, Durability, Library, Limits, Options};
 use pixr::search::query::Query;
 
 use crate::films::{id, prepare, put};
-use crate::operations::film;
+use crate::operations::{files, film};
 
 const CHILD: &str = "PIXR_TEST_LOCK_HOLDER";
 
@@ -286,4 +287,106 @@ fn a_library_that_may_not_be_written_can_be_read() {
         "{said}{}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+/// Of what another process removes while a reader checks it was said that it is damaged.
+#[test]
+fn a_check_takes_nothing_for_damage_that_a_writer_removes_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = Library::open(dir.path(), Access::Create).unwrap();
+    prepare(&writer, true);
+    let reader = Library::open(dir.path(), Access::Read).unwrap();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0.. {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                put(&writer, &[film(&format!("v{}", round % 3), "solar")]);
+                writer.compact().unwrap();
+            }
+        });
+        let begun = Instant::now();
+        let mut told = Vec::new();
+        while begun.elapsed() < Duration::from_secs(2) && told.is_empty() {
+            told = reader.check().unwrap().damaged;
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert!(told.is_empty(), "{told:?}");
+    });
+}
+
+#[test]
+fn a_check_tells_what_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = Library::open(dir.path(), Access::Create).unwrap();
+    prepare(&library, true);
+    put(&library, &[film("a", "solar"), film("b", "solar")]);
+    library.commit().unwrap();
+    library.delete(vec![id("a")]).unwrap();
+    library.take_snapshot("monday").unwrap();
+    assert!(library.check().unwrap().damaged.is_empty());
+    let mut missing = 0;
+    for inner in ["parts", "deletes", "wal"] {
+        for root in [dir.path().to_owned(), dir.path().join("snapshots/monday")] {
+            std::fs::remove_file(&files(&root.join(inner))[0]).unwrap();
+            missing += 1;
+            assert_eq!(library.check().unwrap().damaged.len(), missing, "{inner} of {}", root.display());
+        }
+    }
+}
+
+/// A reader looked for records behind those that it had read, where there was nothing any more: it went on answering from
+/// a library that was gone.
+#[test]
+fn a_reader_sees_an_earlier_state_that_is_put_in_the_place_of_the_library() {
+    let dir = tempfile::tempdir().unwrap();
+    let [path, copy] = ["films.pixr", "backup"].map(|name| dir.path().join(name));
+    let library = Library::open(&path, Access::Create).unwrap();
+    prepare(&library, true);
+    put(&library, &[film("a", "solar")]);
+    library.backup(&copy).unwrap();
+    put(&library, &[film("b", "solar")]);
+    let reader = Library::open(&path, Access::Read).unwrap();
+    assert_eq!(total(&reader, "solar"), 2);
+    std::mem::forget(library); // as after a crash: no commit
+    std::fs::remove_dir_all(&path).unwrap();
+    Library::restore(&copy, &path).unwrap();
+    wait_for_refresh();
+    assert_eq!(total(&reader, "solar"), 1);
+}
+
+/// A part that was written after a backup had been restored got the number of one that a reader had open, and was taken
+/// for it: the reader answered from a mixture of what was given up and what came after.
+#[test]
+fn a_reader_sees_what_is_written_after_a_backup_took_the_place_of_the_library() {
+    let dir = tempfile::tempdir().unwrap();
+    let [path, copy] = ["films.pixr", "backup"].map(|name| dir.path().join(name));
+    let open = || Library::open(&path, Access::Create).unwrap();
+    let committed = |library: &Library, name: &str| {
+        put(library, &[film(name, "solar")]);
+        library.commit().unwrap();
+    };
+    for commits in 1..3 {
+        let library = open();
+        prepare(&library, true);
+        committed(&library, "a");
+        library.backup(&copy).unwrap();
+        committed(&library, "b");
+        let reader = Library::open(&path, Access::Read).unwrap();
+        assert_eq!(reader.video_ids().unwrap(), [id("a"), id("b")]);
+        drop(library);
+        std::fs::remove_dir_all(&path).unwrap();
+        Library::restore(&copy, &path).unwrap();
+        let library = open();
+        for name in ["c", "d"].into_iter().take(commits) {
+            committed(&library, name);
+        }
+        wait_for_refresh();
+        assert_eq!(reader.video_ids().unwrap(), library.video_ids().unwrap(), "after {commits} commits");
+        drop(library);
+        std::fs::remove_dir_all(&path).unwrap();
+        std::fs::remove_dir_all(&copy).unwrap();
+    }
 }

@@ -274,3 +274,24 @@ fn a_respaced_channel_has_the_new_vectors_after_a_crash_and_keeps_its_words() {
         assert!(library.check().unwrap().damaged.is_empty());
     }
 }
+
+/// A library that was never committed has nothing but its log. Without its manifest it passed for one that was never made:
+/// opening it made an empty one, over the log.
+#[test]
+fn writes_without_a_manifest_are_damage_and_can_be_repaired() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, saved) = (dir.path().join("films.pixr"), dir.path().join("saved"));
+    let library = Library::open(&path, Access::Create).unwrap();
+    prepare(&library, true);
+    put(&library, &[film("a", "solar install")]);
+    let killed = dir.path().join("killed");
+    std::fs::create_dir_all(killed.join("wal")).unwrap();
+    for name in ["SYNCED", "wal/0000000000000001.log"] {
+        std::fs::copy(path.join(name), killed.join(name)).unwrap();
+    }
+    for access in [Access::Create, Access::Write, Access::Read] {
+        assert_eq!(Library::open(&killed, access).map_err(|error| error.code()).err(), Some("damaged"));
+    }
+    assert_eq!(Library::repair(&killed, &saved).unwrap().videos, 1);
+    assert_eq!(found(&Library::open(&saved, Access::Read).unwrap(), "solar"), ["a"]);
+}

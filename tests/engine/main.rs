@@ -3,6 +3,7 @@
 
 mod compound;
 mod concurrency;
+mod copies;
 mod faults;
 mod films;
 mod golden;

@@ -24,7 +24,7 @@ pub fn film(name: &str, title: &str) -> Film {
     }
 }
 
-fn created(path: &Path, films: &[Film]) -> Library {
+pub fn created(path: &Path, films: &[Film]) -> Library {
     let library = Library::open(path, Access::Create).unwrap();
     prepare(&library, true);
     put(&library, films);
@@ -32,12 +32,12 @@ fn created(path: &Path, films: &[Film]) -> Library {
 }
 
 /// Titles by id: what a library holds.
-fn titles(library: &Library) -> BTreeMap<String, String> {
+pub fn titles(library: &Library) -> BTreeMap<String, String> {
     let ids = library.video_ids().unwrap();
     ids.iter().map(|id| (id.to_string(), library.video(id).unwrap().title)).collect()
 }
 
-fn opened(path: &Path) -> BTreeMap<String, String> {
+pub fn opened(path: &Path) -> BTreeMap<String, String> {
     titles(&Library::open(path, Access::Read).unwrap())
 }
 
@@ -45,7 +45,7 @@ fn at(path: &Path, name: &str) -> pixr::Result<Library> {
     Library::open(path, Options { snapshot: Some(name.to_owned()), ..Access::Read.into() })
 }
 
-fn files(dir: &Path) -> Vec<PathBuf> {
+pub fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -55,7 +55,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn code<T>(result: pixr::Result<T>) -> &'static str {
+pub fn code<T>(result: pixr::Result<T>) -> &'static str {
     result.err().map_or("ok", |error| error.code())
 }
 
@@ -164,7 +164,7 @@ fn a_damaged_library_does_not_overwrite_its_backup() {
     assert_eq!(code(Library::restore(&path, dir.path().join("new"))), "damaged");
 }
 
-fn damage(file: &Path, place: f64) {
+pub fn damage(file: &Path, place: f64) {
     let mut bytes = fs::read(file).unwrap();
     let at = (bytes.len() as f64 * place) as usize;
     bytes[at] ^= 0x55;

@@ -187,7 +187,8 @@ impl Storage for DiskStorage {
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
         let process = std::process::id();
-        file.set_len(0).and_then(|()| writeln!(file, "{process}")).map_err(failed)?;
+        // For the message to others only: on a full disk the lock is held without it, so that room can be made.
+        let _ = file.set_len(0).and_then(|()| writeln!(file, "{process}"));
         Ok(Box::new(DiskLock { file, process }))
     }
 }

@@ -245,6 +245,12 @@ impl Log {
         self.state.lock().byte_len
     }
 
+    /// Whether it has no record yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.byte_len() == LOG_HEADER_BYTES as u64
+    }
+
     /// The sequence that the next record gets.
     #[must_use]
     pub fn next_sequence(&self) -> u64 {

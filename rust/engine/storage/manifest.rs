@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::fields::Fields;
+use super::log_format::LOG_HEADER_BYTES;
 use super::names::{FileName, MAX_NUMBER, TEMPORARY_SUFFIX};
 use super::publish::publish;
 use super::random::random_bytes;
@@ -219,17 +220,27 @@ fn without_manifest(storage: &dyn Storage) -> Result<Error> {
             || super::names::DIRECTORIES.contains(&name.as_str())
     };
     let fresh = storage.list("")?.iter().all(ours);
-    // Parts without a manifest are someone's data, not the beginning of a library.
-    Ok(if fresh && storage.list(super::names::PARTS)?.is_empty() {
+    // Parts or records without a manifest are someone's data, not the beginning of a library.
+    Ok(if fresh && storage.list(super::names::PARTS)?.is_empty() && !has_records(storage)? {
         Error::LibraryNotFound { path }
     } else if fresh {
         Error::damaged(
             Path::new(&storage.path(&FileName::Manifest.to_string())),
-            "the manifest is missing, parts are there",
+            "the manifest is missing, parts or writes are there",
         )
     } else {
         Error::NotALibrary { path }
     })
+}
+
+/// Whether a log is there that was written to, or that is not the first.
+fn has_records(storage: &dyn Storage) -> Result<bool> {
+    for number in super::names::logs(storage)? {
+        if number > 1 || storage.len(&FileName::Log(number).to_string())? > LOG_HEADER_BYTES as u64 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 #[cfg(test)]
@@ -312,6 +323,8 @@ mod tests {
         assert_eq!(code_for(&[("MANIFEST", b"Manifest-Version: 1.0\nCreated-By: 17\n")])?, Some("not_a_library"));
         assert_eq!(code_for(&[("MANIFEST", b"PIXRMANI")])?, Some("damaged"));
         assert_eq!(code_for(&[("parts/0000000000000001.part", b"")])?, Some("damaged"));
+        assert_eq!(code_for(&[("wal/0000000000000001.log", &[0; LOG_HEADER_BYTES + 1])])?, Some("damaged"));
+        assert_eq!(code_for(&[("wal/0000000000000002.log", b"")])?, Some("damaged"));
         for flipped in 0..24 {
             let mut bytes = full()?.encode()?;
             bytes.iter_mut().skip(flipped).take(1).for_each(|byte| *byte ^= 1);

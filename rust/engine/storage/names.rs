@@ -146,6 +146,16 @@ pub(crate) fn is_named(file: FileName, manifest: &Manifest) -> bool {
     }
 }
 
+/// The files without which a library with this manifest can't be opened.
+pub(crate) fn needed(manifest: &Manifest) -> Vec<FileName> {
+    let mut files = vec![FileName::Manifest, FileName::Log(manifest.first_log)];
+    for entry in &manifest.parts {
+        files.push(FileName::Part(entry.number));
+        files.extend(entry.deletes.map(|number| FileName::Deletes { part: entry.number, number }));
+    }
+    files
+}
+
 fn parse_number(digits: &str) -> Option<u64> {
     (digits.len() == 16 && digits.bytes().all(|digit| digit.is_ascii_digit())).then(|| digits.parse().ok())?
 }

@@ -94,9 +94,17 @@ pub fn follow(storage: &dyn Storage, end: LogEnd, visit: &mut dyn FnMut(u64, &[u
     let mut end = end;
     let mut tries = 0;
     loop {
-        let path = storage.path(&FileName::Log(end.number).to_string());
+        let name = FileName::Log(end.number).to_string();
+        let path = storage.path(&name);
         let mark = Mark::load(storage)?;
-        let bytes = storage.load_from(&FileName::Log(end.number).to_string(), end.valid_len)?;
+        let bytes = storage.load_from(&name, end.valid_len)?;
+        let byte_len = if bytes.is_empty() { storage.len(&name)? } else { end.valid_len };
+        let is_another = mark.is_some_and(|mark| mark.is_of_another(&end));
+        if byte_len < end.valid_len || is_another {
+            // An earlier state of the library was put in its place, or the log was begun anew.
+            let detail = format!("it is not the log of which {} bytes had been read", end.valid_len);
+            return Err(Error::damaged(path, detail));
+        }
         end = walk(&path, &bytes, end, visit)?;
         mark.map_or(Ok(()), |mark| mark.check(storage, &end))?;
         let next = FileName::Log(end.number + 1).to_string();
@@ -161,10 +169,15 @@ pub fn recover(
         ));
     }
     for number in numbers {
-        if number != end.number + 1 {
-            return Err(Error::damaged(path_of(end.number + 1), format!("it is missing, log {number} is there")));
-        }
-        end = replay_from(storage, number, Some(end), &mut visit_new)?;
+        let next = if number == end.number + 1 {
+            replay_from(storage, number, Some(end), &mut visit_new)
+        } else {
+            Err(Error::damaged(path_of(end.number + 1), format!("it is missing, log {number} is there")))
+        };
+        end = match next {
+            Err(Error::Damaged { .. }) if is_of_unfinished_copy(storage, end, number)? => break,
+            outcome => outcome?,
+        };
     }
     if let Some(mark) = mark.filter(|mark| mark.log > end.number) {
         let detail = format!("it is missing, {} says that it had been there", FileName::Synced);
@@ -177,6 +190,20 @@ pub fn recover(
         ));
     }
     Ok(end)
+}
+
+/// Whether log `number` does not go on where `before` ends because a copy into this library was cut short (see `backup`):
+/// the manifest that needs it never came, and the one that is there does without it.
+fn is_of_unfinished_copy(storage: &dyn Storage, before: LogEnd, number: u64) -> Result<bool> {
+    if !storage.exists(names::UNFINISHED)? {
+        return Ok(false);
+    }
+    if number != before.number + 1 {
+        return Ok(true);
+    }
+    let name = FileName::Log(number).to_string();
+    let (first_sequence, _) = read_header(&storage.path(&name), &storage.load(&name)?, number)?;
+    Ok(first_sequence != before.last_sequence + 1)
 }
 
 #[cfg(test)]

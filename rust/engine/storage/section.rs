@@ -105,6 +105,11 @@ impl Section {
         Ok(Self { owner, range, checks: Some(Arc::new(checks)) })
     }
 
+    /// All bytes of the file or memory that this is a section of, none of them verified.
+    pub(crate) fn file(&self) -> &[u8] {
+        &self.owner
+    }
+
     /// Length in bytes.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -77,6 +77,11 @@ impl Mark {
         Err(Error::damaged(storage.path(&name), detail))
     }
 
+    /// Whether a log of this number is there that is another than the one that was read.
+    pub(super) fn is_of_another(&self, read: &LogEnd) -> bool {
+        self.log == read.number && self.salt != read.salt
+    }
+
     fn encode(self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&FORMAT.to_le_bytes());

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use pixr::Error;
 use pixr::library::{Access, Library, Limits, Options};
 
-use crate::films::{prepare, put};
-use crate::operations::film;
+use crate::films::{Film, prepare, put};
+use crate::operations::{damage, files, film};
 
 /// A write that was stored failed with the error of a checkpoint that had nothing to do with it. It is told by `info`;
 /// writes go on until memory or log are at twice their limits, and what is refused then is not stored.
@@ -49,4 +49,33 @@ fn a_failing_checkpoint_is_told_by_info_and_refuses_no_write_that_fits() {
     let library = Library::open(dir.path(), Access::Read).unwrap();
     assert_eq!(library.info().unwrap().videos, stored + 1);
     assert!(library.check().unwrap().damaged.is_empty());
+}
+
+/// A merge that can't be done, for a part that is damaged, is tried again every two seconds. Each try began a new log: an
+/// idle process left tens of thousands of files a day, all of which the next opening had to read.
+#[test]
+fn a_merge_that_fails_again_and_again_leaves_no_logs_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = Library::open(dir.path(), Access::Create).unwrap();
+    prepare(&library, true);
+    let wide = |name: String| Film { title: "solar ".repeat(100_000), ..film(&name, "") };
+    for number in 0..3 {
+        put(&library, &[wide(format!("v{number}"))]);
+        library.commit().unwrap();
+    }
+    drop(library);
+    damage(&files(&dir.path().join("parts"))[0], 0.2);
+    let limits = Limits { parts: 3, ..Limits::default() };
+    let library = Library::open(dir.path(), Options { limits, ..Access::Write.into() }).unwrap();
+    put(&library, &[film("last", "solar")]);
+    let _ = library.commit();
+    let logs = || files(&dir.path().join("wal")).len();
+    let begun = Instant::now();
+    while library.info().unwrap().background_failure.is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "nothing is told");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let before = logs();
+    std::thread::sleep(Duration::from_secs(5));
+    assert_eq!(logs(), before);
 }
