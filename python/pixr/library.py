@@ -444,9 +444,9 @@ class Library(Upkeep):
             moments: the most moments of each hit.
             diversity: how different a video's moments must be, in [0, 1]: 0.1 leaves out those that look the same as a
                 better one, 0.5 also those within half a minute of it, 1 keeps one. By default none is left out.
-            effort: exact by default; a number, 1 to 10,000, asks for an approximate answer: so many rows of each channel
-                are considered, scores stay exact, and a hit may be missed. Of few segments (8,000 that the filters
-                leave, and 235 for each of effort) the answer is exact, which takes no longer.
+            effort: exact by default; a number, 1 to 10,000, asks for an approximate answer: so many rows of each
+                channel are considered, scores stay exact, and a hit may be missed. Of few segments (8,000 that the
+                filters leave, and 235 for each of effort) the answer is exact, which takes no longer.
             total: what `total` and facets of an approximate answer count. "exact", every video that the exact answer
                 returns: costs little where any evidence is enough (own vectors); where it must reach a confidence or
                 `min_score`, to count is to search exactly, and so is then the answer. "found": what was found.
