@@ -163,6 +163,8 @@ class Asker:
     ) -> None:
         """Encode the question once for each space that the asked channels hold."""
         spaces = {channel: space for channel, space in spaces_of(self._engine).items() if channel in channels}
+        if image is not None and "frame" in channels and "frame" not in spaces:
+            warnings.append("the image was not asked: the library holds no vectors of pictures")
         if not spaces or all(channel in asked.vectors for channel in spaces):
             return
         try:

@@ -108,6 +108,17 @@ def test_more_like_a_moment_finds_others_and_not_that_moment(library: pixr.Libra
         library.search(like=("forwards", 100.0, 101.0))
 
 
+def test_a_picture_that_nothing_can_be_compared_with_is_told(tmp_path: Path) -> None:
+    """It was passed over, as if it had been asked with."""
+    with pixr.open(tmp_path / "spoken.pixr") as spoken:
+        spoken.add_segments(
+            pa.RecordBatch.from_pylist([{"video_id": "a", "start": 0.0, "end": 5.0, "speech": "a bell"}])
+        )
+        hits = spoken.search("bell", image=np.zeros((8, 8, 3), np.uint8))
+        assert found(hits) == [("a", 0.0, 5.0)]
+        assert hits.warnings == ("the image was not asked: the library holds no vectors of pictures",)
+
+
 def test_diversity_leaves_one_moment_of_a_scene(library: pixr.Library) -> None:
     hits = library.search("the roof, a ladder", channels=["speech"], min_score=0.0, diversity=1.0)
     assert all(len(hit.moments) == 1 for hit in hits)
