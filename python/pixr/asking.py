@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pixr.clauses import split_clauses
 from pixr.convert import MODE_OF
 from pixr.errors import InvalidQuery, MissingExtra, SpaceMismatch
+from pixr.operators import wanted
 from pixr.questions import Ask, Blend, Question, Then, While, asks
 from pixr.types import Channel, Mode
 
@@ -177,6 +178,9 @@ class Asker:
         held_spaces = {channel: f"{one['name']}@{one['version']}/{one['dimension']}" for channel, one in spaces.items()}
         if set(held_spaces.values()) - {str(one.space) for one in encoders.all}:
             encoders = self._renewed()
+        meant = wanted(query) if query is not None else ""
+        if query is not None and not meant:
+            warnings.append("the question says nothing to look for")
         encoded: dict[str, Vectors] = {}
         for channel, held in held_spaces.items():
             if channel in asked.vectors:
@@ -194,9 +198,9 @@ class Asker:
 
                 asked.vectors[channel] = encoders.visual.encode_images([load_picture(image)])[0].tobytes()
                 asked.alike.append(channel)
-            elif query is not None and query.strip():
+            elif meant:
                 if held not in encoded:
-                    encoded[held] = encoder.encode_text([query, *asked.clauses])
+                    encoded[held] = encoder.encode_text([meant, *asked.clauses])
                 whole, *parts = encoded[held]
                 asked.vectors[channel] = whole.tobytes()
                 for vectors, part in zip(asked.clause_vectors, parts, strict=True):
