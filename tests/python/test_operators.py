@@ -9,7 +9,7 @@ import pytest
 
 import pixr
 from pixr.calibration import prepare
-from pixr.operators import wanted
+from pixr.operators import MOST_BYTES, MOST_WORDS, as_words, wanted
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,13 @@ from pixr.operators import wanted
 )
 def test_a_question_is_about_what_it_does_not_exclude(text: str, about: str) -> None:
     assert wanted(text) == about
+
+
+def said(tmp_path: Path, *spoken: str) -> pixr.Library:
+    library = pixr.open(tmp_path / "films.pixr")
+    rows = [{"video_id": f"v{at}", "start": 0.0, "end": 5.0, "speech.text": words} for at, words in enumerate(spoken)]
+    library.add_segments(pa.RecordBatch.from_pylist(rows))
+    return library
 
 
 def ids(hits: pixr.Hits) -> list[str]:
@@ -53,3 +60,28 @@ def test_what_is_excluded_is_not_looked_for_by_its_meaning(tmp_path: Path) -> No
         whole, rest = (library.search(text, channels=["speech"], min_score=0.0) for text in ("dog -beach", "dog"))
         assert whole.items == rest.items
         assert ids(rest)[0] == "dog"
+
+
+def test_more_like_what_is_said_demands_and_excludes_nothing(tmp_path: Path) -> None:
+    """A dialogue's dashes excluded what they stood before, and what was quoted had to stand so everywhere."""
+    library = said(
+        tmp_path,
+        '-Sail! -Where? -"To the harbour, at night."',
+        "we sail to the harbour at night",
+        "a harbour where many sail",
+    )
+    assert ids(library.search(like=("v0", 0.0, 5.0), channels=["speech"])) == ["v1", "v2"]
+
+
+def test_more_like_what_is_said_takes_as_many_words_as_may_be_asked(tmp_path: Path) -> None:
+    """It was "the query has 400 words and phrases", of a question that has none."""
+    library = said(tmp_path, " ".join(f"word{at}" for at in range(400)), "word3 again", "太陽光" * 200)
+    assert ids(library.search(like=("v0", 0.0, 5.0), channels=["speech"])) == ["v1"]
+    assert ids(library.search(like=("v2", 0.0, 5.0), channels=["speech"])) == []
+
+
+def test_words_are_no_more_than_the_engine_takes() -> None:
+    assert len(as_words("word " * 1000).split()) == MOST_WORDS
+    assert len(as_words("太" * 1000)) == MOST_WORDS
+    assert len(as_words("x" * 50_000 + "é").encode()) <= MOST_BYTES
+    assert as_words('-- "" *') == ""
