@@ -176,6 +176,9 @@ def _mean(vectors: Sequence[Any]) -> NDArray[np.float32]:
 
 
 def _overlaps(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    if one[0] == one[1] or other[0] == other[1]:  # an instant lies in a span from its start to before its end
+        latest_start, latest_end = max(one[0], other[0]), max(one[1], other[1])
+        return latest_start <= min(one[1], other[1]) and (latest_start < latest_end or one == other)
     shared = min(one[1], other[1]) - max(one[0], other[0])
     return shared > 0 and shared >= min(one[1] - one[0], other[1] - other[0]) / 2
 

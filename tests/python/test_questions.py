@@ -119,6 +119,19 @@ def test_a_picture_that_nothing_can_be_compared_with_is_told(tmp_path: Path) -> 
         assert hits.warnings == ("the image was not asked: the library holds no vectors of pictures",)
 
 
+def test_more_like_an_instant_is_asked_as_it_was_told(library: pixr.Library) -> None:
+    """A segment without length is a moment, of which nothing was known when more like it was asked for."""
+    rows = [
+        {"video_id": id, "start": at, "end": at, "speech.text": "a bell"} for id, at in (("one", 5.0), ("two", 7.0))
+    ]
+    library.add_segments(pa.RecordBatch.from_pylist(rows))
+    first = library.search("bell", channels=["speech"])[0]
+    (moment,) = first.moments
+    assert (first.video.id, moment.start, moment.end) == ("one", 5.0, 5.0)
+    more = library.search(like=(first.video.id, moment.start, moment.end), channels=["speech"])
+    assert found(more) == [("two", 7.0, 7.0)]
+
+
 def test_diversity_leaves_one_moment_of_a_scene(library: pixr.Library) -> None:
     hits = library.search("the roof, a ladder", channels=["speech"], min_score=0.0, diversity=1.0)
     assert all(len(hit.moments) == 1 for hit in hits)

@@ -40,7 +40,7 @@ pub(super) fn restrict(query: &Query, video: &str, matches: &mut Vec<Match>) {
             let is_inside = if length > 0.0 {
                 one.span.overlap(left_out) >= length / 2.0
             } else {
-                (*start..*end).contains(&one.span.start)
+                one.span.start == *start || (*start..*end).contains(&one.span.start)
             };
             !(is_timed(one) && is_inside)
         });
