@@ -132,6 +132,19 @@ def test_more_like_an_instant_is_asked_as_it_was_told(library: pixr.Library) -> 
     assert found(more) == [("two", 7.0, 7.0)]
 
 
+def test_a_moment_ends_where_its_scope_does(library: pixr.Library) -> None:
+    """What was found within the scope widened to all of its shot, from before the one instant to behind the other."""
+    for start, end, row in [
+        (1.0, 5.0, {"frame.vector": np.eye(6)[4].tolist()}),
+        (2.0, 4.0, {"speech.text": "a bell rings"}),
+    ]:
+        library.add_segments(pa.RecordBatch.from_pylist([{"video_id": "short", "start": start, "end": end, **row}]))
+    assert found(library.search("bell", channels=["speech"])) == [("short", 1.0, 5.0)]
+    for question in (spoken("bell"), pixr.blend(spoken("bell")), pixr.while_(spoken("bell"), axis(4))):
+        assert found(library.search(question, between=(0, 3))) == [("short", 1.0, 3.0)]
+        assert found(library.search(question, between=(2.5, 9))) == [("short", 2.5, 5.0)]
+
+
 def test_diversity_leaves_one_moment_of_a_scene(library: pixr.Library) -> None:
     hits = library.search("the roof, a ladder", channels=["speech"], min_score=0.0, diversity=1.0)
     assert all(len(hit.moments) == 1 for hit in hits)
