@@ -145,6 +145,20 @@ def test_a_moment_ends_where_its_scope_does(library: pixr.Library) -> None:
         assert found(library.search(question, between=(2.5, 9))) == [("short", 2.5, 5.0)]
 
 
+def test_words_are_marked_as_they_count(library: pixr.Library) -> None:
+    """Words of one other letter were marked as well where the word itself is known, and so no letter is forgiven."""
+
+    def marked(text: str) -> list[str]:
+        match = library.search(text, channels=["speech"], min_score=0.0)[0].moments[0].matches[0]
+        assert match.description is not None
+        return [match.description[start:end] for start, end in match.highlights]
+
+    row = {"video_id": "farm", "start": 0.0, "end": 5.0, "speech.text": "a horse, a house and a mouse"}
+    library.add_segments(pa.RecordBatch.from_pylist([row]))
+    assert marked("house") == ["house"]
+    assert marked("hourse") == ["horse", "house"]
+
+
 def test_diversity_leaves_one_moment_of_a_scene(library: pixr.Library) -> None:
     hits = library.search("the roof, a ladder", channels=["speech"], min_score=0.0, diversity=1.0)
     assert all(len(hit.moments) == 1 for hit in hits)

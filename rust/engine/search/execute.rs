@@ -354,7 +354,7 @@ impl<'a> Run<'a> {
         let words = ask.and_then(|ask| ask.terms.first()).and_then(|term| term.words.as_ref());
         Ok(Some(match words {
             Some(words) => {
-                let cut = snippet(&words.query, &shown, SNIPPET_CHARS);
+                let cut = snippet(&words.query, &words.stats, &shown, SNIPPET_CHARS);
                 Snippet::from_byte_ranges(cut.text, &cut.highlights)
             }
             None => Snippet { text: shown, highlights: Vec::new() },
