@@ -159,6 +159,14 @@ def test_words_are_marked_as_they_count(library: pixr.Library) -> None:
     assert marked("hourse") == ["horse", "house"]
 
 
+def test_no_cosine_is_above_one(library: pixr.Library) -> None:
+    """Vectors are stored with 11 bits, which can make them a little longer."""
+    batch = [{"video_id": "long", "start": 0.0, "end": 5.0, "frame.vector": [1.0, 2.0, 0.0, 0.0, 0.0, 0.0]}]
+    library.add_segments(pa.RecordBatch.from_pylist(batch))
+    match = library.search(vectors={"frame": [1.0, 2.0, 0.0, 0.0, 0.0, 0.0]})[0].moments[0].matches[0]
+    assert match.cosine == 1.0
+
+
 def test_diversity_leaves_one_moment_of_a_scene(library: pixr.Library) -> None:
     hits = library.search("the roof, a ladder", channels=["speech"], min_score=0.0, diversity=1.0)
     assert all(len(hit.moments) == 1 for hit in hits)
