@@ -167,6 +167,14 @@ def test_no_cosine_is_above_one(library: pixr.Library) -> None:
     assert match.cosine == 1.0
 
 
+def test_a_facet_passes_over_its_own_filter_however_that_is_written(library: pixr.Library) -> None:
+    """In a tuple, which JSON writes as a list, it was not passed over."""
+    for parts in ([{"tags": ["forwards"]}], ({"tags": ["forwards"]},)):
+        hits = library.search(spoken("ladder"), filters={"and": parts}, facets=["tags"], facet_mode="disjunctive")
+        assert found(hits) == [("forwards", 10.0, 15.0)]
+        assert hits.facets["tags"] == {"forwards": 1, "backwards": 1}
+
+
 def test_diversity_leaves_one_moment_of_a_scene(library: pixr.Library) -> None:
     hits = library.search("the roof, a ladder", channels=["speech"], min_score=0.0, diversity=1.0)
     assert all(len(hit.moments) == 1 for hit in hits)
