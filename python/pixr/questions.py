@@ -35,6 +35,7 @@ __all__ = ["Ask", "Blend", "Compound", "Question", "Then", "While", "Without", "
 
 DEFAULT_WITHIN_SECONDS = 10.0
 MOST_WITHIN_SECONDS = 1_000_000
+MOST_WEIGHT = 1_000_000_000  # weights are relative, and the engine's numbers end at some 38 digits
 MOST_NESTED = 16  # the engine takes fewer, and says how many
 
 
@@ -77,7 +78,7 @@ class Ask:
         if unknown := set(self.weights or ()) - set(MODE_OF):
             raise InvalidQuery(f"weights: no channel {_quoted(unknown)}; channels are {', '.join(MODE_OF)}")
         for channel, weight in (self.weights or {}).items():
-            check_number(f"weights: {channel}", weight)
+            check_number(f"weights: {channel}", weight, 0, MOST_WEIGHT)
 
     def __str__(self) -> str:
         """The question in words, for showing."""
@@ -141,7 +142,7 @@ class Blend:
         for part in self.parts:
             if len(part) != 2:
                 raise InvalidQuery("blend: a part is a question, or a question with its weight")
-            check_number("blend", part[1])
+            check_number("blend", part[1], -1, MOST_WEIGHT)
 
     def __str__(self) -> str:
         return " ".join(f"{weight:+g} {_bracketed(part)}" for part, weight in self.parts)
