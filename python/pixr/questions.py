@@ -268,21 +268,17 @@ def _read(value: Any, folder: Path, inherited: Mapping[str, Any]) -> Question:
         parts = given["blend"]
         if not isinstance(parts, list) or not all(isinstance(part, list) and len(part) == 2 for part in parts):
             raise InvalidQuery("blend: a list of [question, weight] is expected")
+        if beside := [name for name in given if name not in ("blend", "modes", "channels")]:
+            raise InvalidQuery(f"{beside[0]}: beside a `blend` it asks for nothing, put it into one of the parts")
         return Blend(tuple((_read(part, folder, passed), weight) for part, weight in parts))
     relations = [name for name in ("then", "while", "not") if name in given]
     if len(relations) > 1:
         raise InvalidQuery(f"{' and '.join(relations)}: relate two questions by one, and put it into another's `query`")
     first = given.get("query")
-    asked: Question
-    if isinstance(first, Mapping):
-        if not relations:
-            return _read(first, folder, passed)
-        asked = _read(first, folder, passed)
-    else:
-        asked = _ask(given, folder, passed)
+    asked = _read(first, folder, passed) if isinstance(first, Mapping) else _ask(given, folder, passed)
+    if "within" in given and relations != ["then"]:
+        raise InvalidQuery("within: it needs a `then`")
     if not relations:
-        if "within" in given:
-            raise InvalidQuery("within: it needs a `then`")
         return asked
     second = _read(given[relations[0]], folder, passed)
     if relations[0] == "then":

@@ -215,6 +215,11 @@ def test_a_short_form_that_is_broken_is_told(text: str) -> None:
     [
         {"query": "a", "then": "b", "while": "c"},
         {"query": "a", "within": 3},
+        {"query": {"query": "a"}, "within": 3},
+        {"query": "a", "while": "b", "within": 3},
+        {"query": "a", "blend": [["b", 1]]},
+        {"blend": [["b", 1]], "weights": {"frame": 2}},
+        {"blend": [["b", 1]], "then": "c"},
         {"query": "a", "then": "b", "within": "3"},
         {"query": 7},
         {"query": "a", "then": 7},
