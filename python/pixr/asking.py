@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pixr.clauses import split_clauses
 from pixr.convert import MODE_OF
 from pixr.errors import InvalidQuery, MissingExtra, SpaceMismatch
+from pixr.operators import wanted
 from pixr.questions import Ask, Blend, Question, Then, While, asks
 from pixr.types import Channel, Mode
 
@@ -163,6 +164,8 @@ class Asker:
     ) -> None:
         """Encode the question once for each space that the asked channels hold."""
         spaces = {channel: space for channel, space in spaces_of(self._engine).items() if channel in channels}
+        if image is not None and "frame" in channels and "frame" not in spaces:
+            warnings.append("the image was not asked: the library holds no vectors of pictures")
         if not spaces or all(channel in asked.vectors for channel in spaces):
             return
         try:
@@ -175,6 +178,9 @@ class Asker:
         held_spaces = {channel: f"{one['name']}@{one['version']}/{one['dimension']}" for channel, one in spaces.items()}
         if set(held_spaces.values()) - {str(one.space) for one in encoders.all}:
             encoders = self._renewed()
+        meant = wanted(query) if query is not None else ""
+        if query is not None and not meant:
+            warnings.append("the question says nothing to look for")
         encoded: dict[str, Vectors] = {}
         for channel, held in held_spaces.items():
             if channel in asked.vectors:
@@ -192,9 +198,9 @@ class Asker:
 
                 asked.vectors[channel] = encoders.visual.encode_images([load_picture(image)])[0].tobytes()
                 asked.alike.append(channel)
-            elif query is not None and query.strip():
+            elif meant:
                 if held not in encoded:
-                    encoded[held] = encoder.encode_text([query, *asked.clauses])
+                    encoded[held] = encoder.encode_text([meant, *asked.clauses])
                 whole, *parts = encoded[held]
                 asked.vectors[channel] = whole.tobytes()
                 for vectors, part in zip(asked.clause_vectors, parts, strict=True):

@@ -12,6 +12,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from pixr.errors import InvalidQuery, MissingExtra, SpeechUnavailable
+from pixr.operators import as_words
 from pixr.types import Channel
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def from_moment(engine: _engine.Library, id: str, start: float, end: float) -> E
     said = [row["speech.text"] for row in sorted(rows, key=lambda row: row["start"]) if row.get("speech.text")]
     if not vectors and not said:
         raise InvalidQuery(f"like: nothing is known of {id} from {start} to {end} s")
-    return Example(vectors, {"speech": " ".join(said)} if said else {}, frozenset({"frame", "sound"}))
+    return Example(vectors, _asked_words(" ".join(said)), frozenset({"frame", "sound"}))
 
 
 def from_clip(
@@ -116,7 +117,7 @@ def from_sound(
         if "speech" in channels:
             said = _recognise(path, warnings)
             if said:
-                texts["speech"] = said
+                texts = _asked_words(said)
                 if _speaks(encoders.text, spaces, "speech", warnings):
                     vectors["speech"] = encoders.text.encode_text([said])[0]
     if not vectors and not texts and "frame" not in channels:
@@ -125,6 +126,12 @@ def from_sound(
         else:
             warnings.append("nothing is said in the sound, and nothing else is heard in it")
     return Example(vectors, texts, frozenset({"sound"}))
+
+
+def _asked_words(said: str) -> dict[Channel, str]:
+    """What is said, as it is asked of speech; empty where it has no words."""
+    words = as_words(said)
+    return {"speech": words} if words else {}
 
 
 def _recognise(path: str | os.PathLike[str], warnings: list[str]) -> str:
@@ -169,6 +176,9 @@ def _mean(vectors: Sequence[Any]) -> NDArray[np.float32]:
 
 
 def _overlaps(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    if one[0] == one[1] or other[0] == other[1]:  # an instant lies in a span from its start to before its end
+        latest_start, latest_end = max(one[0], other[0]), max(one[1], other[1])
+        return latest_start <= min(one[1], other[1]) and (latest_start < latest_end or one == other)
     shared = min(one[1], other[1]) - max(one[0], other[0])
     return shared > 0 and shared >= min(one[1] - one[0], other[1] - other[0]) / 2
 

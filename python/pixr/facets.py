@@ -38,7 +38,7 @@ def _without(facet: str, filters: Mapping[str, Any]) -> tuple[dict[str, Any], bo
                 del left["metadata"]
     elif left.pop(_FILTERED.get(facet, facet), None) is not None:
         found = True
-    if isinstance(left.get("and"), list):
+    if isinstance(left.get("and"), list | tuple):  # JSON writes both alike
         parts = [_without(facet, part) if isinstance(part, Mapping) else (part, False) for part in left["and"]]
         found |= any(one for _, one in parts)
         left["and"] = [part for part, _ in parts if part]

@@ -43,7 +43,7 @@ from pixr.known_content import KnownContent
 from pixr.media.freed_memory import give_back
 from pixr.progress import Outcome, Progress, Source, Stage
 from pixr.rows import Rows
-from pixr.source_files import file_state, path_to_source, source_to_path, title_of
+from pixr.source_files import file_state, is_title_of, path_to_source, source_to_path, title_of
 from pixr.titles import metadata_words
 from pixr.types import Video
 
@@ -237,7 +237,7 @@ def _found_again(library: Library, video: Video, path: str | os.PathLike[str]) -
     if before is None or before.exists():
         return video
     changes = {"source": path_to_source(path)}
-    if video.title == title_of(before):
+    if is_title_of(video.title, before):
         changes["title"] = title_of(path)
     try:
         return library.update(video.id, **changes)

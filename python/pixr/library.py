@@ -413,9 +413,11 @@ class Library(Upkeep):
         """Find videos and their moments.
 
         Args:
-            query: words. `"in quotes"` must stand so, `begin*` finds words that begin so. Clauses ("a dog on a beach,
-                waves crash") are asked one by one as well, so one may be seen and another heard. Or questions that
-                `pixr.then`, `while_`, `without` or `blend` relate; then `match.part` says which one it answers.
+            query: words. Among words, those `"in quotes"` must stand so, `-excluded` ones must not stand there, and
+                `begin*` finds all that begin so; pictures and meanings are found by what is left of the question.
+                Clauses ("a dog on a beach, waves crash") are asked one by one as well, so one may be seen and another
+                heard. Or questions that `pixr.then`, `while_`, `without` or `blend` relate; then `match.part` says
+                which one it answers.
             image: a picture to find: a file, its bytes, or RGB uint8 of shape (height, width, 3).
             audio: a sound to find, a file or its bytes: what is said in it, and what is heard where a model of sounds
                 indexed the library.

@@ -35,6 +35,7 @@ __all__ = ["Ask", "Blend", "Compound", "Question", "Then", "While", "Without", "
 
 DEFAULT_WITHIN_SECONDS = 10.0
 MOST_WITHIN_SECONDS = 1_000_000
+MOST_WEIGHT = 1_000_000_000  # weights are relative, and the engine's numbers end at some 38 digits
 MOST_NESTED = 16  # the engine takes fewer, and says how many
 
 
@@ -77,7 +78,7 @@ class Ask:
         if unknown := set(self.weights or ()) - set(MODE_OF):
             raise InvalidQuery(f"weights: no channel {_quoted(unknown)}; channels are {', '.join(MODE_OF)}")
         for channel, weight in (self.weights or {}).items():
-            check_number(f"weights: {channel}", weight)
+            check_number(f"weights: {channel}", weight, 0, MOST_WEIGHT)
 
     def __str__(self) -> str:
         """The question in words, for showing."""
@@ -141,7 +142,7 @@ class Blend:
         for part in self.parts:
             if len(part) != 2:
                 raise InvalidQuery("blend: a part is a question, or a question with its weight")
-            check_number("blend", part[1])
+            check_number("blend", part[1], -1, MOST_WEIGHT)
 
     def __str__(self) -> str:
         return " ".join(f"{weight:+g} {_bracketed(part)}" for part, weight in self.parts)
@@ -267,21 +268,17 @@ def _read(value: Any, folder: Path, inherited: Mapping[str, Any]) -> Question:
         parts = given["blend"]
         if not isinstance(parts, list) or not all(isinstance(part, list) and len(part) == 2 for part in parts):
             raise InvalidQuery("blend: a list of [question, weight] is expected")
+        if beside := [name for name in given if name not in ("blend", "modes", "channels")]:
+            raise InvalidQuery(f"{beside[0]}: beside a `blend` it asks for nothing, put it into one of the parts")
         return Blend(tuple((_read(part, folder, passed), weight) for part, weight in parts))
     relations = [name for name in ("then", "while", "not") if name in given]
     if len(relations) > 1:
         raise InvalidQuery(f"{' and '.join(relations)}: relate two questions by one, and put it into another's `query`")
     first = given.get("query")
-    asked: Question
-    if isinstance(first, Mapping):
-        if not relations:
-            return _read(first, folder, passed)
-        asked = _read(first, folder, passed)
-    else:
-        asked = _ask(given, folder, passed)
+    asked = _read(first, folder, passed) if isinstance(first, Mapping) else _ask(given, folder, passed)
+    if "within" in given and relations != ["then"]:
+        raise InvalidQuery("within: it needs a `then`")
     if not relations:
-        if "within" in given:
-            raise InvalidQuery("within: it needs a `then`")
         return asked
     second = _read(given[relations[0]], folder, passed)
     if relations[0] == "then":

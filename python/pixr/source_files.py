@@ -6,12 +6,13 @@ A library holds characters, and the name of a file is bytes. A URL has each byte
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from pixr.surrogates import has_lone_surrogate
 
-__all__ = ["file_state", "path_to_source", "source_to_path", "title_of"]
+__all__ = ["file_state", "is_title_of", "path_to_source", "source_to_path", "title_of"]
 
 _FILE = "file://"
 
@@ -39,5 +40,14 @@ def file_state(path: str | os.PathLike[str]) -> tuple[int, ...]:
 
 
 def title_of(path: str | os.PathLike[str]) -> str:
-    """The file's name without its ending, with U+FFFD for what is not UTF-8."""
-    return Path(path).stem.encode(errors="surrogateescape").decode(errors="replace")
+    """The file's name without its ending, with U+FFFD for what is not UTF-8.
+
+    Composed (NFC), as people type: a Mac may write a letter of a file's name and what stands above it one by one.
+    """
+    name = Path(path).stem.encode(errors="surrogateescape").decode(errors="replace")
+    return unicodedata.normalize("NFC", name)
+
+
+def is_title_of(title: str, path: str | os.PathLike[str]) -> bool:
+    """Whether a title is but the file's name, composed or not."""
+    return unicodedata.normalize("NFC", title) == title_of(path)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pixr.asking import spaces_of
 from pixr.errors import MissingExtra, ModelError, ModelNotFound
 from pixr.rows import Rows
-from pixr.source_files import source_to_path, title_of
+from pixr.source_files import is_title_of, source_to_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,7 +30,7 @@ def metadata_words(title: str, description: str, tags: Iterable[str]) -> str:
 
 def words_of(video: Video) -> str:
     """The same of an indexed video; a title that is only the name of its file says nothing."""
-    is_named = bool(video.source) and video.title == title_of(source_to_path(video.source or "") or video.source or "")
+    is_named = video.source is not None and is_title_of(video.title, source_to_path(video.source) or video.source)
     return metadata_words("" if is_named else video.title, video.description, video.tags)
 
 

@@ -108,6 +108,73 @@ def test_more_like_a_moment_finds_others_and_not_that_moment(library: pixr.Libra
         library.search(like=("forwards", 100.0, 101.0))
 
 
+def test_a_moment_ends_where_its_scope_does(library: pixr.Library) -> None:
+    """What was found within the scope widened to all of its shot, from before the one instant to behind the other."""
+    for start, end, row in [
+        (1.0, 5.0, {"frame.vector": np.eye(6)[4].tolist()}),
+        (2.0, 4.0, {"speech.text": "a bell rings"}),
+    ]:
+        library.add_segments(pa.RecordBatch.from_pylist([{"video_id": "short", "start": start, "end": end, **row}]))
+    assert found(library.search("bell", channels=["speech"])) == [("short", 1.0, 5.0)]
+    for question in (spoken("bell"), pixr.blend(spoken("bell")), pixr.while_(spoken("bell"), axis(4))):
+        assert found(library.search(question, between=(0, 3))) == [("short", 1.0, 3.0)]
+        assert found(library.search(question, between=(2.5, 9))) == [("short", 2.5, 5.0)]
+
+
+def test_more_like_an_instant_is_asked_as_it_was_told(library: pixr.Library) -> None:
+    """A segment without length is a moment, of which nothing was known when more like it was asked for."""
+    rows = [
+        {"video_id": id, "start": at, "end": at, "speech.text": "a bell"} for id, at in (("one", 5.0), ("two", 7.0))
+    ]
+    library.add_segments(pa.RecordBatch.from_pylist(rows))
+    first = library.search("bell", channels=["speech"])[0]
+    (moment,) = first.moments
+    assert (first.video.id, moment.start, moment.end) == ("one", 5.0, 5.0)
+    more = library.search(like=(first.video.id, moment.start, moment.end), channels=["speech"])
+    assert found(more) == [("two", 7.0, 7.0)]
+
+
+def test_a_picture_that_nothing_can_be_compared_with_is_told(tmp_path: Path) -> None:
+    """It was passed over, as if it had been asked with."""
+    with pixr.open(tmp_path / "spoken.pixr") as spoken:
+        spoken.add_segments(
+            pa.RecordBatch.from_pylist([{"video_id": "a", "start": 0.0, "end": 5.0, "speech": "a bell"}])
+        )
+        hits = spoken.search("bell", image=np.zeros((8, 8, 3), np.uint8))
+        assert found(hits) == [("a", 0.0, 5.0)]
+        assert hits.warnings == ("the image was not asked: the library holds no vectors of pictures",)
+
+
+def test_words_are_marked_as_they_count(library: pixr.Library) -> None:
+    """Words of one other letter were marked as well where the word itself is known, and so no letter is forgiven."""
+
+    def marked(text: str) -> list[str]:
+        match = library.search(text, channels=["speech"], min_score=0.0)[0].moments[0].matches[0]
+        assert match.description is not None
+        return [match.description[start:end] for start, end in match.highlights]
+
+    row = {"video_id": "farm", "start": 0.0, "end": 5.0, "speech.text": "a horse, a house and a mouse"}
+    library.add_segments(pa.RecordBatch.from_pylist([row]))
+    assert marked("house") == ["house"]
+    assert marked("hourse") == ["horse", "house"]
+
+
+def test_no_cosine_is_above_one(library: pixr.Library) -> None:
+    """Vectors are stored with 11 bits, which can make them a little longer."""
+    batch = [{"video_id": "long", "start": 0.0, "end": 5.0, "frame.vector": [1.0, 2.0, 0.0, 0.0, 0.0, 0.0]}]
+    library.add_segments(pa.RecordBatch.from_pylist(batch))
+    match = library.search(vectors={"frame": [1.0, 2.0, 0.0, 0.0, 0.0, 0.0]})[0].moments[0].matches[0]
+    assert match.cosine == 1.0
+
+
+def test_a_facet_passes_over_its_own_filter_however_that_is_written(library: pixr.Library) -> None:
+    """In a tuple, which JSON writes as a list, it was not passed over."""
+    for parts in ([{"tags": ["forwards"]}], ({"tags": ["forwards"]},)):
+        hits = library.search(spoken("ladder"), filters={"and": parts}, facets=["tags"], facet_mode="disjunctive")
+        assert found(hits) == [("forwards", 10.0, 15.0)]
+        assert hits.facets["tags"] == {"forwards": 1, "backwards": 1}
+
+
 def test_diversity_leaves_one_moment_of_a_scene(library: pixr.Library) -> None:
     hits = library.search("the roof, a ladder", channels=["speech"], min_score=0.0, diversity=1.0)
     assert all(len(hit.moments) == 1 for hit in hits)
@@ -148,6 +215,11 @@ def test_a_short_form_that_is_broken_is_told(text: str) -> None:
     [
         {"query": "a", "then": "b", "while": "c"},
         {"query": "a", "within": 3},
+        {"query": {"query": "a"}, "within": 3},
+        {"query": "a", "while": "b", "within": 3},
+        {"query": "a", "blend": [["b", 1]]},
+        {"blend": [["b", 1]], "weights": {"frame": 2}},
+        {"blend": [["b", 1]], "then": "c"},
         {"query": "a", "then": "b", "within": "3"},
         {"query": 7},
         {"query": "a", "then": 7},
@@ -208,6 +280,7 @@ def test_a_moment_may_be_a_list_as_in_json(library: pixr.Library) -> None:
         {"like": ("talk", "0", "1")},
         {"like": ("talk", 0.0, 10**400)},
         {"weights": {"speech": 10**400}},
+        {"weights": {"speech": 1e300}},
         {"query": 5},
         {"query": "a \ud800"},
         {"filters": [1]},
@@ -244,7 +317,9 @@ def test_numbers_of_related_questions_are_checked_where_they_are_related() -> No
     for within in (-1, float("nan"), "8"):
         with pytest.raises(InvalidQuery, match=r"^within is "):
             pixr.then("a", "b", within=within)  # type: ignore[arg-type]
-    with pytest.raises(InvalidQuery, match=r"^blend is '1', expected a number$"):
+    with pytest.raises(InvalidQuery, match=r"^blend is '1', expected a number from -1 to 1,000,000,000$"):
         pixr.blend("a", ("b", "1"))  # type: ignore[arg-type]
+    with pytest.raises(InvalidQuery, match=r"^blend is 3e\+38, expected"):
+        pixr.blend(("a", 3e38), ("b", 3e38))
     with pytest.raises(InvalidQuery, match="a question with its weight"):
         pixr.blend(("a",))  # type: ignore[arg-type]

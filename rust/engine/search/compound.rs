@@ -25,7 +25,6 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::cursor::Cursor;
-use super::evidence;
 use super::execute::Run;
 use super::hit::{Hit, HitMatch, HitMoment, Relation, SearchResult, Timing};
 use super::moments::{Moment, MomentRules, find_moments};
@@ -404,7 +403,7 @@ impl Asked<'_> {
         for run in &self.runs {
             let mut matches = run.matches(part, video)?;
             matches.iter_mut().for_each(|one| one.is_sufficient = true);
-            let shots = evidence::shots(&run.part(part)?.part, video)?;
+            let shots = run.shots(part, video)?;
             let mut moments = find_moments(&matches, &shots, run.fuser(), &rules, 0.0);
             moments.sort_by(|a, b| {
                 (a.span.start.total_cmp(&b.span.start))

@@ -267,7 +267,8 @@ fn combine(ask: &Ask, channel: &ChannelAsk, part: &Part, found: &[TermMatch]) ->
         is_sufficient: !ask.needs_sufficient || confidence >= channel.calibration.sufficient,
         rank: None,
         clause: best.clause,
-        cosine: best.cosine,
+        // Of vectors as they are stored, rounded, a little more than 1.
+        cosine: best.cosine.map(|cosine| cosine.clamp(-1.0, 1.0)),
         lexical: best.lexical,
         lexical_ratio: best.lexical_ratio,
     }))

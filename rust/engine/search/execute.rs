@@ -293,6 +293,13 @@ impl<'a> Run<'a> {
         Ok(matches)
     }
 
+    /// The spans of a video's shots, as far as they count.
+    pub(super) fn shots(&self, part: usize, video: u32) -> Result<Vec<Span>> {
+        let mut shots = evidence::shots(&self.part(part)?.part, video)?;
+        scope::cut_shots(self.query, &mut shots);
+        Ok(shots)
+    }
+
     /// The hit as it is returned: with its moments and what they say.
     fn tell(&self, hit: &Scored) -> Result<Hit> {
         let live = self.part(hit.part)?;
@@ -304,7 +311,7 @@ impl<'a> Run<'a> {
                 &found
             }
         };
-        let shots = evidence::shots(&live.part, hit.video)?;
+        let shots = self.shots(hit.part, hit.video)?;
         let rules = MomentRules::default();
         // Moments that differ are chosen from all.
         let most = if self.query.diversity.is_some() { usize::MAX } else { self.query.moments_per_hit as usize };
@@ -347,7 +354,7 @@ impl<'a> Run<'a> {
         let words = ask.and_then(|ask| ask.terms.first()).and_then(|term| term.words.as_ref());
         Ok(Some(match words {
             Some(words) => {
-                let cut = snippet(&words.query, &shown, SNIPPET_CHARS);
+                let cut = snippet(&words.query, &words.stats, &shown, SNIPPET_CHARS);
                 Snippet::from_byte_ranges(cut.text, &cut.highlights)
             }
             None => Snippet { text: shown, highlights: Vec::new() },

@@ -203,9 +203,9 @@ impl Query {
             return wrong(format!("between is {from} to {to}, expected seconds, the second after the first"));
         }
         if let Some(Except { start, end, .. }) = &self.except
-            && !(start.is_finite() && end.is_finite() && end > start)
+            && !(start.is_finite() && end.is_finite() && end >= start)
         {
-            return wrong(format!("except is {start} to {end}, expected seconds, the second after the first"));
+            return wrong(format!("except is {start} to {end}, expected seconds, the second not before the first"));
         }
         if let Some(diversity) = self.diversity
             && !(0.0..=1.0).contains(&diversity)

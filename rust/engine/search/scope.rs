@@ -21,15 +21,8 @@ impl Query {
 
 /// Takes out what lies outside of the query's scope. Metadata belongs to no time, and stays.
 pub(super) fn restrict(query: &Query, video: &str, matches: &mut Vec<Match>) {
-    if let Some([from, to]) = query.between {
-        matches.retain_mut(|one| {
-            if !is_timed(one) {
-                return true;
-            }
-            let Span { start, end } = one.span;
-            one.span = Span { start: start.max(from), end: end.min(to) };
-            one.span.end > one.span.start || (start == end && (from..to).contains(&start))
-        });
+    if let Some(between) = query.between {
+        matches.retain_mut(|one| !is_timed(one) || cut(&mut one.span, between));
     }
     if let Some(Except { video: named, start, end }) = &query.except
         && named == video
@@ -40,11 +33,25 @@ pub(super) fn restrict(query: &Query, video: &str, matches: &mut Vec<Match>) {
             let is_inside = if length > 0.0 {
                 one.span.overlap(left_out) >= length / 2.0
             } else {
-                (*start..*end).contains(&one.span.start)
+                one.span.start == *start || (*start..*end).contains(&one.span.start)
             };
             !(is_timed(one) && is_inside)
         });
     }
+}
+
+/// Cuts shots off where the query's scope ends, so that a moment which widens to one stays within.
+pub(super) fn cut_shots(query: &Query, shots: &mut Vec<Span>) {
+    if let Some(between) = query.between {
+        shots.retain_mut(|shot| cut(shot, between));
+    }
+}
+
+/// Cuts a span off at either of two instants; false where it lies outside of them.
+fn cut(span: &mut Span, [from, to]: [f64; 2]) -> bool {
+    let Span { start, end } = *span;
+    *span = Span { start: start.max(from), end: end.min(to) };
+    span.end > span.start || (start == end && (from..to).contains(&start))
 }
 
 /// Leaves out moments, which come best first, to which a better one is as much alike as `1 - diversity`, and what comes

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::query::{ClauseKind, Occur, TextQuery};
+use super::stats::TextStats;
 use super::words::with_cutter;
 
 /// Stands where text was left out.
@@ -19,11 +20,12 @@ pub struct Snippet {
 
 /// The window of `text`, at most `max_chars` characters long and cut between words, that holds the most different
 /// clauses of the query, and of those the one with the most words, and of those the first. Without any match it is the
-/// beginning. Line breaks become spaces. `max_chars` below 2 gives an empty snippet if the text does not fit.
+/// beginning. Line breaks become spaces. `max_chars` below 2 gives an empty snippet if the text does not fit. `stats` are those
+/// by which the text was scored: they tell of which words a wrong letter was forgiven.
 #[must_use]
-pub fn snippet(query: &TextQuery, text: &str, max_chars: usize) -> Snippet {
+pub fn snippet(query: &TextQuery, stats: &TextStats, text: &str, max_chars: usize) -> Snippet {
     let words = Words::of(query, text);
-    let marks = marks(query, &words);
+    let marks = marks(query, stats, &words);
     // No text has more characters than bytes.
     let is_short = text.len() <= max_chars || text.chars().count() <= max_chars;
     let window = if is_short { 0..text.len() } else { best_window(text, &words.ranges, &marks, max_chars) };
@@ -90,7 +92,7 @@ impl Words {
 }
 
 /// For each word the clause that it satisfies.
-fn marks(query: &TextQuery, words: &Words) -> Vec<Option<usize>> {
+fn marks(query: &TextQuery, stats: &TextStats, words: &Words) -> Vec<Option<usize>> {
     let mut marks = vec![None; words.ranges.len()];
     let stems: Vec<&str> = words.stems().collect();
     let is = |at: usize, stem: &str| stems.get(at) == Some(&stem);
@@ -103,10 +105,11 @@ fn marks(query: &TextQuery, words: &Words) -> Vec<Option<usize>> {
         if clause.occur == Occur::MustNot {
             continue;
         }
+        let is_forgiven = stats.forgives(index, clause).is_some();
         for (at, here) in stems.iter().enumerate() {
             match &clause.kind {
-                ClauseKind::Word { stem, fuzzy, halves } => {
-                    if here == stem || (*fuzzy && within_one_edit(here, stem)) {
+                ClauseKind::Word { stem, halves, .. } => {
+                    if here == stem || (is_forgiven && within_one_edit(here, stem)) {
                         mark(at, 1, index);
                     }
                     if halves.iter().any(|(left, right)| is(at, left) && is(at + 1, right)) {
@@ -249,12 +252,13 @@ fn best_window(text: &str, words: &[Range<usize>], marks: &[Option<usize>], max_
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::stats::ClauseStats;
     use super::super::words::WordCutter;
     use super::*;
 
     fn shown(query: &str, text: &str, max_chars: usize) -> (String, Vec<String>) {
         let query = TextQuery::parse(query).unwrap_or_else(|error| unreachable!("{error}"));
-        let made = snippet(&query, text, max_chars);
+        let made = snippet(&query, &TextStats::default(), text, max_chars);
         let words =
             made.highlights.iter().filter_map(|range| made.text.get(range.clone())).map(str::to_owned).collect();
         (made.text, words)
@@ -282,6 +286,18 @@ mod tests {
         assert_eq!(words, ["solar", "panel", "installed"]);
         let (_, words) = shown("amber anvil basalt", "AMBERANVIL 8asalt", 80);
         assert_eq!(words, ["AMBERANVIL", "8asalt"]);
+    }
+
+    #[test]
+    fn a_word_of_one_other_letter_is_marked_where_that_is_forgiven() {
+        let query = TextQuery::parse("house").unwrap_or_else(|error| unreachable!("{error}"));
+        let holding = |rows: u64| TextStats {
+            clauses: vec![ClauseStats { row_counts: vec![rows], ..ClauseStats::default() }],
+            ..TextStats::default()
+        };
+        let marked = |rows: u64| snippet(&query, &holding(rows), "a horse and a house", 80).highlights;
+        assert_eq!(marked(0), [2..7, 14..19]);
+        assert_eq!(marked(1), [14..19]);
     }
 
     #[test]
@@ -348,13 +364,13 @@ mod tests {
             query in prop_oneof!["[ab]{1,6}s?( [ab]{2,7}){0,3}", "\"[ab]{1,2} [ab]{1,2}\" [ab]{2}\\* -[ab]{1,2} [ab]{5,6}"],
         ) {
             let query = TextQuery::parse(&query).unwrap_or_else(|error| unreachable!("{error}"));
-            prop_assert_eq!(marks(&query, &Words::of(&query, &text)), plain_marks(&query, &text));
+            prop_assert_eq!(marks(&query, &TextStats::default(), &Words::of(&query, &text)), plain_marks(&query, &text));
         }
 
         #[test]
         fn snippets_fit_and_highlights_are_slices(text in "([a-e]{1,6}[ ,é🎬\n]){0,60}", query in "[a-e ]{0,20}", max in 0_usize..60) {
             let query = TextQuery::parse(&query).unwrap_or_else(|error| unreachable!("{error}"));
-            let made = snippet(&query, &text, max);
+            let made = snippet(&query, &TextStats::default(), &text, max);
             prop_assert!(made.text.chars().count() <= max.max(2) || text.chars().count() <= max);
             for range in &made.highlights {
                 prop_assert!(made.text.get(range.clone()).is_some_and(|slice| !slice.is_empty()));

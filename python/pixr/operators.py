@@ -1,0 +1,50 @@
+"""What in a question is no word but says how words must stand: `"in quotes"`, `-excluded`, `begin*`.
+
+The engine reads them (`rust/engine/text/query.rs`). What is encoded is what is meant without them, and what was heard
+in an example means nothing by its dashes and quotation marks.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["as_words", "wanted"]
+
+# What the engine takes of one question.
+MOST_WORDS = 256
+MOST_BYTES = 8 * 1024
+
+_QUOTES = '"\u201c\u201d\u201e\u00ab\u00bb'
+_QUOTED = rf"[{_QUOTES}]([^{_QUOTES}]*)[{_QUOTES}]"
+_DEMANDS = re.compile(rf"{_QUOTED}|(?<![^\s{_QUOTES}])-(?:{_QUOTED}|[^\W\d_][^\s{_QUOTES}]*)|[{_QUOTES}]")
+_MARKS = re.compile(rf"[{_QUOTES}*]")
+_DASHES = re.compile(r"(?<!\S)-+")
+# From Thai on each character is counted, since scripts without spaces have words of one.
+_WORD = re.compile(r"[^\W_\u0e00-\U0010ffff]+|[\u0e00-\U0010ffff]")
+
+
+def wanted(text: str) -> str:
+    """What a question is about: without quotation marks, and without what it excludes.
+
+    Example:
+        >>> wanted('a "wooden boat" at sea -storm -"at night"')
+        'a wooden boat at sea'
+    """
+    if not _DEMANDS.search(text):
+        return text
+    return " ".join(_DEMANDS.sub(lambda found: f" {found[1] or ''} ", text).split())
+
+
+def as_words(text: str) -> str:
+    """What is said somewhere as a question that demands and excludes nothing: its first words, as many as may be asked.
+
+    Example:
+        >>> as_words('-Where? -"To the harbour," he said.')
+        'Where? To the harbour, he said.'
+    """
+    plain = " ".join(_DASHES.sub("", _MARKS.sub(" ", text)).split())
+    for count, found in enumerate(_WORD.finditer(plain)):
+        if count == MOST_WORDS:
+            plain = plain[: found.start()]
+            break
+    return plain.encode()[:MOST_BYTES].decode(errors="ignore").strip()
