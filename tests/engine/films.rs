@@ -140,13 +140,18 @@ pub fn films(most: usize) -> impl Strategy<Value = Vec<Film>> {
 pub fn query() -> impl Strategy<Value = Query> {
     let fusion = prop::sample::select(vec!["probabilistic", "weighted_sum", "max", "rrf"]);
     let clauses = prop::collection::vec((words(), vector()), 0..3);
-    (prop::option::of(vector()), prop::option::of(words()), clauses, fusion, prop::option::of(0_u8..10), any::<bool>())
-        .prop_map(|(vector, words, clauses, fusion, tenths, heavy)| {
+    let (heavy, weightless) = (any::<bool>(), any::<bool>());
+    let asked = (prop::option::of(vector()), prop::option::of(words()), clauses);
+    (asked, fusion, prop::option::of(0_u8..10), heavy, weightless).prop_map(
+        |((vector, words, clauses), fusion, tenths, heavy, weightless)| {
             let mut query = Query { limit: 1000, ..Query::default() };
             query.fusion = serde_json::from_value(serde_json::json!(fusion)).unwrap();
             if let Some(words) = &words {
                 query.text.insert(Channel::Speech, words.clone());
                 query.text.insert(Channel::Metadata, words.clone());
+                if weightless {
+                    query.weights.insert(Channel::Speech, 0.0);
+                }
             }
             if let Some(vector) = vector.or_else(|| words.is_none().then(|| vec![1.0; DIMENSION])) {
                 query.vectors.insert(Channel::Frame, vector);
@@ -165,5 +170,6 @@ pub fn query() -> impl Strategy<Value = Query> {
             };
             query.clauses = clauses.into_iter().map(clause).collect();
             query
-        })
+        },
+    )
 }

@@ -159,6 +159,31 @@ def test_words_are_marked_as_they_count(library: pixr.Library) -> None:
     assert marked("hourse") == ["horse", "house"]
 
 
+def test_what_weighs_nothing_makes_no_hit_of_a_large_library(tmp_path: Path) -> None:
+    """Past 4,000 rows, videos were counted that have evidence of a channel with the weight 0 alone, and never came."""
+    with pixr.open(tmp_path / "large.pixr") as large:
+        for channel, values in (("frame.vector", [[1.0, 0.0]] * 2100), ("speech.text", ["a bell"] * 2100)):
+            ids = [f"{channel}-{at // 3:03}" for at in range(2100)]
+            starts = [float(at % 3) for at in range(2100)]
+            ends = [start + 1 for start in starts]
+            large.add_segments(
+                pa.RecordBatch.from_pydict({"video_id": ids, "start": starts, "end": ends, channel: pa.array(values)})
+            )
+        for weights, hits in (({"speech": 0.0}, 700), ({"frame": 0.0}, 700), ({"frame": 1e-9}, 1400)):
+            for effort in (None, 1):
+                asked = large.search(
+                    "bell",
+                    vectors={"frame": [1.0, 0.0]},
+                    channels=["frame", "speech"],
+                    weights=weights,  # type: ignore[arg-type]
+                    facets=["durations"],
+                    limit=1000,
+                    effort=effort,
+                )
+                assert asked.total == sum(asked.facets["durations"].values()) == hits
+                assert effort is not None or len(asked) == min(hits, 1000)
+
+
 def test_no_cosine_is_above_one(library: pixr.Library) -> None:
     """Vectors are stored with 11 bits, which can make them a little longer."""
     batch = [{"video_id": "long", "start": 0.0, "end": 5.0, "frame.vector": [1.0, 2.0, 0.0, 0.0, 0.0, 0.0]}]

@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use super::ask::{Ask, Term};
+use super::ask::{Ask, ChannelAsk, Term};
 use super::bounds::{self, Bar};
 use super::compound;
 use super::cursor::Cursor;
@@ -218,27 +218,31 @@ impl<'a> Run<'a> {
         self.ask.channels.iter().map(|channel| (channel.channel, Way::Exact))
     }
 
-    /// Whether a vector or a matching word makes any video a hit. What lies outside of a scope is evidence to the codes, so
-    /// there it is only known from a video's score.
+    /// Whether a vector or a matching word makes any video a hit, but on a channel that weighs nothing. What lies outside of
+    /// a scope is evidence to the codes, so there it is only known from a video's score.
     pub(super) fn is_any_evidence_enough(&self, least: f32) -> bool {
         let takes_all = |term: &Term| term.vector.is_none() || term.calibration.confidence(Some(-1.0), None) > 0.0;
         !self.ask.needs_sufficient
             && least <= 0.0
             && !self.query.has_scope()
-            && self
-                .ask
-                .channels
-                .iter()
-                .all(|channel| channel.calibration.floor <= 0.0 && channel.terms.iter().all(takes_all))
+            && self.ask.channels.iter().filter(|channel| self.weighs(channel)).all(|channel| {
+                let takes_any = channel.calibration.floor <= 0.0 && channel.terms.iter().all(takes_all);
+                takes_any && evidence::counts(&self.ask, channel)
+            })
     }
 
-    /// The allowed videos that have a vector or matching words on some channel.
+    /// Whether the channel has a part in any score.
+    fn weighs(&self, channel: &ChannelAsk) -> bool {
+        self.ask.fuser.weights().get(channel.channel) > 0.0
+    }
+
+    /// The allowed videos that have a vector or matching words on some channel that weighs something.
     pub(super) fn videos_with_evidence(&self) -> Result<Vec<RowSet>> {
         self.by_part(|index, part| {
             let table = part.part.table();
             let mut videos = RowSet::empty(table.video_count());
             let Some(allowed) = self.ask.allowed.get(index) else { return Ok(videos) };
-            for channel in &self.ask.channels {
+            for channel in self.ask.channels.iter().filter(|channel| self.weighs(channel)) {
                 if channel.terms.iter().any(|term| term.vector.is_some())
                     && let Some(held) = part.part.videos_with_vector(channel.channel)?
                 {
@@ -259,7 +263,8 @@ impl<'a> Run<'a> {
             };
             for video in allowed.videos.iter().filter(|video| !videos.contains(*video)).collect::<Vec<_>>() {
                 let rows = table.rows(video)?;
-                if self.ask.channels.iter().any(|channel| words.any_within(channel.channel, &rows)) {
+                let found = |channel: &ChannelAsk| self.weighs(channel) && words.any_within(channel.channel, &rows);
+                if self.ask.channels.iter().any(found) {
                     videos.insert(video);
                 }
             }
