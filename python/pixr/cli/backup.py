@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pixr.cli.console import print_fields, print_json
+from pixr.cli.folders import LibraryFolder, named_folder
 from pixr.wire import report_to_dict
 
 __all__ = ["register"]
@@ -31,8 +32,10 @@ def register(app: typer.Typer) -> None:
 
 
 def backup(
-    library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The backup's folder; made if it is not there.")],
+    library: LibraryFolder,
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="The backup's folder; made if it is not there.", parser=named_folder)
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     import pixr

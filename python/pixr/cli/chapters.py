@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pixr.cli.console import print_json, print_table
+from pixr.cli.folders import LibraryFolder
 from pixr.show.clock import clock
 
 __all__ = ["register"]
@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def chapters(
-    library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")],
+    library: LibraryFolder,
     video: Annotated[str, typer.Argument(metavar="VIDEO", help="The video's id.")],
     least: Annotated[float | None, typer.Option(min=0, metavar="SECONDS", help="The shortest chapter.")] = None,
     most: Annotated[int, typer.Option(min=1, help="As many chapters at most.")] = 30,

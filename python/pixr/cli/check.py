@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pixr.cli.console import complain, print_fields, print_json
+from pixr.cli.folders import LibraryFolder
 from pixr.wire import report_to_dict
 
 __all__ = ["register"]
@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 
 def check(
-    library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")],
+    library: LibraryFolder,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     import pixr

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pixr.cli.console import print_fields, print_json
+from pixr.cli.folders import LibraryFolder
 from pixr.cli.locking import LockTimeout
 from pixr.wire import report_to_dict
 
@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def compact(
-    library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")],
+    library: LibraryFolder,
     lock_timeout: LockTimeout = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from pixr.cli.console import complain, is_terminal, print_json
+from pixr.cli.folders import LibraryFolder
 from pixr.cli.locking import LockTimeout
 from pixr.errors import VideoNotFound
 from pixr.wire import error_to_dict
@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
 
 def delete(
-    library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")],
+    library: LibraryFolder,
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of videos.")],
     lock_timeout: LockTimeout = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

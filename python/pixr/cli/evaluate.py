@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pixr.cli.console import complain, print_json, print_table
+from pixr.cli.folders import LibraryFolder
 from pixr.evaluation.ground_truth import Format
 from pixr.whole_file import whole_file
 
@@ -40,7 +41,7 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")],
+    library: LibraryFolder,
     queries: Annotated[Path, typer.Argument(metavar="QUERIES", help="The questions and their answers.")],
     format: Annotated[Format | None, typer.Option("--format", help="Told from the first line if not given.")] = None,
     nothing: Annotated[

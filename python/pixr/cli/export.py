@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pixr.cli.console import is_terminal, print_json
+from pixr.cli.folders import LibraryFolder
 
 __all__ = ["register"]
 
@@ -27,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")],
+    library: LibraryFolder,
     out: Annotated[Path, typer.Argument(metavar="OUT.parquet", help="The file to write.")],
     snapshot: Annotated[str | None, typer.Option(metavar="NAME", help="Of this snapshot instead.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -16,6 +16,7 @@ from pixr.cli.console import fail, is_terminal, print_json, print_table
 from pixr.cli.download import DownloadError, download
 from pixr.cli.encoding import Precision, Providers, encoder_options
 from pixr.cli.filters import parse_metadata
+from pixr.cli.folders import LibraryFolder
 from pixr.cli.locking import LockTimeout
 from pixr.cli.progress import IndexProgress
 from pixr.cli.sources import expand, is_url
@@ -53,7 +54,7 @@ def register(app: typer.Typer) -> None:
 
 
 def index(
-    library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")],
+    library: LibraryFolder,
     sources: Annotated[list[str], typer.Argument(metavar="FILE|DIR|URL...", help="What to index.")],
     title: Annotated[str, typer.Option(help="Title (for a single video); the file's name if not given.")] = "",
     description: Annotated[str, typer.Option(help="Description, for all of them.")] = "",

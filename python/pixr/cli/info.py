@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from pixr.cli.console import print_fields, print_json, print_table
+from pixr.cli.folders import LibraryFolder
 from pixr.show.clock import clock
 from pixr.wire import report_to_dict, source_name, video_to_dict
 
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def info(
-    library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")],
+    library: LibraryFolder,
     videos: Annotated[bool, typer.Option("--videos", help="List the videos.")] = False,
     video: Annotated[str | None, typer.Option(metavar="ID", help="Show one video and its segments.")] = None,
     snapshot: Annotated[str | None, typer.Option(metavar="NAME", help="Of this snapshot instead.")] = None,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pixr.cli.console import is_terminal, print_json
+from pixr.cli.folders import LibraryFolder
 from pixr.cli.locking import LockTimeout
 
 __all__ = ["register"]
@@ -26,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def load(
-    library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")],
+    library: LibraryFolder,
     file: Annotated[Path, typer.Argument(metavar="IN.parquet", help="The file to read.")],
     lock_timeout: LockTimeout = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

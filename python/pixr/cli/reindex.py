@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pixr.cli.console import complain, print_json
 from pixr.cli.encoding import Precision, Providers, encoder_options
+from pixr.cli.folders import LibraryFolder
 from pixr.cli.locking import LockTimeout
 from pixr.cli.progress import IndexProgress
 
@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def reindex(
-    library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")],
+    library: LibraryFolder,
     encoder: Annotated[list[str], typer.Option(metavar="NAME|DIR", help="A model's name or folder; may be repeated.")],
     precision: Precision = "auto",
     provider: Providers = None,

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pixr.cli.console import complain, print_fields, print_json
+from pixr.cli.folders import named_folder
 from pixr.wire import report_to_dict
 
 __all__ = ["register"]
@@ -29,8 +30,10 @@ def register(app: typer.Typer) -> None:
 
 
 def repair(
-    library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The damaged library's folder.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The new library's folder.")],
+    library: Annotated[
+        Path, typer.Argument(metavar="LIBRARY", help="The damaged library's folder.", parser=named_folder)
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The new library's folder.", parser=named_folder)],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     import pixr

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pixr.cli.console import print_fields, print_json
+from pixr.cli.folders import named_folder
 from pixr.wire import report_to_dict
 
 __all__ = ["register"]
@@ -29,8 +30,8 @@ def register(app: typer.Typer) -> None:
 
 
 def restore(
-    backup: Annotated[Path, typer.Argument(metavar="BACKUP", help="The backup's folder.")],
-    library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The new library's folder.")],
+    backup: Annotated[Path, typer.Argument(metavar="BACKUP", help="The backup's folder.", parser=named_folder)],
+    library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The new library's folder.", parser=named_folder)],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     import pixr

@@ -10,6 +10,7 @@ import typer
 
 from pixr.cli.console import complain, is_terminal, print_json
 from pixr.cli.filters import parse_filters
+from pixr.cli.folders import LibraryFolder
 from pixr.cli.hits_table import print_hits
 from pixr.errors import InvalidQuery
 from pixr.questions import Ask, Blend, Question, parse
@@ -52,7 +53,7 @@ def register(app: typer.Typer) -> None:
 
 
 def search(
-    library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")],
+    library: LibraryFolder,
     query: Annotated[str | None, typer.Argument(metavar="QUERY", help="What to look for, in words.")] = None,
     modes: Annotated[str | None, typer.Option(metavar="M,M", help="Of visual, text, audio; all if not given.")] = None,
     image: Annotated[Path | None, typer.Option(metavar="FILE", help="Look for moments like this picture.")] = None,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from pixr.cli.console import is_terminal, print_json, print_table
+from pixr.cli.folders import LibraryFolder
 from pixr.cli.locking import LockTimeout
 from pixr.wire import report_to_dict
 
@@ -19,13 +19,12 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Library = Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Letters, digits, '-', '_' and '.'.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("create")
-def create(library: Library, name: Name, lock_timeout: LockTimeout = 0.0, as_json: AsJson = False) -> None:
+def create(library: LibraryFolder, name: Name, lock_timeout: LockTimeout = 0.0, as_json: AsJson = False) -> None:
     """Keep the library as it is now. Copies nothing; what is deleted later stays on disk while a snapshot holds it."""
     import pixr
 
@@ -38,7 +37,7 @@ def create(library: Library, name: Name, lock_timeout: LockTimeout = 0.0, as_jso
 
 
 @app.command("list")
-def list_snapshots(library: Library, as_json: AsJson = False) -> None:
+def list_snapshots(library: LibraryFolder, as_json: AsJson = False) -> None:
     """List the snapshots of a library."""
     import pixr
 
@@ -56,7 +55,7 @@ def _row(one: dict[str, Any]) -> tuple[str, ...]:
 
 
 @app.command("delete")
-def delete(library: Library, name: Name, lock_timeout: LockTimeout = 0.0, as_json: AsJson = False) -> None:
+def delete(library: LibraryFolder, name: Name, lock_timeout: LockTimeout = 0.0, as_json: AsJson = False) -> None:
     """Delete a snapshot, and with it what only it holds."""
     import pixr
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pixr.captions import CaptionFormat, write_captions
+from pixr.cli.folders import LibraryFolder
 from pixr.whole_file import whole_file
 
 __all__ = ["register"]
@@ -28,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def transcript(
-    library: Annotated[Path, typer.Argument(metavar="LIBRARY", help="The library's folder.")],
+    library: LibraryFolder,
     video: Annotated[str, typer.Argument(metavar="VIDEO", help="The video's id.")],
     format: Annotated[CaptionFormat, typer.Option("--format", help="Of the captions.")] = "srt",
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a file instead.")] = None,

@@ -102,6 +102,15 @@ def test_check_names_a_damaged_file(run: Run, library: Path) -> None:
     assert part.name in done.stdout + done.stderr
 
 
+def test_an_empty_name_of_a_folder_is_not_the_current_one(run: Run, library: Path, tmp_path: Path) -> None:
+    """`pixr index "$UNSET" …` made a library of the current folder."""
+    for arguments in (["index", "", library], ["restore", library, ""], ["repair", library, ""]):
+        refused = run(*arguments)
+        assert refused.returncode == 2
+        assert "the name of a folder is empty" in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [library.name]
+
+
 def test_models_are_listed_and_whole(run: Run) -> None:
     models = json.loads(run("models", "list", "--json").stdout)["models"]
     assert models
