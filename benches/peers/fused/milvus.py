@@ -14,6 +14,8 @@ from benches.peers.fused.protocol import DEPTH, PLACES, RANK_OFFSET, Question, R
 from benches.peers.protocol import CONSTRUCTION, M, Vectors
 
 BATCH = 2000
+UNASKED = {"grpc.keepalive_time_ms": 2**31 - 1}
+"""The server says nothing while it builds an index, minutes of a large collection: the client would give it up."""
 
 
 class MilvusLite(System):
@@ -24,7 +26,7 @@ class MilvusLite(System):
 
     def build(self, corpus: Corpus, directory: Path) -> None:
         """Inserted in batches, then indexed: HNSW for vectors, an inverted index for words."""
-        client = importlib.import_module("pymilvus").MilvusClient(str(directory / "films.db"))
+        client = importlib.import_module("pymilvus").MilvusClient(str(directory / "films.db"), grpc_options=UNASKED)
         videos = np.arange(corpus.video_count)
         segments = {"frame": corpus.frames, "speech": corpus.speech}
         _fill(client, "segments", segments, corpus.speech_texts, corpus, corpus.video_of)
@@ -34,7 +36,7 @@ class MilvusLite(System):
     def open(self, corpus: Corpus, directory: Path) -> Searcher:
         """Loaded."""
         pymilvus: Any = importlib.import_module("pymilvus")
-        client = pymilvus.MilvusClient(str(directory / "films.db"))
+        client = pymilvus.MilvusClient(str(directory / "films.db"), grpc_options=UNASKED)
         for name in ("segments", "videos"):
             client.load_collection(name)
         return _Searcher(pymilvus, client)
