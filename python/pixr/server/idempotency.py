@@ -57,6 +57,7 @@ _KEPT_HEADERS = (
     "upload-expires",
 )
 _UPLOADS = "/v1/videos/upload/tus"
+_TRIES = 5
 _DESCRIBING_HEADERS = ("upload-length", "upload-metadata")
 NOT_KEPT = (401, 402, 403, 408, 409, 423, 425, 429)
 
@@ -135,9 +136,10 @@ class Idempotency:
                 await to_thread.run_sync(self._let_go, held.id)
 
     def _take(self, id: str, organization: str, fingerprint: bytes) -> IdempotentRequest:
-        while (held := self._begin(id, organization, fingerprint) or self._resume(id, fingerprint)) is None:
-            pass  # it went, or ran out, between the two
-        return held
+        for _ in range(_TRIES):  # again where the other's hold went, or ran out, between the two
+            if held := self._begin(id, organization, fingerprint) or self._resume(id, fingerprint):
+                return held
+        raise _in_flight()
 
     def _begin(self, id: str, organization: str, fingerprint: bytes) -> IdempotentRequest | None:
         """A hold on a key that is free; None if it is not."""
@@ -162,7 +164,7 @@ class Idempotency:
             if known.status is not None:
                 return known
             if known.held_until > now():
-                raise ApiError("IDEMPOTENCY_IN_FLIGHT", "The same request is at work.", headers={"Retry-After": "1"})
+                raise _in_flight()
             known.held_until = now() + HELD
             return known
 
@@ -195,6 +197,10 @@ def _needed_scope(scope: Scope) -> str | None:
         if scope["method"] in (route.methods or ()) and route.path_regex.match(scope["path"]):
             return scope_of(route)
     return None
+
+
+def _in_flight() -> ApiError:
+    return ApiError("IDEMPOTENCY_IN_FLIGHT", "The same request is at work.", headers={"Retry-After": "1"})
 
 
 def _hold(id: str, organization: str, fingerprint: bytes, seed: bytes) -> IdempotentRequest:
