@@ -3,9 +3,8 @@
 use pixr::Error;
 use pixr::catalog::channel::Channel;
 use pixr::library::Library;
-use pixr::search::compound::{Compound, Part};
 use pixr::search::hit::{Hit, HitMoment};
-use pixr::search::query::{Except, Query};
+use pixr::search::query::{Compound, Except, Part, Query};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 

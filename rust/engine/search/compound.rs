@@ -22,15 +22,13 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
-
 use super::cursor::Cursor;
-use super::execute::Run;
 use super::hit::{Hit, HitMatch, HitMoment, Relation, SearchResult, Timing};
 use super::moments::{Moment, MomentRules, find_moments};
 use super::page::{Position, compare_hits, cut_page};
-use super::query::{Query, Written};
+use super::query::{Compound, Part, Query};
 use super::relate::{Placed, at_once, following};
+use super::run::Run;
 use super::suppress::Kept;
 use super::timeline::center;
 use crate::catalog::row_set::RowSet;
@@ -38,169 +36,11 @@ use crate::catalog::video::{Span, VideoId};
 use crate::error::{Error, Result};
 use crate::snapshot::Snapshot;
 
-/// The most parts of a blend.
-pub const MAX_PARTS: usize = 8;
-/// How deep a compound may go: a part may be a compound once more.
-pub const MAX_DEPTH: usize = 2;
-/// The longest `within_seconds`.
-pub const MAX_WITHIN_SECONDS: f64 = 1e6;
-
 /// A confidence from which what must not be there is taken to be there.
 const PRESENT: f32 = 0.5;
 
 /// The least part of what is sufficient that one of two related moments may have.
 const LEAST_SHARE: f32 = 0.1;
-
-/// One side of a relation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Part {
-    /// A question of its own: what it asks, of which channels with which weights. Everything else (filter, limits,
-    /// fusion, …) is the whole query's.
-    Ask(Box<Query>),
-    /// Related questions once more.
-    Compound(Box<Compound>),
-}
-
-/// Questions related in time.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Compound {
-    /// One, and then the other.
-    Then {
-        /// What comes first.
-        first: Part,
-        /// What follows.
-        second: Part,
-        /// At most so long after the first ends the second begins.
-        within_seconds: f64,
-    },
-    /// Both at once.
-    While {
-        /// The one.
-        first: Part,
-        /// The other.
-        second: Part,
-    },
-    /// One where the other is not.
-    Without {
-        /// What is looked for.
-        first: Part,
-        /// What must not be there at the same time.
-        second: Part,
-    },
-    /// Several at once, each as important as its weight; what has a weight below zero should not be there.
-    Blend {
-        /// The parts with their weights, which are finite, not zero, and above zero for one at least.
-        parts: Vec<(Part, f32)>,
-    },
-}
-
-impl Part {
-    fn validate(&self, depth: usize) -> Result<()> {
-        match self {
-            Self::Compound(compound) => compound.validate(depth + 1),
-            Self::Ask(query) => {
-                let own = Query { text: query.text.clone(), vectors: query.vectors.clone(), ..Query::default() };
-                let known = Query {
-                    clauses: query.clauses.clone(),
-                    alike: query.alike.clone(),
-                    channels: query.channels.clone(),
-                    weights: query.weights.clone(),
-                    ..own
-                };
-                if **query != known {
-                    let detail = "a part says what it asks, of which channels with which weights, and no more";
-                    return Err(Error::InvalidQuery { detail: detail.to_owned() });
-                }
-                query.validate()
-            }
-        }
-    }
-
-    fn digest(&self, written: &mut Written) -> Result<()> {
-        match self {
-            Self::Ask(query) => written.bytes(&query.digest()?),
-            Self::Compound(compound) => compound.digest(written)?,
-        }
-        Ok(())
-    }
-}
-
-impl Compound {
-    /// Checks the parts, the weights and how deep they go; `depth` is 1 for the outermost.
-    pub(super) fn validate(&self, depth: usize) -> Result<()> {
-        let wrong = |detail: String| Err(Error::InvalidQuery { detail });
-        if depth > MAX_DEPTH {
-            return wrong("a compound's part may be a compound once, not twice".to_owned());
-        }
-        match self {
-            Self::Then { within_seconds, .. } if !(0.0..=MAX_WITHIN_SECONDS).contains(within_seconds) => {
-                return wrong(format!("within_seconds is {within_seconds}, expected 0 to {MAX_WITHIN_SECONDS}"));
-            }
-            Self::Blend { parts } => {
-                if !(1..=MAX_PARTS).contains(&parts.len()) {
-                    return wrong(format!("a blend has {} parts, expected 1 to {MAX_PARTS}", parts.len()));
-                }
-                if let Some((_, weight)) = parts.iter().find(|(_, weight)| !weight.is_finite() || *weight == 0.0) {
-                    return wrong(format!("a blend has the weight {weight}, expected a number other than 0"));
-                }
-                if parts.iter().all(|(_, weight)| *weight < 0.0) {
-                    return wrong("a blend needs a weight above 0".to_owned());
-                }
-                if parts.iter().any(|(_, weight)| *weight < -1.0) {
-                    return wrong("a weight below zero is -1 at least, which takes out what is sure".to_owned());
-                }
-            }
-            _ => {}
-        }
-        self.parts().into_iter().try_for_each(|part| part.validate(depth))
-    }
-
-    /// Writes what tells compounds apart.
-    pub(super) fn digest(&self, written: &mut Written) -> Result<()> {
-        written.bytes(match self {
-            Self::Then { .. } => b"then",
-            Self::While { .. } => b"while",
-            Self::Without { .. } => b"without",
-            Self::Blend { .. } => b"blend",
-        });
-        match self {
-            Self::Then { within_seconds, .. } => written.bytes(&within_seconds.to_le_bytes()),
-            Self::Blend { parts } => parts.iter().for_each(|(_, weight)| written.float(*weight)),
-            Self::While { .. } | Self::Without { .. } => {}
-        }
-        written.count(self.parts().len());
-        self.parts().into_iter().try_for_each(|part| part.digest(written))
-    }
-
-    /// The single questions in the order in which they are written, to be filled in.
-    pub fn questions_mut(&mut self) -> Vec<&mut Query> {
-        let parts: Vec<&mut Part> = match self {
-            Self::Then { first, second, .. } | Self::While { first, second } | Self::Without { first, second } => {
-                vec![first, second]
-            }
-            Self::Blend { parts } => parts.iter_mut().map(|(part, _)| part).collect(),
-        };
-        let mut questions = Vec::new();
-        for part in parts {
-            match part {
-                Part::Ask(query) => questions.push(&mut **query),
-                Part::Compound(inner) => questions.extend(inner.questions_mut()),
-            }
-        }
-        questions
-    }
-
-    fn parts(&self) -> Vec<&Part> {
-        match self {
-            Self::Then { first, second, .. } | Self::While { first, second } | Self::Without { first, second } => {
-                vec![first, second]
-            }
-            Self::Blend { parts } => parts.iter().map(|(part, _)| part).collect(),
-        }
-    }
-}
 
 /// The compound with its questions under way.
 enum Node {
@@ -261,7 +101,13 @@ pub(super) fn search(
     };
     let mut questions = Vec::new();
     collect(compound, query, true, &mut questions);
-    let runs = questions.iter().map(|asked| Run::start(exhaustive_rows, snapshot, asked)).collect::<Result<_>>()?;
+    let start = |asked| {
+        let run = Run::new(exhaustive_rows, snapshot, asked)?;
+        // Here, and not by every thread.
+        run.words()?;
+        Ok(run)
+    };
+    let runs = questions.iter().map(start).collect::<Result<_>>()?;
     let (root, _) = node(compound, 0);
     let asked = Asked { runs, root, query, min_score: query.min_score.unwrap_or(0.0) };
     let (hits, returned) = asked.rank()?;

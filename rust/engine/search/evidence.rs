@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use super::ask::{Ask, ChannelAsk, Term, Words};
 use super::calibrate::combine_clauses;
-use super::moments::Match;
+use super::matches::Match;
 use crate::catalog::channel::Channel;
 use crate::catalog::row_set::RowSet;
 use crate::catalog::video::Span;

@@ -1,26 +1,31 @@
 //! From a query to moments.
 //!
-//! A [`query::Query`] is checked against a snapshot (`ask`), finds and completes its evidence (`evidence`), maps it to
-//! confidences ([`calibrate`]), fuses them ([`fuse`]) on the timeline into moments ([`moments`]), and cuts a page out of
-//! the ordered hits ([`page`], [`cursor`]). `execute` runs the steps; `rank` chooses what to score, by `bounds`.
+//! A [`query::Query`] is checked against a snapshot (`ask`). While it runs (`run`), its evidence is found and completed
+//! (`evidence`, [`matches`]), mapped to confidences ([`calibrate`]) and fused ([`fuse`]) on the `timeline` into moments
+//! ([`moments`]); `rank` chooses which videos that is done for, and `tell` says what they say. `execute` takes these steps and
+//! cuts a page out of the ordered hits ([`page`], [`cursor`]). Questions related in time (`compound`) are several such runs.
 
 mod ask;
-mod bounds;
 pub mod calibrate;
-pub mod compound;
+mod compound;
 pub mod cursor;
 mod evidence;
 pub(crate) mod execute;
 pub mod fuse;
 pub mod hit;
+pub mod matches;
 pub mod moments;
-mod near;
 pub mod page;
 pub mod query;
 mod rank;
 mod relate;
+mod run;
+#[cfg(test)]
+mod samples;
 mod scope;
 mod spread;
-mod steps;
 mod suppress;
+mod tell;
+#[cfg(test)]
+mod tests;
 mod timeline;

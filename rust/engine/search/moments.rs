@@ -26,38 +26,12 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::fuse::Fuser;
+use super::matches::Match;
 use super::suppress::Kept;
 use super::timeline::{Timeline, Together, center, holds};
 use crate::catalog::channel::Channel;
 use crate::catalog::video::Span;
 use crate::error::{Error, Result};
-
-/// Evidence of one segment on one channel.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Match {
-    /// The segment's row, by which the caller finds it again; with the channel unique within a video.
-    pub row: u32,
-    /// The kind of evidence.
-    pub channel: Channel,
-    /// When, in seconds; for metadata the whole video.
-    pub span: Span,
-    /// Calibrated, above 0 and at most 1; others are ignored. By it evidence is ranked.
-    pub confidence: f32,
-    /// The confidence that is told: how often such evidence is right.
-    pub reported: f32,
-    /// Whether it is enough for a moment; a moment needs one such match.
-    pub is_sufficient: bool,
-    /// For reciprocal rank fusion: 1 + the number of segments with a higher confidence on this channel.
-    pub rank: Option<u32>,
-    /// Which clause of the question it answers best; none for the whole.
-    pub clause: Option<u32>,
-    /// The raw cosine.
-    pub cosine: Option<f32>,
-    /// The raw BM25 score.
-    pub lexical: Option<f32>,
-    /// The BM25 score over the query's ideal one.
-    pub lexical_ratio: Option<f32>,
-}
 
 /// A match with its part in a moment's score.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -428,67 +402,6 @@ fn tell(timeline: &Timeline<'_>, moment: Joined, fuser: &Fuser) -> Moment {
     matches.extend(own.filter_map(|(position, contribution)| Some(scored((*position)?, contribution))));
     matches.extend(support.into_iter().map(|position| scored(position, 0.0)));
     Moment { span: best.span, peak_seconds: best.peak_seconds, score: best.score, matches }
-}
-
-#[cfg(test)]
-pub(super) mod samples {
-    use proptest::prelude::*;
-
-    use super::super::timeline::is_timed;
-    use super::*;
-
-    /// Matches of one video of about 40 s on all channels, on a coarse grid so that ends and strengths often coincide.
-    pub(in super::super) fn matches(most: usize) -> impl Strategy<Value = Vec<Match>> {
-        let one = (0usize..5, 0u8..80, 0u8..40, 0u8..=10);
-        proptest::collection::vec(one, 0..most).prop_map(|given| {
-            let matches = given.into_iter().enumerate().map(|(row, (channel, start, length, tenths))| Match {
-                span: if Channel::ALL[channel] == Channel::Metadata {
-                    Span { start: 0.0, end: 40.0 }
-                } else {
-                    Span { start: f64::from(start) / 2.0, end: f64::from(start + length) / 2.0 }
-                },
-                rank: Some(11 - u32::from(tenths)),
-                ..sample(row as u32, Channel::ALL[channel], 0.0, 0.0, f32::from(tenths) / 10.0)
-            });
-            matches.collect()
-        })
-    }
-
-    /// The same where no two matches of a channel with a time overlap, in time order or not.
-    pub(in super::super) fn apart(most: usize) -> impl Strategy<Value = Vec<Match>> {
-        (matches(most), any::<bool>()).prop_map(|(mut given, is_reversed)| {
-            given.sort_by(|a, b| a.span.start.total_cmp(&b.span.start).then(a.span.end.total_cmp(&b.span.end)));
-            let mut ends = [f64::NEG_INFINITY; Channel::ALL.len()];
-            given.retain(|one| {
-                let end = &mut ends[one.channel.index()];
-                let is_after = *end < one.span.start || (*end == one.span.start && one.span.duration() > 0.0);
-                if is_timed(one) && is_after {
-                    *end = one.span.end + if one.span.duration() > 0.0 { 0.0 } else { 0.5 };
-                }
-                is_after || !is_timed(one)
-            });
-            if is_reversed {
-                given.reverse();
-            }
-            given
-        })
-    }
-
-    pub(in super::super) fn sample(row: u32, channel: Channel, start: f64, end: f64, confidence: f32) -> Match {
-        Match {
-            row,
-            channel,
-            span: Span { start, end },
-            confidence,
-            reported: confidence,
-            is_sufficient: true,
-            rank: None,
-            clause: None,
-            cosine: None,
-            lexical: None,
-            lexical_ratio: None,
-        }
-    }
 }
 
 #[cfg(test)]

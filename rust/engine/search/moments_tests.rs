@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::super::fuse::{Fusion, Weights};
-use super::samples::{apart, matches, sample};
+use super::super::samples::{apart, matches, sample};
 use super::*;
 
 const RULES: fn() -> MomentRules = MomentRules::default;

@@ -1,6 +1,6 @@
 //! Which of a video's evidence counts, and which of its moments are worth telling beside the others.
 
-use super::moments::Match;
+use super::matches::Match;
 use super::query::{Except, Query};
 use super::timeline::is_timed;
 use crate::catalog::channel::Channel;

@@ -14,7 +14,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 use super::fuse::PerChannel;
-use super::moments::Match;
+use super::matches::Match;
 use crate::catalog::channel::Channel;
 use crate::catalog::video::Span;
 
@@ -260,7 +260,7 @@ pub(super) fn holds(span: Span, instant: f64) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::moments::samples::{apart, matches};
+    use super::super::samples::{apart, matches};
     use super::*;
 
     impl Timeline<'_> {

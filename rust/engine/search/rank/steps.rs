@@ -4,7 +4,7 @@
 //! evaluated once at the upper end of every step, and a raw score has the confidence of its step. Steps of cosines divide
 //! the range in which the curve rises, which may be a twentieth of all that a cosine can be.
 
-use super::calibrate::{Calibration, smallest_reaching};
+use crate::search::calibrate::{Calibration, smallest_reaching};
 
 const COSINE_STEPS: usize = 512;
 const RATIO_STEPS: usize = 256;
@@ -107,8 +107,8 @@ impl Steps {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::calibrate::tests::calibrations;
     use super::*;
+    use crate::search::calibrate::tests::calibrations;
 
     proptest! {
         #[test]

@@ -4,21 +4,21 @@
 //! more than a search for the best of one channel would return, for what is best of several together is seldom among the
 //! best of each. Every row that was named is compared on all channels by codes, and the best row speaks for its video, or where
 //! the timed rows of that overlap the best of each channel. The videos whose rows say most and those whose metadata do, as
-//! many of either as the effort has it, are then scored best bound first, as for an exact answer (`rank`), until the page is full:
+//! many of either as the effort has it, are then scored best bound first, as for an exact answer (`best_first`), until the page is full:
 //! what words say is looked up for them alone. So scores are exact, and what may be missing is a video of which nothing
 //! named the row that speaks for it, or whose row says more than its codes let expect.
 
-use super::ask::ChannelAsk;
-use super::bounds::{self, Bounds, Room, Rough};
-use super::evidence::WordMatches;
-use super::execute::{Run, Scored};
-use super::hit::{Plan, Way};
-use super::page::Position;
-use super::rank::Bounded;
+use super::bounds::{Bounded, Bounds, Rough};
+use super::reader::{self, Room};
 use crate::catalog::channel::Channel;
 use crate::catalog::row_set::RowSet;
 use crate::error::Result;
 use crate::part::LivePart;
+use crate::search::ask::ChannelAsk;
+use crate::search::evidence::WordMatches;
+use crate::search::hit::{Plan, Way};
+use crate::search::page::Position;
+use crate::search::run::{Run, Scored};
 use crate::vector::{Asked, Closeness, GraphMemory, PASSED, Passed, Path, QueryVector, passed_by};
 
 /// Videos whose named rows are compared by one task.
@@ -60,7 +60,7 @@ impl Run<'_> {
         let vectors: Vec<(Channel, &QueryVector)> = self.ask.channels.iter().flat_map(vectors_of).collect();
         let closest = self.spread.map(&vectors, 1, |_, &(channel, query)| self.closest(channel, query, effort))?;
         let likely_words = self.find_words(|_, part, rows| WordMatches::find_likely(&self.ask, part, rows, effort))?;
-        let steps = bounds::steps(&self.ask);
+        let steps = reader::steps(&self.ask);
         let bounds = self.bounds_by(&steps, &likely_words)?;
         let mut named = self.spread.map(&self.snapshot.parts, 1, |index, part| {
             match (bounds.get(index), likely_words.get(index)) {

@@ -1,0 +1,112 @@
+//! Chooses which videos to score: all of a few, else those that may be on the page, by their bounds.
+//!
+//! Exact: hits, scores, order and counts are those of scoring every segment. Where evidence below a confidence can't
+//! reach the least score, the codes leave it out. Of the rest, videos are taken best bound first (`best_first`), bounded
+//! more closely (`bounds`), and scored until the page is full and no video left can enter it. What is only counted is
+//! scored only where it isn't sure. Where fewer may be found, `near` looks among what each channel names.
+
+mod best_first;
+mod bounds;
+mod candidates;
+mod near;
+mod reader;
+mod steps;
+
+use bounds::Bounded;
+use candidates::Bar;
+use near::Near;
+
+use super::evidence;
+use super::fuse::Fusion;
+use super::hit::{Plan, Relation};
+use super::page::{Position, compare_hits};
+use super::query::Total;
+use super::run::{Run, Scored};
+use crate::catalog::row_set::RowSet;
+use crate::error::Result;
+
+/// Of up to so many videos the evidence is kept from ranking to telling.
+const KEPT_VIDEOS: usize = 256;
+/// Hits in order, at least those up to the end of the page, and what to count.
+pub(super) struct Ranked {
+    pub(super) hits: Vec<Scored>,
+    /// For each part the videos that the query returns; none for those that have any evidence.
+    pub(super) returned: Option<Vec<RowSet>>,
+    pub(super) relation: Relation,
+    pub(super) plan: Plan,
+}
+
+impl Run<'_> {
+    pub(super) fn rank(&self, position: Option<&Position>, limit: usize) -> Result<Ranked> {
+        let least = self.ask.fuser.required_confidence(self.ask.min_score);
+        if self.is_small() || self.query.fusion == Fusion::ReciprocalRank {
+            return self.exactly(self.rank_exactly(&self.allowed_videos(), self.ask.min_score)?);
+        }
+        let is_any_enough = self.is_any_evidence_enough(least);
+        if let Some(effort) = self.near_effort()
+            && (self.query.total == Total::Found || is_any_enough)
+        {
+            let Near { hits, named, plan } = self.rank_near(effort, position, limit)?;
+            let (returned, relation) = match self.query.total {
+                Total::Exact => (None, Relation::Exact),
+                Total::Found => (Some(named), Relation::Estimated),
+            };
+            return Ok(Ranked { hits, returned, relation, plan });
+        }
+        let steps = reader::steps(&self.ask);
+        let bounds = self.bounds(&steps)?;
+        if is_any_enough {
+            let order = self.bound_all(&bounds, Bar::None, false)?;
+            let (hits, _) = self.best_first(order, &bounds, position, limit)?;
+            return self.exactly((hits, self.videos_with_evidence()?));
+        }
+        if !self.ask.needs_sufficient {
+            let mut candidates = self.no_videos();
+            let found = self.bound_all(&bounds, Bar::Confidence(least), false)?;
+            for one in found.videos.into_iter().filter(|one| one.bound >= self.ask.min_score) {
+                candidates.get_mut(one.part).into_iter().for_each(|videos| videos.insert(one.video));
+            }
+            return self.exactly(self.rank_exactly(&candidates, self.ask.min_score)?);
+        }
+        // Whether a video is a hit, one row tells; not where evidence counts only within a scope, or for nothing.
+        let one_row_tells =
+            !self.query.has_scope() && self.ask.channels.iter().all(|one| evidence::counts(&self.ask, one));
+        let order = self.bound_all(&bounds, Bar::Sufficient, one_row_tells)?;
+        let (known, unknown): (Vec<Bounded>, Vec<Bounded>) = order.videos.iter().partition(|one| one.is_hit.is_some());
+        let (hits, _) = self.best_first(order, &bounds, position, limit)?;
+        let scored =
+            self.spread.map(&unknown, 16, |_, one| Ok(self.score(one.part, one.video, 0.0, false)?.is_some()))?;
+        let mut returned = self.no_videos();
+        let told = unknown.iter().zip(scored).filter(|(_, is_hit)| *is_hit).map(|(one, _)| one);
+        for one in told.chain(known.iter().filter(|one| one.is_hit == Some(true))) {
+            returned.get_mut(one.part).into_iter().for_each(|videos| videos.insert(one.video));
+        }
+        self.exactly((hits, returned))
+    }
+
+    fn exactly(&self, (hits, returned): (Vec<Scored>, Vec<RowSet>)) -> Result<Ranked> {
+        Ok(Ranked { hits, returned: Some(returned), relation: Relation::Exact, plan: self.exact_plan().collect() })
+    }
+
+    /// Scores all of `videos` and keeps those that reach `min_score`.
+    fn rank_exactly(&self, videos: &[RowSet], min_score: f32) -> Result<(Vec<Scored>, Vec<RowSet>)> {
+        let places: Vec<(usize, u32)> = videos
+            .iter()
+            .enumerate()
+            .flat_map(|(part, videos)| videos.iter().map(move |video| (part, video)))
+            .collect();
+        let keeps = places.len() <= KEPT_VIDEOS;
+        // Here, and not by every thread.
+        self.words()?;
+        let scored = self.spread.map(&places, 16, |_, &(part, video)| self.score(part, video, min_score, keeps))?;
+        let mut hits: Vec<Scored> = scored.into_iter().flatten().collect();
+        hits.sort_unstable_by(|a, b| compare_hits((a.score, &a.id), (b.score, &b.id)));
+        let mut returned = self.no_videos();
+        for hit in &hits {
+            if let Some(videos) = returned.get_mut(hit.part) {
+                videos.insert(hit.video);
+            }
+        }
+        Ok((hits, returned))
+    }
+}
