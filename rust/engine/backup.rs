@@ -177,7 +177,7 @@ impl Held {
         target.remove(&FileName::Synced.to_string())?;
         self.manifest.store(target)?;
         receipt.count(false, usize::try_from(target.len(&FileName::Manifest.to_string())?).unwrap_or(usize::MAX));
-        for name in names::unreferenced(target, &self.manifest)? {
+        for name in self.manifest.unreferenced(target)? {
             target.remove(&name)?;
             receipt.removed_files += 1;
         }
@@ -254,14 +254,12 @@ fn load_if_there(storage: &dyn Storage, name: FileName) -> Result<Option<Vec<u8>
 /// A file that the target's manifest names and that differs from the source's is of another history of the library.
 fn refuse_if_named(target: &dyn Storage, before: Option<&Manifest>, name: FileName) -> Result<()> {
     match before {
-        Some(before) if names::is_named(name, before) && target.exists(&name.to_string())? => {
-            Err(Error::BackupMismatch {
-                path: target.path(&name.to_string()),
-                detail: "the library has another file of this name: one of the two was written to after a restore, or \
+        Some(before) if before.names(name) && target.exists(&name.to_string())? => Err(Error::BackupMismatch {
+            path: target.path(&name.to_string()),
+            detail: "the library has another file of this name: one of the two was written to after a restore, or \
                          the backup is damaged; choose an empty directory"
-                    .to_owned(),
-            })
-        }
+                .to_owned(),
+        }),
         _ => Ok(()),
     }
 }

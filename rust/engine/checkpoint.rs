@@ -9,15 +9,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::library::Shared;
 use crate::operation::Content;
 use crate::part::{Home, LivePart, Part};
-use crate::recovery::deleted_of;
 use crate::settings::Settings;
+use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::storage::deletes::write_deletes;
 use crate::storage::manifest::{Manifest, PartEntry};
-use crate::storage::{names, part_file};
+use crate::storage::part_file;
 use crate::vector::Index;
 
 /// Which parts a checkpoint rewrites beside those in memory.
@@ -107,7 +106,7 @@ impl Shared {
                 let known = manifest.parts.iter().find(|entry| entry.number == number).cloned();
                 let mut entry =
                     known.ok_or_else(|| Error::Internal { detail: format!("part {number} has no entry") })?;
-                let deleted = deleted_of(part);
+                let deleted = part.deleted();
                 if deleted.count() != entry.deleted_count {
                     let file = writer.take_file_number();
                     write_deletes(&*self.storage, number, file, &deleted.iter().collect())?;
@@ -164,7 +163,7 @@ impl Shared {
         writer.manifest = manifest;
         *self.background_failure.lock() = None;
         *self.snapshot.write() = Arc::new(current);
-        for leftover in names::unreferenced(&*self.storage, &writer.manifest)? {
+        for leftover in writer.manifest.unreferenced(&*self.storage)? {
             self.storage.remove(&leftover)?;
         }
         Ok(())

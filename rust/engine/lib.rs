@@ -30,6 +30,7 @@ mod report;
 mod retention;
 pub mod search;
 mod settings;
+mod shared;
 pub mod snapshot;
 pub mod storage;
 mod sync;
@@ -40,6 +41,7 @@ mod writer;
 
 pub use error::{Error, Result};
 pub use library::{Access, Library, Options};
+pub use repair::RepairReport;
 
 // Libraries for property tests, shared with those in `tests/engine`, which know the crate by its name.
 #[cfg(test)]

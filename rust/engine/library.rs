@@ -27,17 +27,17 @@ use crate::search::calibrate::Calibration;
 use crate::search::execute;
 use crate::search::hit::SearchResult;
 use crate::search::query::Query;
+use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::storage::disk::DiskStorage;
 use crate::storage::memory::MemoryStorage;
 use crate::storage::seam::Storage;
 use crate::syncer::Syncer;
-use crate::writer::{Writer, validated};
+use crate::writer::validated;
 
 pub use crate::backup::BackupReceipt;
 pub use crate::named::NamedSnapshot;
 pub use crate::options::{Access, Durability, Limits, Options};
-pub use crate::repair::RepairReport;
 pub use crate::report::{CheckReport, CompactReceipt, Info};
 
 /// A reader looks for new commits of another process at most this often.
@@ -49,21 +49,6 @@ pub struct Library {
     maintenance: Option<Maintenance>,
     /// For `Durability::Group`.
     syncer: Option<Syncer>,
-}
-
-/// What the handle and its background work share.
-pub(crate) struct Shared {
-    pub(crate) storage: Arc<dyn Storage>,
-    pub(crate) secret: [u8; 32],
-    pub(crate) snapshot: RwLock<Arc<Snapshot>>,
-    /// None: read only, or closed.
-    pub(crate) writer: Mutex<Option<Writer>>,
-    /// Held while parts are written, so that one checkpoint runs at a time.
-    pub(crate) checkpoint: Mutex<()>,
-    /// Why the last checkpoint in the background failed, until one succeeds.
-    pub(crate) background_failure: Mutex<Option<String>>,
-    pub(crate) retention: Retention,
-    pub(crate) options: Options,
     /// When a reader last looked for what another process wrote, and how far it has read.
     refreshed: Mutex<(Instant, Position)>,
 }
@@ -117,10 +102,9 @@ impl Library {
             background_failure: Mutex::default(),
             retention: Retention::new(options.limits),
             options,
-            refreshed: Mutex::new((Instant::now(), position)),
         });
         let maintenance = writes.then(|| Maintenance::start(&shared)).transpose()?;
-        Ok(Self { shared, maintenance, syncer })
+        Ok(Self { shared, maintenance, syncer, refreshed: Mutex::new((Instant::now(), position)) })
     }
 
     /// The directory.
@@ -341,16 +325,6 @@ impl Library {
         Held::new(&source)?.store(&source, &DiskStorage::create(target.as_ref())?, Target::New)
     }
 
-    /// Saves what can be read of the damaged library at `source` into a new one at `target`, and says what can't. Nothing
-    /// is changed at `source`.
-    ///
-    /// # Errors
-    /// `library_not_found`, `library_locked`, `not_a_library`, `format_unsupported`; `library_exists` if something is at
-    /// `target`; `io`.
-    pub fn repair(source: impl AsRef<Path>, target: impl AsRef<Path>) -> Result<RepairReport> {
-        crate::repair::repair(source.as_ref(), target.as_ref())
-    }
-
     /// Takes a snapshot of the library as it is now, to open (`Options::snapshot`) until it is deleted.
     ///
     /// # Errors
@@ -505,7 +479,7 @@ impl Library {
             return Ok(());
         }
         // While another thread looks, the snapshot that is here will do: readers never wait.
-        let Some(mut refreshed) = self.shared.refreshed.try_lock() else { return Ok(()) };
+        let Some(mut refreshed) = self.refreshed.try_lock() else { return Ok(()) };
         if refreshed.0.elapsed() < REFRESH {
             return Ok(());
         }
@@ -525,14 +499,5 @@ impl Drop for Library {
     fn drop(&mut self) {
         // Everything acknowledged is in the log, so an unsuccessful commit loses nothing; `close` reports it.
         let _ = self.close();
-    }
-}
-
-impl Shared {
-    pub(crate) fn not_writable(&self) -> Error {
-        match self.options.access {
-            Access::Read => Error::ReadOnly { path: self.storage.root().to_owned() },
-            Access::Create | Access::Write => Error::Closed,
-        }
     }
 }

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use crate::checkpoint::{Scope, worth_merging};
 use crate::error::{Error, Result};
-use crate::library::Shared;
 use crate::part::Home;
+use crate::shared::Shared;
 
 /// A writer waits for the background where memory, log or parts have grown to so many times their limits.
 const BACKPRESSURE: f64 = 2.0;

@@ -93,6 +93,13 @@ impl LivePart {
         Ok(Self { videos: Arc::new(videos), rows: Arc::new(rows), ..self.clone() })
     }
 
+    /// The videos that are not live.
+    pub(crate) fn deleted(&self) -> RowSet {
+        let mut deleted = RowSet::clone(&self.videos);
+        deleted.invert();
+        deleted
+    }
+
     /// The number of a live video within the part.
     pub fn find(&self, id: &VideoId) -> Result<Option<u32>> {
         Ok(self.part.table.find(id)?.filter(|&video| self.videos.contains(video)))

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::catalog::row_set::RowSet;
 use crate::error::{Error, Result};
 use crate::named;
 use crate::operation::Operation;
@@ -14,10 +13,11 @@ use crate::settings::Settings;
 use crate::snapshot::Snapshot;
 use crate::storage::deletes::read_deletes;
 use crate::storage::log::Log;
+use crate::storage::log_format::LogEnd;
 use crate::storage::manifest::{Manifest, PartEntry};
 use crate::storage::names::{self, FileName};
 use crate::storage::part_file;
-use crate::storage::replay::{LogEnd, follow, recover};
+use crate::storage::replay::{follow, recover};
 use crate::storage::seam::{Lock, Storage};
 use crate::writer::Writer;
 
@@ -58,7 +58,7 @@ pub(crate) fn open(storage: &Arc<dyn Storage>, options: &Options) -> Result<Open
     }
     let manifest = Manifest::load(&**storage)?;
     let (snapshot, end) = load(&**storage, &manifest, &[])?;
-    for leftover in names::unreferenced(&**storage, &manifest)? {
+    for leftover in manifest.unreferenced(&**storage)? {
         storage.remove(&leftover)?;
     }
     remove_unfinished_copy(&**storage, end.number)?;
@@ -242,11 +242,4 @@ fn open_part(storage: &dyn Storage, entry: &PartEntry, known: &[LivePart]) -> Re
             live.without(deleted.iter())
         }
     }
-}
-
-/// The videos of a part that are not live.
-pub(crate) fn deleted_of(part: &LivePart) -> RowSet {
-    let mut deleted = RowSet::clone(&part.videos);
-    deleted.invert();
-    deleted
 }

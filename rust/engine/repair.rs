@@ -51,12 +51,19 @@ struct Repair<'a> {
     report: RepairReport,
 }
 
-/// Reads the library at `source` as far as it can be read, and makes a new one of it at `target`.
-///
-/// # Errors
-/// `library_not_found`, `library_locked` (a writer has the source open), `library_exists` (something is at `target`),
-/// `not_a_library` (there is neither manifest nor part), `format_unsupported`, `io`.
-pub(crate) fn repair(source: &Path, target: &Path) -> Result<RepairReport> {
+impl Library {
+    /// Saves what can be read of the damaged library at `source` into a new one at `target`, and says what can't. Nothing
+    /// is changed at `source`.
+    ///
+    /// # Errors
+    /// `library_not_found`, `library_locked` (a writer has the source open), `library_exists` (something is at `target`),
+    /// `not_a_library` (there is neither manifest nor part), `format_unsupported`, `io`.
+    pub fn repair(source: impl AsRef<Path>, target: impl AsRef<Path>) -> Result<RepairReport> {
+        repair(source.as_ref(), target.as_ref())
+    }
+}
+
+fn repair(source: &Path, target: &Path) -> Result<RepairReport> {
     let source = DiskStorage::open(source)?;
     // Before the lock, which makes a file: a directory of something else stays as it is.
     read_manifest(&source, &mut Vec::new())?;

@@ -8,10 +8,10 @@ use crate::catalog::channel::Channel;
 use crate::catalog::video::Space;
 use crate::checkpoint::Scope;
 use crate::error::{Error, Result};
-use crate::library::Shared;
 use crate::named::storage_of;
 use crate::operation::Operation;
 use crate::part::{Home, Part};
+use crate::shared::Shared;
 use crate::storage::deletes::read_deletes;
 use crate::storage::manifest::Manifest;
 use crate::storage::names::{self, FileName};
@@ -203,7 +203,7 @@ fn check_files(storage: &dyn Storage, report: &mut CheckReport) -> Result<()> {
     let manifest = Manifest::load(storage);
     let entries = manifest.as_ref().map_or(&[][..], |manifest| &manifest.parts);
     let mut files = files(storage)?;
-    for file in manifest.as_ref().map_or_else(|_| vec![FileName::Manifest], names::needed) {
+    for file in manifest.as_ref().map_or_else(|_| vec![FileName::Manifest], Manifest::needed) {
         files.entry(file.to_string()).or_default();
     }
     for (name, byte_len) in files {
@@ -248,7 +248,7 @@ fn check_files(storage: &dyn Storage, report: &mut CheckReport) -> Result<()> {
 /// Whether the library needs the file as it is now: the writer of another process removes what it does not need any more.
 fn is_needed(storage: &dyn Storage, name: &str) -> bool {
     let file = FileName::parse(name);
-    Manifest::load(storage).is_ok_and(|manifest| file.is_some_and(|file| names::is_named(file, &manifest)))
+    Manifest::load(storage).is_ok_and(|manifest| file.is_some_and(|file| manifest.names(file)))
 }
 
 /// Every file of the library with its length.

@@ -291,7 +291,7 @@ fn after_compacting_no_raw_file_has_a_byte_of_what_was_deleted() {
 }
 
 /// A library of many videos in one part, damaged where `place` of the part's bytes is.
-fn repaired(place: f64) -> (BTreeMap<String, String>, pixr::library::RepairReport) {
+fn repaired(place: f64) -> (BTreeMap<String, String>, pixr::RepairReport) {
     let dir = tempfile::tempdir().unwrap();
     let (path, out) = (dir.path().join("films.pixr"), dir.path().join("saved"));
     let mut films: Vec<Film> =

@@ -12,12 +12,13 @@
 
 use parking_lot::Mutex;
 
+use super::log_format::LogEnd;
 pub use super::log_format::MAX_PAYLOAD_BYTES;
 use super::log_format::{LOG_HEADER_BYTES, MAX_FIRST_SEQUENCE, encode_header, encode_record, read_header};
 use super::names::FileName;
 use super::publish::publish;
 use super::random::random_bytes;
-use super::replay::{LogEnd, replay};
+use super::replay::replay;
 use super::seam::{Storage, WriteFile};
 use super::synced::MarkFile;
 use crate::error::{Error, Result};

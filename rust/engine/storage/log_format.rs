@@ -19,6 +19,23 @@ pub(super) const MAX_FIRST_SEQUENCE: u64 = u64::MAX / 2;
 /// The longest payload that a record may have.
 pub const MAX_PAYLOAD_BYTES: usize = 256 * 1024 * 1024;
 
+/// Where a log ends, as `replay` found it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogEnd {
+    /// The log's number.
+    pub number: u64,
+    /// Sequence that the log's first record has or would have.
+    pub first_sequence: u64,
+    /// Sequence of the last whole record; `first_sequence - 1` if there is none.
+    pub last_sequence: u64,
+    /// Bytes up to the end of the last whole record.
+    pub valid_len: u64,
+    /// Bytes after that: a write that a crash cut short.
+    pub torn_bytes: u64,
+    /// The log's salt.
+    pub salt: u64,
+}
+
 /// What stands before a record's payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RecordHeader {

@@ -22,6 +22,7 @@ mod hex;
 pub mod log;
 pub(crate) mod log_format;
 pub mod manifest;
+mod manifest_files;
 pub mod memory;
 pub mod names;
 pub mod part_file;

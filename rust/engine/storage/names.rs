@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::manifest::Manifest;
 use super::seam::Storage;
 use crate::error::Result;
 
@@ -115,55 +114,12 @@ pub fn logs(storage: &dyn Storage) -> Result<Vec<u64>> {
     Ok(storage.list(LOGS)?.into_iter().filter_map(number).collect())
 }
 
-/// Files with names of ours that `manifest` does not name: what a crash left, or what a later manifest stopped naming.
-///
-/// Only the writer may ask, under the lock: to anyone else, a file that is being written looks the same. Files with
-/// other names are none of our business and are never listed.
-pub fn unreferenced(storage: &dyn Storage, manifest: &Manifest) -> Result<Vec<String>> {
-    let mut found = Vec::new();
-    for dir in std::iter::once("").chain(DIRECTORIES) {
-        for entry in storage.list(dir)? {
-            let name = if dir.is_empty() { entry } else { format!("{dir}/{entry}") };
-            let unfinished = name.strip_suffix(TEMPORARY_SUFFIX).and_then(FileName::parse).is_some();
-            let unnamed = FileName::parse(&name).is_some_and(|file| !is_named(file, manifest));
-            if unfinished || unnamed {
-                found.push(name);
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// Whether `manifest` needs the file.
-pub(crate) fn is_named(file: FileName, manifest: &Manifest) -> bool {
-    match file {
-        FileName::Manifest | FileName::Lock | FileName::Synced => true,
-        FileName::Log(number) => number >= manifest.first_log,
-        FileName::Part(number) => manifest.parts.iter().any(|part| part.number == number),
-        FileName::Deletes { part, number } => {
-            manifest.parts.iter().any(|entry| entry.number == part && entry.deletes == Some(number))
-        }
-    }
-}
-
-/// The files without which a library with this manifest can't be opened.
-pub(crate) fn needed(manifest: &Manifest) -> Vec<FileName> {
-    let mut files = vec![FileName::Manifest, FileName::Log(manifest.first_log)];
-    for entry in &manifest.parts {
-        files.push(FileName::Part(entry.number));
-        files.extend(entry.deletes.map(|number| FileName::Deletes { part: entry.number, number }));
-    }
-    files
-}
-
 fn parse_number(digits: &str) -> Option<u64> {
     (digits.len() == 16 && digits.bytes().all(|digit| digit.is_ascii_digit())).then(|| digits.parse().ok())?
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::manifest::PartEntry;
-    use super::super::memory::MemoryStorage;
     use super::*;
 
     #[test]
@@ -198,49 +154,5 @@ mod tests {
         ] {
             assert_eq!(FileName::parse(text), None, "{text:?}");
         }
-    }
-
-    #[test]
-    fn leftovers_are_found_and_strangers_are_left_alone() -> Result<()> {
-        let storage = MemoryStorage::new();
-        create_directories(&storage)?;
-        let part = |number, deletes| PartEntry {
-            number,
-            byte_len: 1,
-            row_count: 1,
-            video_count: 2,
-            deletes,
-            deleted_count: u32::from(deletes.is_some()),
-        };
-        let manifest =
-            Manifest { first_log: 4, next_file: 9, parts: vec![part(2, None), part(3, Some(8))], ..Manifest::new()? };
-        let deletes = |part, number| FileName::Deletes { part, number };
-        let live = [
-            FileName::Manifest,
-            FileName::Lock,
-            FileName::Synced,
-            FileName::Log(4),
-            FileName::Log(5),
-            FileName::Part(2),
-            FileName::Part(3),
-            deletes(3, 8),
-        ];
-        let dead = [FileName::Log(3), FileName::Part(1), deletes(2, 8), deletes(3, 7)];
-        for name in live.into_iter().chain(dead) {
-            storage.create(&name.to_string())?;
-        }
-        for stranger in ["README", "parts/notes.txt", "notes.tmp"] {
-            storage.create(stranger)?;
-        }
-        let unfinished = [temporary(FileName::Manifest), temporary(FileName::Part(3))];
-        for name in &unfinished {
-            storage.create(name)?;
-        }
-        let mut expected: Vec<String> = dead.iter().map(ToString::to_string).chain(unfinished).collect();
-        let mut found = unreferenced(&storage, &manifest)?;
-        expected.sort();
-        found.sort();
-        assert_eq!(found, expected);
-        Ok(())
     }
 }

@@ -2,28 +2,11 @@
 
 use std::path::Path;
 
-use super::log_format::{LOG_HEADER_BYTES, find_witness, read_header, read_record};
+use super::log_format::{LOG_HEADER_BYTES, LogEnd, find_witness, read_header, read_record};
 use super::names::{self, FileName};
 use super::seam::Storage;
 use super::synced::Mark;
 use crate::error::{Error, Result};
-
-/// Where a log ends, as [`replay`] found it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LogEnd {
-    /// The log's number.
-    pub number: u64,
-    /// Sequence that the log's first record has or would have.
-    pub first_sequence: u64,
-    /// Sequence of the last whole record; `first_sequence - 1` if there is none.
-    pub last_sequence: u64,
-    /// Bytes up to the end of the last whole record.
-    pub valid_len: u64,
-    /// Bytes after that: a write that a crash cut short.
-    pub torn_bytes: u64,
-    /// The log's salt.
-    pub salt: u64,
-}
 
 /// Gives each record of log `number` to `visit`, in order, and returns where the log ends.
 ///

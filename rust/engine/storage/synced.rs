@@ -10,9 +10,9 @@
 
 use super::FORMAT;
 use super::fields::Fields;
+use super::log_format::LogEnd;
 use super::names::FileName;
 use super::publish::publish;
-use super::replay::LogEnd;
 use super::seam::{Storage, WriteFile, is_absent};
 use crate::error::{Error, Result};
 
