@@ -33,8 +33,6 @@ use crate::error::{Error, Result};
 const REJOINED: f32 = 0.8;
 /// What a word with one wrong letter is worth.
 const VARIANT: f32 = 0.5;
-/// What two words in the query's order are worth beside the words themselves.
-pub(super) const ORDERED: f32 = 0.15;
 
 impl TextIndex {
     /// Adds what the live rows of this part hold of the query's words on a channel.

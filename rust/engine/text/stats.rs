@@ -12,7 +12,6 @@
 use std::collections::BTreeMap;
 
 use super::query::{Clause, ClauseKind, Occur, Pair, TextQuery};
-use super::search::ORDERED;
 use crate::catalog::channel::Channel;
 use crate::error::{Error, Result};
 
@@ -20,6 +19,9 @@ use crate::error::{Error, Result};
 pub const K1: f32 = 0.3;
 /// How much long texts are held back, 0 to 1.
 pub const B: f32 = 0.4;
+
+/// What two words in the query's order are worth beside the words themselves.
+pub(super) const ORDERED: f32 = 0.15;
 
 /// Neighbours are looked for where the rarer word is in at most so many rows: finding them costs as much as reading all
 /// places of that word, and tells little of common ones.

@@ -30,7 +30,7 @@ use rayon::prelude::*;
 use super::best::{Best, by_score};
 use super::coded::best_estimates;
 use super::codes::Candidate;
-use super::column::{Access, VectorColumn};
+use super::column::{Access, Asked, VectorColumn};
 use super::graph::{Beam, Graph};
 use super::graph_memory::GraphMemory;
 use super::query::QueryVector;
@@ -58,15 +58,6 @@ const DEVIATIONS: f64 = 3.0;
 const SHARING: f64 = 0.25;
 /// Where rows count together with those of other channels, `passed_by` is asked for so many for each that a walk keeps.
 pub(crate) const PASSED: usize = 8;
-
-/// A column that is asked, and which of its rows may be found; all of them without a set.
-#[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
-    /// The column.
-    pub column: &'a VectorColumn,
-    /// The rows.
-    pub allowed: Option<&'a RowSet>,
-}
 
 /// What some columns found.
 #[derive(Debug, Clone, Default, PartialEq)]

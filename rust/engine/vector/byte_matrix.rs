@@ -1,8 +1,8 @@
 //! A matrix of one byte a component, for a model's tables that a question reads as a whole: the cache, out of which the
 //! model before it pushed them, is what a product waits for.
 
-use super::distance::LANES;
 use super::kernels::{LARGEST_LEVEL, kernels};
+use super::layout::LANES;
 use crate::error::{Error, Result};
 
 /// The most components of a row: of more, the sum of products could pass an i32.

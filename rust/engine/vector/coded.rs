@@ -4,8 +4,8 @@
 //! columns: that is what bounds the reads of a question over data larger than memory. Rounds and chunks are those of an
 //! exact search (`scan`), so the answer never depends on the number of threads.
 
-use super::approximate::Asked;
 use super::codes::{Candidate, SLACK};
+use super::column::Asked;
 use super::query::QueryVector;
 use super::scan::{FIRST_ROUND_ROWS, ROUND_GROWTH};
 use crate::error::Result;

@@ -34,6 +34,7 @@ use super::kernels::{Kernels, kernels, prefetch};
 use super::query::QueryVector;
 use super::rows::{Ranks, Rows};
 use super::vertical::{self, Vertical, VerticalQuery};
+use crate::catalog::row_set::RowSet;
 use crate::error::{Error, Result};
 use crate::storage::section::{Section, SectionBytes, Sections};
 
@@ -89,6 +90,15 @@ pub struct VectorColumn {
     vertical: Option<Vertical>,
     graph: Option<Arc<Graph>>,
     kernels: &'static Kernels,
+}
+
+/// A column that is asked, and which of its rows may be found; all of them without a set.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The column.
+    pub column: &'a VectorColumn,
+    /// The rows.
+    pub allowed: Option<&'a RowSet>,
 }
 
 #[derive(Debug, Clone)]

@@ -7,9 +7,6 @@
 use super::kernels::Kernels;
 use super::query::QueryVector;
 
-/// Number of accumulators, on every machine.
-pub(super) const LANES: usize = 32;
-
 /// Cosine of the query and one stored vector (little-endian f16, as many as the query has components).
 #[inline]
 pub(super) fn cosine(kernels: &Kernels, query: &QueryVector, stored: &[u8]) -> f32 {

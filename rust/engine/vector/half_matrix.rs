@@ -2,8 +2,8 @@
 
 use half::f16;
 
-use super::distance::LANES;
 use super::kernels::kernels;
+use super::layout::LANES;
 use crate::error::{Error, Result};
 
 /// Rows of f16, one after the other.

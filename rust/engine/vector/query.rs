@@ -1,6 +1,6 @@
 //! What is asked: a direction.
 
-use super::distance::LANES;
+use super::layout::LANES;
 use super::normalise::unit_scale;
 use crate::error::Result;
 

@@ -12,8 +12,9 @@ use half::f16;
 use rayon::prelude::*;
 
 use super::super::kernels::{Kernels, prefetch};
+use super::super::layout::RUN_BYTES;
 use super::beam::{Beam, MOST_LINKS, NO_NODE, Nodes};
-use super::nibbles::{FACTOR_BYTES, Levels, Nibbles, RUN_BYTES, factors};
+use super::nibbles::{FACTOR_BYTES, Levels, Nibbles, factors};
 use super::prune::Pruner;
 use super::{DEGREE, HEAD_BYTES, LINK_BYTES, VERSION, node_byte_len};
 use crate::error::{Error, Result};

@@ -31,7 +31,9 @@ use half::f16;
 
 pub(super) use beam::Beam;
 use beam::Nodes;
-use nibbles::{FACTOR_BYTES, Levels, Nibbles, RUN_BYTES, RUN_COMPONENTS};
+use nibbles::{FACTOR_BYTES, Levels, Nibbles};
+
+use super::layout::{RUN_BYTES, RUN_COMPONENTS};
 
 use super::graph_memory::GraphMemory;
 use super::kernels::{Kernels, prefetch};

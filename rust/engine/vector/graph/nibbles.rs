@@ -22,12 +22,9 @@
 use half::f16;
 
 use super::super::kernels::Kernels;
+use super::super::layout::{RUN_BYTES, RUN_COMPONENTS};
 use super::super::rotation::Rotation;
 
-/// Components that one run of 64 bytes holds.
-pub(in super::super) const RUN_COMPONENTS: usize = 128;
-/// Bytes of a run.
-pub(in super::super) const RUN_BYTES: usize = 64;
 /// Bytes of `a` and `b`.
 pub(super) const FACTOR_BYTES: usize = 8;
 /// Standard error of an estimate of residuals of length one, times the square root of the dimension.

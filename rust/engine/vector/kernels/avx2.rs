@@ -4,9 +4,9 @@
 use std::arch::x86_64::*;
 
 use super::super::codes::{BLOCK_ROWS, Candidate, CodeQuery, PLANES, SLACK, block_byte_len};
-use super::super::distance::LANES;
-use super::super::graph::nibbles::{RUN_BYTES, RUN_COMPONENTS};
-use super::{Kernels, Squares, scalar};
+use super::super::layout::{LANES, RUN_BYTES, RUN_COMPONENTS};
+use super::scalar;
+use super::table::{self, Kernels, Squares};
 
 /// The kernels, if the machine has what they need.
 pub(super) fn kernels() -> Option<Kernels> {
@@ -36,7 +36,7 @@ fn add_squares(asked: &[Squares<'_>; 4], sums: &mut [f32]) {
 
 #[target_feature(enable = "avx2,fma,f16c")]
 fn add_squares_wide(asked: &[Squares<'_>; 4], sums: &mut [f32]) {
-    super::add_squares(asked, sums);
+    table::add_squares(asked, sums);
 }
 
 fn nibble_dot(levels: &[i8], code: &[u8]) -> i32 {

@@ -4,9 +4,8 @@
 use std::arch::x86_64::*;
 
 use super::super::codes::{BLOCK_ROWS, Candidate, CodeQuery, PLANES, SLACK, block_byte_len};
-use super::super::distance::LANES;
-use super::super::graph::nibbles::{RUN_BYTES, RUN_COMPONENTS};
-use super::{Kernels, Squares};
+use super::super::layout::{LANES, RUN_BYTES, RUN_COMPONENTS};
+use super::table::{self, Kernels, Squares};
 
 /// The kernels, if the machine has what they need.
 pub(super) fn kernels() -> Option<Kernels> {
@@ -41,7 +40,7 @@ fn add_squares(asked: &[Squares<'_>; 4], sums: &mut [f32]) {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 fn add_squares_wide(asked: &[Squares<'_>; 4], sums: &mut [f32]) {
-    super::add_squares(asked, sums);
+    table::add_squares(asked, sums);
 }
 
 fn nibble_dot(levels: &[i8], code: &[u8]) -> i32 {

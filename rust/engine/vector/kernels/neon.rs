@@ -5,9 +5,8 @@ use std::arch::aarch64::*;
 use std::arch::asm;
 
 use super::super::codes::{BLOCK_ROWS, Candidate, CodeQuery, PLANES, block_byte_len};
-use super::super::distance::LANES;
-use super::super::graph::nibbles::{RUN_BYTES, RUN_COMPONENTS};
-use super::{Kernels, Squares, bound, pick};
+use super::super::layout::{LANES, RUN_BYTES, RUN_COMPONENTS};
+use super::table::{self, Kernels, Squares, bound, pick};
 
 /// The kernels, if the machine has what they need.
 pub(super) fn kernels() -> Option<Kernels> {
@@ -44,7 +43,7 @@ fn add_squares(asked: &[Squares<'_>; 4], sums: &mut [f32]) {
 
 #[target_feature(enable = "neon")]
 fn add_squares_wide(asked: &[Squares<'_>; 4], sums: &mut [f32]) {
-    super::add_squares(asked, sums);
+    table::add_squares(asked, sums);
 }
 
 fn nibble_dot(levels: &[i8], code: &[u8]) -> i32 {

@@ -3,9 +3,8 @@
 use half::f16;
 
 use super::super::codes::{BLOCK_ROWS, Candidate, CodeQuery, PLANES, block_byte_len};
-use super::super::distance::LANES;
-use super::super::graph::nibbles::{RUN_BYTES, RUN_COMPONENTS};
-use super::{Kernels, add_squares, bound, pick};
+use super::super::layout::{LANES, RUN_BYTES, RUN_COMPONENTS};
+use super::table::{Kernels, add_squares, bound, pick};
 
 pub(super) const KERNELS: Kernels = Kernels { name: "scalar", dot, scan, uppers, add_squares, nibble_dot, byte_dots };
 

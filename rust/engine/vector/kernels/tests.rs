@@ -2,7 +2,7 @@ use half::f16;
 use proptest::prelude::*;
 
 use super::super::codes::{BLOCK_ROWS, CodeQuery, PLANES, block_byte_len, tables};
-use super::super::distance::LANES;
+use super::super::layout::LANES;
 use super::super::query::QueryVector;
 use super::*;
 
