@@ -1,22 +1,18 @@
-"""Runs searches off the event loop: a fixed number of threads, and a queue that refuses when it is full."""
+"""Answers searches: asks the library off the event loop, and adds ids and the addresses of pictures."""
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import tempfile
-import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from pixr.errors import VideoNotFound
 from pixr.server.errors import ApiError
-from pixr.server.metrics import SEARCH_SECONDS, SEARCHES_REFUSED, SEARCHES_WAITING
+from pixr.server.metrics import SEARCH_SECONDS
 from pixr.server.processing.fetch import fetch
 from pixr.server.schemas.search import SearchRequest
 from pixr.server.tracing import span, stage
@@ -29,58 +25,10 @@ if TYPE_CHECKING:
     from pixr.server.settings import Settings
     from pixr.server.state import ServerState
 
-__all__ = ["MOST_FILE_BYTES", "SearchPool", "answer_search"]
+__all__ = ["MOST_FILE_BYTES", "answer_search"]
 
-T = TypeVar("T")
 MOST_FILE_BYTES = 20 << 20
 _LINK_SECONDS = 10.0
-
-
-class SearchPool:
-    """`concurrency` searches at a time, `queue` more that wait, and no others."""
-
-    def __init__(self, concurrency: int, queue: int) -> None:
-        self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="pixr-search")
-        self._most = concurrency + queue
-        self._concurrency = concurrency
-        self._taken = 0  # of the event loop alone
-
-    async def run(self, work: Callable[[], T]) -> T:
-        """The result of `work`, called on a thread of the pool.
-
-        Raises:
-            ApiError: OVERLOADED, too many wait already.
-        """
-        if self._taken >= self._most:
-            SEARCHES_REFUSED.inc()
-            raise ApiError("OVERLOADED", "Too many searches wait.", headers={"Retry-After": "1"})
-        self._taken += 1
-        SEARCHES_WAITING.set(max(0, self._taken - self._concurrency))
-        asked = time.perf_counter()
-        context = contextvars.copy_context()
-
-        def timed() -> T:
-            waited = time.perf_counter() - asked
-            SEARCH_SECONDS.labels("wait").observe(waited)
-            context.run(stage, "wait", waited)
-            return context.run(work)
-
-        future = asyncio.get_running_loop().run_in_executor(self._threads, timed)
-        future.add_done_callback(self._done)
-        return await future
-
-    def check(self) -> None:
-        """Raise if the next search would be refused."""
-        if self._taken >= self._most:
-            raise ApiError("OVERLOADED", "Too many searches wait.")
-
-    def _done(self, future: asyncio.Future[T]) -> None:  # noqa: ARG002 - how a callback is called
-        self._taken -= 1
-        SEARCHES_WAITING.set(max(0, self._taken - self._concurrency))
-
-    def close(self) -> None:
-        """Finish what was begun."""
-        self._threads.shutdown(wait=True)
 
 
 async def answer_search(

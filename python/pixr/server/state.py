@@ -22,7 +22,7 @@ from pixr.server.pictures import Pictures
 from pixr.server.principal import SCOPES, Principal
 from pixr.server.rate_limits import RateLimits
 from pixr.server.search_log import SearchLog
-from pixr.server.searching import SearchPool
+from pixr.server.search_pool import SearchPool
 from pixr.server.settings import Settings
 from pixr.server.signing import Signer
 from pixr.server.tracing import end_tracing

@@ -15,7 +15,7 @@ from sqlalchemy import select
 import pixr
 from pixr.server.errors import ApiError
 from pixr.server.models import SearchAppearance
-from pixr.server.searching import SearchPool
+from pixr.server.search_pool import SearchPool
 from pixr.server.state import ServerState
 from pixr.wire import hits_to_dict
 from tests.python.server.partner import Partner, code_of

@@ -4,9 +4,9 @@
 """
 
 from pixr.encoders.published.description import Description, PictureRecipe, SoundRecipe, TextRecipe
-from pixr.encoders.published.encoders import PictureTextEncoder, SentenceEncoder, SoundTextEncoder
+from pixr.encoders.published.encoders import PictureTextEncoder, PublishedEncoder, SentenceEncoder, SoundTextEncoder
 from pixr.encoders.published.layouts import describe_folder
-from pixr.encoders.published.load import PublishedEncoder, load_folder
+from pixr.encoders.published.load import load_folder
 
 __all__ = [
     "Description",

@@ -161,3 +161,19 @@ class SoundTextEncoder(SentenceEncoder):
             encoded = self._towers.run(self._recipe.file, feeds, self._output)
             rows[at : at + len(batch)] = self._check(encoded, self._output)
         return rows
+
+
+PublishedEncoder = SentenceEncoder | PictureTextEncoder | SoundTextEncoder
+
+
+def make_encoder(description: Description, version: str, options: EncoderOptions) -> PublishedEncoder:
+    """The encoder that a description asks for.
+
+    Raises:
+        MissingExtra, ModelNotFound, ModelError.
+    """
+    if description.picture is not None:
+        return PictureTextEncoder(description, version, options)
+    if description.sound is not None:
+        return SoundTextEncoder(description, version, options)
+    return SentenceEncoder(description, version, options)

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Any
 from pixr.encoders.digests import sha256_of
 from pixr.encoders.onnx import uses_gpu
 from pixr.encoders.protocol import EncoderOptions
-from pixr.encoders.published.encoders import PictureTextEncoder, SentenceEncoder, SoundTextEncoder
+from pixr.encoders.published.encoders import PublishedEncoder, make_encoder
 from pixr.encoders.published.layouts import describe_folder
 from pixr.encoders.published.weights import external_data
 from pixr.errors import ModelError, ModelNotFound
 
 if TYPE_CHECKING:
     from pixr.encoders.published.description import Description
-
-PublishedEncoder = SentenceEncoder | PictureTextEncoder | SoundTextEncoder
 
 
 def load_folder(
@@ -58,15 +56,6 @@ def load_folder(
         threads, batch_size = tuned(description, version, options)
         options = replace(options, threads=options.threads or threads, batch_size=options.batch_size or batch_size)
     return make_encoder(description, version, options)
-
-
-def make_encoder(description: Description, version: str, options: EncoderOptions) -> PublishedEncoder:
-    """The encoder that a description asks for. Raises as `load_folder`."""
-    if description.picture is not None:
-        return PictureTextEncoder(description, version, options)
-    if description.sound is not None:
-        return SoundTextEncoder(description, version, options)
-    return SentenceEncoder(description, version, options)
 
 
 def version_of(description: Description) -> str:

@@ -47,7 +47,7 @@ def tuned(description: Description, version: str, options: EncoderOptions) -> tu
 
 
 def _measure(description: Description, version: str, options: EncoderOptions, cores: int) -> tuple[int, int]:
-    from pixr.encoders.published.load import make_encoder
+    from pixr.encoders.published.encoders import make_encoder
 
     choices = [options.threads] if options.threads is not None else sorted({1, max(1, cores // 2), cores})
     largest = options.batch_size or _BATCH_SIZES[-1]
