@@ -1,0 +1,1 @@
+"""Small models of random weights, one module a family; `build_parity.py` runs them all."""
