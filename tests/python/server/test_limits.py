@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
-from starlette.testclient import TestClient
+from starlette.testclient import TestClient, WebSocketDenialResponse
+from starlette.websockets import WebSocketDisconnect
 
 from pixr.server.models import Event
 from pixr.server.organizations import create_organization
@@ -119,6 +120,47 @@ def test_guessing_keys_is_slowed(start: Callable[..., TestClient]) -> None:
     wrong = {"X-API-Key": "pk_live_x", "X-API-Secret": "y"}
     assert [client.get("/v1/videos", headers=wrong).status_code for _ in range(4)][-1] == 429
     assert client.get("/health/live").status_code == 200
+
+
+def _connect(client: TestClient, path: str, headers: dict[str, str], *, times: int) -> None:
+    for _ in range(times):
+        with client.websocket_connect(path, headers=headers):
+            pass
+
+
+def test_guessing_over_sockets_is_slowed(start: Callable[..., TestClient], acme: Partner) -> None:
+    """Handshakes, and tokens sent as the first message, were counted nowhere; each held a connection for seconds."""
+    client = start(failed_logins_per_second=0.05)
+    wrong = {"X-API-Key": "pk_live_x", "X-API-Secret": "y"}
+    for path in ("/v1/ws", "/graphql"):
+        with pytest.raises(WebSocketDenialResponse) as denied:
+            _connect(client, path, wrong, times=4)
+        assert code_of(denied.value) == "RATE_LIMITED"
+        assert int(denied.value.headers["retry-after"]) >= 1
+    with client.websocket_connect("/v1/ws") as socket:
+        socket.send_json({"type": "authenticate", "token": "wrong"})
+        with pytest.raises(WebSocketDisconnect) as refused:
+            socket.receive_json()
+        assert (refused.value.code, refused.value.reason) == (4429, "RATE_LIMITED")
+    with client.websocket_connect("/v1/ws", headers=acme.headers) as socket:
+        assert socket.receive_json()["type"] == "ready", "who knows the secret is not locked out"
+
+
+def test_messages_of_a_socket_count_against_the_rate(
+    start: Callable[..., TestClient], join: Callable[..., Partner]
+) -> None:
+    """Only searches did: pings and what can't be read were answered as fast as they came."""
+    client = start(plans={"slow": Plan(rate=1)}, default_plan="slow")
+    slow = join(plan="slow")
+    with client.websocket_connect("/v1/ws", headers=slow.headers) as socket:
+        assert socket.receive_json()["type"] == "ready"
+        for _ in range(5):
+            socket.send_json({"type": "ping"})
+        answers = [socket.receive_json() for _ in range(5)]
+    assert [answer["type"] for answer in answers] == ["pong", *["error"] * 4], (
+        "the handshake was one of the burst of two"
+    )
+    assert answers[-1]["error"]["code"] == "RATE_LIMITED"
 
 
 def test_a_quota_ends_a_month_after_the_free_calls(

@@ -10,6 +10,7 @@ import strawberry
 from anyio import to_thread
 from graphql import GraphQLError
 from pydantic import BaseModel, Field, ValidationError
+from starlette.requests import HTTPConnection
 from strawberry.extensions import FieldExtension
 
 from pixr.server.authentication import Credentials
@@ -56,6 +57,7 @@ class Context:
     principal: Principal | ApiError | None
     counted: int = 0
     credentials: Credentials | None = None
+    connection: HTTPConnection | None = None
     connection_params: dict[str, Any] | None = field(default=None)
 
     @property

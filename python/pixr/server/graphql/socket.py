@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,9 @@ from strawberry.exceptions import ConnectionRejectionError
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
 from pixr.server.authentication import Credentials
+from pixr.server.errors import ApiError
 from pixr.server.graphql.guard import Context
+from pixr.server.limiting import count_failure
 from pixr.server.principal import Principal
 from pixr.server.state import ServerState
 
@@ -43,7 +46,13 @@ class Socket(GraphQL[Context, None]):
     async def get_context(self, request: Request | WebSocket, response: Response | WebSocket) -> Context:  # noqa: ARG002
         """Of a connection."""
         state: dict[str, Any] = request.scope["state"]
-        return Context(self._server, state["request_id"], state.get("principal"), credentials=state["credentials"])
+        return Context(
+            self._server,
+            state["request_id"],
+            state.get("principal"),
+            credentials=state["credentials"],
+            connection=request,
+        )
 
     async def on_ws_connect(self, context: Context) -> None:
         """Refuse who has no credentials (4403)."""
@@ -55,5 +64,8 @@ class Socket(GraphQL[Context, None]):
                 raise ConnectionRejectionError  # JSON can say what is in no header, and what no database can look for
             context.credentials = Credentials(self._server, shown)
             context.principal = await context.credentials.find()
+            if isinstance(context.principal, ApiError) and context.connection is not None:
+                with suppress(ApiError):  # refused either way
+                    count_failure(self._server, context.connection)
         if not isinstance(context.principal, Principal):
             raise ConnectionRejectionError

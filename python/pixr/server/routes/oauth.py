@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from pixr.server.answer import json_answer
 from pixr.server.errors import ApiError
 from pixr.server.keys import principal_of_key
+from pixr.server.limiting import count_failure
 from pixr.server.models import OAuthClient
 from pixr.server.oauth.clients import create_client, delete_client, list_clients
 from pixr.server.oauth.consent import CONSENT_HEADERS, consent_page
@@ -239,20 +240,8 @@ async def _endpoint(request: Request, server: ServerState, work: Any) -> Respons
 
     answer: Response = await to_thread.run_sync(run)
     if answer.status_code == 401:  # a client that is not who it says
-        _count_failure(request, server)
+        count_failure(server, request)
     return answer
-
-
-def _count_failure(request: Request, server: ServerState) -> None:
-    """Slow down whoever guesses.
-
-    Raises:
-        ApiError: RATE_LIMITED.
-    """
-    client = request.client.host if request.client else ""
-    allowance = server.rate_limits.take(client, server.settings.failed_logins_per_second, "failure")
-    if not allowance.allowed:
-        raise ApiError("RATE_LIMITED", "Too many attempts.", headers=allowance.headers())
 
 
 def _basic(request: Request) -> dict[str, str]:
@@ -299,7 +288,7 @@ def _ask(server: ServerState, values: dict[str, str], complaint: str | None) -> 
 def _answer(server: ServerState, values: dict[str, str], form: dict[str, str], request: Request) -> Response:
     owner: Principal | None = None
     if form.get("decision") == "allow":
-        _count_failure(request, server)
+        count_failure(server, request)
         try:
             with server.database.read() as session:
                 owner = principal_of_key(session, form.get("key", ""), form.get("secret", ""))

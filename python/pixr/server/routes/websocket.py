@@ -1,7 +1,8 @@
 """`/v1/ws`: searches and events over one connection.
 
 The handshake carries credentials as any request does; a browser, which can't set headers, sends
-`{"type": "authenticate", "token": "…"}` first. Once they no longer hold, the connection is closed (4401). Then:
+`{"type": "authenticate", "token": "…"}` first. Once they no longer hold, the connection is closed (4401), and so it is
+when too many were wrong (4429). Then:
 
     {"type": "search", "id": "1", "request": {…}}   →  result…, facets, done, or error, each with that id
     {"type": "subscribe", "events": ["video.processed"], "after": 0}   →  {"type": "event", "sequence": …, "event": {…}}
@@ -24,7 +25,7 @@ from pixr.server.authentication import Credentials
 from pixr.server.errors import ApiError, problem, problem_of
 from pixr.server.events import EVENT_TYPES
 from pixr.server.following import follow, last_sequence
-from pixr.server.limiting import count_call
+from pixr.server.limiting import check_rate, count_call, count_failure
 from pixr.server.principal import Principal
 from pixr.server.schemas.search import SearchRequest
 from pixr.server.searching import answer_search
@@ -36,7 +37,7 @@ router = APIRouter()
 
 _AUTHENTICATION_SECONDS = 10
 _MOST_AT_WORK = 16
-_REFUSED = 4401
+_REFUSED, _TOO_MANY = 4401, 4429
 
 
 @router.websocket("/v1/ws")
@@ -63,7 +64,11 @@ class _Connection:
 
     async def run(self) -> None:
         found = self._socket.scope["state"].get("principal")
-        who = found if isinstance(found, Principal) else await self._authenticate()
+        try:
+            who = found if isinstance(found, Principal) else await self._authenticate()
+        except ApiError as error:
+            await self._socket.close(_TOO_MANY, error.code)
+            return
         if who is None:
             await self._socket.close(_REFUSED, "credentials are needed")
             return
@@ -76,15 +81,23 @@ class _Connection:
                 await self._socket.close(_REFUSED, error.code)
                 return
             message = self._read(text)
-            kind, id = message.get("type"), message.get("id")
-            if kind == "ping":
-                await self._send({"type": "pong"})
-            elif kind == "search":
-                await self._begin(id, self._search(who, id, message.get("request")))
-            elif kind == "subscribe":
-                await self._begin(id, self._subscribe(who, message))
-            else:
-                await self._fail(id, ApiError("INVALID_REQUEST", "`type` is search, subscribe or ping."))
+            try:
+                await self._take_up(who, message)
+            except ApiError as error:
+                await self._fail(message.get("id"), error)
+
+    async def _take_up(self, who: Principal, message: dict[str, Any]) -> None:
+        kind, id = message.get("type"), message.get("id")
+        if kind != "search":  # which counts itself, as a call
+            check_rate(self._server, who)
+        if kind == "ping":
+            await self._send({"type": "pong"})
+        elif kind == "search":
+            await self._begin(id, self._search(who, id, message.get("request")))
+        elif kind == "subscribe":
+            await self._begin(id, self._subscribe(who, message))
+        else:
+            raise ApiError("INVALID_REQUEST", "`type` is search, subscribe or ping.")
 
     async def end(self) -> None:
         for task in self._tasks:
@@ -101,6 +114,8 @@ class _Connection:
             return None
         self._credentials = Credentials(self._server, {"authorization": f"Bearer {token}"})
         found = await self._credentials.find()
+        if isinstance(found, ApiError):
+            count_failure(self._server, self._socket)
         return found if isinstance(found, Principal) else None
 
     async def _receive(self) -> str | bytes:
