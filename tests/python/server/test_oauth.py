@@ -434,3 +434,29 @@ def test_the_keys_of_an_issuer_stay_good_while_new_ones_cannot_be_fetched(
     file.unlink()
     monkeypatch.setattr(later, "_clock", lambda: time.monotonic() + 3600)
     assert client.get("/v1/videos", headers=headers).status_code == 200
+
+
+def test_a_key_that_an_issuer_has_since_is_asked_for_when_a_token_names_it(
+    acme: Partner, start: Callable[..., TestClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tokens signed with a new key were refused for up to ten minutes, until the keys were fetched anyway."""
+    old, new = (RSAKey.generate_key(2048, auto_kid=True) for _ in range(2))
+    file = tmp_path / "jwks.json"
+    file.write_text(json.dumps({"keys": [old.as_dict(private=False)]}))
+    named = {"issuer": "https://id.acme.example", "organization": acme.organization, "jwks_file": str(file)}
+    client = start(trusted_issuers=[named])
+    claims: dict[str, Any] = {"iss": "https://id.acme.example", "aud": "pixr", "sub": "u", "org": acme.organization}
+    claims |= {"scopes": ["videos.read"], "exp": int(time.time()) + 600}
+
+    def status(key: Any) -> int:
+        token = jwt.encode(claims, key.private_key, algorithm="RS256", headers={"kid": key.kid})
+        return client.get("/v1/videos", headers={"Authorization": f"Bearer {token}"}).status_code
+
+    instant = time.monotonic()
+    monkeypatch.setattr(state_of(client).user_tokens, "_clock", lambda: instant)
+    assert (status(old), status(new)) == (200, 401)
+    file.write_text(json.dumps({"keys": [new.as_dict(private=False)]}))
+    instant += 29
+    assert (status(old), status(new)) == (200, 401), "whoever makes names up has no issuer asked more often than this"
+    instant += 2
+    assert (status(new), status(old)) == (200, 401)

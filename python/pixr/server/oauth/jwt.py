@@ -40,7 +40,8 @@ _NAME = "jwt"
 _MAKER = "maker"  # a claim: whose request the token was made at
 _LEEWAY_SECONDS = 30
 _KEYS_SECONDS = 600
-# Keys that can't be fetched are asked for again after this, and until then those from before are used, or none.
+# Keys that can't be fetched are asked for again after this, and until then those from before are used, or none. So are
+# those that lack the one that a token names: the issuer may have a new one.
 _AGAIN_SECONDS = 30
 
 
@@ -52,7 +53,7 @@ class UserTokens:
         self._settings = settings
         self._database = database
         self._key = ECKey.import_key(json.loads(own_secret(database, _NAME, _new_key)))
-        self._keys: dict[str, tuple[float, KeySet | None]] = {}  # until when
+        self._keys: dict[str, tuple[float, float, KeySet | None]] = {}  # when fetched, and until when
         self._lock = threading.Lock()
 
     def public_keys(self) -> dict[str, Any]:
@@ -116,12 +117,12 @@ class UserTokens:
             return Principal.of(owner, subject=claims["sub"], scopes=known, rate_limit=limit)
 
     def _checked(self, token: str) -> dict[str, Any]:
-        issuer = self._issuer(_unverified(token).get("iss"))
+        issuer = self._issuer(_part(token, 1).get("iss"))
         if issuer is None:
             keys, algorithm = KeySet([self._key]), _ALGORITHM
             expected = {"iss": self._settings.base_url, "aud": AUDIENCE}
         else:
-            keys, algorithm = self._keys_of(issuer), issuer.algorithm
+            keys, algorithm = self._keys_of(issuer, _part(token, 0).get("kid")), issuer.algorithm
             expected = {"iss": issuer.issuer, "aud": issuer.audience, "org": issuer.organization}
         decoded = jwt.decode(token, keys, algorithms=[algorithm])
         rules: dict[str, Any] = {name: {"essential": True, "value": value} for name, value in expected.items()}
@@ -139,9 +140,11 @@ class UserTokens:
                 return one
         raise ValueError("an issuer that nobody has named")
 
-    def _keys_of(self, issuer: TrustedIssuer) -> KeySet:
+    def _keys_of(self, issuer: TrustedIssuer, named: object) -> KeySet:
         with self._lock:
-            until, keys = self._keys.get(issuer.issuer, (-math.inf, None))
+            fetched, until, keys = self._keys.get(issuer.issuer, (-math.inf, -math.inf, None))
+            if keys is not None and named not in (None, *(key.kid for key in keys)):
+                until = min(until, fetched + _AGAIN_SECONDS)
             if self._clock() >= until:
                 seconds = _KEYS_SECONDS
                 try:
@@ -149,7 +152,8 @@ class UserTokens:
                 except (JoseError, ValueError, KeyError, TypeError, OSError, httpx.HTTPError):
                     log.warning("keys could not be fetched", extra={"issuer": issuer.issuer}, exc_info=True)
                     seconds = _AGAIN_SECONDS
-                self._keys[issuer.issuer] = (self._clock() + seconds, keys)
+                instant = self._clock()
+                self._keys[issuer.issuer] = (instant, instant + seconds, keys)
         if keys is None:
             raise ValueError("an issuer whose keys are not known")
         return keys
@@ -168,12 +172,12 @@ def _new_key() -> bytes:
     return json.dumps(ECKey.generate_key("P-256", auto_kid=True).as_dict(private=True)).encode()
 
 
-def _unverified(token: str) -> dict[str, Any]:
-    """The claims before anything is checked: to find whose keys to check with, and for nothing else."""
+def _part(token: str, number: int) -> dict[str, Any]:
+    """The header (0) or the claims (1) before anything is checked: to find whose keys to check with, no more."""
     parts = token.split(".")
     if len(parts) != 3:
         raise ValueError("not a signed token")
-    claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    if not isinstance(claims, dict):
-        raise TypeError("claims that are no object")
-    return claims
+    part = json.loads(base64.urlsafe_b64decode(parts[number] + "=" * (-len(parts[number]) % 4)))
+    if not isinstance(part, dict):
+        raise TypeError("a part that is no object")
+    return part
