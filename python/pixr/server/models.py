@@ -182,12 +182,16 @@ class OAuthCode(Base):
 
 
 class OAuthToken(Base):
-    """An access token, and the refresh token that came with it, known by their hashes."""
+    """An access token, and the refresh token that came with it, known by their hashes.
+
+    Those that came of one another by refreshing are a family, which ends when one of its refresh tokens is used twice.
+    """
 
     __tablename__ = "oauth_tokens"
 
     hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     refresh_hash: Mapped[bytes | None] = mapped_column(LargeBinary, unique=True)
+    family: Mapped[str | None] = mapped_column(index=True)  # of tokens from before there were families: none
     organization_id: Mapped[str] = _organization()
     client_id: Mapped[str] = mapped_column(ForeignKey("oauth_clients.id", ondelete="CASCADE"))
     subject: Mapped[str]

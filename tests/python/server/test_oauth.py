@@ -191,6 +191,36 @@ def test_a_refresh_token_is_good_once_also_for_those_who_come_together(acme: Par
         assert sorted(answer.status_code for answer in answers) == [200] + [400] * 7
 
 
+def test_a_refresh_token_that_is_used_again_ends_all_that_came_of_it(acme: Partner) -> None:
+    """Whoever stole one and was first went on for ever, while its owner was told that it is not good any more."""
+    registered = register(acme.headers, acme.client.post)
+    basic = (registered["clientId"], registered["secret"])
+    other = register(acme.headers, acme.client.post)
+
+    def granted() -> Any:
+        location = allow(acme, ask(acme.client, registered)).headers["location"]
+        code = parse_qs(urlsplit(location).query)["code"][0]
+        return exchange(acme, registered, code, code_verifier="dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk").json()
+
+    def refresh(token: Any, auth: tuple[str, str] = basic) -> Any:
+        form = {"grant_type": "refresh_token", "refresh_token": token["refresh_token"]}
+        return acme.client.post("/v1/auth/token", data=form, auth=auth)
+
+    def searches(token: Any) -> int:
+        headers = {"Authorization": f"Bearer {token['access_token']}"}
+        return int(acme.client.post("/v1/search", json={"query": "roof"}, headers=headers).status_code)
+
+    first, beside = granted(), granted()
+    second = refresh(first).json()
+    third = refresh(second).json()
+    assert refresh(first, (other["clientId"], other["secret"])).json()["error"] == "invalid_grant"
+    assert searches(third) == 200, "another client ends nothing"
+    assert refresh(first).json()["error"] == "invalid_grant"
+    assert refresh(third).json()["error"] == "invalid_grant"
+    assert searches(third) == 401
+    assert (searches(beside), refresh(beside).status_code) == (200, 200), "what was granted another time goes on"
+
+
 def test_a_refusal_and_a_forged_answer_give_no_code(acme: Partner) -> None:
     registered = register(acme.headers, acme.client.post)
     page = ask(acme.client, registered)

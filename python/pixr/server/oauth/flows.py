@@ -16,12 +16,12 @@ from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 from pydantic_core import to_json
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from pixr.server.database import now
-from pixr.server.ids import new_secret
+from pixr.server.ids import new_id, new_secret
 from pixr.server.keys import why_ended
 from pixr.server.models import OAuthClient, OAuthCode, OAuthToken
 from pixr.server.oauth.clients import Client, hash_of
@@ -80,10 +80,12 @@ class Flows(AuthorizationServer):  # type: ignore[misc]
         """Keep the hashes of a token that was made."""
         owner, refresh = request.user, token.get("refresh_token")
         client: OAuthClient = request.client.record
+        before: Token | None = request.refresh_token
         self.session.add(
             OAuthToken(
                 hash=hash_of(token["access_token"]),
                 refresh_hash=hash_of(refresh) if refresh else None,
+                family=(before.record.family if before else None) or new_id("otf"),
                 organization_id=owner.organization if owner else client.organization_id,
                 client_id=client.id,
                 subject=owner.subject if owner else client.id,
@@ -208,7 +210,11 @@ class _Granted:
 
 
 class _Refresh(RefreshTokenGrant):  # type: ignore[misc]
-    """A refresh token is good for one use; the next comes with the answer (RFC 9700)."""
+    """A refresh token is good for one use; the next comes with the answer.
+
+    One that is used again may be a thief's, or its owner's after a thief: nobody can tell, so all that came of it ends
+    (RFC 9700, section 4.14.2).
+    """
 
     TOKEN_ENDPOINT_AUTH_METHODS = _METHODS
     INCLUDE_NEW_REFRESH_TOKEN = True
@@ -217,7 +223,11 @@ class _Refresh(RefreshTokenGrant):  # type: ignore[misc]
         query = select(OAuthToken).where(OAuthToken.refresh_hash == hash_of(refresh_token))
         # Held until it is revoked, or two requests at a time would both find it good.
         found = self.server.session.scalar(query.with_for_update(of=OAuthToken))
-        if found is None or found.revoked is not None or why_ended(self.server.session, found.subject):
+        if found is None or why_ended(self.server.session, found.subject):
+            return None
+        if found.revoked is not None:
+            if found.family is not None and found.client_id == self.request.client.get_client_id():
+                self._end_family(found.family)
             return None
         late = found.refresh_expires is None or found.refresh_expires <= now()
         return None if late else Token(found)
@@ -227,6 +237,10 @@ class _Refresh(RefreshTokenGrant):  # type: ignore[misc]
 
     def revoke_old_credential(self, refresh_token: Token) -> None:
         refresh_token.record.revoked = now()
+
+    def _end_family(self, family: str) -> None:
+        living = (OAuthToken.family == family, OAuthToken.revoked.is_(None))
+        self.server.session.execute(update(OAuthToken).where(*living).values(revoked=now()))
 
 
 class _Revocation(RevocationEndpoint):  # type: ignore[misc]
