@@ -221,6 +221,20 @@ def test_a_refresh_token_that_is_used_again_ends_all_that_came_of_it(acme: Partn
     assert (searches(beside), refresh(beside).status_code) == (200, 200), "what was granted another time goes on"
 
 
+def test_a_nul_in_a_form_is_no_client_and_no_key(acme: Partner) -> None:
+    """PostgreSQL can't be asked for one: the answer was a 422 of another kind than OAuth's, or no page."""
+    form = {"grant_type": "client_credentials", "client_id": "ocl_\0", "client_secret": "x"}
+    assert acme.client.post("/v1/auth/token", data=form).json()["error"] == "invalid_client"
+    answer = acme.client.post("/v1/auth/token", data={"grant_type": "client_credentials"}, auth=("ocl_\0", "x"))
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    registered = register(acme.headers, acme.client.post)
+    assert ask(acme.client, registered, client_id="ocl_\0").json()["error"] == "invalid_client"
+    sealed = re.findall(r'name="sealed" value="([^"]+)"', ask(acme.client, registered).text)[0]
+    form = {"sealed": sealed, "decision": "allow", "key": "pk_live_\0", "secret": "x"}
+    answer = acme.client.post("/v1/auth/authorize", data=form, follow_redirects=False)
+    assert (answer.status_code, answer.headers["content-type"]) == (401, "text/html; charset=utf-8")
+
+
 def test_a_refusal_and_a_forged_answer_give_no_code(acme: Partner) -> None:
     registered = register(acme.headers, acme.client.post)
     page = ask(acme.client, registered)
