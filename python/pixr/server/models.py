@@ -12,6 +12,7 @@ from pixr.server.database import Base, Utc, now
 
 __all__ = [
     "CLIENT_PREFIX",
+    "UPLOADS",
     "ApiKey",
     "Delivery",
     "DeliveryAttempt",
@@ -35,6 +36,8 @@ __all__ = [
 
 # Of the ids of OAuth clients, by which what one has made is known when it is gone.
 CLIENT_PREFIX = "ocl"
+# Where files lie that were sent or fetched, in the organization's directory.
+UPLOADS = "uploads"
 # SQLite counts up only in columns of its own integer type.
 Counter = BigInteger().with_variant(Integer, "sqlite")
 
@@ -130,6 +133,11 @@ class VideoRecord(Base):
     worker: Mapped[str | None]
     lease_expires: Mapped[datetime | None] = mapped_column(Utc)
     not_before: Mapped[datetime | None] = mapped_column(Utc)
+
+    @property
+    def place(self) -> str:
+        """Where the file is, or is fetched to, relative to the organization's directory."""
+        return self.file or f"{UPLOADS}/{self.id}"
 
 
 class Upload(Base):

@@ -30,7 +30,7 @@ from pixr.server.errors import ApiError
 from pixr.server.events import record
 from pixr.server.ids import new_id
 from pixr.server.libraries import Libraries
-from pixr.server.models import Upload, VideoRecord
+from pixr.server.models import UPLOADS, Upload, VideoRecord
 from pixr.server.settings import Settings
 
 __all__ = ["CHECKSUMS", "Checksum", "Uploads"]
@@ -96,11 +96,11 @@ class Uploads:
         if content_type is not None and not self._takes(content_type):
             raise ApiError("UNSUPPORTED_MEDIA", f"Types taken are {', '.join(self.settings.upload_types)}.")
         home = self.libraries.home(organization)
-        (home / "uploads").mkdir(parents=True, exist_ok=True)
+        (home / UPLOADS).mkdir(parents=True, exist_ok=True)
         if shutil.disk_usage(home).free < byte_len + self.settings.free_bytes:
             raise ApiError("INSUFFICIENT_STORAGE", "The disk has no room for a file of this size.")
         upload_id, video_id = new_id("upl"), new_id("vid")
-        file = f"uploads/{upload_id}"
+        file = f"{UPLOADS}/{upload_id}"
         (home / file).touch()
         with self.database.write() as session:
             known = session.get(Upload, upload_id)

@@ -194,7 +194,7 @@ class Videos:
                 session.rollback()
                 self.get(organization, id)
                 raise ApiError("CONFLICT", "The video did not fail.")
-            file = self.libraries.home(organization) / (known.file or f"uploads/{id}")
+            file = self.libraries.home(organization) / known.place
             if known.source_url is None and not file.is_file():
                 raise ApiError("CONFLICT", "The video's file is not here any more; upload it again.")
             known.status, known.progress, known.attempts = "queued", 0.0, 0
@@ -255,7 +255,7 @@ class Videos:
                 library.delete(id)
             shutil.rmtree(self.pictures_of(organization, id), ignore_errors=True)
             if known is not None:  # the record goes last: it says which file it is
-                (self.libraries.home(organization) / (known.file or f"uploads/{id}")).unlink(missing_ok=True)
+                (self.libraries.home(organization) / known.place).unlink(missing_ok=True)
                 session.delete(known)
             record(session, organization, "video.deleted", {"videoId": id})
 

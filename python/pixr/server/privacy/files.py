@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from pixr.server.database import Database
-from pixr.server.models import VideoRecord
+from pixr.server.models import UPLOADS, VideoRecord
 from pixr.server.pictures import PICTURES, pictures_name
 
 __all__ = ["files_of_organization", "files_of_videos", "kind_of_file"]
@@ -36,4 +36,4 @@ def files_of_videos(database: Database, home: Path, organization: str, videos: S
 def kind_of_file(home: Path, path: Path) -> str:
     """What a receipt calls a file: "pictures", "uploads" or "others"."""
     first = path.relative_to(home).parts[0]
-    return first if first in (PICTURES, "uploads") else "others"
+    return first if first in (PICTURES, UPLOADS) else "others"

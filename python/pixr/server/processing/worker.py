@@ -152,26 +152,25 @@ class Worker:
 
     def _process(self, video: VideoRecord, job: _Job) -> None:
         home = self._libraries.home(video.organization_id)
-        file = video.file
-        if file is None:
-            file = f"uploads/{video.id}"
-            (home / "uploads").mkdir(parents=True, exist_ok=True)
+        file = home / video.place
+        if video.file is None:
+            file.parent.mkdir(parents=True, exist_ok=True)
             with span("fetch"):
-                self._fetch(video, home / file, job)
+                self._fetch(video, file, job)
         with span("index"):
-            outcome = self._index(video, home / file, job)
+            outcome = self._index(video, file, job)
             if outcome.error is not None:
                 raise outcome.error
         assert outcome.video is not None
         path = self._libraries.path(video.organization_id)
         with span("complete"), open_to_write(path, self._encoders.encoder) as library:
             facts: dict[str, Any] = {
-                "file": file,
+                "file": video.place,
                 "duration": outcome.video.duration,
                 "quality": outcome.video.quality,
                 "segment_count": len(library.segments(video.id)),
                 "warnings": list(outcome.warnings),
-                **_size(home / file),
+                **_size(file),
             }
             done = self._queue.complete(video.id, self.id, facts)
             if done is None:  # deleted or cancelled while it was stored
