@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 import pixr
 from pixr.cli.app import app
+from pixr.library import Library
 from pixr.server.database import Database, now
 from pixr.server.keys import create_key
 from pixr.server.models import Organization, UsageDay, VideoRecord
@@ -106,10 +107,34 @@ def test_a_reset_brings_the_test_clips_and_takes_everything_else(
     assert tester.get(f"/v1/videos/{upload}").status_code == 404
     with server.database.read() as session:
         assert session.get(VideoRecord, upload) is None
-    assert not (server.libraries.home(sandbox(server, acme.organization).id) / "uploads").exists()
+    assert not list((server.libraries.home(sandbox(server, acme.organization).id) / "uploads").glob("*"))
     assert tester.get("/v1/analytics/searches").json()["searches"] == 0
     assert [one["endpointId"] for one in tester.get("/v1/webhooks/endpoints").json()["endpoints"]] == [hook]
     assert acme.get("/v1/videos").json()["videos"][1]["videoId"] == "roof", "what is live is untouched"
+
+
+def test_an_upload_that_begins_while_a_sandbox_is_reset_keeps_its_file(
+    acme: Partner, tester: Partner, server: ServerState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its row was there, and its file went with those from before: what had begun well could not be continued."""
+    pytest.importorskip("av")
+    load, begun = Library.load, []
+
+    def begins(size: int) -> Any:
+        return tester.post("/v1/videos/upload/init", json={"filename": "a.mp4", "size": size}).json()
+
+    def loading(library: Library, path: Path) -> int:
+        begun.append(begins(3))
+        return load(library, path)
+
+    before = begins(5)
+    monkeypatch.setattr(Library, "load", loading)
+    settings = server.settings.model_copy(update={"screen": False})
+    assert Sandboxes(settings, server.database, server.libraries).reset_next()
+    piece = {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+    assert acme.client.patch(begun[0]["uploadUrl"], content=b"abc", headers=piece).status_code == 204
+    assert tester.get(f"/v1/videos/{begun[0]['videoId']}").json()["status"] == "queued"
+    assert code_of(acme.client.patch(before["uploadUrl"], content=b"abc", headers=piece)) == "UPLOAD_NOT_FOUND"
 
 
 def test_a_reset_that_was_cut_short_is_due_again(

@@ -23,7 +23,8 @@ from pixr.errors import MissingExtra
 from pixr.progress import Source
 from pixr.server.database import Database, now
 from pixr.server.libraries import Libraries
-from pixr.server.models import Organization
+from pixr.server.models import UPLOADS, Organization, VideoRecord
+from pixr.server.pictures import PICTURES
 from pixr.server.privacy.holdings import of_organization
 from pixr.server.sandbox.clips import write_clips
 from pixr.server.settings import Settings
@@ -89,7 +90,8 @@ class Sandboxes:
         Raises:
             LibraryLocked: it is being written to.
         """
-        clips = self._indexed()
+        clips, home = self._indexed(), self._libraries.home(organization)
+        uploads = list((home / UPLOADS).glob("*"))
         with self._libraries.writing(organization) as library:
             with self._database.write() as session:
                 for table, condition in of_organization(organization):
@@ -99,9 +101,13 @@ class Sandboxes:
                 library.delete(*known)
             count = library.load(clips)
             library.compact()
-        for name in ("uploads", "pictures"):
-            shutil.rmtree(self._libraries.home(organization) / name, ignore_errors=True)
+        shutil.rmtree(home / PICTURES, ignore_errors=True)
         with self._database.write() as session:
+            since = select(VideoRecord).where(VideoRecord.organization_id == organization)
+            begun = {home / video.place for video in session.scalars(since)}  # since the rows went
+            for file in uploads:
+                if file not in begun:
+                    file.unlink(missing_ok=True)
             done = session.get_one(Organization, organization)
             done.sandbox_reset, done.sandbox_due = now(), next_morning(now())
         log.info("a sandbox was reset", extra={"organization": organization, "clips": count})
