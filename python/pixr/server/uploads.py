@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import errno
 import fcntl
 import hashlib
 import os
-import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +24,7 @@ from sqlalchemy.orm import Session
 from starlette.requests import ClientDisconnect
 
 from pixr.server.database import Database, now
+from pixr.server.disk_room import check_room, refusing_full_disk
 from pixr.server.errors import ApiError
 from pixr.server.events import record
 from pixr.server.ids import new_id
@@ -97,8 +96,7 @@ class Uploads:
             raise ApiError("UNSUPPORTED_MEDIA", f"Types taken are {', '.join(self.settings.upload_types)}.")
         home = self.libraries.home(organization)
         (home / UPLOADS).mkdir(parents=True, exist_ok=True)
-        if shutil.disk_usage(home).free < byte_len + self.settings.free_bytes:
-            raise ApiError("INSUFFICIENT_STORAGE", "The disk has no room for a file of this size.")
+        check_room(home, byte_len + self.settings.free_bytes)
         upload_id, video_id = new_id("upl"), new_id("vid")
         file = f"{UPLOADS}/{upload_id}"
         (home / file).touch()
@@ -219,7 +217,7 @@ class Uploads:
 
     def _acknowledge(self, upload: Upload, file: IO[bytes], received: int) -> Upload:
         """Make `received` bytes lasting; with the last of them the video waits to be processed."""
-        with _refusals():
+        with refusing_full_disk():
             file.flush()
             os.fsync(file.fileno())
         with self.database.write() as session:
@@ -272,19 +270,8 @@ def _locked(path: Path) -> Iterator[IO[bytes]]:
         yield file
 
 
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """A full disk is an answer."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise ApiError("INSUFFICIENT_STORAGE", "The disk is full.") from None
-        raise
-
-
 def _write(file: IO[bytes], piece: bytes) -> None:
-    with _refusals():
+    with refusing_full_disk():
         file.write(piece)
 
 

@@ -6,9 +6,15 @@ import base64
 import errno
 import io
 import json
+import random
+import resource
+import shutil
+import tempfile
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -124,6 +130,40 @@ def test_a_file_that_goes_meanwhile_ends_neither_export_nor_deletion(
     asked = {"scope": "organization", "confirm": marked.organization}
     receipt = marked.post("/v1/privacy/deletions", json=asked)
     assert (receipt.status_code, receipt.json()["files"]["count"]) == (200, 0)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_an_export_that_the_disk_has_no_room_for_is_refused_and_leaves_nothing(
+    marked: Partner, server: ServerState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: bool
+) -> None:
+    """It was an internal error, and what was written of it kept the disk full: the file was closed some time later.
+
+    The disk says beforehand that it is full, or not before it is.
+    """
+    (server.libraries.home(marked.organization) / "uploads" / "large").write_bytes(random.randbytes(4 << 20))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    before = deleted_files()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if told:
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1 << 20))
+    else:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3 << 20, hard))
+    try:
+        refused = marked.get("/v1/export")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (refused.status_code, code_of(refused)) == (507, "INSUFFICIENT_STORAGE")
+    assert deleted_files() == before
+    assert not list(tmp_path.glob("pixr-export-*"))
+
+
+def deleted_files() -> list[str]:
+    """Files that this process holds open and that have no name any more."""
+    links = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            links.append(str(descriptor.readlink()))
+    return sorted(link for link in links if link.endswith("(deleted)"))
 
 
 def test_an_export_names_models_but_not_the_server_s_folders(marked: Partner, server: ServerState) -> None:

@@ -26,6 +26,7 @@ from pixr.errors import VideoNotFound
 from pixr.library import Library
 from pixr.parquet import export
 from pixr.server.database import Database
+from pixr.server.disk_room import check_room, refusing_full_disk
 from pixr.server.libraries import Libraries
 from pixr.server.models import VideoRecord
 from pixr.server.privacy.files import files_of_organization, files_of_videos
@@ -37,20 +38,40 @@ from pixr.wire import video_to_dict
 __all__ = ["videos_of_user", "write_export"]
 
 
+@refusing_full_disk()
 def write_export(database: Database, libraries: Libraries, organization: str, *, user: str | None = None) -> IO[bytes]:
-    """Write the file; it is gone when what is returned is closed. It stands at its beginning."""
+    """Write the file; it is gone when what is returned is closed. It stands at its beginning.
+
+    Raises:
+        ApiError: INSUFFICIENT_STORAGE; what was written of it is gone.
+    """
     made = tempfile.TemporaryFile(prefix="pixr-export-")  # noqa: SIM115 - whoever gets it closes it
+    try:
+        _write(made, database, libraries, organization, user)
+        made.seek(0)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _write(made: IO[bytes], database: Database, libraries: Libraries, organization: str, user: str | None) -> None:
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive, libraries.reading(organization) as library:
         videos = videos_of_user(database, library, organization, user) if user is not None else None
         _write_rows(archive, database, organization, user, videos)
         _write_library(archive, library, videos)
         home = libraries.home(organization)
         files = files_of_organization(home) if videos is None else files_of_videos(database, home, organization, videos)
+        check_room(Path(tempfile.gettempdir()), sum(map(_byte_len, files)))
         for path in files:
             with suppress(FileNotFoundError):  # deleted meanwhile
                 archive.write(path, f"files/{path.relative_to(home)}")
-    made.seek(0)
-    return made
+
+
+def _byte_len(path: Path) -> int:
+    with suppress(FileNotFoundError):  # deleted meanwhile
+        return path.stat().st_size
+    return 0
 
 
 def videos_of_user(database: Database, library: Library, organization: str, user: str) -> list[str]:

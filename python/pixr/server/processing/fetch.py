@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import httpx
 from pydantic import IPvAnyNetwork
 
 from pixr.errors import UnreadableVideo
-from pixr.server.errors import ApiError
+from pixr.server.disk_room import check_room
 from pixr.server.outbound import LOOKUP_SECONDS, follow, resolve
 from pixr.server.punctual import Limit, punctual_client, within
 from pixr.server.whole_numbers import whole_number
@@ -87,7 +86,7 @@ def _save(
     got = 0
     if total is not None and total > most_bytes:
         raise UnreadableVideo(url, f"it has {total} bytes, more than {most_bytes}")
-    _check_room(path, (total or 0) + free_bytes)
+    check_room(path.parent, (total or 0) + free_bytes)
     # What an attempt left that was killed; one that lost its lease, and goes on, keeps a file of its own.
     path.unlink(missing_ok=True)
     with path.open("xb") as file:
@@ -96,18 +95,13 @@ def _save(
                 got += len(block)
                 if got > most_bytes:
                     raise UnreadableVideo(url, f"it has more than {most_bytes} bytes")
-                _check_room(path, len(block) + free_bytes)
+                check_room(path.parent, len(block) + free_bytes)
                 file.write(block)
                 on_bytes(got, total)
         except BaseException:
             _discard(path, file.fileno())
             raise
     return got
-
-
-def _check_room(path: Path, byte_len: int) -> None:
-    if shutil.disk_usage(path.parent).free < byte_len:
-        raise ApiError("INSUFFICIENT_STORAGE", "The disk has no room for a file of this size.")
 
 
 def _discard(path: Path, file: int) -> None:
