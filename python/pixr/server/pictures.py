@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -69,25 +70,26 @@ class Pictures:
         self._lock = threading.Lock()
         self._pool: ProcessPoolExecutor | None = None
 
-    def at(self, source: Path, kept: Path, seconds: float, width: int) -> Picture:
+    def at(self, source: Path, kept: Path, seconds: float, width: int, check: Callable[[], object]) -> Picture:
         """The frame shown at `seconds`, its longer side at most the first of `WIDTHS` that is not below `width`.
 
-        `kept` is the video's directory, where the newest pictures stay.
+        `kept` is the video's directory, where the newest pictures stay, unless `check` raises: it says that the video
+        was deleted while its picture was taken.
 
         Raises:
-            ApiError: UNREADABLE_VIDEO.
+            ApiError: UNREADABLE_VIDEO; what `check` raises.
         """
         step = next((one for one in WIDTHS if one >= width), WIDTHS[-1])
-        return self._kept(kept / f"{round(seconds * 10)}-{step}.webp", _thumbnail, source, (seconds,), step)
+        return self._kept(kept / f"{round(seconds * 10)}-{step}.webp", _thumbnail, source, (seconds,), step, check)
 
-    def sprite(self, source: Path, kept: Path, duration: float) -> Picture:
-        """Frames of the whole video in rows of five, each in a field of 160 × 90.
+    def sprite(self, source: Path, kept: Path, duration: float, check: Callable[[], object]) -> Picture:
+        """Frames of the whole video in rows of five, each in a field of 160 × 90; `kept` and `check` as in `at`.
 
         Raises:
-            ApiError: UNREADABLE_VIDEO.
+            ApiError: UNREADABLE_VIDEO; what `check` raises.
         """
         instants = [duration * (number + 0.5) / SPRITE_COUNT for number in range(SPRITE_COUNT)]
-        return self._kept(kept / "sprite.webp", _sprite, source, instants, SPRITE_WIDTH)
+        return self._kept(kept / "sprite.webp", _sprite, source, instants, SPRITE_WIDTH, check)
 
     def close(self) -> None:
         """End the process."""
@@ -103,16 +105,23 @@ class Pictures:
         source: Path,
         instants: Sequence[float],
         width: int,
+        check: Callable[[], object],
     ) -> Picture:
         try:
             return Picture(path.read_bytes())
         except FileNotFoundError:
             pass
         made = self._make(work, source, instants, width)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
-        fresh.write_bytes(made)
-        fresh.replace(path)
+        with suppress(FileNotFoundError):  # the directory went meanwhile
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fresh = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+            fresh.write_bytes(made)
+            fresh.replace(path)
+        try:
+            check()
+        except ApiError:
+            shutil.rmtree(path.parent, ignore_errors=True)
+            raise
         _drop_oldest(path.parent)
         return Picture(made)
 

@@ -258,6 +258,8 @@ class Videos:
                 (self.libraries.home(organization) / known.place).unlink(missing_ok=True)
                 session.delete(known)
             record(session, organization, "video.deleted", {"videoId": id})
+        # By now every reader knows; whoever took a picture meanwhile and did not may have put it there since.
+        shutil.rmtree(self.pictures_of(organization, id), ignore_errors=True)
 
 
 def picture_token(signer: Signer, organization: str, id: str) -> str:

@@ -16,6 +16,7 @@ from sqlalchemy import select, text
 from pixr.server.database import now
 from pixr.server.maintenance import Maintenance
 from pixr.server.models import Organization, SearchRecord
+from pixr.server.pictures import Pictures
 from pixr.server.searchability import searchability
 from pixr.server.state import ServerState
 from pixr.types import Segment, Video
@@ -67,6 +68,23 @@ def test_asking_for_every_moment_and_width_does_not_fill_the_disk(
     for tenth in range(5):
         assert shown.get(f"/v1/videos/roof/thumbnail?t={tenth / 10}&width=16").status_code == 200
     assert {file.name for file in kept.iterdir()} == {"sprite.webp", "2-64.webp", "3-64.webp", "4-64.webp"}
+
+
+@pytest.mark.parametrize("path", ["thumbnail", "sprite"])
+def test_a_picture_that_is_taken_while_its_video_is_deleted_is_not_kept(
+    shown: Partner, server: ServerState, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """It was put where the deletion had just taken the others, and stayed for good."""
+    make = Pictures._make
+
+    def deleted(*arguments: Any) -> bytes:
+        made = make(*arguments)
+        assert shown.delete("/v1/videos/roof").status_code == 204
+        return made
+
+    monkeypatch.setattr(Pictures, "_make", deleted)
+    assert code_of(shown.get(f"/v1/videos/roof/{path}")) == "VIDEO_NOT_FOUND"
+    assert not server.videos.pictures_of(shown.organization, "roof").exists()
 
 
 def test_urls_of_pictures_are_signed_for_one_video(shown: Partner) -> None:

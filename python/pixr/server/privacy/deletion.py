@@ -22,6 +22,7 @@ from pixr.server.ids import new_id
 from pixr.server.libraries import Libraries
 from pixr.server.models import Organization, PrivacyReceipt, UsageDay
 from pixr.server.organizations import find_sandbox
+from pixr.server.pictures import PICTURES, pictures_name
 from pixr.server.privacy.export import videos_of_user
 from pixr.server.privacy.files import files_of_organization, files_of_videos, kind_of_file
 from pixr.server.privacy.holdings import of_organization, of_user
@@ -44,6 +45,8 @@ def delete_user(database: Database, libraries: Libraries, organization: str, use
             for table, condition in of_user(organization, user, videos):
                 rows[table.name] = session.execute(delete(table).where(condition)).rowcount  # type: ignore[attr-defined]
         removed = _from_library(library, videos)
+    for name in map(pictures_name, videos):  # of whoever took a picture, and did not know as yet
+        shutil.rmtree(home / PICTURES / name, ignore_errors=True)
     return _receipt(database, organization, "user", rows, removed, files)
 
 

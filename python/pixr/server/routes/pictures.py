@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -49,8 +49,10 @@ async def thumbnail(
     organization = await _owner(request, server, video_id, token)
 
     def take() -> Picture:
-        source, duration = server.videos.source(organization, video_id)
-        return server.pictures.at(source, _kept(server, organization, video_id), min(t, duration), width)
+        find = partial(server.videos.source, organization, video_id)
+        source, duration = find()
+        kept = server.videos.pictures_of(organization, video_id)
+        return server.pictures.at(source, kept, min(t, duration), width, find)
 
     return _tagged(request, (await server.pictures_pool.run(take)).content, "image/webp")
 
@@ -63,8 +65,9 @@ async def sprite(request: Request, video_id: VideoId, server: Server, token: Tok
     organization = await _owner(request, server, video_id, token)
 
     def take() -> Picture:
-        source, duration = server.videos.source(organization, video_id)
-        return server.pictures.sprite(source, _kept(server, organization, video_id), duration)
+        find = partial(server.videos.source, organization, video_id)
+        source, duration = find()
+        return server.pictures.sprite(source, server.videos.pictures_of(organization, video_id), duration, find)
 
     return _tagged(request, (await server.pictures_pool.run(take)).content, "image/webp")
 
@@ -97,10 +100,6 @@ async def _owner(request: Request, server: ServerState, video: str, token: str |
     if signed != video:
         raise ApiError("INVALID_TOKEN", "The token is of another video.")
     return str(organization)
-
-
-def _kept(server: ServerState, organization: str, video: str) -> Path:
-    return server.videos.pictures_of(organization, video)
 
 
 def _tagged(request: Request, content: bytes, media_type: str) -> Response:
