@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.exc import DataError
+from sqlalchemy.orm.exc import StaleDataError
 
 from pixr.errors import PixrError
 
@@ -138,6 +139,8 @@ def problem_of(error: Exception) -> ApiError:
         return ApiError(code, str(error), headers=headers)
     if isinstance(error, DataError | UnicodeEncodeError):  # a NUL for PostgreSQL; half of a surrogate pair
         return ApiError("INVALID_REQUEST", "A value of the request can't be stored.")
+    if isinstance(error, StaleDataError):  # on PostgreSQL, where another request committed first
+        return ApiError("CONFLICT", "It was deleted while this request was at work.")
     return ApiError("INTERNAL", "Something went wrong in the server.")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import errno
 import hashlib
+import itertools
 import os
 import socket
 import time
@@ -18,11 +19,12 @@ from sqlalchemy import select
 from starlette.testclient import TestClient
 from tusclient.client import TusClient
 
+from pixr.server import uploads
 from pixr.server.app import create_app
 from pixr.server.database import now
 from pixr.server.models import Event, Upload, VideoRecord
 from pixr.server.state import ServerState
-from tests.python.server.conftest import state_of
+from tests.python.server.conftest import POSTGRES, state_of
 from tests.python.server.live import Live
 from tests.python.server.partner import Partner, code_of
 
@@ -197,6 +199,27 @@ def test_a_disk_that_fills_up_is_said_and_what_was_acknowledged_stays(
     assert (refused.status_code, code_of(refused)) == (507, "INSUFFICIENT_STORAGE")
     assert acme.client.head(path_of(upload)).headers["upload-offset"] == "100"
     assert send(acme.client, upload, 100, BYTES[100:]).status_code == 204
+
+
+@pytest.mark.skipif(POSTGRES is None, reason="SQLite has one writer at a time, and the other waits")
+def test_a_piece_of_an_upload_whose_video_is_deleted_meanwhile_is_a_conflict(
+    acme: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was an internal error."""
+    upload = begin(acme)
+    looks = itertools.count(1)
+
+    def found(*arguments: Any) -> Upload:
+        known = find(*arguments)
+        if next(looks) == 3:  # to say that it is received
+            assert acme.delete(f"/v1/videos/{upload['videoId']}").status_code == 204
+        return known
+
+    find = uploads._own
+    monkeypatch.setattr(uploads, "_own", found)
+    refused = send(acme.client, upload, 0, BYTES)
+    assert (refused.status_code, code_of(refused)) == (409, "CONFLICT")
+    assert acme.client.head(path_of(upload)).status_code == 404
 
 
 def test_one_request_at_a_time_writes(acme: Partner, server: ServerState) -> None:
