@@ -24,6 +24,7 @@ from pixr.server.database import now
 from pixr.server.errors import ApiError
 from pixr.server.models import Event, VideoRecord
 from pixr.server.outbound import resolve
+from pixr.server.processing.fetch import fetch
 from pixr.server.processing.queue import Queue
 from pixr.server.processing.worker import IndexingEncoders, Worker, _Job
 from pixr.server.state import ServerState
@@ -310,6 +311,31 @@ def test_fetching_leaves_room_on_the_disk_and_nothing_behind(
     failed = partner.get(f"/v1/videos/{id}").json()
     assert (failed["status"], failed["failure"]["code"]) == ("failed", "INSUFFICIENT_STORAGE")
     assert list((server.libraries.home(partner.organization) / "uploads").iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"no video", None])
+def test_the_file_of_a_video_that_is_deleted_while_it_is_fetched_does_not_stay(
+    start: Callable[..., TestClient],
+    join: Callable[..., Partner],
+    clip: bytes,
+    content: bytes | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever deleted it found no file as yet, and nobody looked afterwards: it stayed for good."""
+    made = join()
+    partner = Partner(start(allowed_networks=["127.0.0.0/8"]), made.organization, made.key, made.secret)
+    server = state_of(partner.client)
+
+    def fetched(*arguments: Any, **options: Any) -> int:
+        assert partner.delete(f"/v1/videos/{id}").status_code == 204
+        return fetch(*arguments, **options)
+
+    monkeypatch.setattr("pixr.server.processing.worker.fetch", fetched)
+    with elsewhere({"/a.mp4": (200, {}, content or clip)}) as url:
+        id = partner.post("/v1/videos", json={"url": f"{url}/a.mp4"}).json()["videoId"]
+        assert worker_of(server).work_once()
+    assert list((server.libraries.home(partner.organization) / "uploads").iterdir()) == []
+    assert partner.get("/v1/videos").json()["videos"] == []
 
 
 @pytest.mark.parametrize(

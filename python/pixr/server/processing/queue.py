@@ -83,6 +83,11 @@ class Queue:
         with self.database.read() as session:
             return _is_held(session.get(VideoRecord, id), worker)
 
+    def knows(self, id: str) -> bool:
+        """Whether the video has a record: it has none once it was deleted."""
+        with self.database.read() as session:
+            return session.get(VideoRecord, id) is not None
+
     def give_back(self, id: str, worker: str) -> None:
         """Let another worker take the video at once, as if this one had not."""
         with self.database.write() as session:

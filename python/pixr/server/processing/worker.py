@@ -148,6 +148,7 @@ class Worker:
             log.info("processed", extra={"video": video.id, "seconds": round(time.monotonic() - begun, 2)})
         finally:
             job.end()
+            self._drop_file_of_deleted(video)
         return True
 
     def _process(self, video: VideoRecord, job: _Job) -> None:
@@ -175,7 +176,7 @@ class Worker:
             done = self._queue.complete(video.id, self.id, facts)
             if done is None:  # deleted or cancelled while it was stored
                 library.delete(video.id)
-                return
+                raise _GivenUp(_TAKEN_AWAY)
             if changes := _changed(video, done):
                 library.update(video.id, **library_changes(changes))
         time.sleep(VISIBLE_SECONDS)
@@ -192,6 +193,11 @@ class Worker:
             check=job.check,
             free_bytes=self._settings.free_bytes,
         )
+
+    def _drop_file_of_deleted(self, video: VideoRecord) -> None:
+        """Whoever deleted the video while it was fetched may not have found its file as yet."""
+        if not self._queue.knows(video.id):
+            (self._libraries.home(video.organization_id) / video.place).unlink(missing_ok=True)
 
     def _index(self, video: VideoRecord, path: Path, job: _Job) -> Outcome:
         source = Source(
