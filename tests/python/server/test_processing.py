@@ -112,6 +112,20 @@ def test_a_video_that_is_too_long_is_refused(acme: Partner, server: ServerState,
     assert [video["videoId"] for video in listed] == ["boat", "roof"]
 
 
+def test_the_file_of_what_was_deleted_beside_the_server_goes_when_the_server_is_asked(
+    acme: Partner, server: ServerState, clip: bytes
+) -> None:
+    id = uploaded(acme, clip)
+    assert worker_of(server).work_once()
+    with server.libraries.writing(acme.organization) as library:
+        library.delete(id)
+    kept = server.libraries.home(acme.organization) / "uploads"
+    assert acme.get(f"/v1/videos/{id}").status_code == 404
+    assert list(kept.iterdir())
+    assert acme.delete(f"/v1/videos/{id}").status_code == 204
+    assert not list(kept.iterdir())
+
+
 def test_what_is_changed_while_it_is_processed_counts(
     acme: Partner, server: ServerState, clip: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
