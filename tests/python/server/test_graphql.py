@@ -340,6 +340,21 @@ def open_socket(client: TestClient, payload: dict[str, Any] | None) -> dict[str,
         return answer
 
 
+@pytest.mark.parametrize("after", ["-1", "1.5", "1e300", "9223372036854775808"])
+def test_a_subscription_begins_after_the_number_of_an_event(acme: Partner, after: str) -> None:
+    """Past what a database counts to, the answer was an internal error; others were cut to something else."""
+    with acme.client.websocket_connect(
+        "/graphql", subprotocols=["graphql-transport-ws"], headers=acme.headers
+    ) as socket:
+        socket.send_json({"type": "connection_init"})
+        assert socket.receive_json()["type"] == "connection_ack"
+        query = f"subscription {{ events(after: {after}) {{ id }} }}"
+        socket.send_json({"type": "subscribe", "id": "1", "payload": {"query": query}})
+        told = socket.receive_json()
+        error = told["payload"][0] if told["type"] == "error" else told["payload"]["errors"][0]
+        assert error["extensions"]["code"] == "INVALID_REQUEST"
+
+
 def test_a_socket_needs_credentials_and_scopes_and_each_operation_is_a_call(acme: Partner, client: TestClient) -> None:
     from starlette.websockets import WebSocketDisconnect
 

@@ -69,6 +69,8 @@ class Subscription:
         async def happening(who: Principal) -> AsyncIterator[Event]:
             if types is not None and (unknown := [one for one in types if one not in EVENT_TYPES]):
                 raise ApiError("INVALID_REQUEST", f"No event {unknown[0]!r}; events are {', '.join(EVENT_TYPES)}.")
+            if after is not None and not (0 <= after < 1 << 63 and float(after).is_integer()):
+                raise ApiError("INVALID_REQUEST", "`after` is the sequence number of an event.")
             begin = (
                 int(after)
                 if after is not None
