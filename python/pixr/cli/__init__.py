@@ -12,12 +12,15 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line on `sys.argv` and leave with its exit code: 0, 1 on failure, 2 on misuse."""
+    """Run the command line on `sys.argv` and leave with its exit code: 0, 1 on failure, 2 on misuse, 130 on Ctrl-C."""
     try:
-        import typer  # noqa: F401 - its absence is told in one line
-    except ImportError:
-        print("pixr: typer is not installed; pip install 'pixr[cli]'", file=sys.stderr)
-        sys.exit(1)
-    from pixr.cli.app import run
+        try:
+            import typer  # noqa: F401 - its absence is told in one line
+        except ImportError:
+            print("pixr: typer is not installed; pip install 'pixr[cli]'", file=sys.stderr)
+            sys.exit(1)
+        from pixr.cli.app import run
 
-    run()
+        run()
+    except KeyboardInterrupt:  # also while the commands are being imported
+        sys.exit(130)

@@ -97,8 +97,6 @@ def run() -> NoReturn:
     except SystemExit as leaving:
         _flush()
         raise leaving
-    except KeyboardInterrupt:
-        fail("interrupted", exit_code=130)
     except Exception as error:
         if debug:
             raise

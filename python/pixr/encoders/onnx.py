@@ -45,12 +45,15 @@ if hasattr(os, "register_at_fork"):
 
 
 def import_onnxruntime() -> Any:
-    """Import onnxruntime.
+    """Import onnxruntime, and numpy before it.
+
+    Its native part imports numpy by itself, and tells whatever stops that as an ImportError, Ctrl-C as well.
 
     Raises:
         MissingExtra: onnxruntime is not installed.
     """
     try:
+        importlib.import_module("numpy")
         return importlib.import_module("onnxruntime")
     except ImportError as error:
         raise MissingExtra("onnxruntime", "encoders", error) from error
