@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,7 +24,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Raises:
         IsADirectoryError: `path` is one.
-        OSError: it can't be written.
+        OSError: it can't be written; the error names `path`.
     """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -43,8 +43,14 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         yield partial
         os.replace(partial, whole)
+    except OSError as error:
+        if error.filename == str(partial):  # a name that nobody gave
+            error.filename = str(path)
+            del error.filename2
+        raise
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # where its folder is no folder
+            partial.unlink()
 
 
 def _open_file(path: Path) -> int | None:

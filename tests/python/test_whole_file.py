@@ -51,3 +51,23 @@ def test_a_folder_is_an_error_that_names_it(tmp_path: Path, monkeypatch: pytest.
         pass
     with pixr.open(tmp_path / "films.pixr") as library, pytest.raises(pixr.errors.StorageError, match="directory"):
         library.export(".")
+
+
+@pytest.mark.parametrize("folder", ["missing", "a.txt"])
+def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path, folder: str) -> None:
+    """It named the one beside it that is written first, `.sheet.png.6b6598d2.partial`, which nobody had asked for."""
+    (tmp_path / "a.txt").write_text("no folder")
+    asked = tmp_path / folder / "sheet.png"
+    with pytest.raises(OSError, match="sheet") as caught, whole_file(asked) as partial:
+        partial.write_text("")
+    assert str(caught.value).endswith(f": '{asked}'")
+
+
+def test_an_error_of_what_takes_the_place_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
+    """Another program made a folder there meanwhile."""
+    asked = tmp_path / "sheet.png"
+    with pytest.raises(OSError, match="sheet") as caught, whole_file(asked) as partial:
+        partial.write_text("")
+        asked.mkdir()
+    assert str(caught.value).endswith(f": '{asked}'")
+    assert os.listdir(tmp_path) == ["sheet.png"]
