@@ -58,6 +58,8 @@ def _rank(file: Path, video: Path) -> tuple[int, bool, str]:
 def read_captions(path: str | os.PathLike[str]) -> list[Caption]:
     """Read a file of captions, by its content and not by its name; in order of time, without empty ones.
 
+    A file of nothing is one of no captions, as recognisers write it where nothing is said.
+
     Raises:
         InvalidCaptions: it is none, or a time in it can't be read; the message has the line.
         OSError: it can't be read.
@@ -127,7 +129,7 @@ def _from_lines(text: str, file: Path) -> list[Caption]:
             said.pop()  # a number of an SRT block without an empty line before it
         words = (_VTT_TAG if is_vtt else _SRT_TAG).sub("", " ".join(said))
         captions.append(Caption(start, end, " ".join((html.unescape(words) if is_vtt else words).split())))
-    if not captions and not is_vtt:
+    if not captions and not is_vtt and text.strip():
         raise InvalidCaptions(f"{file}: neither SRT, WebVTT nor JSON captions")
     return captions
 

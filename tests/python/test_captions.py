@@ -138,3 +138,14 @@ def test_captions_that_are_not_there_are_named(tmp_path: Path) -> None:
             library.add(clip, captions=missing, screen=False)
         assert list(library.videos()) == []
     assert str(raised.value) == f"{missing} can't be read: No such file or directory"
+
+
+@pytest.mark.parametrize("content", [b"", b"\r\n", b"\xef\xbb\xbf", b"\xff\xfe"])
+def test_a_file_of_nothing_has_no_captions(tmp_path: Path, content: bytes) -> None:
+    """What a recogniser writes where nothing is said, and Pixr itself, was refused as neither SRT nor WebVTT."""
+    file = tmp_path / "silent.srt"
+    file.write_bytes(content)
+    assert read_captions(file) == []
+    for format in get_args(CaptionFormat):
+        file.write_text(write_captions([], format))
+        assert read_captions(file) == []
