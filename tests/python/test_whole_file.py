@@ -66,7 +66,7 @@ def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path, folder: str)
 def test_an_error_of_what_takes_the_place_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
     """Another program made a folder there meanwhile."""
     asked = tmp_path / "sheet.png"
-    with pytest.raises(OSError, match="sheet") as caught, whole_file(asked) as partial:
+    with pytest.raises(OSError, match="sheet") as caught, whole_file(asked) as partial:  # noqa: PT012 - in between
         partial.write_text("")
         asked.mkdir()
     assert str(caught.value).endswith(f": '{asked}'")

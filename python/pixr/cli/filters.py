@@ -5,6 +5,8 @@
     tags=diy,roof             has one of these tags
     quality=hd                is of this quality
     metadata.KEY=VALUE        a value of your own: a range, or one of several separated by commas
+    creator='"Smith, John"'   a text with a comma, or two points, in it: in quotation marks, as JSON has it,
+    tags='["a,b", "c"]'       or several of them as a list
 
 A key given twice, and several keys, all have to hold.
 """
@@ -72,11 +74,19 @@ def _value(key: str, text: str) -> Any:
         if ".." not in text:
             raise ValueError(f"created={text}: a range is expected, such as 2023-01-01..2024-01-01, without the latter")
         return _range(key, text, "after", "before", lambda _, end: end)
+    quoted = _json_or_text(text) if text[0] in '"[' else text
     if key in SET_KEYS:
-        return [part for part in text.split(",") if part]
+        if quoted == text:
+            return [part for part in text.split(",") if part]
+        return quoted if isinstance(quoted, list) else [quoted]
     if key.startswith("metadata.") and key != "metadata.":
+        if quoted != text:
+            return quoted
         if ".." in text:
-            return _range(key, text, "min", "max", _number)
+            try:
+                return _range(key, text, "min", "max", _number)
+            except ValueError as error:
+                raise ValueError(f'{error}; a text with two points in it is put in quotation marks: "a..b"') from None
         parts = [_json_or_text(part) for part in text.split(",") if part]
         return parts[0] if len(parts) == 1 else parts
     known = ", ".join(["duration", "created", *sorted(SET_KEYS), "metadata.KEY"])

@@ -44,6 +44,7 @@ Filters (repeated ones all have to hold):
   duration=60..300   created=2023-01-01..2024-01-01 (without the latter)
   tags=diy,roof (either)   quality=hd   creator=ID   id=ID
   metadata.KEY=VALUE       metadata.KEY=1..5
+  creator='"Smith, John"'  (a comma or two points in it: in quotation marks)
 """
 
 

@@ -22,6 +22,12 @@ from pixr.cli.filters import parse_filters, parse_metadata
         (["metadata.room=blue = sky"], {"metadata": {"room": "blue = sky"}}),
         (["metadata.room=1..5"], {"metadata": {"room": {"min": 1.0, "max": 5.0}}}),
         (["metadata.room=a,b"], {"metadata": {"room": ["a", "b"]}}),
+        (['metadata.room="1..5, or so"'], {"metadata": {"room": "1..5, or so"}}),
+        (['metadata.room=["a, b", 3]'], {"metadata": {"room": ["a, b", 3]}}),
+        (['creator="Smith, John"'], {"creator": ["Smith, John"]}),
+        (['tags=["a,b", "c"]'], {"tags": ["a,b", "c"]}),
+        (['tags="a,b'], {"tags": ['"a', "b"]}),
+        (["metadata.room=[draft]"], {"metadata": {"room": "[draft]"}}),
         (["tags=a", "tags=b"], {"and": [{"tags": ["a"]}, {"tags": ["b"]}]}),
         ([], {}),
     ],
@@ -41,6 +47,7 @@ def test_a_filter_reads_as_the_search_api_has_it(arguments: list[str], expected:
         ("duration=..", "no end"),
         ("created=2023", "range"),
         ("metadata.=1", "not a filter"),
+        ("metadata.room=a..b", "quotation marks"),
     ],
 )
 def test_a_filter_that_cannot_be_read_says_why(argument: str, reason: str) -> None:
