@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pixr.evaluation.ground_truth import Span
+from pixr.wire import report_to_dict
 
 __all__ = ["DEPTH", "KS", "OVERLAPS", "Measures", "average_precision", "measure", "overlap", "rank_of_first"]
 
@@ -40,7 +41,7 @@ class Measures:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
-        return asdict(self)
+        return report_to_dict(asdict(self))
 
 
 def overlap(one: tuple[float, float], other: tuple[float, float]) -> float:

@@ -158,4 +158,7 @@ def test_the_command_prints_figures_and_writes_a_report(library: Path, tmp_path:
     assert heading.split("\t")[:4] == ["asked", "family", "questions", "R@1 .3"]
     assert rows[0].split("\t")[:4] == ["as asked", "order", "1", "1.000"]
     report = json.loads((tmp_path / "report.json").read_text())
-    assert report["families"]["said"]["recall"]["0.5"]["1"] == 1.0
+    said = report["families"]["said"]
+    assert said["recall"]["0.5"]["1"] == 1.0
+    names = {"questions", "aboutNothing", "recall", "meanAveragePrecision", "meanReciprocalRank", "falseAccepts"}
+    assert set(said) == names, "in camelCase, as all JSON is"
