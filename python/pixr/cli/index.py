@@ -6,9 +6,10 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -232,7 +233,7 @@ def _index(
     from pixr.progress import Source
 
     if not library.exists():
-        _have_what_indexing_needs(opening)
+        _have_what_indexing_needs(opening, options["screen"])
     given_as: dict[str, str] = {}
     fetched: set[str] = set()
 
@@ -272,13 +273,18 @@ def _index(
             run.interrupted = True
 
 
-def _have_what_indexing_needs(opening: dict[str, Any]) -> None:
+def _have_what_indexing_needs(opening: dict[str, Any], screen: ScreenOptions | Literal[False]) -> None:
     """Fail before a library is made.
 
     Raises:
         MissingExtra, ModelNotFound, ModelError.
     """
     from pixr.encoders.load import DEFAULT_MODEL, load_encoders
+    from pixr.media.screen_model import find_recogniser
+
+    if screen:
+        with suppress(MissingExtra):  # indexing goes on without words on screen, and says it
+            find_recogniser(screen.languages, screen.model)
 
     load_encoders(opening["encoder"] or DEFAULT_MODEL, opening["encoder_options"])
     if find_spec("av") is None:

@@ -103,6 +103,15 @@ def test_a_model_that_there_is_not_makes_no_library(run: Run, tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
 
+def test_a_language_that_no_recogniser_writes_makes_no_library(run: Run, tmp_path: Path) -> None:
+    """An empty one was left, with the models of this run written down in it."""
+    make_clip(tmp_path / "clip.mp4", ["one"])
+    done = run("index", "films.pixr", "clip.mp4", "--no-speech", "--screen-language", "xx")
+    assert done.returncode == 1
+    assert done.stderr.startswith("pixr: error: words on screen in xx can't be asked for")
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
 def test_a_warning_is_one_line_and_told_once(run: Run, tmp_path: Path) -> None:
     """Each model had one of its own, with the place in the source where it was raised."""
     make_clip(tmp_path / "clip.mp4", ["one"])
@@ -237,7 +246,12 @@ def _index_until_a_video_is_there(folder: Path) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("empty",), ("a.mp4", "b.mp4", "--title", "T"), ("a.mp4", "--metadata", "x"), ("a.mp4", "--jobs", "0")],
+    [
+        ("empty",),
+        ("a.mp4", "b.mp4", "--title", "T"),
+        ("a.mp4", "--metadata", "x"),
+        ("a.mp4", "--jobs", "0"),
+    ],
 )
 def test_misuse_leaves_with_2_and_makes_no_library(run: Run, tmp_path: Path, arguments: tuple[str, ...]) -> None:
     (tmp_path / "empty").mkdir()
