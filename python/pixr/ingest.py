@@ -284,6 +284,8 @@ def _check_paths(source: Source) -> None:
     for name, path in given.items():
         if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
             raise InvalidVideo(f"{name} is {type(path).__name__}, a path is expected")
+    if not os.fspath(source.path):  # not the folder that one happens to be in
+        raise InvalidVideo("path is empty")
 
 
 def _told(source: Source, digest: str) -> Video:

@@ -147,14 +147,14 @@ def test_a_source_that_is_told_wrongly_is_reported_and_the_rest_goes_on(
 
     monkeypatch.setattr(sandbox, "open_segments", listen)
     wrong = [pixr.Source(clips[0], **told) for told in UNTELLABLE.values()]
-    sources = [*wrong, pixr.Source(5), pixr.Source(clips[1], title="right")]  # type: ignore[arg-type]
+    sources = [*wrong, pixr.Source(""), pixr.Source(5), pixr.Source(clips[1], title="right")]  # type: ignore[arg-type]
     with pixr.open(tmp_path / "l.pixr") as library:
         outcomes = {id(one.source): one for one in library.add_many(sources, jobs=1, speech=False, screen=False)}
         assert [video.title for video in library.videos()] == ["right"]
     assert opened == [clips[1]], "nothing was decoded in vain"
     *failed, added = (outcomes[id(source)] for source in sources)
     assert added.status == "added"
-    for outcome, message in zip(failed, [*UNTELLABLE, "path is int"], strict=True):
+    for outcome, message in zip(failed, [*UNTELLABLE, "path is empty", "path is int"], strict=True):
         assert isinstance(outcome.error, InvalidVideo)
         assert re.search(message, str(outcome.error))
 

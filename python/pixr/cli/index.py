@@ -101,6 +101,8 @@ def index(
         values = parse_metadata(metadata or ())
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--metadata") from None
+    if "" in sources:  # the current folder it would be, where a script's variable was not set
+        raise typer.BadParameter("the name of a file is empty", param_hint="FILE|DIR|URL...")
     targets = expand(sources)
     if not targets:
         raise typer.BadParameter("there is no video in " + ", ".join(sources), param_hint="FILE|DIR|URL...")

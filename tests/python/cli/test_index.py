@@ -248,6 +248,8 @@ def _index_until_a_video_is_there(folder: Path) -> subprocess.Popen[str]:
     "arguments",
     [
         ("empty",),
+        ("",),
+        ("a.mp4", ""),
         ("a.mp4", "b.mp4", "--title", "T"),
         ("a.mp4", "--metadata", "x"),
         ("a.mp4", "--jobs", "0"),
