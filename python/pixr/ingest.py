@@ -231,12 +231,18 @@ def content_hash(path: str | os.PathLike[str], stop: threading.Event | None = No
     return digest.hexdigest()
 
 
-def _found_again(library: Library, video: Video, path: str | os.PathLike[str]) -> Video:
-    """The video, with where its file is now if that is no more where it was: pictures of it are taken from there."""
-    before = source_to_path(video.source) if video.source else None
-    if before is None or before.exists():
+def _found_again(library: Library, known: KnownContent, video: Video, path: str | os.PathLike[str]) -> Video:
+    """The video, with where its file is now if that is no more where it was: pictures of it are taken from there.
+
+    Another video that was indexed from there says that it was replaced.
+    """
+    source = path_to_source(path)
+    if not video.source or not video.content_hash or video.source == source:
         return video
-    changes = {"source": path_to_source(path)}
+    before = source_to_path(video.source)
+    if before is None or (before.exists() and not known.before(video.source, video.content_hash)):
+        return video
+    changes = {"source": source}
     if is_title_of(video.title, before):
         changes["title"] = title_of(path)
     try:
@@ -260,7 +266,7 @@ def _index(
     check_video(told)
     same = known.claim(digest)
     if same is not None:
-        return Outcome(source, "skipped", video=_found_again(library, same, source.path))
+        return Outcome(source, "skipped", video=_found_again(library, known, same, source.path))
     outcome = None
     try:
         models = tools()
@@ -274,6 +280,10 @@ def _index(
         except Exception:
             run.take_back()
             raise
+        replaced = [id for id in known.before(told.source or "", digest) if id != told.id]
+        if replaced:
+            there = f"{', '.join(replaced)}, indexed from this file when its content was another, is still there"
+            outcome = replace(outcome, warnings=(*outcome.warnings, f"{there}: delete it if it isn't wanted any more"))
         return outcome
     finally:
         known.release(digest, None if outcome is None else outcome.video)

@@ -1,4 +1,7 @@
-"""Which content a library holds and which is being indexed, so that a file under two names is indexed once."""
+"""Which content a library holds and which is being indexed, so that a file under two names is indexed once.
+
+It also knows which files several videos were indexed from, since what was in them was replaced.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ class KnownContent:
     def __init__(self, videos: Iterable[Video], *, skip: bool) -> None:
         """`skip` says that content which is known need not be indexed again."""
         self._skip = skip
-        self._known = {video.content_hash: video for video in videos if video.content_hash} if skip else {}
+        self._known: dict[str, Video] = {}
+        self._indexed_from: dict[str, dict[str, str]] = {}  # the hash of each video by its source and id
+        for video in videos:
+            self._add(video)
         self._under_way: set[str] = set()
         self._changed = threading.Condition()
 
@@ -36,6 +42,19 @@ class KnownContent:
         """Say what came of a claim: the video, or None if it failed."""
         with self._changed:
             self._under_way.discard(digest)
-            if video is not None and self._skip:
-                self._known[digest] = video
+            if video is not None:
+                self._add(video)
             self._changed.notify_all()
+
+    def before(self, source: str, digest: str) -> list[str]:
+        """The ids of the videos that were indexed from a source when its content was another."""
+        with self._changed:
+            return sorted(id for id, known in self._indexed_from.get(source, {}).items() if known != digest)
+
+    def _add(self, video: Video) -> None:
+        if not video.content_hash:
+            return
+        if self._skip:
+            self._known[video.content_hash] = video
+        if video.source:
+            self._indexed_from.setdefault(video.source, {})[video.id] = video.content_hash

@@ -334,6 +334,30 @@ def test_a_file_that_was_moved_is_found_again_where_it_is(clips: list[Path], tmp
         assert (video.title, video.source) == ("roof", str(second))
 
 
+def test_a_file_with_other_content_than_before_is_told(clips: list[Path], tmp_path: Path) -> None:
+    """Two videos had one source without a word, and pictures of the one before were taken from the new file.
+
+    It was not found again where it had been moved, since there was still a file where it had been.
+    """
+    file, moved = tmp_path / "latest.mp4", tmp_path / "older.mp4"
+    shutil.copy(clips[0], file)
+    with pixr.open(tmp_path / "films.pixr") as library:
+        (first,) = library.add_many([file], speech=False, screen=False)
+        assert first.video is not None
+        file.rename(moved)
+        shutil.copy(clips[1], file)
+        (second,) = library.add_many([file], speech=False, screen=False)
+        (warning,) = second.warnings
+        assert warning.startswith(f"{first.video.id}, indexed from this file when its content was another, is still")
+        (again,) = library.add_many([file], speech=False, screen=False, skip_known=False)
+        assert len(again.warnings) == 1
+        (found,) = library.add_many([moved], speech=False, screen=False)
+        assert (found.status, found.video) == ("skipped", library.video(first.video.id))
+        assert (library.video(first.video.id).source, library.video(first.video.id).title) == (str(moved), "older")
+        (unchanged,) = library.add_many([file], speech=False, screen=False, skip_known=False)
+        assert unchanged.warnings == ()
+
+
 def test_the_same_content_under_two_names_is_indexed_once(clips: list[Path], tmp_path: Path) -> None:
     """Both were indexed at the same time, each laying its rows over the other's."""
     twin = tmp_path / "twin.mp4"

@@ -38,8 +38,9 @@ __all__ = ["register"]
 HELP = """Put videos into a library; it is made if it is not there.
 
 A folder stands for the videos below it, told by the endings of their names; links to further folders are not followed.
-What is in the library already (by content) is skipped, so the same command goes on where it was interrupted. A broken
-file is reported with its reason, and the rest goes on.
+What is in the library already (by content) is skipped, so the same command goes on where it was interrupted. Where a
+file has other content than before it is one more video, and a warning names the one before. A broken file is reported
+with its reason, and the rest goes on.
 
 \b
 Examples:
