@@ -53,9 +53,12 @@ def _shown(container: InputContainer, seconds: float) -> Any:
     stream = pictures_of(container)
     if stream is None:
         return None
-    until = (container.start_time or 0) / av.time_base + min(seconds, (container.duration or math.inf) / av.time_base)
+    start = (container.start_time or 0) / av.time_base
+    until = start + seconds
+    # Pictures may go on behind the end that is claimed, but nothing is found by seeking there.
+    begin = start + min(seconds, (container.duration or math.inf) / av.time_base)
     shown = None
-    for frame in decode_from(container, stream, until):
+    for frame in decode_from(container, stream, begin):
         if shown is not None and frame.time is not None and frame.time > until + SLACK_SECONDS:
             break
         shown = frame

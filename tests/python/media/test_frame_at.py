@@ -9,8 +9,9 @@ import pytest
 
 from pixr.errors import UnreadableVideo
 from pixr.media.frame_at import frame_at
+from pixr.media.frames import probe
 from tests.python.clips import COLOURS, make_clip
-from tests.python.media.videos import damaged_video
+from tests.python.media.videos import damaged_video, textured, write_video
 
 pytest.importorskip("av")
 
@@ -61,3 +62,12 @@ def test_a_file_without_pictures_is_an_error_with_its_reason(tmp_path: Path) -> 
         frame_at(broken, 0.0, 100)
     with pytest.raises(UnreadableVideo, match="No such file"):
         frame_at(tmp_path / "absent.mp4", 0.0, 100)
+
+
+def test_pictures_behind_the_end_that_is_claimed_are_shown(tmp_path: Path) -> None:
+    """A screen recording of variable rate claimed 1.3 s of its 3.1, and the one at 1.0 s stood for all behind that."""
+    pictures = [textured(seed, 160, 96) for seed in range(6)]
+    clip = write_video(tmp_path / "a.mp4", pictures, times=[0.0, 0.1, 0.2, 1.0, 2.0, 3.0], codec="libx264")
+    assert probe(str(clip)).duration_seconds < 2.0
+    for seconds, shown in ((1.5, 3), (2.0, 4), (2.9, 4), (3.0, 5), (99.0, 5)):
+        assert np.abs(frame_at(clip, seconds, 4000).astype(int) - pictures[shown]).mean() < 12, seconds
