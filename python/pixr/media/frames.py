@@ -103,7 +103,7 @@ def probe(path: str) -> VideoInfo:
                 seconds = seconds or pictures_end
             if stream.disposition & Disposition.attached_pic:
                 pictures_end = 0.0
-            start = float(first.time) - container_start if first.time is not None else 0.0
+            start = _since(container_start, first.time) if first.time is not None else 0.0
             rotation = int(first.rotation) % 360
             width, height = first.width, first.height
             if rotation in (90, 270):
@@ -124,6 +124,11 @@ def probe(path: str) -> VideoInfo:
         raise UnreadableVideo(path, _reason(error)) from error
     except OSError as error:
         raise UnreadableVideo(path, error.strerror or str(error)) from error
+
+
+def _since(zero: float, time: float) -> float:
+    """A picture's time since the container's start, which is rounded to microseconds, and may lie behind the first."""
+    return max(0.0, float(time) - zero)
 
 
 def _reason(error: Exception) -> str:
@@ -214,7 +219,7 @@ class VideoFrames:
                     except (av.error.FFmpegError, ValueError):
                         continue
                     for frame in decoded:
-                        timestamp = last + self._frame_seconds if frame.time is None else float(frame.time) - zero
+                        timestamp = last + self._frame_seconds if frame.time is None else _since(zero, frame.time)
                         if not math.isfinite(timestamp):
                             timestamp = self._first_start
                         if timestamp > last:

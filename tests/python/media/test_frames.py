@@ -31,6 +31,20 @@ def test_variable_frame_rate_keeps_container_time_stamps(tmp_path: Path) -> None
     assert [time for time, _ in frames] == pytest.approx(times, abs=0.002)
 
 
+def test_no_picture_begins_before_the_start_that_is_rounded(tmp_path: Path) -> None:
+    """The container tells its start in microseconds, which may be behind the first picture by a third of one.
+
+    Such videos were refused, since no segment begins before zero.
+    """
+    clip = cut_video(tmp_path / "a.ts", [1, 2], rate=30, codec="libx264")
+    with open_segments(clip) as stream:
+        assert stream.info.start_seconds == 0.0
+        assert next(iter(stream)).start_seconds == 0.0
+    times = [timestamp for timestamp, _ in VideoFrames(str(clip), probe(str(clip)), analysis_rate=100)]
+    assert times[0] == 0.0
+    assert len(times) == 40
+
+
 def test_pictures_that_begin_late_share_the_clock_of_the_sound(tmp_path: Path) -> None:
     path = write_video(
         tmp_path / "late.mp4",
