@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 from pixr.errors import MissingExtra, UnreadableVideo
 from pixr.media.seeking import SLACK_SECONDS, decode_from
-from pixr.media.tracks import pictures_of
+from pixr.media.tracks import pictures_of, point_shape
 
 if TYPE_CHECKING:
     import numpy as np
     from av.container import InputContainer
+    from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
 __all__ = ["frame_at"]
 
 
 def frame_at(path: str | os.PathLike[str], seconds: float, max_side: int) -> NDArray[np.uint8]:
-    """The picture that a player shows at `seconds`: RGB, uint8, height × width × 3, turned as the container says.
+    """The picture that a player shows at `seconds`: RGB, uint8, height × width × 3, turned and stretched as it says.
 
-    Proportions are kept, pictures are made smaller to `max_side` pixels and never larger. Past the end it is the last
-    picture. For files that were indexed already: it decodes in this process.
+    Pictures are made smaller to `max_side` pixels and never larger. Past the end it is the last picture. For files that
+    were indexed already: it decodes in this process.
 
     Raises:
         UnreadableVideo: the file can't be read, or no picture of it can be decoded.
@@ -36,23 +37,21 @@ def frame_at(path: str | os.PathLike[str], seconds: float, max_side: int) -> NDA
     name = os.fspath(path)
     try:
         with av.open(name, metadata_errors="ignore") as container:
-            shown = _shown(container, seconds)
-            if shown is None:
+            stream = pictures_of(container)
+            shown = None if stream is None else _shown(container, stream, seconds)
+            if stream is None or shown is None:
                 raise UnreadableVideo(name, "no picture in it can be decoded")
-            return _picture(shown, max_side)
+            return _picture(shown, point_shape(stream), max_side)
     except av.error.FFmpegError as error:
         raise UnreadableVideo(name, str(error.strerror or error)) from error
     except OSError as error:
         raise UnreadableVideo(name, error.strerror or str(error)) from error
 
 
-def _shown(container: InputContainer, seconds: float) -> Any:
+def _shown(container: InputContainer, stream: VideoStream, seconds: float) -> Any:
     """The last picture that begins at or before `seconds` on the container's clock, which begins at zero."""
     import av
 
-    stream = pictures_of(container)
-    if stream is None:
-        return None
     start = (container.start_time or 0) / av.time_base
     until = start + seconds
     # Pictures may go on behind the end that is claimed, but nothing is found by seeking there.
@@ -65,11 +64,12 @@ def _shown(container: InputContainer, seconds: float) -> Any:
     return shown
 
 
-def _picture(frame: Any, max_side: int) -> NDArray[np.uint8]:
+def _picture(frame: Any, stretched: float, max_side: int) -> NDArray[np.uint8]:
     import numpy as np
 
-    scale = min(1.0, max_side / max(frame.width, frame.height))
-    width, height = max(2, round(frame.width * scale)), max(2, round(frame.height * scale))
+    width = frame.width * stretched
+    scale = min(1.0, max_side / max(width, frame.height))
+    width, height = max(2, round(width * scale)), max(2, round(frame.height * scale))
     picture = frame.to_ndarray(format="rgb24", width=width, height=height)
     turned: NDArray[np.uint8] = np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90) % 4))
     return turned

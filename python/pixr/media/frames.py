@@ -1,9 +1,9 @@
 """Reads the pictures of a video, with the times at which a player shows them. PyAV does it.
 
 Times are container time stamps, never index / rate: variable frame rate is the normal case. They are on the clock that
-the sound shares (the container's start is zero), so what is seen and what is heard line up. Pictures are turned as the
-display matrix says. Every picture that the shot detector looks at is handed out scaled to `short_side` pixels; the
-pictures between (`analysis_rate`) are decoded, because later ones need them, but never converted.
+the sound shares (the container's start is zero), so what is seen and what is heard line up. Pictures are stretched and
+turned as the container says. Every picture that the shot detector looks at is handed out scaled to `short_side`
+pixels; the pictures between (`analysis_rate`) are decoded, because later ones need them, but never converted.
 
 A picture is decoded when it is asked for, so memory is that of the decoder and one picture, however long the video is
 and however slow the caller. Never call this in a process that has to survive hostile input: use `pixr.media.sandbox`.
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pixr.errors import MissingExtra, UnreadableVideo
-from pixr.media.tracks import packets_of, pictures_of, sound_of
+from pixr.media.tracks import packets_of, pictures_of, point_shape, sound_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ _JUMP_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What a container says about itself. Width and height are as shown, after rotation.
+    """What a container says about itself. Width and height are as shown: stretched, after rotation.
 
     `duration_seconds` and `frame_count` are the header's claim, 0 where it makes none; a damaged file may hold less.
     `pictures_end_seconds` is its claim for the pictures, without sound that goes on behind them; 0 for a cover.
@@ -105,7 +105,7 @@ def probe(path: str) -> VideoInfo:
                 pictures_end = 0.0
             start = _since(container_start, first.time) if first.time is not None else 0.0
             rotation = int(first.rotation) % 360
-            width, height = first.width, first.height
+            width, height = max(1, round(first.width * point_shape(stream))), first.height
             if rotation in (90, 270):
                 width, height = height, width
             return VideoInfo(

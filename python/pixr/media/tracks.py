@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     _Track = TypeVar("_Track", bound=Stream)
 
-__all__ = ["packets_of", "pictures_of", "sound_of"]
+__all__ = ["packets_of", "pictures_of", "point_shape", "sound_of"]
+
+_MOST_STRETCHED = 8
 
 
 def pictures_of(container: InputContainer) -> VideoStream | None:
@@ -33,6 +35,15 @@ def sound_of(container: InputContainer) -> AudioStream | None:
     """The sound marked as default, or the first, of what there is a decoder for."""
     # PyAV has no context for a codec it doesn't know, which its types don't say.
     return _default([stream for stream in container.streams.audio if stream.codec_context is not None])  # type: ignore[redundant-expr]
+
+
+def point_shape(stream: VideoStream) -> float:
+    """How much wider than high each point of its pictures is shown: 1 but for what cameras and discs squeeze.
+
+    Also 1 where no player would follow what is claimed.
+    """
+    claimed = stream.sample_aspect_ratio
+    return float(claimed) if claimed and 1 / _MOST_STRETCHED <= claimed <= _MOST_STRETCHED else 1.0
 
 
 def packets_of(container: InputContainer, stream: Stream) -> Iterator[Any]:

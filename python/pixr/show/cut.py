@@ -134,6 +134,7 @@ def _write(
                 shown = made.add_stream("libx264", rate=pictures.average_rate or Fraction(25))
                 shown.width, shown.height = max(2, first.width // 2 * 2), max(2, first.height // 2 * 2)
                 shown.pix_fmt = "yuv420p"
+                shown.sample_aspect_ratio = _shape_of_points(pictures, first)
                 shown.time_base = shown.codec_context.time_base = pictures.time_base
                 shown.options = {"crf": "20", "preset": "veryfast"}
                 heard = _add_sound(made, sounds, may_copy_sound)
@@ -228,6 +229,13 @@ def _frames(container: Any, stream: Any, begins: float, ends: float) -> Iterator
         yield _placed(frame, frame.time - begins)
     if not followed and standing is not None:
         yield _placed(standing, 0.0)
+
+
+def _shape_of_points(given: Any, placed: Any) -> Fraction:
+    """That of the cut's points, which lie on their side where its pictures were turned by a quarter."""
+    shape: Fraction = given.sample_aspect_ratio or Fraction(1)
+    is_turned = (placed.width > placed.height) != (given.width > given.height)
+    return 1 / shape if is_turned else shape
 
 
 def _placed(frame: Any, seconds: float) -> Any:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import resource
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pixr.media import CutOptions, open_audio, open_segments, probe_video
+from pixr.media.frame_at import frame_at
 from pixr.media.frames import VideoFrames, probe, scaled_size
 from tests.python.media.videos import cut_video, damaged_video, textured, write_video
 
@@ -69,6 +71,30 @@ def test_rotated_pictures_are_handed_out_upright(tmp_path: Path, rotation: int) 
         image = next(iter(stream)).frames[0].image
     assert image.shape == upright.shape
     assert np.abs(image.astype(int) - upright).mean() < 10
+
+
+@pytest.mark.parametrize(
+    ("points", "size"), [(Fraction(64, 45), (256, 144)), (Fraction(8, 9), (160, 144)), (Fraction(1, 300), (180, 144))]
+)
+def test_squeezed_pictures_are_handed_out_as_they_are_shown(
+    tmp_path: Path, points: Fraction, size: tuple[int, int]
+) -> None:
+    """What cameras and discs store squeezed was looked at squeezed, though told to be as shown."""
+    path = write_video(tmp_path / "a.mp4", [textured(1, 180, 144)] * 5, codec="libx264", point_shape=points)
+    with open_segments(path) as stream:
+        assert (stream.info.width, stream.info.height) == size
+        assert next(iter(stream)).frames[0].image.shape == (*reversed(size), 3)
+    assert frame_at(path, 0.1, 4000).shape == (*reversed(size), 3)
+
+
+def test_squeezed_pictures_that_are_turned_are_stretched_before(tmp_path: Path) -> None:
+    path = write_video(
+        tmp_path / "a.mp4", [textured(1, 180, 144)] * 5, codec="libx264", point_shape=Fraction(64, 45), rotation=90
+    )
+    with open_segments(path) as stream:
+        assert (stream.info.width, stream.info.height) == (144, 256)
+        assert next(iter(stream)).frames[0].image.shape == (256, 144, 3)
+    assert frame_at(path, 0.1, 4000).shape == (256, 144, 3)
 
 
 @pytest.mark.parametrize("size", [(321, 181), (161, 121), (99, 77), (853, 480)])

@@ -32,6 +32,7 @@ def write_video(
     sound: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
     sound_seconds: float = 0.0,
     rotation: int = 0,
+    point_shape: Fraction | None = None,
     options: dict[str, str] | None = None,
 ) -> Path:
     """Write pictures (at `times`, or at `rate`) and, if `sound` is given, what it makes of the time in seconds."""
@@ -44,6 +45,8 @@ def write_video(
         if times is not None:
             stream.time_base = ticks
             stream.codec_context.time_base = ticks
+        if point_shape is not None:
+            stream.sample_aspect_ratio = point_shape
         if rotation:
             stream.set_display_rotation(rotation)
         audio = container.add_stream("aac", rate=16000, layout="mono") if sound is not None else None

@@ -13,6 +13,7 @@ import pytest
 
 from pixr.errors import UnreadableVideo
 from pixr.media.frame_at import frame_at
+from pixr.media.frames import probe
 from pixr.show.cut import cut_moment, cut_moments
 from pixr.types import Hit, Hits, Moment, Timing, Video
 from tests.python.media.videos import damaged_video, textured, write_video
@@ -111,6 +112,22 @@ def test_turned_pictures_stay_upright(tmp_path: Path, rotation: int) -> None:
     cut = cut_moment(source, 1.1, 2.1, tmp_path / "cut")
     assert not cut.copied
     assert np.abs(frame_at(cut.path, 0.5, 200).astype(int) - frame_at(source, 1.5, 200)).mean() < 8
+
+
+@pytest.mark.parametrize(("rotation", "proportion"), [(0, 16 / 9), (90, 9 / 16)])
+def test_squeezed_pictures_are_shown_as_in_the_source(tmp_path: Path, rotation: int, proportion: float) -> None:
+    """They were shown squeezed: the cut told nothing of how they are stretched."""
+    source = write_video(
+        tmp_path / "a.mp4",
+        [textured(1, 180, 144)] * 60,
+        codec="libx264",
+        point_shape=Fraction(64, 45),
+        rotation=rotation,
+    )
+    made = cut_moment(source, 2.05, 4.0, tmp_path / "cut")
+    assert not made.copied
+    info = probe(str(made.path))
+    assert info.width / info.height == pytest.approx(proportion, rel=0.01)
 
 
 def test_a_picture_that_stands_through_a_moment_is_in_its_cut(tmp_path: Path) -> None:
