@@ -417,6 +417,7 @@ class _Run:
         if stream.broken_reason is not None:
             self._warnings.append(stream.broken_reason)
         self._check_unchanged()
+        self._end_captions()
         video = self._store(complete=True)
         self._tell("store", video.duration, finished=True)
         return Outcome(self._source, "added", video, warnings=tuple(self._warnings), stage_seconds=dict(self._seconds))
@@ -515,6 +516,17 @@ class _Run:
         for caption in captions:
             self._found.utterances.append(Utterance(caption.start, caption.end, caption.text, 1.0))
         self._tell("speech", self._duration(), finished=True)
+
+    def _end_captions(self) -> None:
+        """Leave out captions behind the end of the video, where nothing can be shown, and end the others there."""
+        if self._source.captions is None:
+            return
+        end, given = self._duration(), self._found.utterances
+        within = [one for one in given if one.start_seconds < end]
+        self._found.utterances = [replace(one, end_seconds=min(one.end_seconds, end)) for one in within]
+        if late := len(given) - len(within):
+            count = "1 caption is" if late == 1 else f"{late} captions are"
+            self._warnings.append(f"{count} left out, behind the end of the video at {end:.1f} s")
 
     def _read_speech(self) -> None:
         if self._source.captions is not None:

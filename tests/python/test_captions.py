@@ -128,6 +128,19 @@ def test_captions_of_one_time_are_all_kept(tmp_path: Path) -> None:
         assert " ".join(caption.text for caption in library.transcript("a")) == "Hello Alice Hello Bob Hello Carol"
 
 
+def test_captions_behind_the_end_of_the_video_are_left_out(tmp_path: Path) -> None:
+    """They were moments at 100 s of a video of two: none of them could be shown, or cut."""
+    clip, captions = make_clip(tmp_path / "a.mp4", ["one"], seconds=2.0), tmp_path / "a.srt"
+    said = [Caption(0.2, 1.0, "giraffe"), Caption(1.5, 3.0, "elephant"), Caption(100.0, 101.0, "zebra")]
+    captions.write_text(write_captions(said, "srt"))
+    with pixr.open(tmp_path / "l.pixr") as library:
+        with pytest.warns(RuntimeWarning, match="1 caption is left out, behind the end of the video at 2.0 s"):
+            library.add(clip, id="a", captions=captions, screen=False)
+        assert [caption.text for caption in library.transcript("a")] == ["giraffe", "elephant"]
+        assert library.transcript("a")[-1].end == 2.0
+        assert library.search("zebra", modes=["audio"]).total == 0
+
+
 def test_captions_that_are_not_there_are_named(tmp_path: Path) -> None:
     """The video was once blamed for them, as one that can't be decoded."""
     pytest.importorskip("av")
