@@ -74,6 +74,8 @@ def read_captions(path: str | os.PathLike[str]) -> list[Caption]:
     except UnicodeDecodeError:
         text = raw.decode("cp1252", errors="replace")
     stripped = text.lstrip()
+    if stripped.startswith("[Script Info]"):
+        raise InvalidCaptions(f"{file}: ASS captions; SRT, WebVTT or JSON is read, and most players and ffmpeg convert")
     found = _from_json(text, file) if stripped[:1] in ("{", "[") else _from_lines(text, file)
     return sorted((one for one in found if one.text), key=lambda one: (one.start, one.end))
 

@@ -73,6 +73,7 @@ def test_files_of_other_programs_are_read(tmp_path: Path) -> None:
         ('{"segments": 3}', "list"),
         ('[{"start": 2, "end": 1, "text": "x"}]', "item 0"),
         ("{broken", "not JSON"),
+        ("[Script Info]\nTitle: a\n", "ASS captions; SRT"),
         ("[" * 100_000, "not JSON"),
         (f'[{{"start": 0, "end": 1{"0" * 400}, "text": "x"}}]', "item 0"),
     ],
