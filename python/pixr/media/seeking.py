@@ -2,6 +2,8 @@
 
 A container with an index leads to a picture that stands by itself before the instant. MPEG streams have none and lead
 to somewhere near it, often behind that picture: what is decoded there begins too late, so it is tried further back.
+A bare stream of pictures, as recorders write it, has no times to seek: it is decoded from its first picture, and they
+follow each other at its rate.
 """
 
 from __future__ import annotations
@@ -37,9 +39,10 @@ def decode_from(container: InputContainer, stream: VideoStream, seconds: float) 
     start = (container.start_time or 0) / av.time_base
     for back in _BACK_SECONDS:
         begin = max(seconds - back, start - _BEFORE_ALL_SECONDS)
-        if seconds > start:  # else it is there already
-            _seek(container, begin)
+        is_at_start = seconds <= start or not _seek(container, begin)
         frames = _decoded(packets_of(container, stream))
+        if is_at_start:
+            frames = _timed(frames, stream, start)
         first = next(frames, None)
         if first is not None and (begin <= start or first.time is None or first.time <= seconds + SLACK_SECONDS):
             yield first
@@ -47,14 +50,31 @@ def decode_from(container: InputContainer, stream: VideoStream, seconds: float) 
             return
 
 
-def _seek(container: InputContainer, seconds: float) -> None:
+def _seek(container: InputContainer, seconds: float) -> bool:
+    """Seek near an instant; False where a stream has no times, and then it is at its beginning."""
     import av
 
     ticks = round((seconds + SLACK_SECONDS) * av.time_base)
     try:
         container.seek(ticks, backward=True)
     except av.error.FFmpegError:  # some know nothing before their first picture
-        container.seek(ticks, backward=False)
+        try:
+            container.seek(ticks, backward=False)
+        except av.error.FFmpegError:
+            container.seek(0, unsupported_byte_offset=True)  # where it has been meanwhile is not told
+            return False
+    return True
+
+
+def _timed(frames: Iterable[Any], stream: VideoStream, start: float) -> Iterator[Any]:
+    """The pictures from the first of all on, those without a time a picture's length behind the one before."""
+    lasts = 1.0 / float(stream.average_rate or stream.guessed_rate or 25)
+    following = start
+    for frame in frames:
+        if frame.time is None and stream.time_base:
+            frame.time_base, frame.pts = stream.time_base, round(following / stream.time_base)
+        following = start if frame.time is None else frame.time + lasts
+        yield frame
 
 
 def _decoded(packets: Iterable[Any]) -> Iterator[Any]:

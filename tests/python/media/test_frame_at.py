@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from pixr.errors import UnreadableVideo
+from pixr.media import open_segments
 from pixr.media.frame_at import frame_at
 from pixr.media.frames import probe
+from pixr.show.cut import cut_moment
 from tests.python.clips import COLOURS, make_clip
 from tests.python.media.videos import damaged_video, textured, write_video
 
@@ -71,3 +73,17 @@ def test_pictures_behind_the_end_that_is_claimed_are_shown(tmp_path: Path) -> No
     assert probe(str(clip)).duration_seconds < 2.0
     for seconds, shown in ((1.5, 3), (2.0, 4), (2.9, 4), (3.0, 5), (99.0, 5)):
         assert np.abs(frame_at(clip, seconds, 4000).astype(int) - pictures[shown]).mean() < 12, seconds
+
+
+def test_a_stream_without_times_is_shown_and_cut_at_its_rate(tmp_path: Path) -> None:
+    """What recorders write, H.264 without a container, was found, and then "Operation not permitted" to be shown."""
+    pictures = [textured(number // 10, 160, 96) for number in range(60)]
+    clip = write_video(tmp_path / "a.h264", pictures, rate=25, codec="libx264")
+    with open_segments(clip) as stream:
+        assert [segment.end_seconds for segment in stream][-1] == pytest.approx(60 / 25)
+    for number in (0, 9, 10, 34, 59):
+        shown = frame_at(clip, number / 25 + 0.02, 4000)
+        assert np.abs(shown.astype(int) - pictures[number]).mean() < 12, number
+    cut = cut_moment(clip, 20 / 25, 50 / 25, tmp_path / "cut")
+    assert np.abs(frame_at(cut.path, 0.0, 4000).astype(int) - pictures[20]).mean() < 12
+    assert np.abs(frame_at(cut.path, 99.0, 4000).astype(int) - pictures[49]).mean() < 12
