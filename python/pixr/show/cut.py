@@ -124,7 +124,7 @@ def _write(
                 seek_to, begins = begins, key
                 shown: Any = made.add_stream_from_template(pictures)
                 heard = _add_sound(made, sounds, may_copy_sound)
-                for packet in _with_dts(_packets(given, pictures, seek_to, ends)):
+                for packet in _shown_before(ends, _with_dts(_packets(given, pictures, seek_to, ends))):
                     _mux(made, packet, shown, begins)
             else:
                 frames = _frames(given, pictures, begins, ends)
@@ -189,6 +189,21 @@ def _packets(container: Any, stream: Any, begins: float, ends: float) -> Iterato
             break
         if packet.pts is None or float(packet.pts * packet.time_base) < ends or not packet.is_disposable:
             yield packet
+
+
+def _shown_before(ends: float, packets: Iterable[Any]) -> Iterator[Any]:
+    """The packets shown before an instant, in their order, and of later ones those that stand before one of them.
+
+    Only these may be needed to decode it. What stands behind all would show the beginning of the next shot.
+    """
+    later: list[Any] = []
+    for packet in packets:
+        if _time(packet) >= ends - 1e-6:
+            later.append(packet)
+            continue
+        yield from later
+        later.clear()
+        yield packet
 
 
 def _with_dts(packets: Iterable[Any]) -> Iterator[Any]:
