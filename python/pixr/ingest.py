@@ -280,10 +280,8 @@ def _index(
         except Exception:
             run.take_back()
             raise
-        replaced = [id for id in known.before(told.source or "", digest) if id != told.id]
-        if replaced:
-            there = f"{', '.join(replaced)}, indexed from this file when its content was another, is still there"
-            outcome = replace(outcome, warnings=(*outcome.warnings, f"{there}: delete it if it isn't wanted any more"))
+        if outcome.video is not None:
+            outcome = replace(outcome, warnings=(*outcome.warnings, *known.warnings(outcome.video, told.source)))
         return outcome
     finally:
         known.release(digest, None if outcome is None else outcome.video)

@@ -46,10 +46,18 @@ class KnownContent:
                 self._add(video)
             self._changed.notify_all()
 
-    def before(self, source: str, digest: str) -> list[str]:
+    def before(self, source: str | None, digest: str | None) -> list[str]:
         """The ids of the videos that were indexed from a source when its content was another."""
         with self._changed:
-            return sorted(id for id, known in self._indexed_from.get(source, {}).items() if known != digest)
+            return sorted(id for id, known in self._indexed_from.get(source or "", {}).items() if known != digest)
+
+    def warnings(self, video: Video, source: str | None) -> tuple[str, ...]:
+        """What to say of a video that was indexed from a source: which others were, when its content was another."""
+        before = [id for id in self.before(source, video.content_hash) if id != video.id]
+        if not before:
+            return ()
+        there = f"{', '.join(before)}, indexed from here when the content was another, is still there"
+        return (f"{there}: delete it if it isn't wanted any more",)
 
     def _add(self, video: Video) -> None:
         if not video.content_hash:

@@ -348,7 +348,7 @@ def test_a_file_with_other_content_than_before_is_told(clips: list[Path], tmp_pa
         shutil.copy(clips[1], file)
         (second,) = library.add_many([file], speech=False, screen=False)
         (warning,) = second.warnings
-        assert warning.startswith(f"{first.video.id}, indexed from this file when its content was another, is still")
+        assert warning.startswith(f"{first.video.id}, indexed from here when the content was another, is still")
         (again,) = library.add_many([file], speech=False, screen=False, skip_known=False)
         assert len(again.warnings) == 1
         (found,) = library.add_many([moved], speech=False, screen=False)

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -233,6 +234,7 @@ def _index(
 ) -> None:
     import pixr
     from pixr.captions import beside
+    from pixr.known_content import KnownContent
     from pixr.progress import Source
 
     if not library.exists():
@@ -257,6 +259,7 @@ def _index(
             yield Source(path, **told, captions=beside(path) if captions == "beside" else captions)
 
     with tempfile.TemporaryDirectory(prefix="pixr-") as scratch, pixr.open(library, **opening) as opened:
+        before = KnownContent(opened.videos() if any(map(is_url, run.targets)) else (), skip=False)
         try:
             for outcome in opened.add_many(sources(Path(scratch)), **options, on_progress=progress.step):
                 path = str(outcome.source.path)
@@ -265,6 +268,7 @@ def _index(
                 if path in fetched:
                     if video is not None and video.source == path_to_source(path):
                         video = opened.update(video.id, source=given)
+                        outcome = replace(outcome, warnings=(*outcome.warnings, *before.warnings(video, given)))
                     os.unlink(path)
                 run.outcome(outcome, video, given)
                 progress.done(given, path)

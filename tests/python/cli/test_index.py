@@ -178,11 +178,16 @@ def test_a_url_is_fetched_and_remembered_as_the_source(run: Run, tmp_path: Path)
         assert run("index", "moved.pixr", "moved.mp4", *QUICK).returncode == 0
         (tmp_path / "moved.mp4").unlink()
         assert run("index", "moved.pixr", url, *QUICK).returncode == 0
+        make_clip(folder / "one.mp4", ["another"])
+        shutil.copytree(tmp_path / "films.pixr", tmp_path / "replaced.pixr")
+        replaced = run("index", "replaced.pixr", url, *QUICK, "--json")
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
     assert done.returncode == 1
+    (row,) = json.loads(replaced.stdout)["videos"]
+    assert ["indexed from here when the content was another" in warning for warning in row["warnings"]] == [True]
     statuses = {row["source"]: row["status"] for row in json.loads(done.stdout)["videos"]}
     assert statuses == {url: "completed", url + ".missing": "failed"}
     # Also of one that was there already, and whose file is not: it was said to be where it had been fetched to.
