@@ -93,16 +93,21 @@ class SegmentCutter:
                 yield from self._close_shot(timestamp)
             self._shot += 1
             self._shot_start = self._start = self._next_sample = timestamp
-        longest = self._options.longest_seconds
-        while timestamp - self._start > longest * (1 + _CRUMB_SHARE):
-            yield self._close(self._start + longest)
+        yield from self._split(timestamp)
         if timestamp >= self._next_sample - 1e-3:
             self._sampled.append(SampledFrame(timestamp, image))
             period = 1.0 / self._options.frames_per_second
             # Stay on the grid that began with the shot, however late this picture came.
             self._next_sample += period * (int((timestamp + 1e-3 - self._next_sample) / period) + 1)
 
+    def _split(self, until_seconds: float) -> Iterator[CutSegment]:
+        """Close what is longest, until the rest of a shot that goes on until an instant is but little longer."""
+        longest = self._options.longest_seconds
+        while until_seconds - self._start > longest * (1 + _CRUMB_SHARE):
+            yield self._close(self._start + longest)
+
     def _close_shot(self, end_seconds: float) -> Iterator[CutSegment]:
+        yield from self._split(end_seconds)
         if end_seconds - self._start > self._options.longest_seconds:
             yield self._close((self._start + end_seconds) / 2)
         yield self._close(end_seconds)

@@ -78,6 +78,21 @@ def test_segments_touch_and_none_is_too_long(shot_seconds: list[float], longest:
         assert all(segment.start_seconds <= f.timestamp_seconds < segment.end_seconds for f in segment.frames)
 
 
+def test_pictures_that_stand_for_minutes_are_split_as_well() -> None:
+    """Of a recording that has a picture only where something changes, segments lasted half as long as each stood."""
+    cutter = SegmentCutter(CutOptions(longest_seconds=10.0))
+    slides = [(start, textured(seed, 32, 24)) for seed, start in enumerate((0.0, 60.0, 150.0))]
+    segments = [*cutter.cut(slides), *cutter.finish(300.0)]
+    assert max(segment.end_seconds - segment.start_seconds for segment in segments) <= 10.0
+    assert [segment.start_seconds for segment in segments if segment.start_seconds == segment.shot_start_seconds] == [
+        0.0,
+        60.0,
+        150.0,
+    ]
+    assert all(one.end_seconds == other.start_seconds for one, other in itertools.pairwise(segments))
+    assert [len(segment.frames) for segment in segments] == [1] * len(segments)
+
+
 def test_a_long_shot_is_split_without_a_crumb() -> None:
     segments, _ = segments_of([21.0], 10.0)
     assert [round(segment.end_seconds - segment.start_seconds, 1) for segment in segments] == [10.0, 5.5, 5.5]
