@@ -84,6 +84,7 @@ def video_to_text(video: Video | Mapping[str, Any]) -> str:
     for name, value in fields.items():
         try:
             text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+            json.loads(text, parse_int=_whole_number)
         except (TypeError, ValueError, RecursionError) as error:
             raise _refused(fields.get("id"), f"{name}: {error}") from None
         if has_lone_surrogate(text):
@@ -111,6 +112,14 @@ def tags_of(id: Any, tags: Any) -> tuple[str, ...]:
     if isinstance(tags, str) or not isinstance(tags, Iterable):
         raise _refused(id, f"tags is {type(tags).__name__}, a list of words is expected")
     return tuple(tags)
+
+
+def _whole_number(digits: str) -> int:
+    """A whole number that the engine keeps as it is; it would take a larger one for the float that is near to it."""
+    number = int(digits)
+    if not -(1 << 63) <= number < 1 << 64:
+        raise ValueError(f"a whole number ({digits[:40]}) has more than 64 bits; write it as text")
+    return number
 
 
 def _refused(id: Any, detail: str) -> InvalidVideo:

@@ -13,7 +13,7 @@ import pytest
 
 import pixr
 from pixr.encoders.protocol import Space
-from pixr.errors import DimensionMismatch, InvalidBatch, InvalidInput, InvalidVector, SpaceMismatch
+from pixr.errors import DimensionMismatch, InvalidBatch, InvalidInput, InvalidVector, InvalidVideo, SpaceMismatch
 
 
 def rows(*vectors: Sequence[float], channel: str = "frame", end: float = 1.0) -> pa.RecordBatch:
@@ -157,3 +157,19 @@ def test_what_one_thread_says_of_a_new_video_stays_when_another_adds_rows(tmp_pa
                 thread.join()
         assert {video.title for video in library.videos()} == {"Titled"}
         assert library.info()["segments"] == 800
+
+
+@pytest.mark.parametrize(
+    "number",
+    [1 << 64, -(1 << 63) - 1, (1 << 70) + 1, 10**400],
+    ids=["one_above", "one_below", "71_bits", "longer_than_a_float"],
+)
+def test_whole_numbers_are_kept_as_they_are_or_refused(tmp_path: Path, number: int) -> None:
+    """One of more than 64 bits came back as the float that is near to it: an id of another system was another's."""
+    with pixr.open(tmp_path / "films.pixr") as library:
+        for kept in ((1 << 64) - 1, -(1 << 63)):
+            library.add_segments(rows([1.0, 0.0]), videos=[{"id": "a", "metadata": {"ids": [kept]}}])
+            assert library.video("a").metadata == {"ids": [kept]}
+        with pytest.raises(InvalidVideo, match=r'"a": metadata: a whole number .* more than 64 bits'):
+            library.update("a", metadata={"ids": [number]})
+        assert library.video("a").metadata == {"ids": [-(1 << 63)]}
