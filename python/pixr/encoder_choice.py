@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from pixr.errors import ModelError
+from pixr.whole_file import whole_file
 
 FILE_NAME: Final = "encoders.json"
 
@@ -70,7 +70,7 @@ def recall(library: Path) -> Choice | None:
 
 
 def remember(library: Path, choice: Choice) -> None:
-    """Write the choice down, in one step. Does nothing where it is the one on record.
+    """Write the choice down, lasting and in one step. Does nothing where it is the one on record.
 
     Raises:
         OSError: it can't be written.
@@ -80,13 +80,8 @@ def remember(library: Path, choice: Choice) -> None:
             return
     except ModelError:
         pass  # damaged: written anew
-    handle, scratch = tempfile.mkstemp(dir=library, prefix=FILE_NAME)
-    with os.fdopen(handle, "w", encoding="utf8") as file:
-        file.write(choice.encode() + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.chmod(scratch, 0o644)
-    os.replace(scratch, library / FILE_NAME)
+    with whole_file(library / FILE_NAME) as partial:
+        partial.write_text(choice.encode() + "\n", encoding="utf8")
 
 
 def remember_first(library: Path, choice: Choice) -> None:

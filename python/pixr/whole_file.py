@@ -1,4 +1,4 @@
-"""Writes a file that appears whole or not at all, and leaves alone what is no file."""
+"""Writes a file that appears whole or not at all, also after a power cut, and leaves alone what is no file."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-__all__ = ["whole_file"]
+__all__ = ["sync_names", "whole_file"]
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give where to write what is to be at `path`: beside it, and it is put there when all is written.
+    """Give where to write what is to be at `path`: beside it, and it is put there when all is on disk.
 
     Two that write to one path at once have a place each, so that what stands there is whole. A pipe or a device, as
     `/dev/stdout` is, is written to as it is: a file in its place would end it. A link stays what it is. Where
@@ -42,7 +42,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     partial = whole.with_name(f".{whole.name}.{secrets.token_hex(4)}.partial")
     try:
         yield partial
+        # The name can reach the disk first: after a power cut there was an empty file, and not the one before.
+        _sync(partial, os.O_RDWR)
         os.replace(partial, whole)
+        sync_names(whole.parent)
     except OSError as error:
         if error.filename == str(partial):  # a name that nobody gave
             error.filename = str(path)
@@ -51,6 +54,21 @@ def whole_file(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # where its folder is no folder
             partial.unlink()
+
+
+def _sync(path: Path, flags: int) -> None:
+    handle = os.open(path, flags)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_names(folder: Path) -> None:
+    """Make the names in a folder lasting, where the system can: some file systems over a network refuse it."""
+    if hasattr(os, "O_DIRECTORY"):
+        with suppress(OSError):
+            _sync(folder, os.O_RDONLY)
 
 
 def _open_file(path: Path) -> int | None:

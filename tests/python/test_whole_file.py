@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import pixr
+from pixr.encoder_choice import FILE_NAME, Choice, remember
 from pixr.whole_file import whole_file
 
 
@@ -19,6 +20,32 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
         partial.with_name("half").rename(partial)
     assert (tmp_path / "a").read_text() == "before"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="syncs folders")
+def test_bytes_are_on_disk_before_the_name_and_the_name_when_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name could be first: a power cut then left an empty file where the export before had been."""
+    done: list[str] = []
+    sync, replace = os.fsync, os.replace
+
+    def synced(file: int) -> None:
+        done.append("sync names" if stat.S_ISDIR(os.fstat(file).st_mode) else f"sync {os.fstat(file).st_size}")
+        sync(file)
+
+    def renamed(*paths: Path) -> None:
+        done.append("rename")
+        replace(*paths)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", renamed)
+    with whole_file(tmp_path / "a") as partial:
+        partial.write_text("all of it")
+    assert done == ["sync 9", "rename", "sync names"]
+    done.clear()
+    remember(tmp_path, Choice(("some",), "int8"))
+    assert done == [f"sync {(tmp_path / FILE_NAME).stat().st_size}", "rename", "sync names"]
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
