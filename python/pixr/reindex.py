@@ -19,7 +19,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -35,6 +35,7 @@ from pixr.rows import Rows
 from pixr.source_files import source_to_path
 from pixr.titles import words_of
 from pixr.types import Channel, Video
+from pixr.whole_file import sync_names
 
 if TYPE_CHECKING:
     from pixr.encoders.load import Encoders
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from pixr.library import Library
 
 FOLDER: Final = "reindex"
+_DISCARDED: Final = "reindex.discarded"
 _VIDEOS_A_BATCH: Final = 200
 # A record of the engine's log takes so much; a row has its vector as float16, and its span and description.
 _MOST_BYTES: Final = 256 << 20
@@ -170,7 +172,18 @@ def _check_size(library: Library, changed: dict[Channel, TextEncoder]) -> None:
 def _finish(library: Library, choice: Choice) -> None:
     remember(library.path, choice)
     library.forget_encoders()
-    shutil.rmtree(library.path / FOLDER, ignore_errors=True)
+    with suppress(OSError):  # what stays is of no use, and does no harm
+        _discard(library.path / FOLDER)
+
+
+def _discard(folder: Path) -> None:
+    """Remove what was staged, under another name: a kill in the middle leaves what can't be opened."""
+    discarded = folder.with_name(_DISCARDED)
+    shutil.rmtree(discarded, ignore_errors=True)
+    if folder.exists():
+        folder.rename(discarded)
+        sync_names(folder.parent)
+        shutil.rmtree(discarded, ignore_errors=True)
 
 
 def _merged(path: Path, encoder: Given, options: EncoderOptions) -> Choice:
@@ -204,7 +217,7 @@ def _open_staging(folder: Path, changed: dict[Channel, TextEncoder]) -> _engine.
         if spaces == wanted:
             return staging
         staging.close()
-        shutil.rmtree(folder)
+    _discard(folder)
     staging = _engine.Library.open(folder, _CREATE)
     for channel, encoder in changed.items():
         staging.set_space(channel, encoder.space.name, encoder.space.version, encoder.space.dimension)

@@ -148,6 +148,36 @@ def test_a_killed_run_leaves_the_old_space_whole_and_goes_on(library: Path, reco
     assert not (library / "reindex").exists()
 
 
+@pytest.mark.parametrize("removed", [1, 3])
+def test_a_kill_while_what_was_staged_is_removed_costs_nothing(
+    library: Path, recorded: Path, monkeypatch: pytest.MonkeyPatch, removed: int
+) -> None:
+    """It left a manifest without its files in `reindex/`, and every later run said that a file was missing."""
+
+    def interrupt(step: Progress) -> None:
+        raise KeyboardInterrupt
+
+    gone: list[object] = []
+    unlink = os.unlink
+
+    def killed(*path: Any, **of: Any) -> None:
+        if len(gone) == removed:
+            raise KeyboardInterrupt
+        gone.append(path)
+        unlink(*path, **of)
+
+    with pixr.open(library) as opened:
+        with pytest.raises(KeyboardInterrupt):
+            opened.reindex(recorded / "siglip", encoder_options=OPTIONS, on_progress=interrupt)
+        monkeypatch.setattr(os, "unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            opened.reindex(recorded / "sentence-mean", encoder_options=OPTIONS)
+        monkeypatch.undo()
+        assert len(gone) == removed
+        assert opened.reindex(recorded / "sentence-mean", encoder_options=OPTIONS).complete
+    assert not list(library.glob("reindex*"))
+
+
 def test_readers_that_stay_open_go_over_with_the_library(library: Path, recorded: Path) -> None:
     with pixr.open(library, read_only=True, encoder_options=OPTIONS) as reader:
         assert len(reader.search("red", modes=["visual"], min_score=0.0)) == 3
