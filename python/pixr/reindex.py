@@ -6,7 +6,7 @@ Words that are stored (speech, titles) are encoded anew; pictures and sound are 
 interrupted run goes on where it was; a video that has changed since is done again. When every video is there, one
 atomic step of the engine changes the spaces; a crash before it leaves the old ones, a crash after it the new ones, and
 the same call again writes down whose they are. Where anything was written between the last look and that step, the
-step is refused and what is new is encoded first.
+step is refused and what is new is encoded first. `compact` removes deleted videos from what is staged as well.
 
 That step holds the library in memory once more, and its new vectors in one log record, which bounds them at 256 MB:
 some 300,000 segments of 384 dimensions. More is refused before anything is encoded.
@@ -29,7 +29,7 @@ import numpy as np
 from pixr import _engine
 from pixr.asking import spaces_of
 from pixr.encoder_choice import Choice, Given, chosen, recall, remember
-from pixr.errors import InvalidBatch, UnreadableVideo, VideoNotFound
+from pixr.errors import InvalidBatch, LibraryLocked, UnreadableVideo, VideoNotFound
 from pixr.progress import Progress
 from pixr.rows import Rows
 from pixr.source_files import source_to_path
@@ -184,6 +184,23 @@ def _discard(folder: Path) -> None:
         folder.rename(discarded)
         sync_names(folder.parent)
         shutil.rmtree(discarded, ignore_errors=True)
+
+
+def forget_deleted(library: _engine.Library, path: Path) -> None:
+    """Remove from what an interrupted run has staged, and from its files, the videos that the library has no more.
+
+    A run that is under way is left alone: it removes them, and then all that it staged.
+    """
+    shutil.rmtree(path / _DISCARDED, ignore_errors=True)
+    if not (path / FOLDER).exists():
+        return
+    with suppress(LibraryLocked):
+        staging = _engine.Library.open(path / FOLDER, _CREATE)
+        try:
+            staging.delete(sorted(set(staging.video_ids()) - set(library.video_ids())))
+            staging.compact()
+        finally:
+            staging.close()
 
 
 def _merged(path: Path, encoder: Given, options: EncoderOptions) -> Choice:

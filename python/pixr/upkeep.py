@@ -64,7 +64,11 @@ class Upkeep:
         `snapshot`, and `named_snapshots`, which hold what they held until they are deleted. Readers that have the old
         files open keep them on disk until they look at the library again, or their cursors expire.
         """
-        return dict(json.loads(self._engine.compact()))
+        from pixr.reindex import forget_deleted
+
+        receipt: dict[str, Any] = json.loads(self._engine.compact())
+        forget_deleted(self._engine, self._path)
+        return receipt
 
     def backup(self, path: str | PathLike[str]) -> dict[str, Any]:
         """Copy the library as it is now into directory `path`, while others write and search.

@@ -178,6 +178,27 @@ def test_a_kill_while_what_was_staged_is_removed_costs_nothing(
     assert not list(library.glob("reindex*"))
 
 
+def test_what_an_interrupted_run_staged_of_a_deleted_video_is_gone_after_compact(library: Path, recorded: Path) -> None:
+    """Its id and new vectors stayed in `reindex/`, and the receipt of `compact` said that they were in no file."""
+
+    def interrupt(step: Progress) -> None:
+        if step.seconds_done == 2:
+            raise KeyboardInterrupt
+
+    def holding(id: str) -> list[Path]:
+        return [file for file in library.rglob("*") if file.is_file() and id.encode() in file.read_bytes()]
+
+    with pixr.open(library) as opened:
+        with pytest.raises(KeyboardInterrupt):
+            opened.reindex(recorded / "siglip", encoder_options=OPTIONS, on_progress=interrupt)
+        first = next(opened.videos()).id
+        assert [file for file in holding(first) if "reindex" in file.parts]
+        opened.delete(first)
+        opened.compact()
+        assert holding(first) == []
+        assert opened.reindex(recorded / "siglip", encoder_options=OPTIONS).encoded == 1
+
+
 def test_readers_that_stay_open_go_over_with_the_library(library: Path, recorded: Path) -> None:
     with pixr.open(library, read_only=True, encoder_options=OPTIONS) as reader:
         assert len(reader.search("red", modes=["visual"], min_score=0.0)) == 3
