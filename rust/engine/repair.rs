@@ -4,6 +4,7 @@
 //! damaged whatever else it has. Parts are independent of each other, and so are a log's records that store or delete
 //! videos: what lies behind a damaged one is still read.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use roaring::RoaringBitmap;
@@ -49,6 +50,8 @@ struct Repair<'a> {
     source: &'a dyn Storage,
     target: Library,
     report: RepairReport,
+    /// Those of which something is missing so far.
+    incomplete: BTreeSet<String>,
 }
 
 impl Library {
@@ -78,16 +81,20 @@ fn repair(source: &Path, target: &Path) -> Result<RepairReport> {
     }
     let options = Options { durability: Durability::None, ..Access::Create.into() };
     let report = RepairReport { path: target.display().to_string(), damaged, ..RepairReport::default() };
-    let mut repair = Repair { source: &source, target: Library::open(target, options)?, report };
+    let target = Library::open(target, options)?;
+    let mut repair = Repair { source: &source, target, report, incomplete: BTreeSet::new() };
     repair.settings(&manifest)?;
+    // Where two parts disagree on a space, the library went over to that of the later one.
+    for entry in manifest.parts.iter().rev() {
+        repair.spaces(entry)?;
+    }
     for entry in &manifest.parts {
         repair.part(entry)?;
     }
     repair.logs(&manifest)?;
     let mut report = repair.report;
     report.videos = repair.target.snapshot().video_count();
-    report.incomplete_videos.sort_unstable();
-    report.incomplete_videos.dedup();
+    report.incomplete_videos = repair.incomplete.into_iter().collect();
     repair.target.close()?;
     Ok(report)
 }
@@ -165,10 +172,38 @@ impl Repair<'_> {
         }
     }
 
+    fn open(&self, entry: &PartEntry) -> Result<Part> {
+        part_file::open_part(self.source, entry.number, entry.byte_len).and_then(Part::open)
+    }
+
+    /// Names the spaces of a part's vectors that have no name.
+    fn spaces(&mut self, entry: &PartEntry) -> Result<()> {
+        let Ok(part) = self.open(entry) else { return Ok(()) };
+        for channel in Channel::ALL {
+            if let Some(column) = part.vectors(channel)
+                && !self.target.snapshot().spaces.contains_key(&channel)
+            {
+                let dimension = u32::try_from(column.dimension()).unwrap_or(u32::MAX);
+                let space = Space { name: RECOVERED.to_owned(), version: "1".to_owned(), dimension };
+                self.target.set_space(channel, space)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The channels on which the part's vectors are of another dimension than those of the library.
+    fn misfits(&self, part: &Part) -> Vec<Channel> {
+        let spaces = &self.target.snapshot().spaces;
+        let dimension = |channel| spaces.get(&channel).map(|space| space.dimension as usize);
+        let is_misfit = |channel: &Channel| {
+            part.vectors(*channel).is_some_and(|column| Some(column.dimension()) != dimension(*channel))
+        };
+        Channel::ALL.into_iter().filter(is_misfit).collect()
+    }
+
     fn part(&mut self, entry: &PartEntry) -> Result<()> {
         let known = u64::from(entry.video_count - entry.deleted_count);
-        let part = part_file::open_part(self.source, entry.number, entry.byte_len).and_then(Part::open);
-        let part = match part {
+        let part = match self.open(entry) {
             Ok(part) => part,
             Err(error) => {
                 self.note(error.to_string());
@@ -193,31 +228,43 @@ impl Repair<'_> {
             self.note(format!("{error}; videos of part {} that were deleted are back", entry.number));
             RoaringBitmap::new()
         });
-        for channel in Channel::ALL {
-            if let Some(column) = part.vectors(channel)
-                && !self.target.snapshot().spaces.contains_key(&channel)
-            {
-                let dimension = u32::try_from(column.dimension()).unwrap_or(u32::MAX);
-                let space = Space { name: RECOVERED.to_owned(), version: "1".to_owned(), dimension };
-                self.target.set_space(channel, space)?;
-            }
+        let misfits = self.misfits(&part);
+        for channel in &misfits {
+            let path = self.source.path(&FileName::Part(entry.number).to_string());
+            let channel = channel.name();
+            self.note(format!("{}: its {channel} vectors are of another space, and left out", path.display()));
         }
         let mut batch = Vec::new();
         for video in (0..part.table().video_count()).filter(|video| !deleted.contains(*video)) {
-            match part.content(video) {
-                Ok(content) => batch.push((content.video, content.segments)),
+            let content = match part.content(video) {
+                Ok(content) => {
+                    self.incomplete.remove(content.video.id.as_str());
+                    Some(content)
+                }
                 Err(error) => {
                     self.note(error.to_string());
-                    if let Some(content) = self.salvage(&part, video) {
-                        batch.push((content.video, content.segments));
-                    }
+                    self.salvage(&part, video)
                 }
+            };
+            if let Some(content) = content {
+                let content = self.fitting(content, &misfits);
+                batch.push((content.video, content.segments));
             }
             if batch.len() >= BATCH {
                 self.target.put(std::mem::take(&mut batch))?;
             }
         }
         if batch.is_empty() { Ok(()) } else { self.target.put(batch) }
+    }
+
+    /// The content without vectors on `misfits`.
+    fn fitting(&mut self, content: Content, misfits: &[Channel]) -> Content {
+        let of_misfit = |evidence: &Evidence| evidence.vector.is_some() && misfits.contains(&evidence.channel);
+        if !content.segments.iter().flat_map(|segment| &segment.evidence).any(of_misfit) {
+            return content;
+        }
+        self.incomplete.insert(content.video.id.to_string());
+        content.without_vectors(misfits)
     }
 
     /// What can be read of a video that can't be read whole.
@@ -230,7 +277,7 @@ impl Repair<'_> {
             }
             return None;
         };
-        self.report.incomplete_videos.push(metadata.id.to_string());
+        self.incomplete.insert(metadata.id.to_string());
         let segments = rows.filter_map(|row| {
             let evidence = |channel| {
                 let vector = part.vectors(channel).and_then(|column| column.vector(row).ok().flatten());
