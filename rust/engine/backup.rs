@@ -122,9 +122,12 @@ impl Held {
     /// `library_exists` if `target` holds a library and should hold none; `backup_mismatch` if it holds another, or one
     /// that has gone another way; `library_locked` if someone writes there; `damaged` if what is copied is.
     pub(crate) fn store(&self, source: &dyn Storage, target: &dyn Storage, expected: Target) -> Result<BackupReceipt> {
-        let before = self.check_target(target, expected)?;
+        // Before the lock, which makes a file: a directory of something else stays as it is.
+        self.check_target(target, expected)?;
         names::create_directories(target)?;
         let _lock = target.lock(&FileName::Lock.to_string())?;
+        // Another copy may have been made between the look and the lock.
+        let before = self.check_target(target, expected)?;
         // Before the first log: one that an earlier copy's manifest does not go on with would be taken for damage.
         target.create(names::UNFINISHED)?.sync()?;
         target.sync_dir("")?;
@@ -261,5 +264,40 @@ fn refuse_if_named(target: &dyn Storage, before: Option<&Manifest>, name: FileNa
                 .to_owned(),
         }),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::video::{Video, VideoId};
+    use crate::library::Library;
+    use crate::options::Access;
+    use crate::storage::meanwhile::Meanwhile;
+    use crate::storage::memory::MemoryStorage;
+
+    fn library_of(name: &str) -> Result<MemoryStorage> {
+        let storage = MemoryStorage::new();
+        let mut library = Library::open_in(Arc::new(storage.clone()), Access::Create)?;
+        library.put(vec![(Video::named(VideoId::new(name)?), Vec::new())])?;
+        library.close()?;
+        Ok(storage)
+    }
+
+    fn copy(source: &MemoryStorage, target: &dyn Storage) -> Result<BackupReceipt> {
+        Held::new(source)?.store(source, target, Target::Update)
+    }
+
+    /// Both looked, found nothing, and took the lock in turn: the second wrote over the first, whose backup had been told.
+    #[test]
+    fn a_backup_made_between_the_look_and_the_lock_is_not_written_over() -> Result<()> {
+        let (one, other) = (library_of("one")?, library_of("other")?);
+        let target = Meanwhile::new(MemoryStorage::new(), "LOCK");
+        let place = target.inner.clone();
+        target.set(move || assert!(copy(&other, &place).is_ok()));
+        assert!(matches!(copy(&one, &target), Err(Error::BackupMismatch { .. })));
+        let kept = Library::open_in(Arc::new(target.inner), Access::Read)?;
+        assert_eq!(kept.video_ids()?, [VideoId::new("other")?]);
+        Ok(())
     }
 }

@@ -23,6 +23,8 @@ pub mod log;
 pub(crate) mod log_format;
 pub mod manifest;
 mod manifest_files;
+#[cfg(test)]
+pub(crate) mod meanwhile;
 pub mod memory;
 pub mod names;
 pub mod part_file;
