@@ -31,6 +31,7 @@ use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::storage::disk::DiskStorage;
 use crate::storage::memory::MemoryStorage;
+use crate::storage::random::random_bytes;
 use crate::storage::seam::Storage;
 use crate::syncer::Syncer;
 use crate::writer::validated;
@@ -90,12 +91,11 @@ impl Library {
             Some(name) if options.access == Access::Read => named::storage_of(&storage, name)?,
             Some(_) => return Err(Error::ReadOnly { path: storage.root().to_owned() }),
         };
-        let Opened { snapshot, secret, writer, position } = recovery::open(&storage, &options)?;
+        let Opened { snapshot, writer, position } = recovery::open(&storage, &options)?;
         let writes = writer.is_some();
         let syncer = (writes && options.durability == Durability::Group).then(Syncer::start).transpose()?;
         let shared = Arc::new(Shared {
             storage,
-            secret,
             snapshot: RwLock::new(Arc::new(snapshot)),
             writer: Mutex::new(writer),
             checkpoint: Mutex::new(()),
@@ -322,7 +322,10 @@ impl Library {
     /// there is no backup, `damaged` if the backup is, `io`.
     pub fn restore(backup: impl AsRef<Path>, target: impl AsRef<Path>) -> Result<BackupReceipt> {
         let source = DiskStorage::open(backup.as_ref())?;
-        Held::new(&source)?.store(&source, &DiskStorage::create(target.as_ref())?, Target::New)
+        let mut held = Held::new(&source)?;
+        // From here on it may go another way: cursors of the library that was backed up are none of this one.
+        held.manifest.secret = random_bytes()?;
+        held.store(&source, &DiskStorage::create(target.as_ref())?, Target::New)
     }
 
     /// Takes a snapshot of the library as it is now, to open (`Options::snapshot`) until it is deleted.
@@ -409,13 +412,14 @@ impl Library {
     /// `invalid_query`, `invalid_filter`, `invalid_cursor`, `cursor_expired`, `dimension_mismatch`, `damaged`.
     pub fn search(&self, query: &Query) -> Result<SearchResult> {
         let current = self.current()?;
-        let snapshot = match execute::cursor_snapshot(query, &self.shared.secret)? {
+        let secret = current.secret;
+        let snapshot = match execute::cursor_snapshot(query, &secret)? {
             Some(number) if number != current.number => {
-                self.shared.retention.find(number).ok_or(Error::CursorExpired { snapshot: number })?
+                self.shared.retention.find(number, &secret).ok_or(Error::CursorExpired { snapshot: number })?
             }
             _ => current,
         };
-        let result = execute::search(&snapshot, query, &self.shared.secret)?;
+        let result = execute::search(&snapshot, query, &secret)?;
         if result.next_cursor.is_some() {
             self.shared.retention.keep(&snapshot, &self.snapshot());
         }

@@ -24,7 +24,6 @@ use crate::writer::Writer;
 /// What opening gives.
 pub(crate) struct Opened {
     pub(crate) snapshot: Snapshot,
-    pub(crate) secret: [u8; 32],
     pub(crate) writer: Option<Writer>,
     pub(crate) position: Position,
 }
@@ -32,7 +31,6 @@ pub(crate) struct Opened {
 /// How far a handle has read what is on disk; where a reader goes on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Position {
-    library_id: [u8; 16],
     generation: u64,
     end: LogEnd,
 }
@@ -65,12 +63,11 @@ pub(crate) fn open(storage: &Arc<dyn Storage>, options: &Options) -> Result<Open
     named::remove_unfinished(storage)?;
     let log = Log::open_append(&**storage, &end)?;
     let position = Position::new(&manifest, end);
-    let secret = manifest.secret;
     let older = (manifest.first_log..end.number)
         .map(|number| Ok((number, storage.len(&FileName::Log(number).to_string())?)))
         .collect::<Result<_>>()?;
     let writer = Writer::new(manifest, log, older, lock);
-    Ok(Opened { snapshot, secret, writer: Some(writer), position })
+    Ok(Opened { snapshot, writer: Some(writer), position })
 }
 
 /// Takes the writer's lock, and waits so long for another to give it up.
@@ -94,7 +91,7 @@ fn open_to_read(storage: &dyn Storage) -> Result<Opened> {
         match load(storage, &manifest, &[]) {
             Ok((snapshot, end)) => {
                 let position = Position::new(&manifest, end);
-                return Ok(Opened { snapshot, secret: manifest.secret, writer: None, position });
+                return Ok(Opened { snapshot, writer: None, position });
             }
             Err(error @ (Error::Io { .. } | Error::Damaged { .. })) if stamp(storage)? != seen => last = Some(error),
             Err(error) => return Err(error),
@@ -121,8 +118,8 @@ pub(crate) fn refresh(
 
 fn advance(storage: &dyn Storage, before: &Snapshot, position: Position) -> Result<Option<(Snapshot, Position)>> {
     let manifest = Manifest::load(storage)?;
-    if manifest.library_id != position.library_id || manifest.generation < position.generation {
-        // Another library, or an earlier state of this one, was put in its place.
+    if manifest.secret != before.secret || manifest.generation < position.generation {
+        // Another library, one that was restored, or an earlier state of this one, was put in its place.
         return open_to_read(storage).map(|opened| Some((opened.snapshot, opened.position)));
     }
     if manifest.generation > position.generation {
@@ -141,7 +138,7 @@ fn advance(storage: &dyn Storage, before: &Snapshot, position: Position) -> Resu
 
 impl Position {
     fn new(manifest: &Manifest, end: LogEnd) -> Self {
-        Self { library_id: manifest.library_id, generation: manifest.generation, end }
+        Self { generation: manifest.generation, end }
     }
 }
 
@@ -192,6 +189,7 @@ fn load(storage: &dyn Storage, manifest: &Manifest, known: &[LivePart]) -> Resul
     let parts = manifest.parts.iter().map(|entry| open_part(storage, entry, known)).collect::<Result<_>>()?;
     let base = Snapshot {
         number: manifest.applied_sequence,
+        secret: manifest.secret,
         parts,
         spaces: manifest.spaces.clone(),
         calibrations: settings.calibrations,

@@ -29,15 +29,17 @@ impl Retention {
     /// Keeps a snapshot that a cursor names, from now.
     pub(crate) fn keep(&self, snapshot: &Arc<Snapshot>, current: &Snapshot) {
         let mut kept = self.kept.lock();
-        kept.retain(|(_, other)| other.number != snapshot.number);
+        kept.retain(|(_, other)| (other.number, &other.secret) != (snapshot.number, &snapshot.secret));
         kept.push_back((Instant::now(), Arc::clone(snapshot)));
         self.bound(&mut kept, current);
     }
 
-    pub(crate) fn find(&self, number: u64) -> Option<Arc<Snapshot>> {
+    /// The snapshot of this number, of the library with this secret.
+    pub(crate) fn find(&self, number: u64, secret: &[u8; 32]) -> Option<Arc<Snapshot>> {
         let kept = self.kept.lock();
         kept.iter()
-            .find(|(since, snapshot)| snapshot.number == number && since.elapsed() < self.limits.cursor_age)
+            .filter(|(_, snapshot)| (snapshot.number, &snapshot.secret) == (number, secret))
+            .find(|(since, _)| since.elapsed() < self.limits.cursor_age)
             .map(|(_, snapshot)| Arc::clone(snapshot))
     }
 
@@ -111,7 +113,7 @@ mod tests {
         let is_kept = |limits| {
             let retention = Retention::new(limits);
             retention.keep(old, current);
-            retention.find(old.number).is_some()
+            retention.find(old.number, &old.secret).is_some()
         };
         let roomy = Limits { cursor_bytes: 1 << 30, writer_memory: 1 << 30, ..Limits::default() };
         assert!(is_kept(roomy));

@@ -14,7 +14,6 @@ use crate::writer::Writer;
 /// What the handle and its background work share.
 pub(crate) struct Shared {
     pub(crate) storage: Arc<dyn Storage>,
-    pub(crate) secret: [u8; 32],
     pub(crate) snapshot: RwLock<Arc<Snapshot>>,
     /// None: read only, or closed.
     pub(crate) writer: Mutex<Option<Writer>>,

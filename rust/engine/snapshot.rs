@@ -1,9 +1,11 @@
 //! A fixed list of parts to search, and how the next one follows from an operation.
 //!
 //! A snapshot never changes; the library swaps in the next one. Its number is the log sequence of the last operation in
-//! it, so that equal numbers mean equal content, however the content is cut into parts.
+//! it, so that under one secret equal numbers mean equal content, however the content is cut into parts. A restored
+//! library has another secret: it may go another way than the one that was there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use crate::catalog::channel::Channel;
@@ -19,16 +21,29 @@ use crate::vector::Index;
 const MERGE_FAN_IN: usize = 8;
 
 /// What the library holds at one point of its log.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Snapshot {
     /// Log sequence of the last operation.
     pub number: u64,
+    /// The library's secret, which signs cursors. Not shown by `Debug`.
+    pub(crate) secret: [u8; 32],
     /// The parts, in the order in which they came.
     pub parts: Vec<LivePart>,
     /// Which space each channel's vectors are of.
     pub spaces: BTreeMap<Channel, Space>,
     /// How each channel's raw scores become confidences, where it was fitted.
     pub calibrations: BTreeMap<Channel, Calibration>,
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("number", &self.number)
+            .field("parts", &self.parts)
+            .field("spaces", &self.spaces)
+            .field("calibrations", &self.calibrations)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Snapshot {

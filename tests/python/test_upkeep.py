@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ from pixr.encoder_choice import Choice, recall
 from pixr.errors import (
     BackupMismatch,
     CursorExpired,
+    InvalidCursor,
     InvalidName,
     InvalidQuery,
     LibraryClosed,
@@ -162,6 +164,28 @@ def test_parts_of_two_spaces_are_mended_without_a_manifest(library: pixr.Library
     with pixr.open(tmp_path / "mended") as mended:
         assert ids(mended) == ["a", "b", "c", "d", "e"]
         assert mended.search(vectors={"frame": [1.0] * 3}, min_score=0.0).total == 2
+
+
+def test_what_was_read_before_a_restore_is_not_taken_for_what_came_after(library: pixr.Library, tmp_path: Path) -> None:
+    """Snapshots are counted on from the backup's, so a cursor went on, and a reader too, in another library's rows."""
+    library.commit()
+    library.backup(tmp_path / "backup")
+    library.add_segments(rows("old-1"))
+    reader = pixr.open(library.path, read_only=True)
+    page = reader.search("solar", limit=1)
+    assert page.total == 4
+    library.close()
+    shutil.rmtree(library.path)
+    pixr.restore(tmp_path / "backup", library.path)
+    with pixr.open(library.path) as restored:
+        for id in ("new-1", "new-2"):
+            restored.add_segments(rows(id))
+            time.sleep(0.06)  # readers look again after 50 ms
+            assert ids(reader) == ids(restored)
+            for handle in (reader, restored):
+                with pytest.raises(InvalidCursor, match="from before a restore"):
+                    handle.search("solar", limit=1, cursor=page.next_cursor)
+        assert "new-2" in ids(reader)
 
 
 def test_a_snapshot_stays_as_it_was(library: pixr.Library) -> None:

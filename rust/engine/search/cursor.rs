@@ -54,14 +54,15 @@ impl Cursor {
 
     /// Reads what `encode` wrote under the same secret for the query with this digest.
     ///
-    /// Errors: `InvalidCursor` where the text was altered, comes from another library, or belongs to another query.
+    /// Errors: `InvalidCursor` where the text was altered, comes from another library, from before a
+    /// restore, or belongs to another query.
     pub fn decode(text: &str, secret: &[u8; 32], digest: &[u8; 32]) -> Result<Self> {
         let wrong = |detail: &str| Error::InvalidCursor { detail: detail.to_owned() };
         let bytes = from_text(text).ok_or_else(|| wrong("it is not a cursor's text"))?;
         let (body, signature) = bytes.split_last_chunk::<32>().ok_or_else(|| wrong("it was cut"))?;
-        signed(secret, body)
-            .verify_slice(signature)
-            .map_err(|_| wrong("its signature doesn't match: it was altered or comes from another library"))?;
+        signed(secret, body).verify_slice(signature).map_err(|_| {
+            wrong("its signature doesn't match: it was altered, or comes from another library or from before a restore")
+        })?;
         let damaged = || wrong("its content has no meaning");
         let (&version, body) = body.split_first().ok_or_else(damaged)?;
         if version != VERSION {
