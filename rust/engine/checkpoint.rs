@@ -54,9 +54,16 @@ impl Shared {
                 return Ok(());
             }
             let first_log = writer.rotate(&*self.storage)?;
+            *self.frozen.lock() = Some(Arc::clone(&frozen));
             (frozen, writer.take_file_number(), first_log, rewritten)
         };
-        let contents = frozen.contents_of(&rewritten)?;
+        let written = self.write(&frozen, number, first_log, &rewritten);
+        *self.frozen.lock() = None;
+        written
+    }
+
+    fn write(&self, frozen: &Snapshot, number: u64, first_log: u64, rewritten: &BTreeSet<usize>) -> Result<()> {
+        let contents = frozen.contents_of(rewritten)?;
         let built = if contents.is_empty() {
             None
         } else {
@@ -66,7 +73,7 @@ impl Shared {
             let part = Part::open(part_file::open_part(&*self.storage, number, byte_len)?)?;
             Some((LivePart::new(Arc::new(part), Home::File(number)), byte_len))
         };
-        self.publish(&frozen, first_log, &rewritten, &contents, built)
+        self.publish(frozen, first_log, rewritten, &contents, built)
     }
 
     /// Runs `build` on threads of its own where there is much to do: searches share the process's pool, and would wait
@@ -118,7 +125,7 @@ impl Shared {
         }
         let mut current = Snapshot::clone(&self.snapshot.read());
         let old: Vec<LivePart> = rewritten.iter().filter_map(|&index| frozen.parts.get(index).cloned()).collect();
-        let position = current.parts.iter().position(|part| is_one_of(part, &old)).unwrap_or(current.parts.len());
+        let position = current.parts.iter().position(|part| part.is_one_of(&old)).unwrap_or(current.parts.len());
         if let Some((part, byte_len)) = &built {
             let Home::File(number) = part.home else {
                 return Err(Error::Internal { detail: "a built part is not in a file".to_owned() });
@@ -135,7 +142,7 @@ impl Shared {
             let mut gone = Vec::new();
             for (video, content) in (0_u32..).zip(contents) {
                 let mut live = false;
-                for part in current.parts.iter().filter(|part| is_one_of(part, &old)) {
+                for part in current.parts.iter().filter(|part| part.is_one_of(&old)) {
                     live |= part.find(&content.video.id)?.is_some();
                 }
                 if !live {
@@ -144,7 +151,7 @@ impl Shared {
             }
             current.parts.insert(position, part.without(gone)?);
         }
-        current.parts.retain(|part| !is_one_of(part, &old));
+        current.parts.retain(|part| !part.is_one_of(&old));
         entries.sort_unstable_by_key(|entry| entry.number);
         manifest.parts = entries;
         manifest.next_file = writer.manifest.next_file;
@@ -168,10 +175,6 @@ impl Shared {
         }
         Ok(())
     }
-}
-
-fn is_one_of(part: &LivePart, others: &[LivePart]) -> bool {
-    others.iter().any(|other| Arc::ptr_eq(&other.part, &part.part))
 }
 
 /// The parts that a checkpoint of this scope rewrites: always those in memory.
@@ -258,6 +261,35 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::catalog::video::{Video, VideoId};
+    use crate::library::Library;
+    use crate::options::Access;
+    use crate::storage::meanwhile::Meanwhile;
+    use crate::storage::memory::MemoryStorage;
+
+    /// Merged with what came meanwhile, all that a checkpoint had just written was taken for replaced: it lay dead in its
+    /// part, and was written once more.
+    #[test]
+    fn what_a_checkpoint_is_writing_is_not_merged_in_memory() -> Result<()> {
+        fn put(library: &Library, name: &str) -> Result<()> {
+            library.put(vec![(Video::named(VideoId::new(name)?), Vec::new())])
+        }
+        let disk = Meanwhile::new(MemoryStorage::new(), names::PARTS);
+        let library = Arc::new(Library::open_in(Arc::new(disk.clone()), Access::Create)?);
+        for name in ["a", "b", "c", "d", "e", "f", "g"] {
+            put(&library, name)?;
+        }
+        let other = Arc::downgrade(&library);
+        disk.set(move || {
+            for name in ["h", "i", "j"] {
+                assert!(other.upgrade().is_some_and(|library| put(&library, name).is_ok()));
+            }
+        });
+        library.commit()?;
+        let info = library.info()?;
+        assert_eq!((info.videos, info.parts_in_memory, info.deleted_videos), (10, 3, 0));
+        Ok(())
+    }
 
     fn files(rows: &[(u32, u32)]) -> Vec<OnDisk> {
         rows.iter().enumerate().map(|(index, &(live, all))| OnDisk { index, live, all }).collect()

@@ -99,6 +99,7 @@ impl Library {
             snapshot: RwLock::new(Arc::new(snapshot)),
             writer: Mutex::new(writer),
             checkpoint: Mutex::new(()),
+            frozen: Mutex::default(),
             background_failure: Mutex::default(),
             retention: Retention::new(options.limits),
             options,
@@ -459,7 +460,7 @@ impl Library {
             let operation = validated(&before, make(&before)?)?;
             let payload = operation.encode()?;
             let mut next = before.apply(vec![operation], before.number + 1)?;
-            next.merge_small_memory_parts()?;
+            next.merge_small_memory_parts(shared.frozen.lock().as_deref())?;
             let (sequence, log) = writer.append(&payload)?;
             next.number = sequence;
             *shared.snapshot.write() = Arc::new(next);

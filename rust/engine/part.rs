@@ -73,6 +73,11 @@ pub enum Home {
 }
 
 impl LivePart {
+    /// Whether one of `others` is this part, whatever of it is live there.
+    pub(crate) fn is_one_of(&self, others: &[Self]) -> bool {
+        others.iter().any(|other| Arc::ptr_eq(&other.part, &self.part))
+    }
+
     /// A part of which every video is live.
     #[must_use]
     pub fn new(part: Arc<Part>, home: Home) -> Self {

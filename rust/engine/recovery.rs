@@ -132,7 +132,7 @@ fn advance(storage: &dyn Storage, before: &Snapshot, position: Position) -> Resu
         return Ok(None);
     }
     let mut snapshot = before.apply(operations, end.last_sequence)?;
-    snapshot.merge_small_memory_parts()?;
+    snapshot.merge_small_memory_parts(None)?;
     Ok(Some((snapshot, Position { end, ..position })))
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct Shared {
     pub(crate) writer: Mutex<Option<Writer>>,
     /// Held while parts are written, so that one checkpoint runs at a time.
     pub(crate) checkpoint: Mutex<()>,
+    /// What a checkpoint writes while it runs: its parts are not merged with others, or they would be written twice.
+    pub(crate) frozen: Mutex<Option<Arc<Snapshot>>>,
     /// Why the last checkpoint in the background failed, until one succeeds.
     pub(crate) background_failure: Mutex<Option<String>>,
     pub(crate) retention: Retention,

@@ -171,11 +171,13 @@ impl Snapshot {
         Ok(false)
     }
 
-    /// Keeps the number of memory parts small: `MERGE_FAN_IN` of one size class become one.
-    pub fn merge_small_memory_parts(&mut self) -> Result<()> {
+    /// Keeps the number of memory parts small: `MERGE_FAN_IN` of one size class become one, but for those of `frozen`.
+    pub fn merge_small_memory_parts(&mut self, frozen: Option<&Self>) -> Result<()> {
+        let is_frozen = |part: &LivePart| frozen.is_some_and(|frozen| part.is_one_of(&frozen.parts));
         loop {
             let mut classes: BTreeMap<u32, BTreeSet<usize>> = BTreeMap::new();
-            for (index, part) in self.parts.iter().enumerate().filter(|(_, part)| part.home == Home::Memory) {
+            let in_memory = |(_, part): &(usize, &LivePart)| part.home == Home::Memory && !is_frozen(part);
+            for (index, part) in self.parts.iter().enumerate().filter(in_memory) {
                 classes.entry(part.rows.count().max(1).ilog2() / 3).or_default().insert(index);
             }
             let Some(members) = classes.into_values().find(|members| members.len() >= MERGE_FAN_IN) else {
