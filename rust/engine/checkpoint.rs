@@ -16,7 +16,7 @@ use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::storage::deletes::write_deletes;
 use crate::storage::manifest::{Manifest, PartEntry};
-use crate::storage::part_file;
+use crate::storage::{names, part_file};
 use crate::vector::Index;
 
 /// Which parts a checkpoint rewrites beside those in memory.
@@ -170,10 +170,28 @@ impl Shared {
         writer.manifest = manifest;
         *self.background_failure.lock() = None;
         *self.snapshot.write() = Arc::new(current);
-        for leftover in writer.manifest.unreferenced(&*self.storage)? {
-            self.storage.remove(&leftover)?;
+        self.remove_all(&writer.manifest.unreferenced(&*self.storage)?)
+    }
+
+    /// Removes every file that the manifest does not name, lastingly: also what could not be removed when the manifest
+    /// was new.
+    pub(crate) fn remove_leftovers(&self) -> Result<()> {
+        let _one_at_a_time = self.checkpoint.lock();
+        let guard = self.writer.lock();
+        let writer = guard.as_ref().ok_or_else(|| self.not_writable())?;
+        let leftovers = writer.manifest.unreferenced(&*self.storage)?;
+        if !leftovers.is_empty() {
+            // If it is not lasting, for a sync that failed, a crash leaves one that names them.
+            writer.manifest.store(&*self.storage)?;
+            self.remove_all(&leftovers)?;
         }
-        Ok(())
+        names::DIRECTORIES.iter().try_for_each(|dir| self.storage.sync_dir(dir))
+    }
+
+    /// Removes what can be removed of `files`; the first failure is told.
+    fn remove_all(&self, files: &[String]) -> Result<()> {
+        let removed: Vec<Result<()>> = files.iter().map(|name| self.storage.remove(name)).collect();
+        removed.into_iter().collect()
     }
 }
 

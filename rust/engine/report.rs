@@ -184,6 +184,7 @@ impl Shared {
             snapshot.parts.iter().map(|part| u64::from(part.part.table().video_count() - part.videos.count())).sum()
         };
         self.checkpoint(Scope::Everything)?;
+        self.remove_leftovers()?;
         let after = files(&*self.storage)?;
         let gone = || before.iter().filter(|(name, _)| !after.contains_key(*name));
         Ok(CompactReceipt {

@@ -17,6 +17,8 @@ use proptest::prelude::RngExt;
 use super::power::{Fate, Image, Platter, PowerDisk, Step};
 use super::tally::{Profile, Tally, caught, first_seed, profile};
 use super::workload::{Deed, Lot, Model, held, perform};
+use crate::films::{id, prepare, put};
+use crate::operations::film;
 
 /// A deed with the steps of the disk before and after it, and what the library holds after it.
 struct Done {
@@ -215,4 +217,21 @@ fn after_a_power_cut_at_any_step_what_was_acknowledged_is_there_and_answers_alik
         cut_everywhere(seed, deeds, &mut tally);
     }
     tally.report("crash");
+}
+
+/// Removed names were not synced: a power cut after the receipt brought the bytes of deleted videos back.
+#[test]
+fn what_compact_removed_stays_away_after_a_power_cut() {
+    let disk = PowerDisk::default();
+    let library = Library::open_in(Arc::new(disk.clone()), Access::Create).unwrap();
+    prepare(&library, false);
+    put(&library, &[film("kept", "garden"), film("deleted", "solar")]);
+    library.commit().unwrap();
+    library.delete(vec![id("deleted")]).unwrap();
+    library.compact().unwrap();
+    let mut platter = Platter::default();
+    disk.steps().iter().for_each(|step| platter.take(step));
+    let left = platter.after_cut(Fate::Lost, Lot::new(1).rng()).to_storage();
+    let count = |dir| left.list(dir).unwrap().len();
+    assert_eq!((count("parts"), count("deletes"), count("wal")), (1, 0, 1));
 }
