@@ -152,6 +152,7 @@ impl Shared {
             current.parts.insert(position, part.without(gone)?);
         }
         current.parts.retain(|part| !part.is_one_of(&old));
+        current.deleted_in_memory -= frozen.deleted_in_memory;
         entries.sort_unstable_by_key(|entry| entry.number);
         manifest.parts = entries;
         manifest.next_file = writer.manifest.next_file;

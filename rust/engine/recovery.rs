@@ -190,6 +190,7 @@ fn load(storage: &dyn Storage, manifest: &Manifest, known: &[LivePart]) -> Resul
     let base = Snapshot {
         number: manifest.applied_sequence,
         secret: manifest.secret,
+        deleted_in_memory: 0,
         parts,
         spaces: manifest.spaces.clone(),
         calibrations: settings.calibrations,

@@ -10,7 +10,7 @@ use crate::checkpoint::Scope;
 use crate::error::{Error, Result};
 use crate::named::storage_of;
 use crate::operation::Operation;
-use crate::part::{Home, Part};
+use crate::part::{Home, LivePart, Part};
 use crate::shared::Shared;
 use crate::storage::deletes::read_deletes;
 use crate::storage::manifest::Manifest;
@@ -90,7 +90,7 @@ pub struct CheckReport {
 /// What `compact` removed.
 #[derive(Debug, Clone, Serialize)]
 pub struct CompactReceipt {
-    /// Videos, deleted or replaced, whose bytes are gone.
+    /// Videos whose bytes are gone: those that were deleted, and those in parts that were replaced.
     pub removed_videos: u64,
     /// Files that are gone from the library.
     pub removed_files: Vec<String>,
@@ -181,7 +181,9 @@ impl Shared {
         let before = files(&*self.storage)?;
         let removed_videos = {
             let snapshot = self.snapshot.read().clone();
-            snapshot.parts.iter().map(|part| u64::from(part.part.table().video_count() - part.videos.count())).sum()
+            let in_part = |part: &LivePart| u64::from(part.part.table().video_count() - part.videos.count());
+            let in_files = snapshot.parts.iter().filter(|part| part.home != Home::Memory);
+            in_files.map(in_part).sum::<u64>() + snapshot.deleted_in_memory
         };
         self.checkpoint(Scope::Everything)?;
         self.remove_leftovers()?;

@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub number: u64,
     /// The library's secret, which signs cursors. Not shown by `Debug`.
     pub(crate) secret: [u8; 32],
+    /// Videos deleted since the last checkpoint that only the log and memory had.
+    pub(crate) deleted_in_memory: u64,
     /// The parts, in the order in which they came.
     pub parts: Vec<LivePart>,
     /// Which space each channel's vectors are of.
@@ -118,7 +120,16 @@ impl Snapshot {
                         before.ok_or_else(|| Error::VideoNotFound { video: video.id.to_string() })?;
                     written.insert(video.id.clone(), Some(Content::checked(video, segments)?));
                 }
-                Operation::Delete(ids) => written.extend(ids.into_iter().map(|id| (id, None))),
+                Operation::Delete(ids) => {
+                    for id in ids {
+                        let was_in_memory = match written.get(&id) {
+                            Some(content) => content.is_some(),
+                            None => next.is_in_memory(&id)?,
+                        };
+                        next.deleted_in_memory += u64::from(was_in_memory);
+                        written.insert(id, None);
+                    }
+                }
                 Operation::SetSpace(channel, space) => {
                     next.spaces.insert(channel, space);
                 }
@@ -192,6 +203,11 @@ impl Snapshot {
             });
             self.parts.push(LivePart::new(Arc::new(part), Home::Memory));
         }
+    }
+
+    fn is_in_memory(&self, id: &VideoId) -> Result<bool> {
+        let found = self.find(id)?.and_then(|(index, _)| self.parts.get(index));
+        Ok(found.is_some_and(|part| part.home == Home::Memory))
     }
 
     fn current(&self, written: &mut BTreeMap<VideoId, Option<Content>>, id: &VideoId) -> Result<Option<Content>> {

@@ -141,31 +141,6 @@ def test_a_backup_is_restored_and_guards_itself(library: pixr.Library, tmp_path:
     assert not (library.path / "backup").exists()
 
 
-def test_parts_of_two_spaces_are_mended_without_a_manifest(library: pixr.Library, tmp_path: Path) -> None:
-    """Where a crash left the part before a change of spaces, nothing of the library was saved."""
-
-    def vectors(count: int) -> pa.RecordBatch:
-        columns = {"video_id": ["a", "d"], "start": [0.0] * 2, "end": [5.0] * 2}
-        return pa.record_batch({**columns, "frame.vector": pa.array([[1.0] * count] * 2, pa.list_(pa.float32()))})
-
-    library.add_segments(vectors(4))
-    library.commit()
-    before = {file: file.read_bytes() for file in (library.path / "parts").iterdir()}
-    all_ids, number = library.engine.video_ids(), library.info()["snapshot"]
-    library.engine.respace([("frame", "new", "1", 3, "{}")], all_ids, vectors(3), number)
-    library.add_segments(rows("e"))
-    library.close()
-    for file, content in before.items():
-        file.write_bytes(content)
-    (library.path / "MANIFEST").unlink()
-    report = pixr.repair(library.path, tmp_path / "mended")
-    assert (report["videos"], report["incomplete_videos"], report["lost_video_count"]) == (5, [], 0)
-    assert any("frame vectors are of another space" in line for line in report["damaged"])
-    with pixr.open(tmp_path / "mended") as mended:
-        assert ids(mended) == ["a", "b", "c", "d", "e"]
-        assert mended.search(vectors={"frame": [1.0] * 3}, min_score=0.0).total == 2
-
-
 def test_what_was_read_before_a_restore_is_not_taken_for_what_came_after(library: pixr.Library, tmp_path: Path) -> None:
     """Snapshots are counted on from the backup's, so a cursor went on, and a reader too, in another library's rows."""
     library.commit()
@@ -207,6 +182,41 @@ def test_compact_gives_no_receipt_for_what_could_not_be_removed(library: pixr.Li
     library.compact()
     assert library.check()["damaged"] == []
     assert ids(library) == ["a", "b", "c"]
+
+
+def test_the_receipt_counts_videos_that_were_deleted_before_they_were_in_a_part(library: pixr.Library) -> None:
+    library.commit()
+    library.add_segments(rows("d", "e"))
+    library.add_segments(rows("e"))
+    library.delete("a", "d", "e")
+    assert holding(library, "solar panels") != []
+    assert library.compact()["removed_videos"] == 3
+    assert library.compact()["removed_videos"] == 0
+
+
+def test_parts_of_two_spaces_are_mended_without_a_manifest(library: pixr.Library, tmp_path: Path) -> None:
+    """Where a crash left the part before a change of spaces, nothing of the library was saved."""
+
+    def vectors(count: int) -> pa.RecordBatch:
+        columns = {"video_id": ["a", "d"], "start": [0.0] * 2, "end": [5.0] * 2}
+        return pa.record_batch({**columns, "frame.vector": pa.array([[1.0] * count] * 2, pa.list_(pa.float32()))})
+
+    library.add_segments(vectors(4))
+    library.commit()
+    before = {file: file.read_bytes() for file in (library.path / "parts").iterdir()}
+    all_ids, number = library.engine.video_ids(), library.info()["snapshot"]
+    library.engine.respace([("frame", "new", "1", 3, "{}")], all_ids, vectors(3), number)
+    library.add_segments(rows("e"))
+    library.close()
+    for file, content in before.items():
+        file.write_bytes(content)
+    (library.path / "MANIFEST").unlink()
+    report = pixr.repair(library.path, tmp_path / "mended")
+    assert (report["videos"], report["incomplete_videos"], report["lost_video_count"]) == (5, [], 0)
+    assert any("frame vectors are of another space" in line for line in report["damaged"])
+    with pixr.open(tmp_path / "mended") as mended:
+        assert ids(mended) == ["a", "b", "c", "d", "e"]
+        assert mended.search(vectors={"frame": [1.0] * 3}, min_score=0.0).total == 2
 
 
 def test_a_snapshot_stays_as_it_was(library: pixr.Library) -> None:
