@@ -22,8 +22,13 @@ from pixr.clauses import MAX_CLAUSES, split_clauses
         ("3.5 metres at 10:30, by the sea", ["3.5 metres at 10:30", "by the sea"]),
         ('a dog, "waves crash"', []),
         ("a dog on a beach, -waves in winter", []),
+        ("一只狗在海滩上，海浪拍打着岸边", ["一只狗在海滩上", "海浪拍打着岸边"]),
+        ("犬が浜辺を走る。波が打ち寄せる！", ["犬が浜辺を走る", "波が打ち寄せる"]),
+        ("개가 해변을 달린다, 파도가 친다", ["개가 해변을 달린다", "파도가 친다"]),
+        ("红色，绿色和蓝色的瓷砖", []),
         ("", []),
         (", ; .", []),
+        ("，。", []),
     ],
 )
 def test_a_question_is_cut_where_a_clause_ends(text: str, clauses: list[str]) -> None:
