@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixr import _engine
 from pixr.errors import InvalidVideo
+from pixr.json_text import as_json
 from pixr.surrogates import has_lone_surrogate
 from pixr.types import Channel, Creator, Mode, Segment, Video
 
@@ -83,8 +84,8 @@ def video_to_text(video: Video | Mapping[str, Any]) -> str:
         raise _refused(fields.get("id"), f"it has no {', '.join(unknown)}; what a video has is {known}")
     for name, value in fields.items():
         try:
-            text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-            json.loads(text, parse_int=_whole_number)
+            json.loads(as_json(value), parse_int=_whole_number)
+            text = json.dumps(value, ensure_ascii=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise _refused(fields.get("id"), f"{name}: {error}") from None
         if has_lone_surrogate(text):

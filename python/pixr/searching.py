@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -13,6 +12,7 @@ from pixr.arguments import check_choice, check_names, check_number, check_span, 
 from pixr.asking import spaces_of
 from pixr.errors import DimensionMismatch, InvalidFilter, InvalidQuery
 from pixr.facets import without_own_filter
+from pixr.json_text import as_json
 from pixr.questions import asks
 from pixr.types import FacetMode, Fusion, Hits, Timing, Total
 
@@ -154,10 +154,10 @@ def _as_json(request: Mapping[str, Any]) -> str:
         InvalidFilter, InvalidQuery: a field can't be written as JSON; the message names it.
     """
     with suppress(TypeError, ValueError, RecursionError):
-        return json.dumps(request, allow_nan=False)
+        return as_json(request)
     for name, value in request.items():
         try:
-            json.dumps(value, allow_nan=False)
+            as_json(value)
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidFilter(f"filters: {error}") if name == "filter" else InvalidQuery(f"{name}: {error}") from None
     raise InvalidQuery("the question can't be written as JSON")

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 import pixr
-from pixr.errors import InvalidFilter, InvalidQuery, VideoNotFound
+from pixr.errors import InvalidFilter, InvalidQuery, InvalidVideo, VideoNotFound
 from pixr.questions import Ask, Blend, Then, While, Without, from_dict, parse
 
 
@@ -348,3 +348,14 @@ def test_numbers_of_related_questions_are_checked_where_they_are_related() -> No
         pixr.blend(("a", 3e38), ("b", 3e38))
     with pytest.raises(InvalidQuery, match="a question with its weight"):
         pixr.blend(("a",))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("filters", [{"duration": {"min": 10**400}}, {"not": {"metadata": {"n": [1, -(10**400)]}}}])
+def test_a_number_that_no_float_holds_is_told_by_its_field(library: pixr.Library, filters: dict[str, Any]) -> None:
+    """The engine told of a column of JSON, and of the query where it was the filter."""
+    with pytest.raises(InvalidFilter, match="a number of 401 digits"):
+        library.search("ladder", channels=["speech"], filters=filters)
+    with pytest.raises(InvalidVideo, match='"forwards": metadata: a number of 401 digits'):
+        library.update("forwards", metadata={"n": 10**400})
+    title = "7" * 400
+    assert library.update("forwards", title=title).title == title
