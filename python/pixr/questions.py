@@ -207,8 +207,7 @@ def asks(question: Question, depth: int = 0) -> Iterator[Ask]:
     Raises:
         InvalidQuery: it is no question, or within more others than anybody means.
     """
-    if depth > MOST_NESTED:
-        raise InvalidQuery("questions are related within related ones too often")
+    _check_depth(depth)
     if isinstance(question, str):
         yield Ask(question)
     elif isinstance(question, Ask):
@@ -221,6 +220,11 @@ def asks(question: Question, depth: int = 0) -> Iterator[Ask]:
     else:
         yield from asks(question.first, depth + 1)
         yield from asks(question.second, depth + 1)
+
+
+def _check_depth(depth: int) -> None:
+    if depth > MOST_NESTED:
+        raise InvalidQuery("questions are related within related ones too often")
 
 
 def _quoted(names: Collection[Any]) -> str:
@@ -254,7 +258,8 @@ def from_dict(value: Mapping[str, Any], folder: str | os.PathLike[str] = ".") ->
     return _read(value, Path(folder), {})
 
 
-def _read(value: Any, folder: Path, inherited: Mapping[str, Any]) -> Question:
+def _read(value: Any, folder: Path, inherited: Mapping[str, Any], depth: int = 0) -> Question:
+    _check_depth(depth)
     if isinstance(value, str):
         return Ask(value, **inherited)
     if not isinstance(value, Mapping):
@@ -270,17 +275,17 @@ def _read(value: Any, folder: Path, inherited: Mapping[str, Any]) -> Question:
             raise InvalidQuery("blend: a list of [question, weight] is expected")
         if beside := [name for name in given if name not in ("blend", "modes", "channels")]:
             raise InvalidQuery(f"{beside[0]}: beside a `blend` it asks for nothing, put it into one of the parts")
-        return Blend(tuple((_read(part, folder, passed), weight) for part, weight in parts))
+        return Blend(tuple((_read(part, folder, passed, depth + 1), weight) for part, weight in parts))
     relations = [name for name in ("then", "while", "not") if name in given]
     if len(relations) > 1:
         raise InvalidQuery(f"{' and '.join(relations)}: relate two questions by one, and put it into another's `query`")
     first = given.get("query")
-    asked = _read(first, folder, passed) if isinstance(first, Mapping) else _ask(given, folder, passed)
+    asked = _read(first, folder, passed, depth + 1) if isinstance(first, Mapping) else _ask(given, folder, passed)
     if "within" in given and relations != ["then"]:
         raise InvalidQuery("within: it needs a `then`")
     if not relations:
         return asked
-    second = _read(given[relations[0]], folder, passed)
+    second = _read(given[relations[0]], folder, passed, depth + 1)
     if relations[0] == "then":
         return Then(asked, second, given.get("within", DEFAULT_WITHIN_SECONDS))
     return While(asked, second) if relations[0] == "while" else Without(asked, second)
@@ -336,14 +341,15 @@ def parse(text: str) -> Question:
     return question
 
 
-def _expression(text: str) -> tuple[Question, str]:
-    first, rest = _operand(text)
+def _expression(text: str, depth: int = 0) -> tuple[Question, str]:
+    _check_depth(depth)
+    first, rest = _operand(text, depth)
     keyword, rest = _keyword(rest)
     if keyword is None:
         return first, rest
     if keyword == "WITHIN":
         raise InvalidQuery(f"WITHIN needs a THEN before it; write {_HINT}")
-    second, rest = _operand(rest)
+    second, rest = _operand(rest, depth)
     if keyword != "THEN":
         return (While(first, second) if keyword == "WHILE" else Without(first, second)), rest
     following, after = _keyword(rest)
@@ -355,10 +361,10 @@ def _expression(text: str) -> tuple[Question, str]:
     return Then(first, second, float(seconds[1])), after[seconds.end() :]
 
 
-def _operand(text: str) -> tuple[Question, str]:
+def _operand(text: str, depth: int) -> tuple[Question, str]:
     stripped = text.lstrip()
     if stripped.startswith("("):
-        inner, rest = _expression(stripped[1:])
+        inner, rest = _expression(stripped[1:], depth + 1)
         if not rest.lstrip().startswith(")"):
             raise InvalidQuery(f"a bracket is not closed; write {_HINT}")
         return inner, rest.lstrip()[1:]

@@ -235,6 +235,20 @@ def test_a_short_form_that_is_broken_is_told(text: str) -> None:
         parse(text)
 
 
+def test_questions_nested_beyond_sense_are_refused_however_they_are_written() -> None:
+    """Python's RecursionError came of JSON and of the short form."""
+    nested: dict[str, Any] = {"query": "a"}
+    blend: list[Any] = ["a", 1]
+    for _ in range(3000):
+        nested = {"query": nested, "then": "b"}
+        blend = [{"blend": [blend]}, 1]
+    for given in (nested, {"blend": [blend]}):
+        with pytest.raises(InvalidQuery, match="too often"):
+            from_dict(given)
+    with pytest.raises(InvalidQuery, match="too often"):
+        parse("(" * 3000 + "a THEN b" + ")" * 3000)
+
+
 @pytest.mark.parametrize(
     "value",
     [
