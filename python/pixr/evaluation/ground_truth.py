@@ -69,7 +69,7 @@ def read_ground_truth(path: Path, format: Format | None = None) -> list[Judged]:
     for number, line in lines:
         try:
             judged.append(read(line, number, path))
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError, RecursionError) as error:
             raise InvalidQuery(f"{path}, line {number}: {type(error).__name__}: {error}") from None
     return judged
 
@@ -95,7 +95,7 @@ def _format_of(line: str, path: Path) -> Format:
         return "charades-sta"
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if isinstance(value, dict):
         if "relevant" in value:

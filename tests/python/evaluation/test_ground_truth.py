@@ -67,7 +67,22 @@ def test_a_line_that_is_not_utf_8_is_told_and_a_mark_at_the_beginning_is_none(tm
             read(truth)
 
 
-@pytest.mark.parametrize("lines", [(), ("plain words",), (QVHIGHLIGHTS, "{"), ({"vid_name": "x", "desc": "y"},)])
+ENDLESS = {"query": "a", "relevant": [{"video": "v", "start": 0, "end": 10**400}]}
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (),
+        ("plain words",),
+        (QVHIGHLIGHTS, "{"),
+        ({"vid_name": "x", "desc": "y"},),
+        ("[" * 100_000,),
+        (QVHIGHLIGHTS, "[" * 100_000),
+        (ENDLESS,),
+    ],
+    ids=range(7),
+)
 def test_a_file_that_is_none_is_told(lines: Sequence[object], tmp_path: Path) -> None:
     with pytest.raises(InvalidQuery, match="truth"):
         read_ground_truth(written(tmp_path, *lines))
