@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from pixr import _engine
 from pixr.errors import InvalidVideo
 from pixr.json_text import as_json
-from pixr.surrogates import has_lone_surrogate
 from pixr.types import Channel, Creator, Mode, Segment, Video
 
 if TYPE_CHECKING:
@@ -85,11 +84,8 @@ def video_to_text(video: Video | Mapping[str, Any]) -> str:
     for name, value in fields.items():
         try:
             json.loads(as_json(value), parse_int=_whole_number)
-            text = json.dumps(value, ensure_ascii=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise _refused(fields.get("id"), f"{name}: {error}") from None
-        if has_lone_surrogate(text):
-            raise _refused(fields.get("id"), f"{name}: {text!a} holds half of a surrogate pair, which is no character")
     return json.dumps(fields)
 
 

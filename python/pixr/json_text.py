@@ -1,6 +1,6 @@
-"""Values as JSON that the engine reads, whose numbers are those of 64-bit floats or whole ones.
+"""Values as JSON that the engine reads.
 
-Python writes a whole number of any length. The engine would tell of a line and a column where one is too large.
+Python also writes whole numbers of any length and halves of surrogate pairs. It would tell of a line and column.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import json
 import math
 import re
 from typing import Any
+
+from pixr.surrogates import has_lone_surrogate
 
 __all__ = ["as_json"]
 
@@ -19,11 +21,13 @@ def as_json(value: Any) -> str:
     """The value as JSON.
 
     Raises:
-        TypeError, ValueError, RecursionError: it can't be written, or holds a number that can't be read.
+        TypeError, ValueError, RecursionError: it can't be written, or holds what can't be read.
     """
     text = json.dumps(value, allow_nan=False)
     if _LONG.search(text):
         json.loads(text, parse_int=_check)
+    if "\\ud" in text and has_lone_surrogate(written := json.dumps(value, ensure_ascii=False)):
+        raise ValueError(f"{written!a} holds half of a surrogate pair, which is no character")
     return text
 
 

@@ -373,3 +373,13 @@ def test_a_number_that_no_float_holds_is_told_by_its_field(library: pixr.Library
         library.update("forwards", metadata={"n": 10**400})
     title = "7" * 400
     assert library.update("forwards", title=title).title == title
+
+
+def test_half_of_a_surrogate_pair_is_told_by_its_field(library: pixr.Library) -> None:
+    """Python puts one for each byte of a name that is not UTF-8. The engine told of a column of JSON."""
+    for asked in ({"video": "\udcff"}, {"filters": {"tags": ["\U0001f3ac", "a\ud83c"]}}):
+        with pytest.raises(InvalidFilter, match="half of a surrogate pair"):
+            library.search("ladder", channels=["speech"], **asked)
+    with pytest.raises(InvalidQuery, match=r"cursor: .* half of a surrogate pair"):
+        library.search("ladder", channels=["speech"], cursor="\ud800")
+    assert not library.search("ladder", channels=["speech"], filters={"tags": ["\U0001f3ac"]})
