@@ -383,3 +383,26 @@ def test_half_of_a_surrogate_pair_is_told_by_its_field(library: pixr.Library) ->
     with pytest.raises(InvalidQuery, match=r"cursor: .* half of a surrogate pair"):
         library.search("ladder", channels=["speech"], cursor="\ud800")
     assert not library.search("ladder", channels=["speech"], filters={"tags": ["\U0001f3ac"]})
+
+
+def test_a_faint_moment_takes_no_sure_one_out_of_a_compound(tmp_path: Path) -> None:
+    """What a question found was missed by a compound of it, as nearly the same span as a faint one that scored more."""
+    rows = [  # The sure sentence; a faint one; a picture that is faint as well, and only shown with the latter.
+        {"video_id": "a", "start": 10.0, "end": 20.0, "speech.vector": [0.5, 0.75**0.5]},
+        {"video_id": "a", "start": 8.0, "end": 20.0, "speech.vector": [0.38, 0.925]},
+        {"video_id": "a", "start": 5.9, "end": 14.05, "frame.vector": [0.6, 0.8]},
+    ]
+    with pixr.open(tmp_path / "l.pixr") as library:
+        names = ("frame.vector", "speech.vector")
+        library.add_segments(pa.RecordBatch.from_pylist([dict.fromkeys(names) | row for row in rows]))
+        for channel, sufficient in (("frame", 0.9), ("speech", 0.45)):
+            fitted = {"vector": {"center": 0.5, "slope": 8.0}, "floor": 0.01, "sufficient": sufficient}
+            library.engine.set_calibration(channel, json.dumps(fitted))
+        asked = pixr.ask(vectors={"frame": [1.0, 0.0], "speech": [1.0, 0.0]})
+        absent = pixr.ask(vectors={"frame": [-1.0, 0.0]})
+        (alone,) = library.search(asked)
+        for compound in (pixr.without(asked, absent), pixr.blend(asked)):
+            (hit,) = library.search(compound)
+            assert hit.score == alone.score
+            assert (hit.moments[0].start, hit.moments[0].end) == (alone.moments[0].start, alone.moments[0].end)
+        assert library.search(pixr.while_(asked, asked))

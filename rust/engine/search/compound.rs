@@ -248,9 +248,14 @@ impl Asked<'_> {
         let mut all = Vec::with_capacity(self.runs.len());
         for run in &self.runs {
             let mut matches = run.matches(part, video)?;
-            matches.iter_mut().for_each(|one| one.is_sufficient = true);
             let shots = run.shots(part, video)?;
             let mut moments = find_moments(&matches, &shots, run.fuser(), &rules, 0.0);
+            if matches.iter().any(|one| !one.is_sufficient) {
+                // Found apart: beside them, one that is enough may be left out as nearly the same as a faint one.
+                matches.iter_mut().for_each(|one| one.is_sufficient = true);
+                let all = find_moments(&matches, &shots, run.fuser(), &rules, 0.0);
+                moments.extend(all.into_iter().filter(|moment| run.sufficiency(moment) < 1.0));
+            }
             moments.sort_by(|a, b| {
                 (a.span.start.total_cmp(&b.span.start))
                     .then(a.span.end.total_cmp(&b.span.end))
@@ -348,16 +353,39 @@ fn placed(found: &[Found]) -> Vec<Placed> {
     found.iter().map(|one| Placed { span: one.span, score: one.score }).collect()
 }
 
-fn relate(pair: Pair, first: &[Found], second: &[Found]) -> Vec<Found> {
+/// The moments of either side with their best partners on the other. Those that are enough by themselves get such a
+/// partner as well, so that a faint one which scores higher does not take its place.
+fn partners(
+    first: &[Found],
+    second: &[Found],
+    best: impl Fn(&[Placed], &[Placed]) -> Vec<(usize, usize)>,
+) -> BTreeSet<(usize, usize)> {
+    let enough = |found: &[Found]| -> Vec<usize> {
+        found.iter().enumerate().filter(|(_, one)| one.enough >= 1.0).map(|(at, _)| at).collect()
+    };
     let (ones, others) = (placed(first), placed(second));
-    let pairs: Vec<(usize, usize)> = match pair {
-        Pair::Then(within_seconds) => following(&ones, &others, within_seconds),
-        Pair::While => {
-            let with_second = at_once(&ones, &others).into_iter().enumerate().filter_map(|(a, b)| Some((a, b?)));
-            let with_first = at_once(&others, &ones).into_iter().enumerate().filter_map(|(b, a)| Some((a?, b)));
-            with_second.chain(with_first).collect::<BTreeSet<_>>().into_iter().collect()
-        }
+    let mut pairs: BTreeSet<(usize, usize)> = best(&ones, &others).into_iter().collect();
+    let (sure, sure_others) = (enough(first), enough(second));
+    if (sure.len(), sure_others.len()) != (ones.len(), others.len()) {
+        let of = |all: &[Placed], some: &[usize]| -> Vec<Placed> {
+            some.iter().filter_map(|&at| all.get(at).copied()).collect()
+        };
+        let found = best(&of(&ones, &sure), &of(&others, &sure_others));
+        pairs.extend(found.into_iter().filter_map(|(a, b)| Some((*sure.get(a)?, *sure_others.get(b)?))));
+    }
+    pairs
+}
+
+fn relate(pair: Pair, first: &[Found], second: &[Found]) -> Vec<Found> {
+    let pairs = match pair {
+        Pair::Then(within_seconds) => partners(first, second, |ones, others| following(ones, others, within_seconds)),
+        Pair::While => partners(first, second, |ones, others| {
+            let with_second = at_once(ones, others).into_iter().enumerate().filter_map(|(a, b)| Some((a, b?)));
+            let with_first = at_once(others, ones).into_iter().enumerate().filter_map(|(b, a)| Some((a?, b)));
+            with_second.chain(with_first).collect()
+        }),
         Pair::Without => {
+            let (ones, others) = (placed(first), placed(second));
             let without = |(one, other): (&Found, Option<usize>)| match other.and_then(|at| second.get(at)) {
                 Some(other) if other.score >= PRESENT => None,
                 Some(other) => {
