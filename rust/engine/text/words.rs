@@ -1,15 +1,18 @@
 //! Cuts text into words, the same way for what is indexed, what is asked and what is shown.
 //!
 //! A word is a run of letters and digits, with apostrophes inside it ("don't") and combining accents. Chinese, Japanese
-//! and Thai put no space between words, so each of their characters is a word of its own. A word's *form* is in lower
-//! case with accents folded ("Café" → "cafe"); its *stem* has its endings taken off first ("panels" → "panel"). Words
-//! longer than `MAX_WORD_BYTES` are skipped but keep their place in the order, so phrases do not close over them.
+//! and Thai put no space between words, so each of their characters is a word of its own. A letter that is written in
+//! several characters (a Korean syllable in its sounds, as names of files on macOS are) is the one that they compose. A
+//! word's *form* is in lower case with accents folded ("Café" → "cafe"); its *stem* has its endings taken off first
+//! ("panels" → "panel"). Words longer than `MAX_WORD_BYTES` are skipped but keep their place in the order, so phrases do
+//! not close over them.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ops::Range;
 
 use tantivy::tokenizer::{AsciiFoldingFilter, RawTokenizer, Stemmer, TextAnalyzer, TokenStream};
+use unicode_normalization::char::compose;
 
 use super::language::Language;
 
@@ -123,6 +126,9 @@ impl WordCutter {
                     lower.push('\'');
                 } else if character.is_ascii() {
                     lower.push(character.to_ascii_lowercase());
+                } else if let Some(composed) = lower.chars().next_back().and_then(|last| composed(last, character)) {
+                    lower.pop();
+                    lower.push(composed);
                 } else if !is_combining(character) {
                     lower.extend(character.to_lowercase().filter(|part| !is_combining(*part)));
                 }
@@ -136,7 +142,10 @@ impl WordCutter {
                 lower.clear();
             }
             if stands_alone {
-                emit(self, position, at..end, character.to_lowercase().collect::<String>().as_str());
+                let voiced = characters.peek().and_then(|(_, next)| composed(character, *next));
+                let end = voiced.and_then(|_| characters.next()).map_or(end, |(at, mark)| at + mark.len_utf8());
+                let alone = voiced.unwrap_or(character);
+                emit(self, position, at..end, alone.to_lowercase().collect::<String>().as_str());
                 position += 1;
             }
         }
@@ -203,6 +212,12 @@ fn is_combining(character: char) -> bool {
     matches!(character, '\u{0300}'..='\u{036f}')
 }
 
+/// The one character that two stand for: a letter with an accent or a voicing mark, or sounds of a Korean syllable.
+fn composed(one: char, other: char) -> Option<char> {
+    let is_part = is_combining(other) || matches!(other, '\u{1161}'..='\u{11c2}' | '\u{3099}' | '\u{309a}');
+    if is_part { compose(one, other) } else { None }
+}
+
 /// Characters of scripts that are written without spaces: Thai, Lao, Khmer, Kana, Han.
 fn stands_alone(character: char) -> bool {
     character >= '\u{0e00}'
@@ -232,6 +247,24 @@ mod tests {
     #[test]
     fn scripts_without_spaces_give_a_word_for_each_character() {
         assert_eq!(forms("太陽光パネル abc漢"), ["太", "陽", "光", "パ", "ネ", "ル", "abc", "漢"]);
+    }
+
+    /// Names of files on macOS come decomposed: a title made of one was not found by what is typed.
+    #[test]
+    fn letters_in_several_characters_are_the_ones_that_they_compose() {
+        for (decomposed, composed) in [
+            ("\u{1112}\u{1161}\u{11ab}\u{1100}\u{1173}\u{11af} a", "한글 a"),
+            ("カ\u{3099}ハ\u{309a} a", "ガパ a"),
+            ("МОИ\u{306} е\u{308}лка", "мой ёлка"),
+            ("Vie\u{323}\u{302}t cafe\u{301}", "việt café"),
+        ] {
+            assert_eq!(forms(decomposed), forms(composed));
+            let words = WordCutter::new(Language::English).cut(decomposed);
+            assert!(words.iter().all(|word| !decomposed[word.range.clone()].contains(' ')));
+            assert!(words[0].range.start == 0 && words.is_sorted_by(|one, next| one.range.end <= next.range.start));
+        }
+        let words = WordCutter::new(Language::English).cut("カ\u{3099}");
+        assert_eq!(words[0].range, 0..6);
     }
 
     #[test]

@@ -1,0 +1,32 @@
+"""How words are found, and what is told of where they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import pixr
+
+
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [
+        ("\u1112\u1161\u11ab\u1100\u1173\u11af", "한글"),
+        ("カ\u3099", "ガ"),
+        ("мои\u0306", "мой"),
+    ],
+)
+def test_a_word_is_found_however_it_is_written(tmp_path: Path, written: str, asked: str) -> None:
+    """Decomposed letters of other scripts than Latin made other words."""
+    with pixr.open(tmp_path / "l.pixr") as library:
+        rows = [{"video_id": "a", "start": 0.0, "end": 1.0, "speech.text": f"x {written} y"}]
+        library.add_segments(pa.RecordBatch.from_pylist(rows))
+        for text in (asked, f'"{asked}"'):
+            (hit,) = library.search(text, channels=["speech"], min_score=0.0)
+            match = hit.moments[0].matches[0]
+            assert match.description == f"x {written} y"
+            ((start, end),) = match.highlights
+            assert written.endswith(match.description[start:end])
+        assert library.search(f"{asked} -none", channels=["speech"], min_score=0.0)
