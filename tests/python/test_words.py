@@ -16,10 +16,13 @@ import pixr
         ("\u1112\u1161\u11ab\u1100\u1173\u11af", "한글"),
         ("カ\u3099", "ガ"),
         ("мои\u0306", "мой"),
+        ("de l'eau", "eau"),
+        ("dell’arte", "arte"),
+        ("eau", "l'eau"),
     ],
 )
 def test_a_word_is_found_however_it_is_written(tmp_path: Path, written: str, asked: str) -> None:
-    """Decomposed letters of other scripts than Latin made other words."""
+    """Decomposed letters of other scripts than Latin made other words, and so did what is elided before a word."""
     with pixr.open(tmp_path / "l.pixr") as library:
         rows = [{"video_id": "a", "start": 0.0, "end": 1.0, "speech.text": f"x {written} y"}]
         library.add_segments(pa.RecordBatch.from_pylist(rows))

@@ -1,11 +1,11 @@
 //! Cuts text into words, the same way for what is indexed, what is asked and what is shown.
 //!
-//! A word is a run of letters and digits, with apostrophes inside it ("don't") and combining accents. Chinese, Japanese
-//! and Thai put no space between words, so each of their characters is a word of its own. A letter that is written in
-//! several characters (a Korean syllable in its sounds, as names of files on macOS are) is the one that they compose. A
-//! word's *form* is in lower case with accents folded ("Café" → "cafe"); its *stem* has its endings taken off first
-//! ("panels" → "panel"). Words longer than `MAX_WORD_BYTES` are skipped but keep their place in the order, so phrases do
-//! not close over them.
+//! A word is a run of letters and digits, with apostrophes inside it ("don't") and combining accents. What French and
+//! Italian elide before a word is none of it ("l'eau" → "eau"). Chinese, Japanese and Thai put no space between words, so
+//! each of their characters is a word of its own. A letter that is written in several characters (a Korean syllable in
+//! its sounds, as names of files on macOS are) is the one that they compose. A word's *form* is in lower case with accents
+//! folded ("Café" → "cafe"); its *stem* has its endings taken off first ("panels" → "panel"). Words longer than
+//! `MAX_WORD_BYTES` are skipped but keep their place in the order, so phrases do not close over them.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -21,6 +21,12 @@ pub const MAX_WORD_BYTES: usize = 96;
 
 /// The most stems that are remembered, because most words of a text were met before: a power of two.
 const REMEMBERED_STEMS: usize = 8192;
+
+/// What French and Italian write before an apostrophe in place of a word of its own.
+const ELIDED: [&str; 24] = [
+    "l", "d", "j", "m", "t", "s", "n", "c", "qu", "jusqu", "lorsqu", "puisqu", "quoiqu", "un", "dell", "all", "nell",
+    "sull", "dall", "gl", "bell", "quell", "quest", "sant",
+];
 
 /// One word of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +129,11 @@ impl WordCutter {
                     start = at;
                 }
                 if is_apostrophe(character) {
-                    lower.push('\'');
+                    if ELIDED.contains(&lower.as_str()) {
+                        lower.clear();
+                    } else {
+                        lower.push('\'');
+                    }
                 } else if character.is_ascii() {
                     lower.push(character.to_ascii_lowercase());
                 } else if let Some(composed) = lower.chars().next_back().and_then(|last| composed(last, character)) {
@@ -265,6 +275,13 @@ mod tests {
         }
         let words = WordCutter::new(Language::English).cut("カ\u{3099}");
         assert_eq!(words[0].range, 0..6);
+    }
+
+    #[test]
+    fn what_is_elided_before_a_word_is_none_of_it() {
+        assert_eq!(forms("L’eau de l'été, dell'arte aujourd'hui"), ["eau", "de", "ete", "arte", "aujourd'hui"]);
+        assert_eq!(forms("qu'il d'un l' ' l'\u{301}"), ["il", "un", "l", "l"]);
+        assert_eq!(WordCutter::new(Language::English).cut("de l'eau")[1].range, 5..8);
     }
 
     #[test]
