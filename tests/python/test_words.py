@@ -33,3 +33,15 @@ def test_a_word_is_found_however_it_is_written(tmp_path: Path, written: str, ask
             ((start, end),) = match.highlights
             assert written.endswith(match.description[start:end])
         assert library.search(f"{asked} -none", channels=["speech"], min_score=0.0)
+
+
+def test_what_is_told_of_a_match_is_short_also_where_no_word_was_asked(tmp_path: Path) -> None:
+    with pixr.open(tmp_path / "l.pixr") as library:
+        row = {"video_id": "a", "start": 0.0, "end": 1.0, "speech.text": "word " * 5000, "speech.vector": [1.0, 0.0]}
+        library.add_segments(pa.RecordBatch.from_pylist([row]))
+        match = library.search(vectors={"speech": [1.0, 0.0]})[0].moments[0].matches[0]
+        assert match.description is not None
+        assert match.description.startswith("word word")
+        assert 200 < len(match.description) <= 240
+        assert match.description.endswith("…")
+        assert match.highlights == ()

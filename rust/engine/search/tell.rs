@@ -14,7 +14,9 @@ use crate::catalog::row_set::RowSet;
 use crate::catalog::video::Span;
 use crate::error::{Error, Result};
 use crate::part::LivePart;
+use crate::text::query::TextQuery;
 use crate::text::snippet::snippet;
+use crate::text::stats::TextStats;
 
 /// Longest text of a match, in characters.
 const SNIPPET_CHARS: usize = 240;
@@ -72,13 +74,11 @@ impl Run<'_> {
         // The whole question, whichever clause answers: its words are those of all of them.
         let ask = self.ask.channels.iter().find(|ask| ask.channel == channel);
         let words = ask.and_then(|ask| ask.terms.first()).and_then(|term| term.words.as_ref());
-        Ok(Some(match words {
-            Some(words) => {
-                let cut = snippet(&words.query, &words.stats, &shown, SNIPPET_CHARS);
-                Snippet::from_byte_ranges(cut.text, &cut.highlights)
-            }
-            None => Snippet { text: shown, highlights: Vec::new() },
-        }))
+        let cut = match words {
+            Some(words) => snippet(&words.query, &words.stats, &shown, SNIPPET_CHARS),
+            None => snippet(&TextQuery::default(), &TextStats::default(), &shown, SNIPPET_CHARS),
+        };
+        Ok(Some(Snippet::from_byte_ranges(cut.text, &cut.highlights)))
     }
 
     pub(super) fn count_facets(&self, returned: &[RowSet]) -> Result<BTreeMap<String, Counts>> {

@@ -34,8 +34,8 @@ const MIN_HALF_LETTERS: usize = 3;
 /// The shortest word for which a wrong letter is forgiven.
 const MIN_FUZZY_LETTERS: usize = 5;
 
-/// A query over words, for one language.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A query over words, for one language. The default one asks for nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TextQuery {
     pub(super) language: Language,
     /// Those that must match first, so that they narrow what follows.
