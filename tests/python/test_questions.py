@@ -406,3 +406,21 @@ def test_a_faint_moment_takes_no_sure_one_out_of_a_compound(tmp_path: Path) -> N
             assert hit.score == alone.score
             assert (hit.moments[0].start, hit.moments[0].end) == (alone.moments[0].start, alone.moments[0].end)
         assert library.search(pixr.while_(asked, asked))
+
+
+def test_what_is_tiny_comes_where_it_is_counted(tmp_path: Path) -> None:
+    """Past 4,000 rows, videos were counted whose confidence vanished beside 1, and never came."""
+    with pixr.open(tmp_path / "large.pixr") as large:
+        vectors = [[-1.0, 0.0] if at % 3 == 0 else [1.0, 0.0] for at in range(4200)]
+        ids = [f"{at:04}" for at in range(4200)]
+        batch = {"video_id": ids, "start": [0.0] * 4200, "end": [1.0] * 4200, "frame.vector": vectors}
+        large.add_segments(pa.RecordBatch.from_pydict(batch))
+        fitted = {"vector": {"center": 0.25, "slope": 20.0}, "sufficient": 0.3}
+        large.engine.set_calibration("frame", json.dumps(fitted))
+        page = large.search(vectors={"frame": [1.0, 0.0]}, fusion="probabilistic", min_score=0.0, limit=1000)
+        came = len(page)
+        while page.next_cursor:
+            asked = {"vectors": {"frame": [1.0, 0.0]}, "fusion": "probabilistic", "min_score": 0.0, "limit": 1000}
+            page = large.search(**asked, cursor=page.next_cursor)  # type: ignore[arg-type]
+            came += len(page)
+        assert came == page.total == 4200

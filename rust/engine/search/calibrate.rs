@@ -272,8 +272,13 @@ impl Calibration {
 /// The confidence of a segment in a query that has clauses besides its whole: never below any of the given.
 #[must_use]
 pub fn combine_clauses(whole: f32, clauses: impl IntoIterator<Item = f32>) -> f32 {
-    let silent: f64 = clauses.into_iter().map(|confidence| 1.0 - f64::from(confidence.clamp(0.0, 1.0))).product();
-    whole.max((1.0 - silent) as f32)
+    let clauses = clauses.into_iter().map(|confidence| f64::from(confidence.clamp(0.0, 1.0)));
+    whole.max(clauses.fold(0.0, either) as f32)
+}
+
+/// Noisy-or, `1 - (1 - one) * (1 - other)`, written so that nothing above zero vanishes beside 1.
+pub(super) fn either(one: f64, other: f64) -> f64 {
+    one + other * (1.0 - one)
 }
 
 /// A confidence that the whole or one of `clauses` clauses must have where `combine_clauses` reaches `confidence`.

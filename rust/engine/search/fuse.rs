@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::calibrate::smallest_reaching;
+use super::calibrate::{either, smallest_reaching};
 use crate::catalog::channel::Channel;
 use crate::error::{Error, Result};
 
@@ -148,7 +148,7 @@ impl Fuser {
     pub fn score(&self, strengths: &PerChannel) -> f32 {
         let worth = self.worth(strengths);
         let score = match self.fusion {
-            Fusion::Probabilistic => 1.0 - worth.iter().map(|worth| 1.0 - worth).product::<f64>(),
+            Fusion::Probabilistic => worth.into_iter().fold(0.0, either),
             Fusion::WeightedSum => self.shared_place(worth).iter().sum::<f64>() / self.weight_sum,
             Fusion::ReciprocalRank => worth.iter().sum::<f64>() / self.weight_sum,
             Fusion::Max => worth.iter().copied().fold(0.0, f64::max),
@@ -222,7 +222,7 @@ impl Fuser {
             return worth;
         }
         let parts = heard.map(|index| worth[index] / most);
-        let together = most * (1.0 - (1.0 - parts[0]) * (1.0 - parts[1]));
+        let together = most * either(parts[0], parts[1]);
         let surprises = parts.map(surprise);
         let mut shared = worth;
         for (index, part) in heard.into_iter().zip(surprises) {
@@ -278,7 +278,7 @@ impl Blend {
         let worth = if confidence > 0.0 { self.weight(channel) * confidence } else { 0.0 };
         match self {
             Self::Sum { .. } => blended + worth,
-            Self::NoisyOr { .. } => 1.0 - (1.0 - blended) * (1.0 - worth),
+            Self::NoisyOr { .. } => blended + worth * (1.0 - blended),
             Self::Max { .. } => blended.max(worth),
         }
     }
@@ -331,7 +331,7 @@ mod tests {
     }
 
     fn strengths() -> impl Strategy<Value = PerChannel> {
-        proptest::array::uniform5(prop_oneof![Just(0.0f32), Just(1.0f32), 0.0f32..=1.0])
+        proptest::array::uniform5(prop_oneof![Just(0.0f32), Just(1.0f32), 0.0f32..=1.0, 1e-30f32..1e-9])
     }
 
     #[test]
@@ -348,6 +348,20 @@ mod tests {
         assert_eq!(ranked.strength(0.2, Some(1)), 1.0);
         assert!((ranked.strength(0.2, Some(62)) - 0.5).abs() < 1e-6);
         assert_eq!(ranked.strength(0.2, None), 0.0);
+        Ok(())
+    }
+
+    /// A cosine far from what is asked has such a confidence: it was counted as a hit, and came on no page.
+    #[test]
+    fn what_is_tiny_does_not_vanish_beside_one() -> Result<()> {
+        let channels = [(Channel::Screen, 1.0), (Channel::Speech, 1.0), (Channel::Sound, 1.0)];
+        for fusion in [Fusion::Probabilistic, Fusion::WeightedSum, Fusion::Max] {
+            let fuser = fuser(fusion, &channels)?;
+            for tiny in [[0.0, 0.0, 0.0, 1e-20, 0.0], [0.0, 0.0, 0.0, 1e-20, 1e-20]] {
+                let (score, blend) = (fuser.score(&tiny), fuser.blend().score(&tiny));
+                assert!(score > 0.0 && blend * (1.0 + 1e-5) >= score, "{fusion:?}: {score}, {blend}");
+            }
+        }
         Ok(())
     }
 

@@ -43,8 +43,8 @@ pub(super) struct Room<'a> {
     /// By channel as the query has them: confidences of the video's rows; and of one term.
     pub(super) channels: Vec<Vec<f32>>,
     pub(super) found: Vec<f32>,
-    /// What no clause says of the row.
-    pub(super) silent: Vec<f32>,
+    /// What the clauses say of the row together.
+    pub(super) clauses: Vec<f32>,
     /// The channels with a time, blended.
     pub(super) blended: Vec<f32>,
     pub(super) is_enough: Vec<bool>,
@@ -198,7 +198,7 @@ impl<'a> Reader<'a> {
         renew(confidences, count, 0.0);
         let has_clauses = channel.terms.len() > 1;
         if has_clauses {
-            renew(&mut room.silent, count, 1.0);
+            renew(&mut room.clauses, count, 0.0);
         }
         for (at, (term, steps)) in channel.terms.iter().zip(&self.steps[index]).enumerate() {
             let (cosines, with_words) = told(at);
@@ -212,14 +212,14 @@ impl<'a> Reader<'a> {
                 }
             }
             if term.clause.is_some() {
-                room.silent.iter_mut().zip(&room.found).for_each(|(silent, one)| *silent *= 1.0 - one.min(1.0));
+                room.clauses.iter_mut().zip(&room.found).for_each(|(any, one)| *any += one.min(1.0) * (1.0 - *any));
             } else {
                 confidences.iter_mut().zip(&room.found).for_each(|(whole, one)| *whole = whole.max(*one));
             }
         }
         if has_clauses {
-            for (whole, silent) in confidences.iter_mut().zip(&room.silent) {
-                *whole = whole.max((1.0 - silent) * (1.0 + ROUNDING));
+            for (whole, any) in confidences.iter_mut().zip(&room.clauses) {
+                *whole = whole.max(any * (1.0 + ROUNDING));
             }
         }
     }
@@ -252,7 +252,7 @@ impl<'a> Reader<'a> {
                     room.blended.iter_mut().zip(confidences).for_each(|(sum, one)| *sum += weight * one);
                 }
                 Blend::NoisyOr { .. } => room.blended.iter_mut().zip(confidences).for_each(|(together, one)| {
-                    *together = 1.0 - (1.0 - *together) * (1.0 - weight * one);
+                    *together += weight * one * (1.0 - *together);
                 }),
                 Blend::Max { .. } => {
                     room.blended.iter_mut().zip(confidences).for_each(|(most, one)| *most = most.max(weight * one));
