@@ -122,13 +122,7 @@ impl<'a> Reader<'a> {
         (0..self.ask.channels.len()).try_for_each(|index| self.read_channel(index, closeness, rows.clone(), room))
     }
 
-    pub(super) fn read_channel(
-        &self,
-        index: usize,
-        closeness: Closeness,
-        rows: Range<u32>,
-        room: &mut Room<'a>,
-    ) -> Result<()> {
+    fn read_channel(&self, index: usize, closeness: Closeness, rows: Range<u32>, room: &mut Room<'a>) -> Result<()> {
         let channel = &self.ask.channels[index];
         room.first_row = rows.start;
         self.make_room(room);
@@ -165,7 +159,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Bounds what each of the rows, which the room holds, says on one channel; nothing at all where none can say anything.
-    pub(super) fn fill_channel(&self, index: usize, rows: Range<u32>, room: &mut Room<'a>) {
+    fn fill_channel(&self, index: usize, rows: Range<u32>, room: &mut Room<'a>) {
         let within = (rows.start - room.first_row) as usize..(rows.end - room.first_row) as usize;
         let cosines = std::mem::take(&mut room.cosines[index]);
         let words = std::mem::take(&mut room.words[index]);
@@ -180,7 +174,7 @@ impl<'a> Reader<'a> {
 
     /// Bounds what each of so many rows says on one channel, from what is `told` of each term: cosines that the rows don't
     /// exceed, and the places of those that hold words with their scores. Nothing at all where none can say anything.
-    pub(super) fn combine<'b, W: Iterator<Item = (usize, f32)>>(
+    fn combine<'b, W: Iterator<Item = (usize, f32)>>(
         &self,
         index: usize,
         count: usize,
