@@ -19,7 +19,8 @@ import pytest
 
 import pixr
 from pixr.errors import InvalidVideo, UnreadableVideo
-from pixr.ingest import CutsSoFar, content_hash
+from pixr.ingest import content_hash
+from pixr.ingest.found import CutsSoFar
 from pixr.media import sandbox
 from pixr.progress import Progress
 from tests.python.clips import make_clip
@@ -218,7 +219,7 @@ def test_what_was_found_so_far_is_searched_while_the_rest_is_indexed(
 ) -> None:
     clip = make_clip(tmp_path / "harbour.mp4", [f"scene {number}" for number in range(8)])
     id = f"vid_{content_hash(clip)[:20]}"
-    monkeypatch.setattr("pixr.ingest._INTERIM_SECONDS", 0.0)
+    monkeypatch.setattr("pixr.ingest.video._INTERIM_SECONDS", 0.0)
     stored: list[int] = []
 
     with pixr.open(tmp_path / "l.pixr") as library:
@@ -247,7 +248,7 @@ def test_a_video_stays_as_it_was_until_what_replaces_it_is_whole(
 ) -> None:
     """What was ready of a long video took the place of the whole one, which an interrupted run had then lost."""
     clip = make_clip(tmp_path / "harbour.mp4", [f"scene {number}" for number in range(8)])
-    monkeypatch.setattr("pixr.ingest._INTERIM_SECONDS", 0.0)
+    monkeypatch.setattr("pixr.ingest.video._INTERIM_SECONDS", 0.0)
 
     def interrupt(step: Progress) -> None:
         if step.stage == "visual" and step.seconds_done > 6.0:
@@ -267,7 +268,7 @@ def test_nothing_stays_of_a_video_that_is_refused_after_some_of_it_was_stored(
 ) -> None:
     """A file that was written to meanwhile was refused, and what had been read of it stayed in the library."""
     clip = make_clip(tmp_path / "harbour.mp4", [f"scene {number}" for number in range(8)])
-    monkeypatch.setattr("pixr.ingest._INTERIM_SECONDS", 0.0)
+    monkeypatch.setattr("pixr.ingest.video._INTERIM_SECONDS", 0.0)
     stored: list[int] = []
 
     with pixr.open(tmp_path / "l.pixr") as library:

@@ -234,7 +234,7 @@ def _index(
 ) -> None:
     import pixr
     from pixr.captions import beside
-    from pixr.known_content import KnownContent
+    from pixr.ingest.known_content import KnownContent
     from pixr.progress import Source
 
     if not library.exists():

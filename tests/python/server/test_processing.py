@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from pixr import ingest
+from pixr.ingest import video as video_run
 from pixr.progress import Progress
 from pixr.server.database import now
 from pixr.server.errors import ApiError
@@ -173,7 +173,7 @@ def test_what_was_deleted_is_not_stored_again_by_the_worker_that_has_it(
 ) -> None:
     """A worker looks once a second; what it stored in between was in the library for good, of a video that was gone."""
     id = uploaded(acme, clip, title="gone")
-    monkeypatch.setattr(ingest, "_INTERIM_SECONDS", 0.0)
+    monkeypatch.setattr(video_run, "_INTERIM_SECONDS", 0.0)
     indexed, seen = _Job.indexed, itertools.count()
 
     def deleted(job: _Job, progress: Progress) -> None:

@@ -1,0 +1,162 @@
+"""Indexes sources, some at a time: which are known already, which are new, and what became of each."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pixr.convert import check_video, tags_of
+from pixr.errors import InvalidVideo, PixrError, UnreadableVideo, VideoNotFound
+from pixr.ingest.content import Cancelled, content_hash
+from pixr.ingest.known_content import KnownContent
+from pixr.ingest.tools import Toolbox, Tools
+from pixr.ingest.video import OnProgress, VideoRun
+from pixr.ingest_options import ScreenOptions, SpeechOptions
+from pixr.progress import Outcome, Source
+from pixr.source_files import file_state, is_title_of, path_to_source, source_to_path, title_of
+from pixr.types import Video
+
+if TYPE_CHECKING:
+    from pixr.library import Library
+
+__all__ = ["ingest"]
+
+# Each video at work takes two decoder processes and its queues, about a third of a gigabyte.
+_MOST_JOBS = 8
+
+
+def default_jobs() -> int:
+    """How many videos are at work at the same time: enough that one's end, which fills one core, overlaps another."""
+    cores = os.cpu_count() or 1
+    return 1 if cores == 1 else min(max(2, cores // 2), _MOST_JOBS)
+
+
+def ingest(
+    library: Library,
+    sources: Iterable[Source],
+    *,
+    speech: bool | SpeechOptions,
+    screen: bool | ScreenOptions,
+    jobs: int | None,
+    skip_known: bool,
+    on_progress: OnProgress | None,
+) -> Iterator[Outcome]:
+    """Index sources, `jobs` at a time, and yield what became of each, in the order in which they end.
+
+    Raises:
+        MissingExtra: a package without which nothing can be indexed is not installed.
+    """
+    known = KnownContent(library.videos(), skip=skip_known)
+    jobs = jobs or default_jobs()
+    stop = threading.Event()
+    toolbox = Toolbox(library, speech=speech, screen=screen)
+
+    def one(source: Source) -> Outcome:
+        try:
+            return _index(library, source, toolbox.tools, known, stop, on_progress)
+        except (UnreadableVideo, ValueError, OSError) as error:
+            if isinstance(error, PixrError):
+                return Outcome(source, "failed", error=error)
+            return Outcome(source, "failed", error=UnreadableVideo(source.path, str(error)))
+
+    pending: set[Future[Outcome]] = set()
+    with ThreadPoolExecutor(max_workers=max(1, jobs), thread_name_prefix="pixr-ingest") as pool:
+        try:
+            for source in sources:
+                pending.add(pool.submit(one, source))
+                if len(pending) > jobs:
+                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                    yield from (future.result() for future in done)
+            while pending:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        finally:
+            # Also on Ctrl-C and when the caller stops listening: what runs ends at its next segment.
+            stop.set()
+            for future in pending:
+                future.cancel()
+
+
+def _found_again(library: Library, known: KnownContent, video: Video, path: str | os.PathLike[str]) -> Video:
+    """The video, with where its file is now if that is no more where it was: pictures of it are taken from there.
+
+    Another video that was indexed from there says that it was replaced.
+    """
+    source = path_to_source(path)
+    if not video.source or not video.content_hash or video.source == source:
+        return video
+    before = source_to_path(video.source)
+    if before is None or (before.exists() and not known.before(video.source, video.content_hash)):
+        return video
+    changes = {"source": source}
+    if is_title_of(video.title, before):
+        changes["title"] = title_of(path)
+    try:
+        return library.update(video.id, **changes)
+    except VideoNotFound:  # deleted since this run began
+        return video
+
+
+def _index(
+    library: Library,
+    source: Source,
+    tools: Callable[[], Tools],
+    known: KnownContent,
+    stop: threading.Event,
+    on_progress: OnProgress | None,
+) -> Outcome:
+    _check_paths(source)
+    before = file_state(source.path)
+    digest = content_hash(source.path, stop)
+    told = _told(source, digest)
+    check_video(told)
+    same = known.claim(digest)
+    if same is not None:
+        return Outcome(source, "skipped", video=_found_again(library, known, same, source.path))
+    outcome = None
+    try:
+        models = tools()
+        if stop.is_set():  # while they were loaded
+            raise Cancelled
+        run = VideoRun(library, source, told, digest, before, models, stop, on_progress)
+        try:
+            outcome = run.run()
+        except Cancelled:
+            raise
+        except Exception:
+            run.take_back()
+            raise
+        if outcome.video is not None:
+            outcome = replace(outcome, warnings=(*outcome.warnings, *known.warnings(outcome.video, told.source)))
+        return outcome
+    finally:
+        known.release(digest, None if outcome is None else outcome.video)
+
+
+def _check_paths(source: Source) -> None:
+    given: dict[str, Any] = {"path": source.path, "captions": "" if source.captions is None else source.captions}
+    for name, path in given.items():
+        if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
+            raise InvalidVideo(f"{name} is {type(path).__name__}, a path is expected")
+    if not os.fspath(source.path):  # not the folder that one happens to be in
+        raise InvalidVideo("path is empty")
+
+
+def _told(source: Source, digest: str) -> Video:
+    """What is known of a video before it is decoded."""
+    id = source.id or f"vid_{digest[:20]}"
+    return Video(
+        id=id,
+        title=source.title or title_of(source.path),
+        description=source.description,
+        tags=tags_of(id, source.tags),
+        created=source.created,
+        quality=source.quality,
+        creator=source.creator,
+        source=path_to_source(source.path),
+        metadata=source.metadata,
+    )

@@ -1,0 +1,102 @@
+"""The models that indexing needs, loaded once for all videos that are at work."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pixr.errors import MissingExtra, SpeechUnavailable
+from pixr.ingest_options import ScreenOptions, SpeechOptions
+
+if TYPE_CHECKING:
+    from pixr.encoders.load import Encoders
+    from pixr.library import Library
+    from pixr.media.screen import ScreenReader
+    from pixr.media.speech import SpeechRecogniser
+
+__all__ = ["Toolbox", "Tools"]
+
+# For pictures, speech and what else is heard.
+_DECODERS_A_VIDEO = 3
+
+
+@dataclass
+class Tools:
+    """Models of one worker. The screen reader keeps state, so each has its own; the others are shared.
+
+    `no_speech` and `no_screen` say why one that was asked for can't be had.
+    """
+
+    encoders: Encoders
+    speech: SpeechRecogniser | None
+    screen: ScreenReader | None
+    no_speech: str | None = None
+    no_screen: str | None = None
+
+
+class Toolbox:
+    """Loads what indexing needs, once for all workers, when the first asks. Models run on one thread a call.
+
+    Speech or screen text that can't be had is left out, with a warning.
+    """
+
+    def __init__(self, library: Library, *, speech: bool | SpeechOptions, screen: bool | ScreenOptions) -> None:
+        self._library = library
+        self._speech = speech
+        self._screen = screen
+        self._lock = threading.Lock()
+        self._local = threading.local()
+        self._shared: Tools | None = None
+
+    def tools(self) -> Tools:
+        """The tools of the thread that asks.
+
+        Raises:
+            MissingExtra, ModelNotFound, ModelError: the encoders can't be loaded.
+        """
+        if not hasattr(self._local, "tools"):
+            with self._lock:
+                if self._shared is None:
+                    self._shared = self._load()
+                reader = self._load_screen() if self._shared.screen is None else self._shared.screen
+                self._local.tools = replace(self._shared, screen=reader)
+                self._shared.screen = None  # the first worker took the one that was made to see whether it can be had
+        made: Tools = self._local.tools
+        return made
+
+    def _load(self) -> Tools:
+        from pixr.calibration import prepare
+        from pixr.encoders.sound_labels import SoundLabelEncoder, may_hold_words
+        from pixr.media.sandbox import start_decoders
+
+        start_decoders(_DECODERS_A_VIDEO)  # while models load
+        encoders = self._library.indexing_encoders()
+        if isinstance(encoders.sound, SoundLabelEncoder) and not encoders.sound.can_hear():
+            encoders = replace(encoders, sound=None)
+        prepare(self._library.engine, encoders)
+        self._library.remember_encoders()
+        recogniser = reader = no_speech = no_screen = None
+        if self._speech:
+            try:
+                from pixr.media.speech import SpeechRecogniser
+
+                said = self._speech if isinstance(self._speech, SpeechOptions) else SpeechOptions()
+                gate = may_hold_words if said.gate and SoundLabelEncoder.can_hear() else None
+                recogniser = SpeechRecogniser(said.model, language=said.language, gate=gate)
+            except (SpeechUnavailable, MissingExtra) as error:
+                no_speech = f"indexed without speech: {error}"
+        try:
+            reader = self._load_screen()
+        except MissingExtra as error:
+            self._screen = False
+            no_screen = f"indexed without words on screen: {error}"
+        return Tools(encoders, recogniser, reader, no_speech, no_screen)
+
+    def _load_screen(self) -> ScreenReader | None:
+        if not self._screen:
+            return None
+        from pixr.media.screen import ScreenReader
+
+        asked = self._screen if isinstance(self._screen, ScreenOptions) else ScreenOptions()
+        return ScreenReader(thread_count=1, languages=asked.languages, model=asked.model)
