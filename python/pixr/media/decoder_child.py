@@ -71,7 +71,7 @@ def _send_segments(request: dict[str, Any], writer: MessageWriter) -> None:
         analysis_rate=options.analysis_rate,
         thread_count=request["thread_count"],
     )
-    cutter = SegmentCutter(options)
+    cutter = SegmentCutter(options, frames.between)
 
     def ticking() -> Iterator[tuple[float, NDArray[np.uint8]]]:
         for picture in frames:

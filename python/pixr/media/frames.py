@@ -3,15 +3,18 @@
 Times are container time stamps, never index / rate: variable frame rate is the normal case. They are on the clock that
 the sound shares (the container's start is zero), so what is seen and what is heard line up. Pictures are stretched and
 turned as the container says. Every picture that the shot detector looks at is handed out scaled to `short_side`
-pixels; the pictures between (`analysis_rate`) are decoded, because later ones need them, but never converted.
+pixels; the pictures between (`analysis_rate`) are decoded, because later ones need them, and converted where a cut lies
+among them.
 
-A picture is decoded when it is asked for, so memory is that of the decoder and one picture, however long the video is
-and however slow the caller. Never call this in a process that has to survive hostile input: use `pixr.media.sandbox`.
+A picture is decoded when it is asked for, so memory is that of the decoder and a few pictures, however long the video
+is and however slow the caller. Never call this in a process that has to survive hostile input: use
+`pixr.media.sandbox`.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +32,8 @@ _SMALLEST_SIDE_PIXELS = 64
 _LARGEST_SIDE_PIXELS = 4096
 _LONGEST_SECONDS = 14 * 86400.0
 _JUMP_SECONDS = 1.0
+# At most so many of the pictures between two that are handed out are kept, then every second one: all of 60 a second.
+_MOST_BETWEEN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +177,7 @@ class VideoFrames:
         self._frame_seconds = 1.0 / (info.frame_rate or 25.0)
         self._thread_count = thread_count
         self._reformatter: Any = None
+        self._passed: deque[list[tuple[float, Any]]] = deque([[]], maxlen=2)
         self._last_start = self._first_start = info.start_seconds
         self.decoded_until_seconds = info.start_seconds
         self.jumped_back_seconds: float | None = None
@@ -186,15 +192,30 @@ class VideoFrames:
             shown = self.decoded_until_seconds = timestamp
             if timestamp < handed_out + step_seconds:
                 held_back = timestamp, frame
+                self._pass(timestamp, frame)
                 continue
             handed_out, held_back = timestamp, None
             yield timestamp, self._convert(frame)
+            self._passed.append([])
         if shown == -math.inf:
             raise UnreadableVideo(self._path, "no picture in it can be decoded")
         if held_back is not None:
             yield held_back[0], self._convert(held_back[1])
         if shown >= self._last_start - 1e-6:
             self.decoded_until_seconds = self.end_seconds = max(self.end_seconds, shown + self._frame_seconds)
+
+    def between(self, after_seconds: float, until_seconds: float) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+        """The pictures between two that follow one another of the last three handed out, latest first."""
+        for passed in reversed(self._passed):
+            for timestamp, frame in reversed(passed):
+                if after_seconds < timestamp < until_seconds:
+                    yield timestamp, self._convert(frame)
+
+    def _pass(self, timestamp: float, frame: Any) -> None:
+        passed = self._passed[-1]
+        passed.append((timestamp, frame))
+        if len(passed) > _MOST_BETWEEN:
+            del passed[::2]
 
     def _decode(self) -> Iterator[tuple[float, Any]]:
         """Every picture with its time, in order of time; ends early where the file can't be read any further."""

@@ -1,6 +1,7 @@
 """Cuts a stream of pictures into segments, the spans that are indexed.
 
-A segment never crosses a shot boundary and never lasts longer than `longest_seconds`. Segments of one video touch: each
+A segment never crosses a shot boundary and never lasts longer than `longest_seconds`. A shot begins with its first
+picture, also where that is one of those between the pictures that are looked at. Segments of one video touch: each
 ends where the next begins, the last at the end of the video. A shot that is too long is split, with no
 crumb at its end. Each segment has at least one frame.
 
@@ -14,13 +15,15 @@ from typing import TYPE_CHECKING
 
 from pixr.media.frames import SampledFrame
 from pixr.media.near_duplicates import DuplicateFilter
-from pixr.media.shots import ShotDetector
+from pixr.media.shots import ShotDetector, first_of_shot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
+
+    Pictures = Iterable[tuple[float, NDArray[np.uint8]]]
 
 _CRUMB_SHARE = 0.25
 
@@ -57,10 +60,14 @@ class CutSegment:
 
 
 class SegmentCutter:
-    """Turns pictures in order of time into segments. One use per video."""
+    """Turns pictures in order of time into segments. One use per video.
 
-    def __init__(self, options: CutOptions) -> None:
+    `between` gives the pictures after one instant and before another, latest first, that were not among them.
+    """
+
+    def __init__(self, options: CutOptions, between: Callable[[float, float], Pictures] = lambda *_: ()) -> None:
         self._options = options
+        self._between = between
         self._detector = ShotDetector()
         self._duplicates = DuplicateFilter()
         self._shot = -1
@@ -68,16 +75,17 @@ class SegmentCutter:
         self._start = 0.0
         self._next_sample = 0.0
         self._sampled: list[SampledFrame] = []
+        self._before: tuple[float, NDArray[np.uint8]] | None = None
         self._waiting: tuple[float, NDArray[np.uint8]] | None = None
         self._last_image: NDArray[np.uint8] | None = None
 
-    def cut(self, pictures: Iterable[tuple[float, NDArray[np.uint8]]]) -> Iterator[CutSegment]:
+    def cut(self, pictures: Pictures) -> Iterator[CutSegment]:
         """Yield the segments whose end is known. Call `finish` for the last ones."""
         for timestamp, image in pictures:
             begins = self._detector.push(image)
             if begins is not None and self._waiting is not None:
                 yield from self._take(*self._waiting, begins=begins)
-            self._waiting = (timestamp, image)
+            self._before, self._waiting = self._waiting, (timestamp, image)
 
     def finish(self, end_seconds: float) -> Iterator[CutSegment]:
         """Yield the last segments; the video ends at `end_seconds`."""
@@ -88,6 +96,15 @@ class SegmentCutter:
             self._waiting = None
 
     def _take(self, timestamp: float, image: NDArray[np.uint8], *, begins: bool) -> Iterator[CutSegment]:
+        if begins and self._before is not None:
+            before, seen = self._before
+            earlier = first_of_shot(seen, image, self._between(before, timestamp))
+            if earlier is not None:
+                yield from self._take_one(*earlier, begins=True)
+                begins = False
+        yield from self._take_one(timestamp, image, begins=begins)
+
+    def _take_one(self, timestamp: float, image: NDArray[np.uint8], *, begins: bool) -> Iterator[CutSegment]:
         if begins:
             if self._shot >= 0:
                 yield from self._close_shot(timestamp)

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -105,3 +107,20 @@ class ShotDetector:
             self._recent.append(change)
         self._before = waiting
         return begins
+
+
+def first_of_shot(
+    before: NDArray[np.uint8], begins: NDArray[np.uint8], between: Iterable[tuple[float, NDArray[np.uint8]]]
+) -> tuple[float, NDArray[np.uint8]] | None:
+    """The first of the pictures between two, latest first, from which on all are like the one that begins a shot.
+
+    None if the latest is not: then the shot begins where it was seen to.
+    """
+    new = PictureSketch.of(begins)
+    change, first = PictureSketch.of(before).change_to(new), None
+    for timestamp, image in between:
+        sketch = PictureSketch.of(image)
+        if 2 * sketch.change_to(new) >= change:
+            break
+        first = timestamp, image
+    return first

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pixr.media import CutOptions, CutSegment, open_segments
 from pixr.media.near_duplicates import DuplicateFilter
 from pixr.media.segments import SegmentCutter
-from pixr.media.shots import ShotDetector
-from tests.python.media.videos import cut_video, textured
+from pixr.media.shots import ShotDetector, first_of_shot
+from tests.python.media.videos import cut_video, textured, write_video
 
 
 def shot_starts(pictures: list[np.ndarray]) -> list[int]:
@@ -123,3 +123,30 @@ def test_slow_drift_adds_up() -> None:
 def test_options_must_be_above_zero() -> None:
     with pytest.raises(ValueError, match="frames_per_second must be above zero, got 0"):
         CutOptions(frames_per_second=0)
+
+
+@pytest.mark.parametrize(("rate", "cuts"), [(25, (17, 34)), (60, (31, 63, 94)), (50, (23, 41)), (10, (7, 12))])
+def test_a_shot_begins_with_its_first_picture(tmp_path: Path, rate: int, cuts: tuple[int, ...]) -> None:
+    """Only every second to fifth picture is looked at: a shot began as many pictures late."""
+    edges = [0, *cuts, cuts[-1] + 12]
+    pictures = [textured(shot, 160, 120) for shot, (a, b) in enumerate(itertools.pairwise(edges)) for _ in range(a, b)]
+    path = write_video(tmp_path / "a.mp4", pictures, rate=rate)
+    with open_segments(path) as stream:
+        segments = list(stream)
+    assert [round(segment.start_seconds * rate, 3) for segment in segments] == [0, *cuts]
+    for shot, segment in enumerate(segments):
+        first = segment.frames[0]
+        assert first.timestamp_seconds == segment.start_seconds
+        shown = first.image[::8, ::8].astype(int)
+        unlike = [np.abs(shown - textured(seed, 160, 120)[::8, ::8]).mean() for seed in range(len(segments))]
+        assert unlike.index(min(unlike)) == shot
+
+
+def test_a_flash_before_a_cut_begins_no_shot() -> None:
+    """Of the pictures between, those count from which on all are like the new shot."""
+    old, new, white = textured(1, 160, 120), textured(2, 160, 120), np.full((120, 160, 3), 255, np.uint8)
+    between = [(0.4, new), (0.3, new), (0.2, white), (0.1, new)]
+    first = first_of_shot(old, new, between)
+    assert first is not None
+    assert first[0] == 0.3
+    assert first_of_shot(old, new, [(0.2, old), (0.1, new)]) is None
