@@ -83,7 +83,7 @@ def video_to_text(video: Video | Mapping[str, Any]) -> str:
         raise _refused(fields.get("id"), f"it has no {', '.join(unknown)}; what a video has is {known}")
     for name, value in fields.items():
         try:
-            json.loads(as_json(value), parse_int=_whole_number)
+            as_json(value, _whole_number)
         except (TypeError, ValueError, RecursionError) as error:
             raise _refused(fields.get("id"), f"{name}: {error}") from None
     return json.dumps(fields)

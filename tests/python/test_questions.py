@@ -369,7 +369,7 @@ def test_a_number_that_no_float_holds_is_told_by_its_field(library: pixr.Library
     """The engine told of a column of JSON, and of the query where it was the filter."""
     with pytest.raises(InvalidFilter, match="a number of 401 digits"):
         library.search("ladder", channels=["speech"], filters=filters)
-    with pytest.raises(InvalidVideo, match='"forwards": metadata: a number of 401 digits'):
+    with pytest.raises(InvalidVideo, match=r'"forwards": metadata: a whole number .* more than 64 bits'):
         library.update("forwards", metadata={"n": 10**400})
     title = "7" * 400
     assert library.update("forwards", title=title).title == title
