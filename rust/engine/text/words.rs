@@ -22,11 +22,14 @@ pub const MAX_WORD_BYTES: usize = 96;
 /// The most stems that are remembered, because most words of a text were met before: a power of two.
 const REMEMBERED_STEMS: usize = 8192;
 
-/// What French and Italian write before an apostrophe in place of a word of its own.
+/// What French and Italian write before an apostrophe and a vowel in place of a word of its own.
 const ELIDED: [&str; 24] = [
     "l", "d", "j", "m", "t", "s", "n", "c", "qu", "jusqu", "lorsqu", "puisqu", "quoiqu", "un", "dell", "all", "nell",
     "sull", "dall", "gl", "bell", "quell", "quest", "sant",
 ];
+
+/// Before what a word is elided; an `h` is mute there. In English the apostrophe of "Bell's" stands before another letter.
+const VOWELS: &str = "aeiouyhàáâäæèéêëìíîïòóôöœùúûüÿ";
 
 /// One word of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,11 +120,12 @@ impl WordCutter {
         let mut characters = text.char_indices().peekable();
         while let Some((at, character)) = characters.next() {
             let end = at + character.len_utf8();
-            let stands_alone = stands_alone(character);
+            let is_alone = stands_alone(character);
             let joins = if character.is_alphanumeric() {
-                !stands_alone
+                !is_alone
             } else {
-                let next_is_letter = characters.peek().is_some_and(|(_, next)| next.is_alphanumeric());
+                let is_in_word = |next: char| next.is_alphanumeric() && !stands_alone(next);
+                let next_is_letter = characters.peek().is_some_and(|(_, next)| is_in_word(*next));
                 !lower.is_empty() && (is_combining(character) || (is_apostrophe(character) && next_is_letter))
             };
             if joins {
@@ -129,7 +133,9 @@ impl WordCutter {
                     start = at;
                 }
                 if is_apostrophe(character) {
-                    if ELIDED.contains(&lower.as_str()) {
+                    let is_vowel = |next: char| next.to_lowercase().any(|one| VOWELS.contains(one));
+                    let before_vowel = characters.peek().is_some_and(|(_, next)| is_vowel(*next));
+                    if before_vowel && ELIDED.contains(&lower.as_str()) {
                         lower.clear();
                     } else {
                         lower.push('\'');
@@ -151,7 +157,7 @@ impl WordCutter {
                 position += 1;
                 lower.clear();
             }
-            if stands_alone {
+            if is_alone {
                 let voiced = characters.peek().and_then(|(_, next)| composed(character, *next));
                 let end = voiced.and_then(|_| characters.next()).map_or(end, |(at, mark)| at + mark.len_utf8());
                 let alone = voiced.unwrap_or(character);
@@ -257,6 +263,7 @@ mod tests {
     #[test]
     fn scripts_without_spaces_give_a_word_for_each_character() {
         assert_eq!(forms("太陽光パネル abc漢"), ["太", "陽", "光", "パ", "ネ", "ル", "abc", "漢"]);
+        assert_eq!(forms("'apple'という"), ["apple", "と", "い", "う"]);
     }
 
     /// Names of files on macOS come decomposed: a title made of one was not found by what is typed.
@@ -282,6 +289,12 @@ mod tests {
         assert_eq!(forms("L’eau de l'été, dell'arte aujourd'hui"), ["eau", "de", "ete", "arte", "aujourd'hui"]);
         assert_eq!(forms("qu'il d'un l' ' l'\u{301}"), ["il", "un", "l", "l"]);
         assert_eq!(WordCutter::new(Language::English).cut("de l'eau")[1].range, 5..8);
+        assert_eq!(forms("l'Été à L'HÔTEL, c'è"), ["ete", "a", "hotel", "e"]);
+        // In English a name goes on.
+        assert_eq!(
+            forms("Bell's theorem, all's well, Dell's s'mores"),
+            ["bell's", "theorem", "all's", "well", "dell's", "s'mores"]
+        );
     }
 
     #[test]
