@@ -20,6 +20,7 @@ Flaw = tuple[tuple[str | int, ...], str]
 _MOST_NAME_BYTES = 1024
 _MOST_METADATA_BYTES = 1 << 20
 _MOST_DEPTH = 16
+_LEAST_WHOLE, _MOST_WHOLE = -(1 << 63), (1 << 64) - 1
 _WRITTEN = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})"
     r"(?:[Tt ](?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\.[0-9]+)?"
@@ -59,8 +60,11 @@ def _of_value(path: tuple[str | int, ...], value: Any, depth: int) -> Iterator[F
         yield path, f"nested deeper than {_MOST_DEPTH}"
     elif isinstance(value, str):
         yield from _of_text(path, value)
-    elif isinstance(value, int | float):
-        if not _is_finite(value):
+    elif isinstance(value, int):
+        if not _LEAST_WHOLE <= value <= _MOST_WHOLE:
+            yield path, "a whole number of more than 64 bits; send it as text"
+    elif isinstance(value, float):
+        if not math.isfinite(value):
             yield path, "not a finite number"
     elif isinstance(value, Mapping):
         for key, inner in value.items():
@@ -97,13 +101,6 @@ def _spelled(key: str) -> str:
 
 def _json_bytes(value: Any) -> int:
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
-
-
-def _is_finite(number: float) -> bool:
-    try:
-        return math.isfinite(number)
-    except OverflowError:  # a whole number past all floats
-        return False
 
 
 def _is_instant(text: str) -> bool:

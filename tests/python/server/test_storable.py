@@ -38,6 +38,7 @@ NOT_STORED = [
     ('{"metadata": {"a": NaN}}', "/metadata/a"),
     ('{"metadata": {"a": [-Infinity]}}', "/metadata/a/0"),
     ('{"metadata": {"a": 1' + "0" * 400 + "}}", "/metadata/a"),
+    ('{"metadata": {"a": {"b": 18446744073709551616}}}', "/metadata/a/b"),
     ('{"metadata": {"": 1}}', "/metadata/"),
     ('{"metadata": {"' + "k" * 1025 + '": 1}}', "/metadata/" + "k" * 1025),
     (json.dumps({"metadata": {"a": deep(17)}}), "/metadata/a" + "/0" * 16),
