@@ -22,7 +22,7 @@ from pixr.errors import InvalidVideo, UnreadableVideo
 from pixr.ingest import content_hash
 from pixr.ingest.found import CutsSoFar
 from pixr.media import sandbox
-from pixr.progress import Progress
+from pixr.progress import Progress, Source
 from tests.python.clips import make_clip
 from tests.python.media.videos import cut_video
 
@@ -333,6 +333,22 @@ def test_a_file_that_was_moved_is_found_again_where_it_is(clips: list[Path], tmp
         assert moved.status == "skipped"
         video = library.video(added.video.id)
         assert (video.title, video.source) == ("roof", str(second))
+
+
+def test_what_is_given_of_a_known_video_is_not_left_out_silently(clips: list[Path], tmp_path: Path) -> None:
+    """It was skipped, and who had given a tag searched for it in vain."""
+    clip = clips[0]
+    with pixr.open(tmp_path / "films.pixr") as library:
+        first = library.add(clip, title="Roof", tags=["diy"], metadata={"n": 1}, speech=False, screen=False)
+
+        def again(**given: Any) -> tuple[str, ...]:
+            (outcome,) = library.add_many([Source(clip, **given)], speech=False, screen=False)
+            assert (outcome.status, outcome.video) == ("skipped", first)
+            return outcome.warnings
+
+        assert again() == again(title="Roof", tags=["diy"], metadata={"n": 1}) == ()
+        (warning,) = again(tags=["holiday"], metadata={"n": 2}, title="Roof")
+        assert f"as {first.id}, and keeps its tags, metadata" in warning
 
 
 def test_a_file_with_other_content_than_before_is_told(clips: list[Path], tmp_path: Path) -> None:

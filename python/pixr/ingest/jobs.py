@@ -101,6 +101,24 @@ def _found_again(library: Library, known: KnownContent, video: Video, path: str 
         return video
 
 
+def _not_taken(source: Source, video: Video) -> tuple[str, ...]:
+    """A warning if more is given of a video that is there already than it has: it stays as it is."""
+    given = {
+        "id": source.id or video.id,
+        "title": source.title or video.title,
+        "description": source.description or video.description,
+        "tags": tuple(source.tags) or video.tags,
+        "created": source.created or video.created,
+        "quality": source.quality or video.quality,
+        "creator": source.creator or video.creator,
+        "metadata": {**video.metadata, **source.metadata},
+    }
+    other = [name for name, value in given.items() if value != getattr(video, name)]
+    if not other:
+        return ()
+    return (f"it is there already as {video.id}, and keeps its {', '.join(other)}: `Library.update` changes them",)
+
+
 def _index(
     library: Library,
     source: Source,
@@ -116,7 +134,8 @@ def _index(
     check_video(told)
     same = known.claim(digest)
     if same is not None:
-        return Outcome(source, "skipped", video=_found_again(library, known, same, source.path))
+        found = _found_again(library, known, same, source.path)
+        return Outcome(source, "skipped", video=found, warnings=_not_taken(source, found))
     outcome = None
     try:
         models = tools()
