@@ -298,6 +298,31 @@ def test_progress_of_every_stage_of_every_video_is_told(clips: list[Path], tmp_p
     assert told == {(str(clip), stage) for clip in clips for stage in stages}
 
 
+def test_a_run_that_another_thread_collects_is_not_waited_for(clips: list[Path], tmp_path: Path) -> None:
+    """A thread that collected it while it began joined the run's own, which had to wait for it to have begun."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hear(step: Progress) -> None:
+        if step.video == str(clips[1]):
+            begun.set()
+            go_on.wait(60)
+
+    with pixr.open(tmp_path / "l.pixr") as library:
+        made = library.add_many(clips[:2], jobs=1, speech=False, screen=False, on_progress=hear)
+        kept = [made]
+        del made
+        listener = threading.Thread(target=lambda: next(kept[0]))
+        listener.start()
+        listener.join(60)
+        assert begun.wait(60), "the second is at work"
+        collector = threading.Thread(target=kept.clear)
+        collector.start()
+        collector.join(20)
+        waits = collector.is_alive()
+        go_on.set()
+        assert not waits
+
+
 def test_speech_is_split_at_cuts_that_the_decoder_has_yet_to_find() -> None:
     """A fast recogniser once split sentences at the cuts known by then, so the same file gave two libraries."""
     cuts = CutsSoFar()

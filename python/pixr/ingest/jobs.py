@@ -64,21 +64,26 @@ def ingest(
             return Outcome(source, "failed", error=UnreadableVideo(source.path, str(error)))
 
     pending: set[Future[Outcome]] = set()
-    with ThreadPoolExecutor(max_workers=max(1, jobs), thread_name_prefix="pixr-ingest") as pool:
-        try:
-            for source in sources:
-                pending.add(pool.submit(one, source))
-                if len(pending) > jobs:
-                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                    yield from (future.result() for future in done)
-            while pending:
+    pool = ThreadPoolExecutor(max_workers=max(1, jobs), thread_name_prefix="pixr-ingest")
+    listener = threading.get_ident()
+    try:
+        for source in sources:
+            pending.add(pool.submit(one, source))
+            if len(pending) > jobs:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
-        finally:
-            # Also on Ctrl-C and when the caller stops listening: what runs ends at its next segment.
-            stop.set()
-            for future in pending:
-                future.cancel()
+        while pending:
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+    finally:
+        # Also on Ctrl-C and when the caller stops listening: what runs ends at its next segment.
+        stop.set()
+        running = [future for future in pending if not future.cancel()]
+        # Threads are not joined: a generator left in a circle of references is ended by whichever thread collects it,
+        # which may hold what a thread needs to end, or to begin. So there nothing is waited for at all.
+        pool.shutdown(wait=False)
+        if threading.get_ident() == listener:
+            wait(running)
 
 
 def _found_again(library: Library, known: KnownContent, video: Video, path: str | os.PathLike[str]) -> Video:
