@@ -111,7 +111,7 @@ class VideoRun:
             finally:
                 self._cuts.know_until(float("inf"))
                 for waiting in (visual, screen):
-                    self._put(waiting, None)
+                    waiting.put(None)
                 for worker in workers:
                     worker.join()
         if self._errors:
@@ -157,7 +157,7 @@ class VideoRun:
             self._found.shots.append((segment.start_seconds, segment.end_seconds))
             self._cuts.know_until(segment.end_seconds)
             for waiting in queues:
-                self._put(waiting, segment)
+                waiting.put(segment)
             self._tell("decode", segment.end_seconds)
             if self._cancelled.is_set() or self._failed.is_set():
                 break
@@ -279,9 +279,6 @@ class VideoRun:
             for waiting in arguments:
                 for _ in _drain(waiting):
                     pass
-
-    def _put(self, waiting: queue.Queue[CutSegment | None], segment: CutSegment | None) -> None:
-        waiting.put(segment)
 
     # -- storing ------------------------------------------------------------------------------------------------------
 

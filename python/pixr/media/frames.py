@@ -97,9 +97,8 @@ def probe(path: str) -> VideoInfo:
             container_start = (container.start_time or 0) / av.time_base
             seconds = (container.duration or 0) / av.time_base
             if container.format.name.startswith("matroska"):
-                seconds -= max(
-                    0.0, container_start
-                )  # its claim counts from zero, also where nothing is there until late
+                # Its claim counts from zero, also where nothing is there until late.
+                seconds -= max(0.0, container_start)
             pictures_end = seconds
             if stream.duration:
                 pictures_end = (

@@ -35,10 +35,7 @@ def refusing_full_disk() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        causes = (
-            error,
-            error.__cause__,
-        )  # an error of the library's own is an OSError that has the disk's as its cause
-        if any(isinstance(one, OSError) and one.errno in _FULL for one in causes):
+        # An error of the library's own is an OSError that has the disk's as its cause.
+        if any(isinstance(one, OSError) and one.errno in _FULL for one in (error, error.__cause__)):
             raise ApiError("INSUFFICIENT_STORAGE", "The disk is full.") from None
         raise
