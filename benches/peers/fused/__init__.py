@@ -15,7 +15,7 @@ from typing import Any
 
 from benches.peers.figures import ndcg
 from benches.peers.fused.measure import SYSTEMS, Asked, FusedResult, Place, Run, ask, build, measure_clients
-from benches.peers.fused.pixr import EXACT
+from benches.peers.fused.pixr import EXACT, Pixr
 from benches.peers.fused.protocol import PLACES
 from benches.peers.fused.report import fused_markdown
 from benches.peers.install import Install
@@ -44,7 +44,7 @@ class Settings:
 
 def systems_with(peers: Sequence[str]) -> list[str]:
     """The systems that these peers of the vector bench make."""
-    parts = {"by-hand": "hnswlib", "by-hand-exhaustive": "hnswlib"}
+    parts = {"by-hand": "hnswlib", "by-hand-exhaustive": "hnswlib", "pixr-one-moment": "pixr"}
     return [name for name in SYSTEMS if parts.get(name, name) in peers]
 
 
@@ -80,9 +80,10 @@ def run(settings: Settings, about: dict[str, Any], work: Path, installing: Insta
 
 def chosen(result: FusedResult, share: int = 100) -> Run:
     """What a system is compared by: of Pixr the least effort that reaches 0.98, of others the least there is."""
-    runs = [run for run in result.runs if run.share == share and (result.name != OURS or run.effort != EXACT)]
-    if result.name != OURS:
+    runs = [run for run in result.runs if run.share == share]
+    if not isinstance(SYSTEMS[result.name], Pixr):
         return runs[0]
+    runs = [run for run in runs if run.effort != EXACT]
     reaching = [run for run in runs if run.ndcg >= ENOUGH]
     return min(reaching, key=lambda run: run.p50_ms) if reaching else max(runs, key=lambda run: run.ndcg)
 
@@ -106,7 +107,7 @@ def _score(results: Sequence[FusedResult]) -> None:
     for result in results:
         for run in result.runs:
             run.ndcg = _mean_ndcg(run.found, fused.get(run.share, []))
-            if result.name != OURS and run.share in ranked:
+            if not isinstance(SYSTEMS[result.name], Pixr) and run.share in ranked:
                 run.ndcg_by_ranks = _mean_ndcg(run.found, ranked[run.share])
 
 

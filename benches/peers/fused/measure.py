@@ -27,7 +27,8 @@ from benches.peers.turns import SECONDS_A_POINT, TURNS, Calls, least, timed
 SYSTEMS: dict[str, System] = {
     system.name: system
     for system in (
-        Pixr(),
+        Pixr("pixr"),
+        Pixr("pixr-one-moment", moments=1),
         Handmade("by-hand"),
         Handmade("by-hand-exhaustive", exhaustive=True),
         LanceDb(),
@@ -117,15 +118,15 @@ def measure_clients(result: FusedResult, effort: int, place: Place) -> None:
     try:
         result.clients = in_child(_ask_from_threads, result.name, effort, place)
         if isinstance(SYSTEMS[result.name], Pixr):
-            result.counts = in_child(_count, effort, place)
+            result.counts = in_child(_count, result.name, effort, place)
     except StageFailed as failure:
         result.error = str(failure)
 
 
 def _build(name: str, place: Place) -> dict[str, Any]:
     system = _imported(name)
-    directory = _directory(name, place)
-    note = directory.with_name(f"{name}.{BUILT}")
+    directory = _directory(system, place)
+    note = directory.with_name(f"{system.index}.{BUILT}")
     if note.is_file():
         known: dict[str, Any] = json.loads(note.read_text(encoding="utf-8"))
         if known["version"] == version_of(system.packages):
@@ -144,7 +145,7 @@ def _build(name: str, place: Place) -> dict[str, Any]:
 def _ask(name: str, place: Place) -> list[Asked]:
     machine.use_one_core()
     system, corpus = _imported(name), place.corpus()
-    searcher = system.open(corpus, _directory(name, place))
+    searcher = system.open(corpus, _directory(system, place))
     asked = []
     for share in SHARES:
         questions = _questions(corpus, share)
@@ -156,7 +157,7 @@ def _ask(name: str, place: Place) -> list[Asked]:
 
 def _ask_from_threads(name: str, effort: int, place: Place) -> dict[int, float]:
     system, corpus = _imported(name), place.corpus()
-    searcher = system.open(corpus, _directory(name, place))
+    searcher = system.open(corpus, _directory(system, place))
     questions = _questions(corpus, 100)
     began = time.perf_counter()
     for question in questions[:WARM_UP]:
@@ -173,11 +174,12 @@ def _ask_from_threads(name: str, effort: int, place: Place) -> dict[int, float]:
     return found
 
 
-def _count(effort: int, place: Place) -> dict[str, float]:
+def _count(name: str, effort: int, place: Place) -> dict[str, float]:
     """What facets cost, and how often totals and facets of an approximate answer are the exact ones."""
     machine.use_one_core()
     corpus = place.corpus()
-    searcher = SYSTEMS["pixr"].open(corpus, _directory("pixr", place))
+    system = SYSTEMS[name]
+    searcher = system.open(corpus, _directory(system, place))
     assert isinstance(searcher, PixrSearcher)
     questions = _questions(corpus, 100)[:100]
     found: dict[str, float] = {}
@@ -204,5 +206,5 @@ def _imported(name: str) -> System:
     return system
 
 
-def _directory(name: str, place: Place) -> Path:
-    return place.work / f"corpus-{place.segments}" / name
+def _directory(system: System, place: Place) -> Path:
+    return place.work / f"corpus-{place.segments}" / system.index

@@ -17,14 +17,19 @@ from pixr.types import Hits
 VIDEOS_A_CALL = 1000
 EXACT = 0
 """The effort that stands for an exact answer."""
+MOMENTS = 5
+"""Of each video, where nothing else is said."""
 TAGS = {10: "tenth", 1: "hundredth"}
 
 
 class Pixr(System):
     """One library; titles are metadata of videos, with a vector that spans the whole video."""
 
-    def __init__(self) -> None:
-        super().__init__("pixr", module="pixr", packages=(), efforts=(EXACT, 10, 25, 35, 50, 100, 150, 200, 400))
+    def __init__(self, name: str, *, moments: int = MOMENTS) -> None:
+        """`moments` are told of each video at most: one is what the other systems know of it."""
+        super().__init__(name, module="pixr", packages=(), efforts=(EXACT, 10, 25, 35, 50, 100, 150, 200, 400))
+        self.index = "pixr"
+        self._moments = moments
 
     def build(self, corpus: Corpus, directory: Path) -> None:
         """A thousand videos a call, then all in one part."""
@@ -37,14 +42,15 @@ class Pixr(System):
 
     def open(self, corpus: Corpus, directory: Path) -> PixrSearcher:
         """For reading."""
-        return PixrSearcher(pixr.open(directory / "films.pixr", read_only=True))
+        return PixrSearcher(pixr.open(directory / "films.pixr", read_only=True), self._moments)
 
 
 class PixrSearcher(Searcher):
     """Also counts: facets, and totals."""
 
-    def __init__(self, library: pixr.Library) -> None:
+    def __init__(self, library: pixr.Library, moments: int) -> None:
         self._library = library
+        self._moments = moments
 
     def search(self, question: Question, effort: int) -> list[int]:
         return [int(hit.video.id) for hit in self.hits(question, effort)]
@@ -59,6 +65,7 @@ class PixrSearcher(Searcher):
             limit=PLACES,
             effort=effort or None,
             facets=facets,
+            moments=self._moments,
         )
 
 

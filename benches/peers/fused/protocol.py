@@ -38,6 +38,8 @@ class System(ABC):
         self.packages = tuple(packages)
         self.efforts = tuple(efforts)
         """How much to look at, from little to much."""
+        self.index = name
+        """The system that builds what this one asks: itself, or one before it."""
 
     @abstractmethod
     def build(self, corpus: Corpus, directory: Path) -> None:

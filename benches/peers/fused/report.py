@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benches.peers.fused.measure import CLIENTS, FusedResult, Run
-from benches.peers.fused.pixr import EXACT
+from benches.peers.fused.measure import CLIENTS, SYSTEMS, FusedResult, Run
+from benches.peers.fused.pixr import EXACT, Pixr
 from benches.peers.report import about_machine
 
 METHOD = (
@@ -30,7 +30,7 @@ def fused_markdown(results: Sequence[FusedResult], about: Mapping[str, Any], cho
     for result in results:
         for run in result.runs:
             by_ranks = "–" if run.ndcg_by_ranks is None else f"{run.ndcg_by_ranks:.3f}"
-            effort = "exact" if result.name == "pixr" and run.effort == EXACT else str(run.effort)
+            effort = "exact" if isinstance(SYSTEMS[result.name], Pixr) and run.effort == EXACT else str(run.effort)
             lines.append(
                 f"| {result.name} {result.version} | {run.share} % | {effort} | {run.ndcg:.3f} | {by_ranks} "
                 f"| {run.p50_ms:.2f} | {run.p99_ms:.2f} |"
