@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pixr.types import Channel, Facets, Hit, Way
 
-__all__ = ["Batch", "ByteMatrix", "HalfMatrix", "Library", "VectorColumn", "squeeze"]
+__all__ = ["Batch", "ByteMatrix", "HalfMatrix", "Library", "VectorColumn", "cuts_sums_of_bytes", "squeeze"]
 
 @final
 class Batch:
@@ -103,6 +103,9 @@ class VectorColumn:
     @property
     def byte_len(self) -> int: ...
     def search(self, query: bytes, k: int, effort: int | None = None) -> tuple[bytes, bytes]: ...
+
+def cuts_sums_of_bytes() -> bool:
+    """Whether products of uint8 by int8 are added up in 16 bits by this processor, and cut there: x86 without VNNI."""
 
 def squeeze(pictures: Sequence[NDArray[np.uint8]], side: int) -> NDArray[np.uint8]:
     """RGB pictures, `(height, width, 3)`, as squares: `(pictures, side, side, 3)`."""

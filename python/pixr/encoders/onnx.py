@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
+from pixr._engine import cuts_sums_of_bytes
 from pixr.encoders.protocol import EncoderOptions
 from pixr.errors import MissingExtra, ModelError, ModelNotFound
 
@@ -119,9 +120,8 @@ class OnnxModel:
             raise ModelNotFound(f"model file not found: {path}")
         settings = runtime.SessionOptions()
         settings.log_severity_level = 3
-        # Without VNNI two products of uint8 by int8 are added up in 16 bits, and cut there, unless this asks for exact
-        # sums. Other processors take no notice.
-        settings.add_session_config_entry("session.x64quantprecision", "1")
+        if cuts_sums_of_bytes():
+            settings.add_session_config_entry("session.x64quantprecision", "1")
         if options.threads is not None:
             settings.intra_op_num_threads = options.threads
         providers = choose_providers(options.providers, runtime.get_available_providers())

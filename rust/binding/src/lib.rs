@@ -9,6 +9,7 @@ mod errors;
 mod library;
 mod matrix;
 mod pictures;
+mod processor;
 mod vectors;
 
 use pyo3::prelude::*;
@@ -27,6 +28,8 @@ mod _engine {
     use crate::matrix::{ByteMatrix, HalfMatrix};
     #[pymodule_export]
     use crate::pictures::squeeze;
+    #[pymodule_export]
+    use crate::processor::cuts_sums_of_bytes;
     #[pymodule_export]
     use crate::vectors::VectorColumn;
 }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from pixr import _engine
 from pixr.encoders import EncoderOptions
 from pixr.encoders.concepts import MODEL_FILE
 from pixr.encoders.onnx import CPU_PROVIDER, OnnxModel, choose_providers
@@ -22,6 +24,15 @@ def run_python(code: str) -> str:
 def test_importing_encoders_loads_no_model_library() -> None:
     heavy = "{'onnxruntime', 'numpy', 'tokenizers', 'PIL'}"
     assert run_python(f"import sys, pixr.encoders; print(sorted({heavy} & set(sys.modules)))") == "[]"
+
+
+def test_sums_of_bytes_are_cut_without_vnni() -> None:
+    """Exact sums take twice as long where they aren't needed."""
+    about = Path("/proc/cpuinfo").read_text(encoding="utf-8").split() if Path("/proc/cpuinfo").is_file() else []
+    is_x86 = platform.machine() in ("x86_64", "AMD64")
+    if is_x86 and "avx2" not in about:
+        pytest.skip("the system doesn't tell what its processor can")
+    assert _engine.cuts_sums_of_bytes() == (is_x86 and not {"avx512_vnni", "avx_vnni"} & set(about))
 
 
 @pytest.mark.parametrize("package", ["onnxruntime", "tokenizers"])
