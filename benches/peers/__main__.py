@@ -27,6 +27,7 @@ from benches.peers.engines import ENGINES, QUICK
 from benches.peers.figures import OURS, Result
 from benches.peers.fused.measure import FusedResult
 from benches.peers.install import Install, install
+from benches.peers.protocol import K
 from benches.peers.turns import TURNS
 
 ROWS, QUICK_ROWS = 200_000, 100_000
@@ -142,9 +143,11 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="benches.peers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--n", type=int, help=f"rows ({ROWS:,}), or segments of fused queries")
-    parser.add_argument("--dim", type=int, default=384, help="dimensions; material.py says how others are made of 384")
-    parser.add_argument("--queries", type=int, help=f"{QUERIES:,}, or fewer where a query takes long")
+    parser.add_argument("--n", type=at_least(K), help=f"rows ({ROWS:,}), or segments of fused queries")
+    parser.add_argument(
+        "--dim", type=at_least(1), default=384, help="dimensions; material.py says how others are made of 384"
+    )
+    parser.add_argument("--queries", type=at_least(1), help=f"{QUERIES:,}, or fewer where a query takes long")
     parser.add_argument("--peers", type=engines_named, help="engines or families, by commas; Pixr is always among them")
     parser.add_argument("--quick", action="store_true", help="100,000 rows, 500 queries; hnswlib, faiss and usearch")
     parser.add_argument("--only", choices=("vectors", "fused"), help="one half of the bench")
@@ -156,6 +159,18 @@ def _arguments() -> argparse.Namespace:
     if arguments.peers is None:
         arguments.peers = list(QUICK if arguments.quick else ENGINES)
     return arguments
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """A number that is not below `least`."""
+
+    def number(text: str) -> int:
+        found = int(text)
+        if found < least:
+            raise argparse.ArgumentTypeError(f"must be at least {least}, got {found}")
+        return found
+
+    return number
 
 
 def engines_named(text: str) -> list[str]:

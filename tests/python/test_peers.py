@@ -147,13 +147,28 @@ def test_the_name_of_a_family_stands_for_all_of_it() -> None:
         engines_named("nothing")
 
 
-def bench(tmp_path: Path, *arguments: str) -> dict[str, float | None]:
+def run_bench(tmp_path: Path, *arguments: str, path: str = "/usr/bin:/bin") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "benches.peers", "--out", str(tmp_path), "--no-install", *arguments]
     root = Path(__file__).parents[2]
-    paths = {"PYTHONPATH": str(root), "PIXR_BENCH_DATA": str(tmp_path), "PATH": "/usr/bin:/bin"}
-    ran = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root, env=paths)
+    paths = {"PYTHONPATH": str(root), "PIXR_BENCH_DATA": str(tmp_path), "PATH": path}
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=root, env=paths)
+
+
+def bench(tmp_path: Path, *arguments: str, path: str = "/usr/bin:/bin") -> dict[str, float | None]:
+    ran = run_bench(tmp_path, *arguments, path=path)
+    assert ran.returncode == 0, ran.stderr
     last: dict[str, float | None] = json.loads(ran.stdout.splitlines()[-1])
     return last
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--n", "0"), ("--n", "9"), ("--dim", "0"), ("--dim", "-2"), ("--queries", "0"), ("--queries", "-4")]
+)
+def test_a_size_that_can_not_be_measured_is_refused(tmp_path: Path, arguments: tuple[str, str]) -> None:
+    """No rows at all were 200,000 of them, and four queries less than none were all but four."""
+    ran = run_bench(tmp_path, "--only", "vectors", "--peers", "pixr", *arguments)
+    assert ran.returncode == 2
+    assert f"argument {arguments[0]}: must be at least" in ran.stderr
 
 
 def test_a_tiny_run_measures_pixr_and_says_which_peers_are_not_there(tmp_path: Path) -> None:
