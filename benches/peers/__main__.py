@@ -16,7 +16,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -110,32 +110,40 @@ def main() -> int:
         with_fused = arguments.only == "fused" or not (arguments.only or arguments.quick)
         asked = bench.fused() if with_fused else []
     ratios = {**figures.ratios(vectors), **fused.ratios(asked)}
-    everything: list[Result | FusedResult] = [*vectors, *asked]
-    errors = {result.name: result.error for result in everything if result.error is not None}
+    halves: dict[str, Sequence[Result | FusedResult]] = {"vectors": vectors, "fused": asked}
+    errors = {half: {result.name: result.error for result in results} for half, results in halves.items()}
     found = {
         "about": bench.about,
         "ratios": ratios,
-        "not_measured": errors,
-        "null": _reasons(ratios, errors, arguments),
+        "not_measured": {half: {name: why for name, why in of.items() if why} for half, of in errors.items()},
+        "null": reasons(ratios, errors),
     }
     (arguments.out / "peers.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(ratios))
     return 0
 
 
-def _reasons(ratios: dict[str, float | None], errors: dict[str, str], arguments: argparse.Namespace) -> dict[str, str]:
-    """Why a ratio is null."""
+def reasons(ratios: Mapping[str, float | None], errors: Mapping[str, Mapping[str, str | None]]) -> dict[str, str]:
+    """Why a ratio is null. `errors` has those of each half by name, None for what was measured."""
     found = {}
     for ratio, peer in {**figures.COMPARED, **fused.PEERS}.items():
         if ratios[ratio] is not None:
             continue
         half = "fused" if ratio in fused.PEERS else "vectors"
-        if arguments.only not in (None, half) or (half == "fused" and arguments.quick and arguments.only is None):
+        asked = errors[half]
+        needed = [*([peer] if peer else []), figures.EXACT if peer == figures.FLAT else OURS]
+        missing = [name for name in needed if name not in asked]
+        failed = [error for name in needed if (error := asked.get(name)) is not None]
+        if not asked:
             found[ratio] = f"{half} were not asked for: --only {half}"
-        elif peer is not None and peer not in arguments.peers:
-            found[ratio] = f"{peer} was not asked for"
+        elif missing:
+            found[ratio] = f"{missing[0]} was not asked for"
+        elif failed:
+            found[ratio] = failed[0]
+        elif peer is None and not any(Result(name).is_peer and error is None for name, error in asked.items()):
+            found[ratio] = "no peer was measured"
         else:
-            found[ratio] = errors.get(peer or OURS) or errors.get(OURS) or "no setting of both sides reaches the recall"
+            found[ratio] = "no setting of both sides reaches the recall"
     return found
 
 
@@ -174,13 +182,13 @@ def at_least(least: int) -> Callable[[str], int]:
 
 
 def engines_named(text: str) -> list[str]:
-    """Engines by name; the name of a family stands for all of it."""
+    """Engines by name; the name of a family stands for all of it. A flat scan is compared with Pixr's exact search."""
     chosen = []
     for name in [OURS, *filter(None, (word.strip() for word in text.split(",")))]:
         found = [name] if name in ENGINES else [engine for engine in ENGINES if engine.startswith(f"{name}-")]
         if not found:
             raise argparse.ArgumentTypeError(f"no {name}; there are {', '.join(ENGINES)}")
-        chosen += found
+        chosen += [figures.EXACT, *found] if figures.FLAT in found else found
     return list(dict.fromkeys(chosen))
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benches.peers import fused, install, material
-from benches.peers.__main__ import engines_named
+from benches.peers import figures, fused, install, material
+from benches.peers.__main__ import engines_named, reasons
 from benches.peers.figures import Point, Result, at_recall, frontier, memory_mb, ndcg, ratios, recall
 from benches.peers.fused import corpus as corpora
 from benches.peers.fused.measure import FusedResult, Run
@@ -109,6 +109,23 @@ def no_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(material, "DATA", tmp_path / "nothing")
 
 
+def test_a_ratio_that_is_null_says_why() -> None:
+    """LanceDB that was not installed "was not asked for"; nothing beside Pixr was a recall that nobody reached."""
+    why = dict.fromkeys(("qps_at_0.95", "build_vs_hnswlib", "exact_vs_faiss_flat", "fused_vs_lancedb"))
+    ratios = {**dict.fromkeys((*figures.COMPARED, *fused.PEERS), 1.0), **why}
+    vectors = {"pixr": None, "hnswlib": "not installed: hnswlib", "faiss-flat": None}
+    assert reasons(ratios, {"vectors": vectors, "fused": {"pixr": None, "lancedb": "not installed: lancedb"}}) == {
+        "qps_at_0.95": "no setting of both sides reaches the recall",
+        "build_vs_hnswlib": "not installed: hnswlib",
+        "exact_vs_faiss_flat": "pixr-exact was not asked for",
+        "fused_vs_lancedb": "not installed: lancedb",
+    }
+    alone = reasons(ratios, {"vectors": {"pixr": None, "pixr-exact": None}, "fused": {}})
+    assert alone["qps_at_0.95"] == "no peer was measured"
+    assert alone["build_vs_hnswlib"] == "hnswlib was not asked for"
+    assert alone["fused_vs_lancedb"] == "fused were not asked for: --only fused"
+
+
 @pytest.mark.usefixtures("no_data")
 def test_the_corpus_cuts_all_segments_into_videos(tmp_path: Path) -> None:
     corpus = corpora.make(tmp_path, 500, 3)
@@ -145,6 +162,12 @@ def test_the_name_of_a_family_stands_for_all_of_it() -> None:
     assert engines_named("hnswlib,usearch,zvec") == ["pixr", "hnswlib", "usearch-bf16", "usearch-i8", "zvec"]
     with pytest.raises(argparse.ArgumentTypeError, match="no nothing; there are pixr,"):
         engines_named("nothing")
+
+
+def test_a_flat_scan_is_compared_with_exact_search() -> None:
+    """`--peers faiss` gave no ratio of exact searches, and said that no setting reached the recall."""
+    assert engines_named("faiss-flat") == ["pixr", "pixr-exact", "faiss-flat"]
+    assert engines_named("faiss")[:2] == ["pixr", "pixr-exact"]
 
 
 def run_bench(tmp_path: Path, *arguments: str, path: str = "/usr/bin:/bin") -> subprocess.CompletedProcess[str]:
