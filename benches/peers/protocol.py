@@ -55,7 +55,7 @@ class Engine(ABC):
         self.module = module
         """What is imported before anything is timed."""
         self.packages = tuple(packages)
-        """Distributions that `requirements.txt` names; none for Pixr."""
+        """Distributions that `requirements.txt` names, the engine's own first, whose release is told; none for Pixr."""
         self.sweep = tuple(sweep)
         """Values of the search parameter, from quick to thorough."""
 

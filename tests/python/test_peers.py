@@ -15,9 +15,10 @@ import pytest
 
 from benches.peers import figures, fused, install, material
 from benches.peers.__main__ import engines_named, reasons
+from benches.peers.engines import ENGINES
 from benches.peers.figures import Point, Result, at_recall, frontier, memory_mb, ndcg, ratios, recall
 from benches.peers.fused import corpus as corpora
-from benches.peers.fused.measure import FusedResult, Run
+from benches.peers.fused.measure import SYSTEMS, FusedResult, Run
 from benches.peers.fused.protocol import Ranks
 
 
@@ -107,6 +108,11 @@ def test_ranks_add_up_over_lists_and_a_repeated_entry_counts_once() -> None:
 @pytest.fixture
 def no_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(material, "DATA", tmp_path / "nothing")
+
+
+def test_the_release_that_is_told_is_the_engine_s_own() -> None:
+    """Tables said "milvus-lite 3.0.2", which was the release of its client."""
+    assert ENGINES["milvus-lite"].packages[0] == SYSTEMS["milvus-lite"].packages[0] == "milvus-lite"
 
 
 def test_a_ratio_that_is_null_says_why() -> None:

@@ -16,7 +16,7 @@ class MilvusLite(Engine):
     """One collection, asked for an HNSW index."""
 
     def __init__(self) -> None:
-        super().__init__("milvus-lite", module="pymilvus", packages=("pymilvus", "milvus-lite"), sweep=(30, 100, 300))
+        super().__init__("milvus-lite", module="pymilvus", packages=("milvus-lite", "pymilvus"), sweep=(30, 100, 300))
 
     def build(self, vectors: Vectors, directory: Path) -> None:
         """Inserted in batches, then indexed."""

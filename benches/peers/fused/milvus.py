@@ -22,7 +22,7 @@ class MilvusLite(System):
     """A collection of segments and one of videos. Milvus fuses and groups within each, Python the two."""
 
     def __init__(self) -> None:
-        super().__init__("milvus-lite", module="pymilvus", packages=("pymilvus", "milvus-lite"))
+        super().__init__("milvus-lite", module="pymilvus", packages=("milvus-lite", "pymilvus"))
 
     def build(self, corpus: Corpus, directory: Path) -> None:
         """Inserted in batches, then indexed: HNSW for vectors, an inverted index for words."""
