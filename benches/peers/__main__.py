@@ -72,8 +72,11 @@ class Bench:
             stage(f"asked, turn {turn + 1}", lambda result: measure.ask(result, made, turns[result.name]))
         stage("asked in batches", lambda result: measure.ask_batches(result, made))
         print((self.out / "vectors.md").read_text(encoding="utf-8"))
-        if not self.installing(["matplotlib"]) and find_spec("matplotlib") is not None:
+        failed = self.installing(["matplotlib"])
+        if find_spec("matplotlib") is not None:
             plots.draw(results, about, self.out)
+        else:
+            print(f"peers: no plots: {failed.get('matplotlib', 'matplotlib is not installed')}", file=sys.stderr)
         return results
 
     def fused(self) -> list[FusedResult]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from benches.peers.protocol import K
 
 COLOURS = ("#4477aa", "#ee7733", "#228833", "#aa3377", "#66ccee", "#bbbb00", "#999999", "#994455", "#004488", "#44bb99")
 
+WIDTH_OF_TITLE = 90
+"""In letters."""
+
 
 def draw(results: Sequence[Result], about: dict[str, Any], directory: Path) -> list[Path]:
     """One picture a question; returns their paths."""
@@ -18,7 +22,7 @@ def draw(results: Sequence[Result], about: dict[str, Any], directory: Path) -> l
 
     mpl.use("Agg")
     measured = [result for result in results if result.error is None]
-    title = f"{about['rows']:,} × {about['dimension']}, {about['date']}, {about['commit']}, {about['cpu']}"
+    title = titled(about)
     paths = [
         _curves(measured, title, "queries_per_second", "queries a second, one core", directory / "recall-qps.png"),
         _curves(measured, title, "p99_ms", "p99 (ms), one core", directory / "recall-p99.png"),
@@ -33,6 +37,12 @@ def draw(results: Sequence[Result], about: dict[str, Any], directory: Path) -> l
         heights = [(result.name, float(figure(result) or 0.0)) for result in measured]
         paths.append(_bars(heights, title, label, directory / name))
     return paths
+
+
+def titled(about: dict[str, Any]) -> str:
+    """What a picture says of its run: rows, date, commit, machine, and the command."""
+    what = f"{about['rows']:,} × {about['dimension']}, {about['date']}, {about['commit']}, {about['cpu']}"
+    return what + "\n" + textwrap.fill(about["command"], WIDTH_OF_TITLE)
 
 
 def _curves(results: Sequence[Result], title: str, figure: str, label: str, path: Path) -> Path:
@@ -54,9 +64,10 @@ def _curves(results: Sequence[Result], title: str, figure: str, label: str, path
             linestyle="--" if place > len(COLOURS) else "-",
         )
     axes.set(xlabel=f"recall@{K}", ylabel=label, yscale="log", xlim=(0.85, 1.002))
-    axes.set_title(title, fontsize=8)
+    axes.set_title(title, fontsize=8, parse_math=False)
     axes.grid(visible=True, which="both", alpha=0.25)
-    axes.legend(fontsize=7, ncols=2)
+    if swept:
+        axes.legend(fontsize=7, ncols=2)
     return _save(plot, path)
 
 
@@ -71,7 +82,7 @@ def _bars(heights: Sequence[tuple[str, float]], title: str, label: str, path: Pa
     axes.set_xlabel(label, fontsize=8)
     if max((height for _, height in ordered), default=0) > 20 * min((h for _, h in ordered if h > 0), default=1):
         axes.set_xscale("log")
-    axes.set_title(title, fontsize=8)
+    axes.set_title(title, fontsize=8, parse_math=False)
     axes.tick_params(labelsize=8)
     axes.margins(x=0.12)
     return _save(plot, path)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benches.peers import figures, fused, install, material
+from benches.peers import figures, fused, install, machine, material, plots
 from benches.peers.__main__ import engines_named, reasons
 from benches.peers.engines import ENGINES
 from benches.peers.figures import Point, Result, at_recall, frontier, memory_mb, ndcg, ratios, recall
@@ -108,6 +108,16 @@ def test_ranks_add_up_over_lists_and_a_repeated_entry_counts_once() -> None:
 @pytest.fixture
 def no_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(material, "DATA", tmp_path / "nothing")
+
+
+def test_a_plot_says_by_which_command_on_which_machine_and_at_which_commit() -> None:
+    """The command was in the tables alone."""
+    about = {**machine.describe(), "rows": 2000, "dimension": 64}
+    said = plots.titled(about).split()
+    assert "2,000" in said
+    assert set(about["command"].split()) <= set(said)
+    assert f"{about['commit']}," in said
+    assert set(about["cpu"].split()) <= set(said)
 
 
 def test_the_release_that_is_told_is_the_engine_s_own() -> None:
