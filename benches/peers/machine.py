@@ -114,5 +114,9 @@ def _cpu_information() -> dict[str, str]:
 
 
 def _git(*words: str) -> str:
-    found = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
+    """What git says; nothing where there is none, or no repository."""
+    try:
+        found = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
     return found.stdout.strip()

@@ -120,6 +120,14 @@ def test_a_plot_says_by_which_command_on_which_machine_and_at_which_commit() -> 
     assert set(about["cpu"].split()) <= set(said)
 
 
+def test_where_there_is_no_git_the_commit_is_not_known(tmp_path: Path) -> None:
+    """Not found in `PATH`, it ended the bench in a traceback before anything was measured."""
+    bench(
+        tmp_path, "--n", "50", "--dim", "8", "--queries", "2", "--peers", "pixr", "--only", "vectors", path="/nowhere"
+    )
+    assert json.loads((tmp_path / "peers.json").read_text(encoding="utf-8"))["about"]["commit"] == "unknown"
+
+
 def test_the_release_that_is_told_is_the_engine_s_own() -> None:
     """Tables said "milvus-lite 3.0.2", which was the release of its client."""
     assert ENGINES["milvus-lite"].packages[0] == SYSTEMS["milvus-lite"].packages[0] == "milvus-lite"
