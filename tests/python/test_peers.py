@@ -96,6 +96,8 @@ def test_fused_ratios_compare_pixr_where_it_is_good_enough() -> None:
     ours = FusedResult("pixr", runs=[run(0, 30, 1.0), run(25, 1, 0.9), run(50, 2, 0.99), run(100, 4, 1.0)])
     peer = FusedResult("lancedb", runs=[run(100, 20, 0.7), run(400, 40, 0.7)])
     assert fused.ratios([ours, peer]) == {"fused_vs_lancedb": 10.0, "fused_vs_milvus": None}
+    noisy = FusedResult("pixr", runs=[run(50, 2, 0.99), run(400, 1.9, 1.0)])
+    assert fused.chosen(noisy).effort == 50, "the least effort, as the page says, not the luckiest time"
 
 
 def test_ranks_add_up_over_lists_and_a_repeated_entry_counts_once() -> None:

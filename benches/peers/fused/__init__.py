@@ -85,7 +85,7 @@ def chosen(result: FusedResult, share: int = 100) -> Run:
         return runs[0]
     runs = [run for run in runs if run.effort != EXACT]
     reaching = [run for run in runs if run.ndcg >= ENOUGH]
-    return min(reaching, key=lambda run: run.p50_ms) if reaching else max(runs, key=lambda run: run.ndcg)
+    return min(reaching, key=lambda run: run.effort) if reaching else max(runs, key=lambda run: run.ndcg)
 
 
 def ratios(results: Sequence[FusedResult]) -> dict[str, float | None]:
