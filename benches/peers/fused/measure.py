@@ -23,6 +23,7 @@ from benches.peers.fused.pixr import EXACT, Pixr, PixrSearcher
 from benches.peers.fused.protocol import Question, System
 from benches.peers.measure import BUILT, StageFailed, in_child, version_of
 from benches.peers.turns import SECONDS_A_POINT, TURNS, Calls, least, timed
+from pixr.types import Hits
 
 SYSTEMS: dict[str, System] = {
     system.name: system
@@ -182,11 +183,16 @@ def _count(name: str, effort: int, place: Place) -> dict[str, float]:
     searcher = system.open(corpus, _directory(system, place))
     assert isinstance(searcher, PixrSearcher)
     questions = _questions(corpus, 100)[:100]
+    asked = {"page": False, "with_facets": True}
+    turns: dict[str, list[Calls[Hits]]] = {name: [] for name in asked}
+    for _ in range(TURNS):
+        for name, facets in asked.items():
+            calls = [partial(searcher.hits, question, effort, facets=facets) for question in questions]
+            turns[name].append(timed(calls))
     found: dict[str, float] = {}
-    for asked, facets in (("page", False), ("with_facets", True)):
-        calls = [partial(searcher.hits, question, effort, facets=facets) for question in questions]
-        took = least([timed(calls) for _ in range(TURNS)]).took
-        found |= {f"{asked}_{name}": value for name, value in percentiles(took).items() if name.endswith("ms")}
+    for name, taken in turns.items():
+        took = percentiles(least(taken).took)
+        found |= {f"{name}_{figure}": value for figure, value in took.items() if figure.endswith("ms")}
     near = [searcher.hits(question, effort, facets=True) for question in questions]
     true = [searcher.hits(question, EXACT, facets=True) for question in questions]
     pairs = list(zip(near, true, strict=True))
