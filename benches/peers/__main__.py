@@ -87,6 +87,7 @@ class Bench:
             settings,
             segments=arguments.n or settings.segments,
             queries=arguments.queries or settings.queries,
+            dimension=arguments.dim,
             systems=tuple(fused.systems_with(arguments.peers)) if arguments.chosen else settings.systems,
         )
         results, table = fused.run(settings, self.about, self.work, self.installing)

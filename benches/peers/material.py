@@ -58,12 +58,11 @@ def prepare(work: Path, count: int, dimension: int, query_count: int) -> Materia
     if not (directory / "truth.npy").is_file():
         directory.mkdir(parents=True, exist_ok=True)
         rows, queries = base(work, count, query_count, dimension)
-        widen = _widening(dimension)
         vectors = np.lib.format.open_memmap(directory / "vectors.npy", "w+", np.float32, (count, dimension))
         for start in range(0, count, BLOCK):
-            vectors[start : start + BLOCK] = unit(widen(rows[start : start + BLOCK]))
+            vectors[start : start + BLOCK] = reshaped(rows[start : start + BLOCK], dimension)
         vectors.flush()
-        asked = unit(widen(queries))
+        asked = reshaped(queries, dimension)
         np.save(directory / "queries.npy", asked)
         np.save(directory / "truth.npy", _truth(vectors, asked))
     return material
@@ -94,6 +93,11 @@ def texts(name: str) -> list[str]:
     """The lines of `texts.txt.gz` or `query_texts.txt.gz`, one a real row."""
     with gzip.open(DATA / f"{name}.txt.gz", "rt", encoding="utf-8") as lines:
         return [line.rstrip("\n") for line in lines]
+
+
+def reshaped(rows: NDArray[Any], dimension: int) -> Vectors:
+    """Base rows in `dimension` dimensions, of unit length."""
+    return unit(_widening(dimension)(rows))
 
 
 def unit(vectors: NDArray[Any]) -> Vectors:

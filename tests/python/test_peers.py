@@ -243,7 +243,11 @@ def test_a_tiny_run_measures_pixr_and_says_which_peers_are_not_there(tmp_path: P
 
 
 def test_a_tiny_fused_run_ranks_as_the_exhaustive_search_does(tmp_path: Path) -> None:
-    bench(tmp_path, "--n", "600", "--queries", "10", "--peers", "pixr", "--only", "fused")
+    arguments = ("--n", "600", "--dim", "48", "--queries", "10", "--peers", "pixr", "--only", "fused")
+    bench(tmp_path, *arguments, "--work", str(tmp_path / "work"))
+    frames = np.load(tmp_path / "work" / "corpus-600x48" / "frames.npy")
+    assert frames.shape == (600, 48), "--dim was of vectors alone: fused queries had 384 whatever was asked"
+    assert "48 dimensions" in (tmp_path / "fused.md").read_text(encoding="utf-8")
     results = json.loads((tmp_path / "fused.json").read_text(encoding="utf-8"))["results"]
     assert [result["name"] for result in results] == ["pixr", "pixr-one-moment"]
     for ours in results:

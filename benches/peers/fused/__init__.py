@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benches.peers.figures import ndcg
+from benches.peers.fused.corpus import DIMENSION
 from benches.peers.fused.measure import SYSTEMS, Asked, FusedResult, Place, Run, ask, build, measure_clients
 from benches.peers.fused.pixr import EXACT, Pixr
 from benches.peers.fused.protocol import PLACES
@@ -34,6 +35,7 @@ class Settings:
 
     segments: int = 400_000
     queries: int = 300
+    dimension: int = DIMENSION
     systems: tuple[str, ...] = tuple(SYSTEMS)
 
     @classmethod
@@ -50,9 +52,10 @@ def systems_with(peers: Sequence[str]) -> list[str]:
 
 def run(settings: Settings, about: dict[str, Any], work: Path, installing: Install) -> tuple[list[FusedResult], str]:
     """Measure all systems; returns what they did, and that as Markdown."""
-    place = Place(work, settings.segments, settings.queries)
+    place = Place(work, settings.segments, settings.queries, settings.dimension)
     corpus = place.corpus()
     about = {**about, "segments": corpus.segment_count, "videos": corpus.video_count, "queries": len(corpus.queries)}
+    about["dimension"] = corpus.frames.shape[1]
     failed = installing(package for name in settings.systems for package in SYSTEMS[name].packages)
     results = []
     for name in settings.systems:

@@ -21,6 +21,8 @@ from benches.peers.protocol import Vectors
 SHORTEST, LONGEST = 5, 60
 SHARES = 100
 SEGMENT_SECONDS = 4.0
+DIMENSION = 384
+"""Of the vectors where no other is asked for."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,17 @@ class Corpus:
         return len(self.share_of)
 
 
-def make(work: Path, segments: int, queries: int) -> Corpus:
+def directory_of(work: Path, segments: int, dimension: int) -> Path:
+    """Where a corpus of so many segments lies below `work`."""
+    return work / (f"corpus-{segments}" if dimension == DIMENSION else f"corpus-{segments}x{dimension}")
+
+
+def make(work: Path, segments: int, queries: int, dimension: int = DIMENSION) -> Corpus:
     """Read it from `work`, made first where it is not there."""
-    directory = work / f"corpus-{segments}"
+    directory = directory_of(work, segments, dimension)
     if not (directory / "texts.json").is_file():
         directory.mkdir(parents=True, exist_ok=True)
-        _write(work, directory, segments)
+        _write(work, directory, segments, dimension)
     arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
     texts = json.loads((directory / "texts.json").read_text(encoding="utf-8"))
     asked = arrays.pop("queries")[:queries]
@@ -67,10 +74,10 @@ def make(work: Path, segments: int, queries: int) -> Corpus:
 _ARRAYS = ("frames", "speech", "titles", "video_of", "first_of", "share_of", "queries")
 
 
-def _write(work: Path, directory: Path, segments: int) -> None:
+def _write(work: Path, directory: Path, segments: int, dimension: int) -> None:
     random = np.random.default_rng(11)
-    rows, queries = material.base(work, segments, 2000)
-    vectors = material.unit(rows)
+    rows, queries = material.base(work, segments, 2000, dimension)
+    vectors = material.reshaped(rows, dimension)
     words, query_words = _words(len(rows), len(queries))
     frames, speech, titles = (random.permutation(segments) for _ in range(3))
     lengths = random.integers(SHORTEST, LONGEST + 1, size=segments // SHORTEST + 1)
@@ -84,7 +91,7 @@ def _write(work: Path, directory: Path, segments: int) -> None:
         "video_of": np.repeat(np.arange(videos), np.diff(first_of)),
         "first_of": first_of,
         "share_of": random.integers(SHARES, size=videos),
-        "queries": material.unit(queries),
+        "queries": material.reshaped(queries, dimension),
     }
     for name, array in arrays.items():
         np.save(directory / f"{name}.npy", array)

@@ -49,10 +49,11 @@ class Place:
     work: Path
     segments: int
     queries: int
+    dimension: int
 
     def corpus(self) -> corpora.Corpus:
         """Made, or read."""
-        return corpora.make(self.work, self.segments, self.queries)
+        return corpora.make(self.work, self.segments, self.queries, self.dimension)
 
 
 @dataclass
@@ -213,4 +214,4 @@ def _imported(name: str) -> System:
 
 
 def _directory(system: System, place: Place) -> Path:
-    return place.work / f"corpus-{place.segments}" / system.index
+    return corpora.directory_of(place.work, place.segments, place.dimension) / system.index

@@ -20,7 +20,7 @@ def fused_markdown(results: Sequence[FusedResult], about: Mapping[str, Any], cho
     lines = [
         f"# Fused queries: {about['segments']:,} segments in {about['videos']:,} videos",
         "",
-        f"Up to {about['queries']} queries. {about_machine(dict(about))}",
+        f"{about['dimension']} dimensions, up to {about['queries']} queries. {about_machine(dict(about))}",
         "",
         METHOD,
         "",
