@@ -68,8 +68,7 @@ def _measure(binary: Path, arguments: argparse.Namespace, rows: int) -> Point:
         whole = vectors.with_suffix(".tmp.npy")
         _run([sys.executable, str(arguments.data / "more_vectors.py"), str(rows), str(whole)])
         whole.rename(vectors)
-    directory = arguments.work / f"parts-{rows}"
-    built = arguments.work / f"parts-{rows}.json"
+    directory, built = kept_parts(arguments.work, rows, arguments.rows_a_part)
     if not built.exists():
         _say(f"building {rows:,} rows")
         shutil.rmtree(directory, ignore_errors=True)
@@ -90,6 +89,12 @@ def _measure(binary: Path, arguments: argparse.Namespace, rows: int) -> Point:
         point["limited"] = limited | {"limit_mb": limit / 1e6}
     point |= {"date": time.strftime("%Y-%m-%d"), "cores": os.cpu_count()}
     return point
+
+
+def kept_parts(work: Path, rows: int, rows_a_part: int) -> tuple[Path, Path]:
+    """Where parts of at most so many rows are kept, and what building them took: other sizes lie elsewhere."""
+    name = f"parts-{rows}-of-{min(rows, rows_a_part)}"
+    return work / name, work / f"{name}.json"
 
 
 def _figures(found: Point) -> Point:
@@ -234,7 +239,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=ROOT / "target/scale", help="where rows and parts are kept")
     parser.add_argument("--out", type=Path, default=Path("scale"), help="where results, table and plot go")
     parser.add_argument("--binary", type=Path, help="the bench program, if it is built already")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    for needed in ("more_vectors.py", "queries.f16.npy"):
+        if not (arguments.data / needed).is_file():
+            parser.error(f"no {needed} in {arguments.data}: name the folder that has it, with --data")
+    return arguments
 
 
 def _say(message: str) -> None:
