@@ -55,7 +55,7 @@ bench: build  ## measure the engine
 	cargo bench --locked
 
 # In an environment of its own: the peers bring a hundred packages. The bench installs those that it needs.
-bench-peers: build  ## search beside nine other engines; ARGS="--quick" is hnswlib, faiss and usearch, a few minutes
+bench-peers: build  ## search beside eight other engines; ARGS="--quick" is hnswlib, faiss and usearch, a few minutes
 	test -x target/peers-env/bin/python || $(PYTHON) -m venv target/peers-env
 	target/peers-env/bin/python -m pip install --quiet --disable-pip-version-check --upgrade numpy pyarrow
 	target/peers-env/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall target/wheels/*.whl
