@@ -50,7 +50,7 @@ class Material:
 
 def prepare(work: Path, count: int, dimension: int, query_count: int) -> Material:
     """Make the material, unless `work` holds it already."""
-    directory = work / f"{count}x{dimension}x{query_count}"
+    directory = work / f"{count}x{dimension}x{query_count}{kind()}"
     source = "all-MiniLM-L6-v2 embeddings" if has_data() else "clustered noise, for there is no data"
     if has_data() and dimension != 384:
         source += ", projected" if dimension < 384 else " and random features of them"
@@ -71,6 +71,11 @@ def prepare(work: Path, count: int, dimension: int, query_count: int) -> Materia
 def has_data() -> bool:
     """Whether there are real vectors."""
     return (DATA / "vectors.f16.npy").is_file()
+
+
+def kind() -> str:
+    """What the names of directories end with, so that noise is never taken for real rows that are there by now."""
+    return "" if has_data() else "-noise"
 
 
 def base(work: Path, count: int, query_count: int, dimension: int = 384) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -175,6 +175,20 @@ def test_the_truth_is_brute_force(tmp_path: Path, dimension: int) -> None:
     assert [set(row) for row in made.truth()] == [set(row) for row in best]
 
 
+def test_noise_that_is_kept_is_not_taken_for_real_rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Kept by `--work` before there was data, it was measured once more and called embeddings."""
+    monkeypatch.setattr(material, "DATA", tmp_path / "data")
+    noise = np.array(material.prepare(tmp_path, 40, 384, 3).vectors())
+    (tmp_path / "data").mkdir()
+    real = np.random.default_rng(1).normal(size=(43, 384)).astype(np.float16)
+    np.save(tmp_path / "data" / "vectors.f16.npy", real[:40])
+    np.save(tmp_path / "data" / "queries.f16.npy", real[40:])
+    made = material.prepare(tmp_path, 40, 384, 3)
+    assert made.source == "all-MiniLM-L6-v2 embeddings"
+    assert np.array_equal(made.vectors(), material.unit(real[:40]))
+    assert not np.array_equal(made.vectors(), noise)
+
+
 def test_what_cannot_be_installed_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     requirements = tmp_path / "requirements.txt"
     requirements.write_text("# a comment\nno-such-package-of-ours @ file:///nowhere/at/all.whl\n", encoding="utf-8")
@@ -245,7 +259,7 @@ def test_a_tiny_run_measures_pixr_and_says_which_peers_are_not_there(tmp_path: P
 def test_a_tiny_fused_run_ranks_as_the_exhaustive_search_does(tmp_path: Path) -> None:
     arguments = ("--n", "600", "--dim", "48", "--queries", "10", "--peers", "pixr", "--only", "fused")
     bench(tmp_path, *arguments, "--work", str(tmp_path / "work"))
-    frames = np.load(tmp_path / "work" / "corpus-600x48" / "frames.npy")
+    frames = np.load(tmp_path / "work" / "corpus-600x48-noise" / "frames.npy")
     assert frames.shape == (600, 48), "--dim was of vectors alone: fused queries had 384 whatever was asked"
     assert "48 dimensions" in (tmp_path / "fused.md").read_text(encoding="utf-8")
     results = json.loads((tmp_path / "fused.json").read_text(encoding="utf-8"))["results"]

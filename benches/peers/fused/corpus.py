@@ -56,7 +56,8 @@ class Corpus:
 
 def directory_of(work: Path, segments: int, dimension: int) -> Path:
     """Where a corpus of so many segments lies below `work`."""
-    return work / (f"corpus-{segments}" if dimension == DIMENSION else f"corpus-{segments}x{dimension}")
+    size = f"{segments}" if dimension == DIMENSION else f"{segments}x{dimension}"
+    return work / f"corpus-{size}{material.kind()}"
 
 
 def make(work: Path, segments: int, queries: int, dimension: int = DIMENSION) -> Corpus:
