@@ -82,7 +82,10 @@ def search(
         int | None, typer.Option(min=1, max=10_000, help="Answer approximately from so many rows a channel.")
     ] = None,
     snapshot: Annotated[str | None, typer.Option(metavar="NAME", help="Search a snapshot (`pixr snapshot`).")] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Show each match: raw score, weight, part.")] = False,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Show each match: raw score, weight, part; and how each channel was searched."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the response of the HTTP API.")] = False,
     sheet: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Write a contact sheet.")] = None,
     html: Annotated[Path | None, typer.Option(metavar="OUT.html", help="Write a page that plays the moments.")] = None,
@@ -129,6 +132,8 @@ def search(
         print_json(hits_to_dict(hits, explain=explain))
     else:
         print_hits(hits, explain=explain)
+        if explain and hits.plan:
+            complain("searched " + ", ".join(f"{channel} {way}" for channel, way in hits.plan.items()))
         if hits.next_cursor:
             complain(f"more with --cursor {hits.next_cursor}")
     if clip is not None:

@@ -38,6 +38,16 @@ def test_an_explanation_adds_up_to_each_score(run: Run, library: Path) -> None:
             assert sum(parts) == pytest.approx(moment["score"], abs=1e-6)
 
 
+def test_an_explanation_says_how_each_channel_was_searched(run: Run, library: Path) -> None:
+    """JSON said it and the table did not, so that nobody at a terminal saw what was answered exactly."""
+    asked = ("search", library, "solar panels", "--explain")
+    plan = json.loads(run(*asked, "--json").stdout)["plan"]
+    assert plan
+    assert set(plan.values()) == {"exact"}
+    said = run(*asked).stderr
+    assert all(f"{channel} exact" in said for channel in plan), said
+
+
 def test_a_pipe_gets_plain_lines_of_columns(run: Run, library: Path) -> None:
     done = run("search", library, "solar panels")
     heading, *rows = done.stdout.splitlines()
