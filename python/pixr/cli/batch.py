@@ -3,9 +3,10 @@
 In: `{"id": …, "query": …, "modes": […], "filters": {…}, "limit": …}`, with `image`, `audio`, `clip` (paths relative to
 the file's folder), `like`, `vectors`, `then` and `within`, `while`, `not` and `blend` as `pixr.questions.from_dict`
 reads them, and `video`, `between`, `min_score`, `diversity` and `moments` as `Library.search` takes them; other fields
-are left alone. Out: `{"id": …, "seconds": …, "results": […]}`, each result as in the HTTP response plus `source`; a
-query that could not be answered has no results and an `error` with its code, whatever is wrong with it; `warnings` are
-there where something was asked for that could not be done. The `id` comes back as it was given.
+are left alone. Out: `{"id": …, "seconds": …, "results": […]}`, each result as in the HTTP response plus `source`, with
+`explain` its matches explained and the `plan` beside them; a query that could not be answered has no results and an
+`error` with its code, whatever is wrong with it; `warnings` are there where something was asked for that could not be
+done. The `id` comes back as it was given.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ __all__ = ["overwrites", "run_batch"]
 OPTIONS = ("filters", "limit", "video", "between", "min_score", "diversity", "moments")
 
 
-def run_batch(library: Library, queries: Path, out: Path, defaults: Mapping[str, Any]) -> dict[str, Any]:
+def run_batch(
+    library: Library, queries: Path, out: Path, defaults: Mapping[str, Any], *, explain: bool = False
+) -> dict[str, Any]:
     """Answer every line of `queries` into `out`, which appears whole or not at all.
 
     Returns the number of queries, how many failed, the median milliseconds of a search, and what was warned of.
@@ -51,7 +54,7 @@ def run_batch(library: Library, queries: Path, out: Path, defaults: Mapping[str,
             for number, line in enumerate(lines, start=1):
                 if not line.strip():
                     continue
-                answer = _answer(library, _parse(line, number, queries), number, queries.parent, defaults)
+                answer = _answer(library, _parse(line, number, queries), number, queries.parent, defaults, explain)
                 failed += "error" in answer
                 warnings |= dict.fromkeys(answer.get("warnings", ()))
                 seconds.append(answer["seconds"])
@@ -79,7 +82,7 @@ def _parse(line: str, number: int, path: Path) -> dict[str, Any]:
 
 
 def _answer(
-    library: Library, query: dict[str, Any], number: int, folder: Path, defaults: Mapping[str, Any]
+    library: Library, query: dict[str, Any], number: int, folder: Path, defaults: Mapping[str, Any], explain: bool
 ) -> dict[str, Any]:
     answer: dict[str, Any] = {"id": query.get("id", number)}
     began = time.perf_counter()
@@ -88,8 +91,9 @@ def _answer(
     except Exception as error:  # noqa: BLE001 - one bad line must not take the answers to all others with it
         return answer | {"seconds": time.perf_counter() - began, "results": [], "error": error_to_dict(error)}
     elapsed = time.perf_counter() - began
-    page = hits_to_dict(hits, source=True)
-    return answer | {"seconds": elapsed} | {name: page[name] for name in ("results", "warnings") if name in page}
+    page = hits_to_dict(hits, explain=explain, source=True)
+    told = {name: page[name] for name in ("results", "plan", "warnings") if name in page}
+    return answer | {"seconds": elapsed} | told
 
 
 def _search(library: Library, query: dict[str, Any], folder: Path, defaults: Mapping[str, Any]) -> Hits:

@@ -107,7 +107,8 @@ def search(
             raise typer.BadParameter("--queries and --out go together", param_hint="--queries")
         if query or examples or minus or cursor or sheet or html or clip:
             raise typer.BadParameter("a batch takes its queries from the file alone", param_hint="--queries")
-        _batch(library, snapshot, queries, out, options | {"modes": wanted, "filters": parsed or None}, as_json)
+        options |= {"modes": wanted, "filters": parsed or None}
+        _batch(library, snapshot, queries, out, options, explain=explain, as_json=as_json)
         return
     if not query and not examples:
         raise typer.BadParameter("give a QUERY, a file, a moment or --queries", param_hint="QUERY")
@@ -191,14 +192,21 @@ def _seconds(text: str | None) -> tuple[float, float] | None:
 
 
 def _batch(
-    library: Path, snapshot: str | None, queries: Path, out: Path, defaults: dict[str, Any], as_json: bool
+    library: Path,
+    snapshot: str | None,
+    queries: Path,
+    out: Path,
+    defaults: dict[str, Any],
+    *,
+    explain: bool,
+    as_json: bool,
 ) -> None:
     from pixr.cli.batch import overwrites, run_batch
 
     if overwrites(queries, out):
         raise typer.BadParameter(f"{out}: the answers would replace the questions", param_hint="--out")
     with _open(library, snapshot) as opened:
-        report = run_batch(opened, queries, out, defaults)
+        report = run_batch(opened, queries, out, defaults, explain=explain)
     for warning in report["warnings"]:
         complain(warning)
     if as_json:

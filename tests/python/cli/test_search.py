@@ -32,6 +32,7 @@ def test_json_is_the_response_of_the_http_api(run: Run, library: Path) -> None:
 
 def test_an_explanation_adds_up_to_each_score(run: Run, library: Path) -> None:
     answer = json.loads(run("search", library, "solar panels", "--explain", "--json").stdout)
+    assert answer["results"]
     for result in answer["results"]:
         for index, moment in enumerate(result["relevance"]["moments"]):
             parts = [m["contribution"] for m in result["relevance"]["matches"] if m["moment"] == index]
@@ -124,6 +125,20 @@ def test_a_batch_answers_every_line(run: Run, library: Path, tmp_path: Path) -> 
     assert {match["type"] for match in answers[0]["results"][0]["relevance"]["matches"]} == {"audio"}
     assert answers[1]["results"] == []
     assert answers[2]["results"][0]["source"] == "boat", "without a source, the id"
+
+
+def test_a_batch_is_explained_where_that_is_asked_for(run: Run, library: Path, tmp_path: Path) -> None:
+    """`--explain` was taken and did nothing."""
+    (tmp_path / "in.jsonl").write_text('{"id": 1, "query": "solar panels"}\n')
+    done = run("search", library, "--queries", "in.jsonl", "--out", "out.jsonl", "--explain")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads((tmp_path / "out.jsonl").read_text())
+    alone = json.loads(run("search", library, "solar panels", "--explain", "--json").stdout)
+    assert [result | {"source": None} for result in answer["results"]] == [
+        result | {"source": None} for result in alone["results"]
+    ]
+    assert answer["plan"] == alone["plan"]
+    assert all("weight" in match for match in answer["results"][0]["relevance"]["matches"])
 
 
 def test_a_batch_tells_what_could_not_be_done(run: Run, library: Path, tmp_path: Path) -> None:
