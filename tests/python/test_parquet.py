@@ -33,6 +33,60 @@ def library(tmp_path: Path) -> pixr.Library:
     return opened
 
 
+def test_a_library_that_comes_back_is_equal_in_all_that_it_holds(tmp_path: Path) -> None:
+    vectors = [[0.6, 0.8, 0.0], None, [0.0, -1.0, 0.0], [1.0, 0.0, 0.0]]
+    batch = pa.record_batch(
+        {
+            "video_id": ["b", "b", "a/ä", "b"],
+            "start": [0.0, 5.0, 0.1, 10.0],
+            "end": [5.0, 10.0, 0.3, 10.5],
+            "frame": pa.array(vectors, pa.list_(pa.float32(), 3)),
+            "frame.description": ["a roof", None, None, ""],
+            "speech.text": ["solar panels", None, "of all", "panels"],
+            "speech.vector": pa.array([None, [1.0, 0.0], None, [0.6, -0.8]], pa.list_(pa.float32(), 2)),
+            "screen": [None, "ROOF", None, None],
+        }
+    )
+    described = pixr.Video(
+        "b",
+        title="Über den Dächern",
+        description="two\nlines",
+        tags=("diy", "roof"),
+        duration=60.5,
+        created="2024-01-31T12:00:00Z",
+        quality="hd",
+        creator=pixr.Creator("u1", "Ann"),
+        source="/films/b.mp4",
+        metadata={"year": 2024, "nested": {"list": [1, None, "x"]}},
+    )
+    spaces = {"frame": pixr.Space("mine", "2", 3)}
+    one, other = tmp_path / "one.parquet", tmp_path / "other.parquet"
+    with pixr.open(tmp_path / "films.pixr") as library, pixr.open(tmp_path / "copy.pixr") as copy:
+        library.add_segments(batch, videos=[described], spaces=spaces)  # type: ignore[arg-type]
+        library.engine.put(json.dumps({"id": "no segments", "duration": 1.0}))
+        library.export(one)
+        assert copy.load(one) == 3
+        copy.export(other)
+        assert copy.info()["spaces"] == library.info()["spaces"]
+        assert list(copy.videos()) == list(library.videos())
+        assert copy.video("b") == described
+        for id in ("b", "a/ä", "no segments"):
+            assert list(copy.segments(id)) == list(library.segments(id))
+        asked: dict[str, Any] = {"vectors": {"frame": [0.6, 0.8, 0.1], "speech": [1.0, 0.5]}, "facets": True}
+        asks = [
+            library.search("roof panels", **asked, min_score=0.0),
+            copy.search("roof panels", **asked, min_score=0.0),
+        ]
+        assert list(asks[0]) == list(asks[1]) != []
+        assert asks[0].facets == asks[1].facets
+    first, second = pq.read_table(one), pq.read_table(other)
+    assert first.equals(second)
+    assert first.schema.equals(second.schema, check_metadata=True)
+    kept = {(row["video_id"], row["start"]): row["frame.vector"] for row in first.to_pylist() if row["frame.vector"]}
+    assert kept[("b", 0.0)] == pytest.approx([0.6, 0.8, 0.0], abs=1e-3)
+    assert len(kept) == 3
+
+
 class Interrupted:
     """An engine that does something else after the first rows were read of it."""
 
