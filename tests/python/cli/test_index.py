@@ -23,7 +23,7 @@ from pixr.show.thumbnails import local_file
 from pixr.wire import source_name
 from tests.python.cli.process import COMMAND, Run, Screen
 from tests.python.clips import make_clip
-from tests.python.media.videos import cut_video
+from tests.python.media.videos import cut_video, write_video
 
 pytest.importorskip("av")
 
@@ -60,6 +60,35 @@ def test_a_broken_file_is_told_and_the_rest_goes_on(run: Run, tmp_path: Path) ->
     assert [row["status"] for row in json.loads(again.stdout)["videos"]] == ["skipped", "skipped"]
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == ["a good.mp4", "broken.mp4", "films.pixr", "last.mp4"], "no file of the user's is touched"
+
+
+def test_bad_input_of_every_kind_is_told_with_its_reason_and_the_rest_goes_on(run: Run, tmp_path: Path) -> None:
+    whole = cut_video(tmp_path / "whole.mp4", [1, 2]).read_bytes()
+    (tmp_path / "zero.mp4").touch()
+    (tmp_path / "text.mp4").write_text("hello, I am not a video")
+    (tmp_path / "truncated.mp4").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "codec.mp4").write_bytes(whole.replace(b"mp4v", b"zzzz").replace(b"esds", b"free"))
+    (tmp_path / "loop.mp4").symlink_to("loop.mp4")  # root may read any file but such a one
+    pixel = [np.full((1, 1, 3), 200, np.uint8)] * 3
+    write_video(tmp_path / "pixel.avi", pixel, codec="mjpeg", pixel_format="yuvj420p")
+    done = run("index", "films.pixr", ".", *QUICK, "--jobs", "2", "--json")
+    assert done.returncode == 1
+    rows = {os.path.basename(row["source"]): row for row in json.loads(done.stdout)["videos"]}
+    added = {name for name, row in rows.items() if row["status"] == "completed"}
+    assert added == {"whole.mp4", "pixel.avi"}
+    reasons = {name: row["error"]["detail"].rpartition(": ")[2] for name, row in rows.items() if name not in added}
+    assert reasons == {
+        "zero.mp4": "the file is empty",
+        "text.mp4": "Invalid data found when processing input",
+        "truncated.mp4": "Invalid data found when processing input",
+        "codec.mp4": "no decoder for its video codec",
+        "loop.mp4": "Too many levels of symbolic links",
+    }
+    told = done.stderr.splitlines()
+    assert len(told) == len(reasons)
+    assert all(line.startswith("pixr: failed: ") for line in told)
+    with pixr.open(tmp_path / "films.pixr", read_only=True) as library:
+        assert {source_name(video) for video in library.videos()} == added
 
 
 def test_what_is_missing_of_a_video_is_told(run: Run, tmp_path: Path) -> None:
@@ -156,12 +185,17 @@ def test_a_package_that_cannot_be_loaded_says_why(run: Run, tmp_path: Path, lack
     assert done.returncode == (0 if "warning" in told else 1)
 
 
-def test_a_terminal_shows_bars_and_the_outcome(run_on_terminal: Callable[..., Screen], tmp_path: Path) -> None:
+@pytest.mark.parametrize("coloured", [True, False])
+def test_a_terminal_shows_bars_and_the_outcome(
+    run_on_terminal: Callable[..., Screen], tmp_path: Path, coloured: bool
+) -> None:
     make_clip(tmp_path / "one.mp4", ["one"])
-    shown = run_on_terminal("index", "films.pixr", "one.mp4", *QUICK)
+    shown = run_on_terminal("index", "films.pixr", "one.mp4", *QUICK, NO_COLOR="" if coloured else "1")
     assert shown.returncode == 0, shown.text
     assert "0/1" in shown.text, "a bar was drawn"
     assert "1 added, 0 there already, 0 failed" in shown.text
+    colours = re.findall(r"\x1b\[(?:[0-9;]*;)?[34][0-9](?:;[0-9]+)*m", shown.text)
+    assert bool(colours) == coloured
 
 
 def test_a_url_is_fetched_and_remembered_as_the_source(run: Run, tmp_path: Path) -> None:

@@ -72,13 +72,12 @@ def test_what_the_letters_of_a_terminal_lack_is_written_by_number(run: Run, libr
     assert json.loads(answer.stdout)["results"][0]["title"] == "帆 😀"
 
 
-def test_a_terminal_gets_a_table_and_no_color_is_obeyed(run_on_terminal: Callable[..., Screen], library: Path) -> None:
+def test_a_terminal_gets_a_table(run_on_terminal: Callable[..., Screen], library: Path) -> None:
     shown = run_on_terminal("search", library, "solar panels")
     assert shown.returncode == 0
     assert "Solar install" in shown.text
     assert "1 video," in shown.text or "videos," in shown.text
-    plain = run_on_terminal("search", library, "solar panels", NO_COLOR="1")
-    assert "\x1b[3" not in plain.text, "no colour"
+    assert "\x1b[1m" in shown.text, "its heading is bold"
 
 
 def test_filters_and_modes_narrow_the_answer(run: Run, library: Path) -> None:
