@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from importlib.metadata import metadata
+from importlib.metadata import files, metadata
 from pathlib import Path
 
 import pixr
@@ -36,3 +36,8 @@ def test_the_package_is_typed_and_carries_its_models() -> None:
     assert (PACKAGE / "_engine.pyi").exists()
     assert (PACKAGE / "_embedded" / "registry.toml").exists()
     assert sum(path.stat().st_size for path in (PACKAGE / "_embedded").iterdir()) < 45e6
+
+
+def test_the_licences_go_with_the_package() -> None:
+    carried = {path.name for path in files("pixr") or () if "licenses" in path.parts}
+    assert carried == {"LICENSE", "Apache-2.0.txt", "WordNet-3.0.txt"}
