@@ -278,7 +278,8 @@ class Library(Upkeep):
         Args:
             batch: a RecordBatch, a Table, or anything with `__arrow_c_array__`.
             videos: metadata of videos named in the batch.
-            spaces: which space each channel's vectors are of; by default one called "custom" of their dimension.
+            spaces: which space each channel's vectors are of. By default the one that the library has for the channel;
+                where it has none, one called "custom" of their dimension.
 
         Returns:
             The ids of the videos that the batch names, in order of appearance.
