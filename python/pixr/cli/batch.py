@@ -38,15 +38,16 @@ def run_batch(
 ) -> dict[str, Any]:
     """Answer every line of `queries` into `out`, which appears whole or not at all.
 
-    Returns the number of queries, how many failed, the median milliseconds of a search, and what was warned of.
+    Returns the number of queries, how many failed, the median milliseconds of those that were answered, the seconds of
+    all, and what was warned of.
 
     Raises:
         InvalidQuery: a line of the file is not UTF-8, or no JSON object; the message has its number.
         OSError: a file can't be read or written.
     """
-    seconds: list[float] = []
+    answered: list[float] = []
+    failed, seconds = 0, 0.0
     warnings: dict[str, None] = {}
-    failed = 0
     with whole_file(out) as partial:
         # Bytes that are not UTF-8 become lone surrogates, so that `_parse` knows in which line they are.
         reading = queries.open(encoding="utf-8-sig", errors="surrogateescape")
@@ -55,12 +56,15 @@ def run_batch(
                 if not line.strip():
                     continue
                 answer = _answer(library, _parse(line, number, queries), number, queries.parent, defaults, explain)
-                failed += "error" in answer
                 warnings |= dict.fromkeys(answer.get("warnings", ()))
-                seconds.append(answer["seconds"])
+                seconds += answer["seconds"]
+                if "error" in answer:
+                    failed += 1
+                else:
+                    answered.append(answer["seconds"])
                 answers.write(json_text(answer) + "\n")
-    median = statistics.median(seconds) * 1000 if seconds else 0.0
-    counts = {"queries": len(seconds), "failed": failed, "medianMs": median, "seconds": sum(seconds)}
+    median = statistics.median(answered) * 1000 if answered else 0.0
+    counts = {"queries": len(answered) + failed, "failed": failed, "medianMs": median, "seconds": seconds}
     return counts | {"warnings": list(warnings)}
 
 

@@ -165,9 +165,13 @@ def test_a_batch_tells_what_could_not_be_done(run: Run, library: Path, tmp_path:
 def test_a_batch_goes_on_past_a_query_that_fails(run: Run, library: Path, tmp_path: Path) -> None:
     queries = [{"id": 1, "query": "x", "filters": {"tags": 7}}, {"id": 2, "then": "y"}, {"id": 3, "query": "harbour"}]
     (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, queries)))
-    done = run("search", library, "--queries", "in.jsonl", "--out", "out.jsonl")
+    done = run("search", library, "--queries", "in.jsonl", "--out", "out.jsonl", "--json")
     assert done.returncode == 1
     answers = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    report = json.loads(done.stdout)
+    assert (report["queries"], report["failed"]) == (3, 2)
+    assert report["medianMs"] == pytest.approx(answers[2]["seconds"] * 1000), "what failed took no time of a search"
+    assert report["seconds"] == pytest.approx(sum(answer["seconds"] for answer in answers))
     assert [answer.get("error", {}).get("code") for answer in answers] == ["invalid_filter", "invalid_query", None]
     assert answers[2]["results"]
 
