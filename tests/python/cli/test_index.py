@@ -230,7 +230,7 @@ def test_a_url_is_fetched_and_remembered_as_the_source(run: Run, tmp_path: Path)
             assert [video.source for video in library.videos()] == [url]
 
 
-def test_an_interruption_keeps_what_was_added(tmp_path: Path) -> None:
+def test_an_interruption_keeps_what_was_added_and_the_same_command_goes_on(run: Run, tmp_path: Path) -> None:
     for number in range(12):
         make_clip(tmp_path / f"{number:02d}.mp4", [f"clip {number}"] * 3)
     process = _index_until_a_video_is_there(tmp_path)
@@ -243,8 +243,15 @@ def test_an_interruption_keeps_what_was_added(tmp_path: Path) -> None:
     assert report["interrupted"]
     assert len(added) + report["left"] == 12
     with pixr.open(tmp_path / "films.pixr", read_only=True) as library:
-        assert set(added) <= {video.id for video in library.videos()}
+        there = {video.id for video in library.videos()}
+        assert set(added) <= there
         assert library.check()["damaged"] == []
+    again = run("index", "films.pixr", ".", *QUICK, "--json")
+    assert again.returncode == 0, again.stderr
+    rows = json.loads(again.stdout)["videos"]
+    assert len({row["videoId"] for row in rows}) == len(rows) == 12
+    assert {row["videoId"] for row in rows if row["status"] == "skipped"} == there
+    assert {row["status"] for row in rows} == {"skipped", "completed"}
 
 
 def test_what_was_added_is_reported_where_the_library_fails_at_the_end(tmp_path: Path) -> None:
