@@ -189,7 +189,7 @@ fn check_vectors(snapshot: &Snapshot, video: &str, segments: &[Segment]) -> Resu
             }
             Some(space) if space.dimension as usize != vector.len() => {
                 return Err(Error::DimensionMismatch {
-                    what: what(),
+                    what: format!("{} (this library's are of {space}; `pixr reindex` changes it)", what()),
                     expected: space.dimension as usize,
                     got: vector.len(),
                 });

@@ -144,9 +144,16 @@ fn vectors_of_another_space_are_refused_by_name() {
     }
     let mut query = Query::default();
     query.vectors.insert(Channel::Frame, vec![1.0; 512]);
-    match library.search(&query) {
-        Err(Error::DimensionMismatch { expected, got, .. }) => assert_eq!((expected, got), (6, 512)),
-        other => panic!("expected dimension_mismatch, got {other:?}"),
+    let wide = Film { segments: vec![(0.0, 4.0, Some(vec![1.0; 512]), None)], ..film("b", "") };
+    let written = library.put(vec![(wide.video(), wide.segments())]).map(|_| ());
+    for refused in [library.search(&query).map(|_| ()), written] {
+        match refused {
+            Err(Error::DimensionMismatch { what, expected, got }) => {
+                assert_eq!((expected, got), (6, 512));
+                assert!(what.contains(&space().to_string()) && what.contains("pixr reindex"), "{what}");
+            }
+            other => panic!("expected dimension_mismatch, got {other:?}"),
+        }
     }
 }
 

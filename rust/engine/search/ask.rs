@@ -187,7 +187,10 @@ fn ask_term(
     let vector = match (components, snapshot.spaces.get(&channel)) {
         (Some(components), Some(space)) if components.len() != space.dimension as usize => {
             return Err(Error::DimensionMismatch {
-                what: format!("the query's vector for {}", channel.name()),
+                what: format!(
+                    "the query's vector for {} (this library's are of {space}; `pixr reindex` changes it)",
+                    channel.name()
+                ),
                 expected: space.dimension as usize,
                 got: components.len(),
             });
