@@ -223,6 +223,56 @@ prop_compose! {
     }
 }
 
+fn any_filter() -> impl Strategy<Value = Value> {
+    let bound = || prop::sample::select(vec![0.0, 300.0, 600.0, 900.0]);
+    let names = |pattern| prop::collection::vec(pattern, 0..3);
+    let leaf = prop_oneof![
+        bound().prop_map(|min| json!({"duration": {"min": min}})),
+        (bound(), 0.0..900.0_f64).prop_map(|(min, more)| json!({"duration": {"min": min, "max": min + more}})),
+        (1970..2030).prop_map(|year| json!({"created": {"after": format!("{year}-01-01")}})),
+        names("a|b|c|d").prop_map(|tags| json!({"tags": tags})),
+        names("a|b|c").prop_map(|tags| json!({"tags": {"all": tags}})),
+        names("hd|4K").prop_map(|qualities| json!({"quality": qualities})),
+        "u1|u2|u3".prop_map(|creator| json!({"creator": creator})),
+        any::<bool>().prop_map(|live| json!({"metadata": {"live": live}})),
+        "u1|u2".prop_map(|creator| json!({"creator": creator, "tags": "a"})),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(|all| json!({"and": all})),
+            prop::collection::vec(inner.clone(), 0..3).prop_map(|any| json!({"or": any})),
+            inner.prop_map(|not| json!({"not": not})),
+        ]
+    })
+}
+
+/// Whether a filter selects a video, read field by field.
+fn is_selected(filter: &Value, video: &Value) -> bool {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+    let is_tagged = |tag: &Value| list(&video["tags"]).contains(tag);
+    let duration = video["duration"].as_f64().unwrap_or_default();
+    let of = |(key, asked): (&String, &Value)| match key.as_str() {
+        "and" => list(asked).iter().all(|one| is_selected(one, video)),
+        "or" => list(asked).iter().any(|one| is_selected(one, video)),
+        "not" => !is_selected(asked, video),
+        "duration" => {
+            asked["min"].as_f64().is_none_or(|min| duration >= min)
+                && asked["max"].as_f64().is_none_or(|max| duration <= max)
+        }
+        "created" => video["created"].as_str().zip(asked["after"].as_str()).is_some_and(|(at, after)| at >= after),
+        "tags" if asked.is_object() => list(&asked["all"]).iter().all(is_tagged),
+        "tags" => list(asked).iter().any(is_tagged),
+        "quality" => {
+            let folded = |value: &Value| value.as_str().map(str::to_lowercase);
+            let quality = folded(&video["quality"]);
+            list(asked).iter().any(|one| quality.is_some() && folded(one) == quality)
+        }
+        "creator" => video["creator"]["id"] == *asked,
+        _ => video["metadata"]["live"] == asked["live"],
+    };
+    filter.as_object().is_some_and(|fields| fields.iter().all(of))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
@@ -261,6 +311,23 @@ proptest! {
         prop_assert!(whole.tags.values().all(|count| *count <= total));
         let by_name = whole.clone().into_map();
         prop_assert_eq!(by_name.get("tags"), Some(&whole.tags));
+    }
+
+    /// Any filter selects what reading it video by video selects.
+    #[test]
+    fn a_filter_selects_what_it_says(videos in prop::collection::vec(any_video(), 0..30), filter in any_filter()) {
+        let named = videos.into_iter().enumerate().map(|(at, mut value)| {
+            if let Some(fields) = value.as_object_mut() {
+                fields.insert("id".to_owned(), json!(format!("v{at}")));
+            }
+            value
+        });
+        let named: Vec<Value> = named.collect();
+        let films: Vec<Video> = named.iter().cloned().map(video).collect();
+        let got: Vec<u32> = Filter::parse(&filter)?.evaluate(&table(&films, &[]))?.iter().collect();
+        let all = named.iter().zip(0..);
+        let expected: Vec<u32> = all.filter(|(value, _)| is_selected(&filter, value)).map(|(_, at)| at).collect();
+        prop_assert_eq!(got, expected, "{}", filter);
     }
 
     /// The same videos match wherever the parts are cut.
