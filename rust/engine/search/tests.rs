@@ -1,5 +1,7 @@
 //! An answer that leaves out what can't be returned is that of scoring everything.
 
+use std::collections::BTreeMap;
+
 use half::f16;
 use proptest::prelude::*;
 
@@ -7,7 +9,7 @@ use super::calibrate::{Calibration, CosineCurve, Logistic, Saturation};
 use super::execute::search_past;
 use super::fuse::Fusion;
 use super::hit::Relation;
-use super::query::{Query, Total};
+use super::query::{Facets, Query, Total};
 use crate::catalog::channel::Channel;
 use crate::catalog::row_set::RowSet;
 use crate::catalog::video::{Evidence, Segment, Space, Span, Video, VideoId};
@@ -16,7 +18,7 @@ use crate::films::{empty, films, put, query};
 use crate::library::Library;
 
 const DIMENSION: usize = 64;
-const VIDEOS: usize = 160;
+const VIDEOS: usize = 220;
 const ROWS_A_VIDEO: usize = 20;
 const CLUSTERS: usize = 40;
 
@@ -54,9 +56,14 @@ fn of_shares(next: &mut impl FnMut() -> f32) -> Vec<f32> {
     asked
 }
 
-/// Videos whose rows lie apart, and every third with rows that overlap; enough rows for codes. Pictures are shares or
-/// directions.
+/// Videos whose rows lie apart, and every third with rows that overlap; enough rows for codes, and for more than one
+/// thread. Pictures are shares or directions.
 fn library(is_fitted: bool, has_shares: bool) -> Result<Library> {
+    library_in(1, is_fitted, has_shares)
+}
+
+/// The same videos in so many parts.
+fn library_in(part_count: usize, is_fitted: bool, has_shares: bool) -> Result<Library> {
     let library = Library::in_memory()?;
     let space = Space { name: "test".to_owned(), version: "1".to_owned(), dimension: DIMENSION as u32 };
     for channel in [Channel::Frame, Channel::Speech] {
@@ -91,9 +98,13 @@ fn library(is_fitted: bool, has_shares: bool) -> Result<Library> {
             segment.evidence[1].text = (next() > -0.5).then(|| words(&mut next));
         }
         let id = VideoId::new(format!("video-{number:03}"))?;
-        films.push((Video { title: words(&mut next), duration: 90.0, ..Video::named(id) }, segments));
+        let video = Video { title: words(&mut next), duration: 90.0, ..Video::named(id) };
+        let quality = Some(["hd", "sd"][number % 2].to_owned());
+        films.push((Video { tags: vec![format!("tag{}", number % 3)], quality, ..video }, segments));
     }
-    library.put(films)?;
+    for films in films.chunks(VIDEOS.div_ceil(part_count)) {
+        library.put(films.to_vec())?;
+    }
     Ok(library)
 }
 
@@ -149,6 +160,63 @@ fn of_more_videos_than_go_on_the_likeliest_do() -> Result<()> {
     }
     assert!(wanted == 40 * LIMIT as usize && found * 100 >= wanted * 95, "{found} of {wanted}");
     Ok(())
+}
+
+/// Promises 1 and 3 on a library that is large enough for several threads, and for leaving out what can't be returned.
+#[test]
+fn neither_threads_nor_parts_nor_what_is_left_out_change_an_answer() -> Result<()> {
+    let pools = [1, 3].map(|count| rayon::ThreadPoolBuilder::new().num_threads(count).build().expect("threads"));
+    for (is_fitted, has_shares) in [(true, false), (false, true)] {
+        let libraries = [library_in(1, is_fitted, has_shares)?, library_in(5, is_fitted, has_shares)?];
+        let snapshots = [libraries[0].current()?, libraries[1].current()?];
+        assert_eq!(snapshots.each_ref().map(|snapshot| snapshot.parts.len()), [1, 5]);
+        let fusions = [Fusion::WeightedSum, Fusion::Probabilistic, Fusion::Max, Fusion::ReciprocalRank];
+        let (mut next, mut found) = (noise(91), 0);
+        for (number, fusion) in (0..16).zip(fusions.iter().cycle()) {
+            let pictured = if has_shares { of_shares(&mut next) } else { direction(&mut next) };
+            let vectors = [(Channel::Frame, pictured), (Channel::Speech, direction(&mut next))];
+            let text = [Channel::Speech, Channel::Metadata].map(|channel| (channel, words(&mut next)));
+            let tags =
+                if number % 4 < 2 { serde_json::Value::Null } else { serde_json::json!({"tags": ["tag1", "tag2"]}) };
+            let query = Query {
+                vectors: vectors.into(),
+                text: text.into(),
+                fusion: *fusion,
+                filter: tags,
+                facets: Facets::All,
+                min_score: (number % 3 == 0).then_some(0.3),
+                ..Query::default()
+            };
+            let all = search_past(u64::MAX, &snapshots[0], &Query { limit: 1000, ..query.clone() }, &[7; 32])?;
+            assert_eq!(all.total, all.hits.len() as u64);
+            found += all.hits.len();
+            for (snapshot, pool) in snapshots.iter().flat_map(|snapshot| pools.iter().map(move |pool| (snapshot, pool)))
+            {
+                for (exhaustive_rows, limit) in [(u64::MAX, 1000), (0, 1000), (u64::MAX, 4), (0, 4)] {
+                    let query = Query { limit, ..query.clone() };
+                    let answer = pool.install(|| search_past(exhaustive_rows, snapshot, &query, &[7; 32]))?;
+                    let shown = all.hits.len().min(limit as usize);
+                    assert_eq!(Some(&answer.hits[..]), all.hits.get(..shown), "{number} {fusion:?}");
+                    assert_eq!((answer.total, &answer.facets), (all.total, &all.facets), "{number} {fusion:?}");
+                }
+            }
+            for (name, of) in [("tags", tag as fn(&Video) -> &str), ("quality", quality)] {
+                let mut counted = BTreeMap::new();
+                all.hits.iter().for_each(|hit| *counted.entry(of(&hit.video).to_owned()).or_insert(0) += 1);
+                assert_eq!(all.facets.get(name), Some(&counted), "{number} {name}");
+            }
+        }
+        assert!(found > 16 * 4, "{found} hits are too few to tell anything");
+    }
+    Ok(())
+}
+
+fn tag(video: &Video) -> &str {
+    video.tags.first().map_or("", String::as_str)
+}
+
+fn quality(video: &Video) -> &str {
+    video.quality.as_deref().unwrap_or_default()
 }
 
 proptest! {
