@@ -1,5 +1,7 @@
 //! The promises that quantify over libraries and queries, each a property.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use pixr::catalog::channel::Channel;
 use pixr::library::Library;
 use pixr::search::hit::{Hit, SearchResult};
@@ -111,19 +113,31 @@ proptest! {
         }
     }
 
-    /// Promise 3: total and facets count the videos that the query returns without a limit.
+    /// Promise 3: total and facets count the videos that the query returns without a limit, also where it has one.
     #[test]
-    fn facets_sum_to_the_total(all in films(20), fitted: bool, query in query()) {
+    fn facets_count_what_is_returned_without_a_limit(
+        all in films(20), fitted: bool, query in query(), filtered: bool, limit in 1_u32..6,
+    ) {
         let library = empty(fitted);
         put(&library, &all);
-        let query = Query { facets: Facets::All, ..query };
+        let filter = if filtered { serde_json::json!({"tags": ["diy", "music"]}) } else { query.filter.clone() };
+        let query = Query { facets: Facets::All, filter, ..query };
         let result = answer(&library, &query)?;
         prop_assert_eq!(result.total, result.hits.len() as u64);
         for name in ["durations", "quality", "created", "creator"] {
             prop_assert_eq!(result.facets[name].values().sum::<u64>(), result.total, "{}", name);
         }
-        let tagged = result.hits.iter().filter(|hit| hit.video.tags.iter().any(|tag| tag == "pets")).count() as u64;
-        prop_assert_eq!(result.facets["tags"].get("pets").copied().unwrap_or(0), tagged);
+        let (mut qualities, mut tags) = (BTreeMap::new(), BTreeMap::new());
+        for hit in &result.hits {
+            *qualities.entry(hit.video.quality.clone().unwrap_or_default()).or_insert(0) += 1;
+            for tag in hit.video.tags.iter().collect::<BTreeSet<_>>() {
+                *tags.entry(tag.clone()).or_insert(0) += 1;
+            }
+        }
+        prop_assert_eq!(&result.facets["quality"], &qualities);
+        prop_assert_eq!(&result.facets["tags"], &tags);
+        let short = answer(&library, &Query { limit, ..query })?;
+        prop_assert_eq!((short.total, short.facets), (result.total, result.facets));
     }
 
     /// Promise 4: the union of pages is the full list of the snapshot that the first page saw, whatever is written
@@ -180,18 +194,30 @@ proptest! {
         prop_assert_eq!(answer(&library, &Query { filter, ..query.clone() })?.hits, answer(&only, &query)?.hits);
     }
 
-    /// Promise 6: what a write returned from is found by the next search, what was deleted is not.
+    /// Promise 6: what a write returned from is found by the next search, by its title, words and picture; what was
+    /// deleted is not.
     #[test]
-    fn what_was_written_is_found_at_once(all in films(8)) {
-        let library = empty(false);
+    fn what_was_written_is_found_at_once(all in films(8), fitted: bool) {
+        let library = empty(fitted);
+        let picture: Vec<f32> = (1..=crate::films::DIMENSION).map(|value| value as f32).collect();
+        let asks = [
+            Query { text: [(Channel::Metadata, "zeppelin".to_owned())].into(), ..Query::default() },
+            Query { text: [(Channel::Speech, "airship".to_owned())].into(), ..Query::default() },
+            Query { vectors: [(Channel::Frame, picture.clone())].into(), ..Query::default() },
+        ];
         for film in &all {
-            let film = Film { title: "zeppelin".to_owned(), ..film.clone() };
+            let mut segments = film.segments.clone();
+            segments.push((90.0, 95.0, Some(picture.clone()), Some("an airship".to_owned())));
+            let film = Film { title: "zeppelin".to_owned(), segments, ..film.clone() };
             put(&library, std::slice::from_ref(&film));
-            let query = Query { text: [(Channel::Metadata, "zeppelin".to_owned())].into(), limit: 1000, ..Query::default() };
-            let found = answer(&library, &query)?;
-            prop_assert!(found.hits.iter().any(|hit| hit.video.id.as_str() == film.id));
+            for query in &asks {
+                let hits = answer(&library, query)?.hits;
+                prop_assert_eq!(hits.iter().map(|hit| hit.video.id.as_str()).collect::<Vec<_>>(), [film.id.as_str()]);
+            }
             library.delete(vec![crate::films::id(&film.id)]).unwrap();
-            prop_assert!(answer(&library, &query)?.hits.is_empty());
+            for query in &asks {
+                prop_assert!(answer(&library, query)?.hits.is_empty());
+            }
         }
     }
 }
