@@ -106,7 +106,8 @@ impl ByteMatrix {
             return Err(Error::InvalidVector { what: what(), detail: format!("component {at} is not finite") });
         }
         let largest = vector.iter().fold(0.0_f32, |largest, component| largest.max(component.abs()));
-        let levels_a_unit = if largest > 0.0 { f32::from(LARGEST_LEVEL) / largest } else { 0.0 };
+        // Not of a vector of zeros, or of some so small that the quotient is beyond all numbers.
+        let levels_a_unit = Some(f32::from(LARGEST_LEVEL) / largest).filter(|unit| unit.is_finite()).unwrap_or(0.0);
         let mut levels: Vec<i16> = vector.iter().map(|component| (component * levels_a_unit).round() as i16).collect();
         levels.resize(levels.len().next_multiple_of(LANES), 0);
         Ok((levels, largest / f32::from(LARGEST_LEVEL)))
@@ -212,5 +213,6 @@ mod tests {
         assert!(matches!(products(&[0.0; 2]), Err(Error::DimensionMismatch { expected: 1, got: 2, .. })));
         assert!(matches!(products(&[f32::INFINITY]), Err(Error::InvalidVector { .. })));
         assert_eq!(products(&[0.0]).ok(), Some(vec![0.0, 0.0]));
+        assert_eq!(products(&[1e-40]).ok(), Some(vec![0.0, 0.0]));
     }
 }
