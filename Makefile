@@ -34,6 +34,7 @@ lint: .venv/tools  ## formatting and lints, without building
 	cargo fmt --manifest-path tests/loom/Cargo.toml --check && cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	cargo clippy --release --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --release --package pixr --no-deps --locked
 
 test: lint build  ## everything: lints, types, Rust and Python tests, README examples
 	$(BIN)/mypy && $(BIN)/python -m mypy.stubtest pixr._engine --mypy-config-file pyproject.toml

@@ -1,7 +1,7 @@
 //! From a query to moments.
 //!
 //! A [`query::Query`] is checked against a snapshot (`ask`). While it runs (`run`), its evidence is found and completed
-//! (`evidence`, [`matches`]), mapped to confidences ([`calibrate`]) and fused ([`fuse`]) on the `timeline` into moments
+//! (`evidence`, [`mod@matches`]), mapped to confidences ([`calibrate`]) and fused ([`fuse`]) on the `timeline` into moments
 //! ([`moments`]); `rank` chooses which videos that is done for, and `tell` says what they say. `execute` takes these steps and
 //! cuts a page out of the ordered hits ([`page`], [`cursor`]). Questions related in time (`compound`) are several such runs.
 

@@ -8,7 +8,7 @@
 //! acknowledged, so the log simply ends before the first that is not whole. A damaged record that *was* synced is
 //! another matter, and is an error. To tell one from the other, each record says up to which sequence the log had been
 //! synced when it was written: a later record's word is the witness that an earlier one had been there. For the last
-//! records, which none follows, the file [`synced`](super::synced) says it.
+//! records, which none follows, the file `synced` says it.
 
 use parking_lot::Mutex;
 
