@@ -17,13 +17,21 @@ import pixr
 FORMAT = (Path(__file__).parents[2] / "rust" / "engine" / "FORMAT.md").read_text(encoding="utf-8")
 
 
+def remainder(byte: int) -> int:
+    """Of CRC-32C, of one byte."""
+    for _ in range(8):
+        byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
+    return byte
+
+
+REMAINDERS = [remainder(byte) for byte in range(256)]
+
+
 def checksum(data: bytes) -> int:
-    """CRC-32C, bit by bit."""
+    """CRC-32C."""
     state = 0xFFFFFFFF
     for byte in data:
-        state ^= byte
-        for _ in range(8):
-            state = state >> 1 ^ (0x82F63B78 if state & 1 else 0)
+        state = state >> 8 ^ REMAINDERS[(state ^ byte) & 0xFF]
     return state ^ 0xFFFFFFFF
 
 
@@ -34,10 +42,10 @@ def first_column(heading: str) -> list[str]:
     return [line.split("|")[1].strip(" `") for line in table.splitlines()[2:]]
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A library that is open: parts, one with a deleted video, and a log with every kind of record but one."""
-    path = tmp_path / "films.pixr"
+    path = tmp_path_factory.mktemp("format") / "films.pixr"
     with pixr.open(path) as library:
         for video in "abcdefg":
             library.add_segments(segments(video), videos=[{"id": video, "title": f"Film {video}"}])
