@@ -27,7 +27,7 @@ from pixr.convert import segments_from_batch, video_from_json, video_to_text
 from pixr.encoder_choice import Choice, Given, chosen, recall, remember
 from pixr.errors import InvalidQuery, StorageError
 from pixr.ingest_options import ScreenOptions, SpeechOptions
-from pixr.progress import Outcome, Progress, Source
+from pixr.progress import Outcome, Progress, Reindexed, Source
 from pixr.questions import Ask, Question
 from pixr.searching import SearchOptions, search
 from pixr.set_spaces import set_spaces
@@ -58,7 +58,6 @@ if TYPE_CHECKING:
     from pixr.encoders.load import Encoders
     from pixr.encoders.protocol import EncoderOptions, Space
     from pixr.questions import File, Picture
-    from pixr.reindex import Reindexed
 
 
 def open(

@@ -8,7 +8,7 @@ from os import PathLike
 from typing import Any, Literal
 
 from pixr.errors import PixrError
-from pixr.types import Creator, Video
+from pixr.types import Channel, Creator, Video
 
 Stage = Literal["decode", "visual", "speech", "screen", "sound", "store"]
 
@@ -56,3 +56,25 @@ class Outcome:
     error: PixrError | None = None
     warnings: tuple[str, ...] = ()
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Reindexed:
+    """What came of `Library.reindex`.
+
+    Attributes:
+        channels: those whose vectors are of another space now, or will be.
+        encoded: how many videos this run encoded; an earlier one may have done others.
+        complete: whether the new spaces serve now. With failures they don't, unless these were to be left out.
+        refused: what `failed` is made of: (video, its fingerprint, reason).
+    """
+
+    channels: tuple[Channel, ...]
+    encoded: int = 0
+    complete: bool = False
+    refused: list[tuple[Video, str, str]] = field(default_factory=list, repr=False)
+
+    @property
+    def failed(self) -> list[tuple[Video, str]]:
+        """(video, reason) of those that can't be encoded anew, such as for a source that is gone."""
+        return [(video, reason) for video, _, reason in self.refused]

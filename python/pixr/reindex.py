@@ -20,7 +20,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,7 +30,7 @@ from pixr import _engine
 from pixr.asking import spaces_of
 from pixr.encoder_choice import Choice, Given, chosen, recall, remember
 from pixr.errors import InvalidBatch, LibraryLocked, UnreadableVideo, VideoNotFound
-from pixr.progress import Progress
+from pixr.progress import Progress, Reindexed
 from pixr.rows import Rows
 from pixr.source_files import source_to_path
 from pixr.titles import words_of
@@ -54,28 +54,6 @@ _CREATE: Final = json.dumps({"access": "create"})
 _KINDS: Final = 3
 
 OnProgress = Callable[[Progress], None]
-
-
-@dataclass
-class Reindexed:
-    """What came of it.
-
-    Attributes:
-        channels: those whose vectors are of another space now, or will be.
-        encoded: how many videos this run encoded; an earlier one may have done others.
-        complete: whether the new spaces serve now. With failures they don't, unless these were to be left out.
-        refused: what `failed` is made of: (video, its fingerprint, reason).
-    """
-
-    channels: tuple[Channel, ...]
-    encoded: int = 0
-    complete: bool = False
-    refused: list[tuple[Video, str, str]] = field(default_factory=list, repr=False)
-
-    @property
-    def failed(self) -> list[tuple[Video, str]]:
-        """(video, reason) of those that can't be encoded anew, such as for a source that is gone."""
-        return [(video, reason) for video, _, reason in self.refused]
 
 
 def reindex(
