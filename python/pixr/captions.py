@@ -13,8 +13,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
+from pixr.arguments import check_choice
 from pixr.errors import InvalidCaptions
 from pixr.surrogates import has_lone_surrogate
 
@@ -84,8 +85,9 @@ def write_captions(captions: Iterable[Caption], format: CaptionFormat) -> str:
     """The captions as the content of a file; what `read_captions` reads back.
 
     Raises:
-        ValueError: there is no such format.
+        InvalidQuery: there is no such format.
     """
+    check_choice("format", format, CaptionFormat)
     given = list(captions)
     if format == "json":
         segments = [{"start": one.start, "end": one.end, "text": one.text} for one in given]
@@ -96,13 +98,11 @@ def write_captions(captions: Iterable[Caption], format: CaptionFormat) -> str:
             for number, one in enumerate(given, start=1)
         ]
         return "\n".join(blocks)
-    if format == "vtt":
-        blocks = [
-            f"{_clock(one.start, '.')} --> {_clock(one.end, '.')}\n{html.escape(_one_block(one.text), quote=False)}\n"
-            for one in given
-        ]
-        return "\n".join(["WEBVTT\n", *blocks])
-    raise ValueError(f"no format {format!r}; there are {', '.join(get_args(CaptionFormat))}")
+    blocks = [
+        f"{_clock(one.start, '.')} --> {_clock(one.end, '.')}\n{html.escape(_one_block(one.text), quote=False)}\n"
+        for one in given
+    ]
+    return "\n".join(["WEBVTT\n", *blocks])
 
 
 def _from_lines(text: str, file: Path) -> list[Caption]:

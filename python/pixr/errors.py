@@ -84,7 +84,7 @@ __all__ = [
 
 
 class PixrError(Exception):
-    """The root: catch it to catch everything that Pixr raises on purpose."""
+    """The root: catch it to catch everything that opening, filling and asking a library raises on purpose."""
 
     code: str = "internal"
 

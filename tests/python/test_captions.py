@@ -10,7 +10,7 @@ import pytest
 
 import pixr
 from pixr.captions import Caption, CaptionFormat, beside, read_captions, write_captions
-from pixr.errors import InvalidCaptions
+from pixr.errors import InvalidCaptions, InvalidQuery
 from tests.python.clips import make_clip
 
 SAID = [Caption(0.5, 2.25, "Hello & <welcome>, Zoë."), Caption(3661.0, 3662.5, "It goes on.")]
@@ -163,3 +163,9 @@ def test_a_file_of_nothing_has_no_captions(tmp_path: Path, content: bytes) -> No
     for format in get_args(CaptionFormat):
         file.write_text(write_captions([], format))
         assert read_captions(file) == []
+
+
+def test_an_unknown_format_is_refused_as_other_arguments_are() -> None:
+    """It was a ValueError without a code."""
+    with pytest.raises(InvalidQuery, match="expected srt or vtt or json"):
+        write_captions([], "ass")  # type: ignore[arg-type]

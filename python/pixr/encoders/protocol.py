@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
-from pixr.errors import ModelError
+from pixr.arguments import check_whole_number
+from pixr.errors import InvalidQuery, ModelError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 Precision: TypeAlias = Literal["fp32", "fp16", "int8", "q4", "q4f16"]
 PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
 DEFAULT_BATCH: Final = 8
+_MOST: Final = 1_000_000
 
 _SPACE = re.compile(r"(?P<name>[^@/]+)@(?P<version>[^@/]+)/(?P<dimension>[1-9][0-9]*)")
 
@@ -73,6 +75,9 @@ class EncoderOptions:
             published model what was measured.
         precision: which of a published model's files to take: "auto" for the right one for this machine, or one of
             "fp32", "fp16", "int8", "q4", "q4f16".
+
+    Raises:
+        InvalidQuery: `threads` or `batch_size` is no whole number above zero, or there is no such `precision`.
     """
 
     threads: int | None = None
@@ -81,12 +86,11 @@ class EncoderOptions:
     precision: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.threads is not None and self.threads < 1:
-            raise ValueError(f"threads must be at least 1, got {self.threads}")
-        if self.batch_size is not None and self.batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
+        for name in ("threads", "batch_size"):
+            if getattr(self, name) is not None:
+                check_whole_number(name, getattr(self, name), 1, _MOST)
         if self.precision not in ("auto", *PRECISIONS):
-            raise ValueError(f"precision must be auto, {', '.join(PRECISIONS)}; got {self.precision!r}")
+            raise InvalidQuery(f"precision must be auto, {', '.join(PRECISIONS)}; got {self.precision!r}")
 
     @property
     def rows_a_call(self) -> int:

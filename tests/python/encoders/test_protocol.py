@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pixr.encoders import EncoderOptions, Encoders, ImageEncoder, Space, TextEncoder
-from pixr.errors import ModelError
+from pixr.errors import InvalidQuery, ModelError
 
 
 def test_space_reads_back_what_it_writes() -> None:
@@ -27,10 +29,13 @@ def test_spaces_that_differ_in_version_are_different() -> None:
     assert Space("minilm", "1", 384) != Space("minilm", "2", 384)
 
 
-@pytest.mark.parametrize("arguments", [{"threads": 0}, {"batch_size": 0}])
-def test_options_that_cannot_run_are_refused(arguments: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="at least 1"):
-        EncoderOptions(**arguments)  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    "arguments", [{"threads": 0}, {"threads": "2"}, {"batch_size": 0}, {"batch_size": True}, {"precision": "fp8"}]
+)
+def test_options_that_cannot_run_are_refused(arguments: dict[str, Any]) -> None:
+    """As other arguments are: it was a ValueError without a code, and for a text a TypeError of Python's comparison."""
+    with pytest.raises(InvalidQuery, match=next(iter(arguments))):
+        EncoderOptions(**arguments)
 
 
 def test_embedded_encoders_keep_the_protocol(encoders: Encoders) -> None:
