@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import re
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -109,6 +111,27 @@ def test_a_socket_searches_and_tells_events(acme: Partner, server: ServerState) 
         assert (told["event"]["type"], told["event"]["data"]) == ("video.deleted", {"videoId": "y"})
         socket.send_text("nonsense")
         assert socket.receive_json()["error"]["code"] == "INVALID_REQUEST"
+
+
+def test_the_messages_of_the_guide_are_answered_as_it_says(acme: Partner, server: ServerState) -> None:
+    """No document said what the socket takes, nor what it answers."""
+    guide = (Path(__file__).parents[3] / "docs" / "guides" / "searching.md").read_text(encoding="utf-8")
+    (messages,) = re.findall(r"```json\n(.*?)```", guide, flags=re.DOTALL)
+    search, subscribe, ping = messages.splitlines()
+    with acme.client.websocket_connect("/v1/ws", headers=acme.headers) as socket:
+        assert socket.receive_json()["type"] == "ready"
+        socket.send_text(search)
+        answers = [socket.receive_json() for _ in range(3)]
+        told = [(one["type"], "facets" if "facets" in one else "body") for one in answers]
+        assert told == [("result", "body"), ("facets", "facets"), ("done", "body")]
+        assert {one["id"] for one in answers} == {json.loads(search)["id"]}
+        socket.send_text(subscribe)
+        assert socket.receive_json()["type"] == "subscribed"
+        with server.database.write() as session:
+            record(session, acme.organization, "video.processed", {"videoId": "x"})
+        assert {"type", "sequence", "event"} == set(socket.receive_json())
+        socket.send_text(ping)
+        assert socket.receive_json() == {"type": "pong"}
 
 
 def test_a_binary_frame_is_read_as_text_is(acme: Partner) -> None:
