@@ -17,7 +17,7 @@ __all__ = ["FILES", "SearchRequest", "SearchResponse"]
 
 FILES = ("image", "audio", "clip")
 _MOST_DEPTH = 8
-_MOST_PARTS = 16
+_MOST_PARTS = 8  # as the engine takes
 
 Seconds = Annotated[float, Field(ge=0, le=1e7, allow_inf_nan=False)]
 VideoName = Annotated[str, Field(min_length=1, max_length=200)]
@@ -74,10 +74,14 @@ class SearchRequest(RequestShape):
     like: MomentOf | None = Field(default=None, description="more like this moment, which is left out itself")
     vectors: dict[Channel, list[float]] | None = Field(default=None, description="your own vectors, by channel")
     blend: list[Annotated[tuple[str | dict[str, Any], float], Strict(False)]] | None = Field(
-        default=None, max_length=_MOST_PARTS, description="several questions at once, each with its weight, -1 to 1"
+        default=None,
+        max_length=_MOST_PARTS,
+        description="several questions at once, each with its weight, -1 or more, and one of them above 0",
     )
     then: str | dict[str, Any] | None = Field(default=None, description="what follows: words, or a question again")
-    within: float | None = Field(default=None, gt=0, le=86_400, description="at most so many seconds after")
+    within: float | None = Field(
+        default=None, gt=0, le=86_400, description="at most so many seconds after; 10, if not given"
+    )
     while_: str | dict[str, Any] | None = Field(default=None, alias="while", description="what goes on meanwhile")
     not_: str | dict[str, Any] | None = Field(default=None, alias="not", description="what is not to be found there")
     modes: list[Mode] | None = Field(default=None, max_length=3)
