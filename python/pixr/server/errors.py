@@ -45,7 +45,7 @@ CODES: dict[str, Code] = {
     "INVALID_CURSOR": Code(400, "Invalid cursor", "Use `nextCursor` as it came, with the same question."),
     "CURSOR_EXPIRED": Code(410, "Cursor expired", "Search again from the first page."),
     "INVALID_VECTOR": Code(422, "Invalid vector", "Components must be finite and not all zero."),
-    "INVALID_SPAN": Code(422, "Invalid span", "A segment needs 0 <= start < end."),
+    "INVALID_SPAN": Code(422, "Invalid span", "A segment needs 0 <= start <= end."),
     "INVALID_VIDEO": Code(422, "Invalid video", "The detail names the field that can't be stored."),
     "INVALID_SIGNATURE": Code(400, "Not genuine", "The webhook was not signed with this secret, or is too old."),
     "INVALID_CAPTIONS": Code(422, "Invalid captions", "The detail names the line that can't be read."),

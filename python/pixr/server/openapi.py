@@ -27,6 +27,10 @@ ANY_CREDENTIALS: list[dict[str, list[str]]] = [{"apiKey": [], "apiSecret": []}, 
 DESCRIPTION = """Search inside videos: ask in words or by example, and get back the moments and why they matched.
 
 Times are RFC 3339 in UTC, spans are seconds, errors are RFC 9457 with a stable `code`.
+
+With credentials, POST and PATCH take a header `Idempotency-Key`: a request that is sent again under it is carried out
+once, and answered as the first was for a day; pieces of uploads need none. Any request takes `X-Request-Id`. `/v1/ws`
+is a WebSocket for searches and events, and `/graphql` takes `graphql-transport-ws`.
 """
 
 SECURITY_SCHEMES: dict[str, Any] = {

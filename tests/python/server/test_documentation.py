@@ -85,6 +85,22 @@ def test_the_postman_collection_carries_every_operation_and_its_requests_work(ac
     assert sent > 3
 
 
+def test_a_blend_may_have_as_many_parts_and_such_weights_as_the_specification_says(acme: Partner) -> None:
+    """It said sixteen parts, of which the engine takes eight, and weights up to 1, which has no bound above."""
+    schema = acme.client.get("/openapi.json").json()["components"]["schemas"]["SearchRequest"]["properties"]["blend"]
+    (most,) = [one["maxItems"] for one in schema["anyOf"] if "maxItems" in one]
+    assert "-1 or more" in schema["description"]
+    parts = [["solar", 5.0], *[["harbour", -1.0]] * (most - 1)]
+    assert acme.post("/v1/search", json={"blend": parts, "modes": ["audio"]}).status_code == 200
+    refused = acme.post("/v1/search", json={"blend": [*parts, ["dawn", 1.0]], "modes": ["audio"]})
+    assert [error["pointer"] for error in refused.json()["errors"]] == ["/blend"]
+
+
+def test_the_specification_names_the_headers_that_no_operation_has(client: TestClient) -> None:
+    """`Idempotency-Key` was in the guides alone."""
+    assert "`Idempotency-Key`" in client.get("/openapi.json").json()["info"]["description"]
+
+
 def fill(text: str, values: dict[str, str]) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], text)
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from starlette.testclient import TestClient
 
@@ -31,6 +32,14 @@ def test_the_guide_says_of_every_status_what_to_do() -> None:
     guide = (Path(__file__).resolve().parents[3] / "docs" / "guides" / "errors.md").read_text(encoding="utf-8")
     told = {int(status) for row in re.findall(r"^\| (\d[\d, ]*) \|", guide, re.MULTILINE) for status in row.split(", ")}
     assert told == {code.status for code in CODES.values()}
+
+
+def test_what_is_said_of_a_span_is_what_a_library_takes(tmp_path: Path) -> None:
+    """It asked for an end above the start, but an instant is a segment."""
+    instant = pa.record_batch({"video_id": ["a"], "start": [5.0], "end": [5.0], "speech": ["now"]})
+    with pixr.open(tmp_path / "films.pixr") as library:
+        assert library.add_segments(instant) == ["a"]
+    assert "0 <= start <= end" in CODES["INVALID_SPAN"].advice
 
 
 def test_what_is_the_servers_fault_tells_no_path() -> None:
