@@ -25,7 +25,12 @@ HELP = """Measure search against questions whose answers are known.
 
 Recall at several overlaps in time, mean average precision, reciprocal rank, and how often a question about nothing gets
 an answer, for each family of questions; with --ablation also of each channel alone and with each fusion. Reads JSON
-lines (as --queries does, with "relevant"), and the files of QVHighlights, TVR and Charades-STA.
+lines (questions and filters as those of `pixr search --queries`, with "relevant"), and the files of QVHighlights, TVR
+and Charades-STA.
+
+\b
+A line, with a video's id or its file's name without the ending:
+  {"query": "a dog", "relevant": [{"video": "roof", "start": 0, "end": 5}]}
 
 \b
 Examples:

@@ -45,6 +45,14 @@ Filters (repeated ones all have to hold):
   tags=diy,roof (either)   quality=hd   creator=ID   id=ID
   metadata.KEY=VALUE       metadata.KEY=1..5
   creator='"Smith, John"'  (a comma or two points in it: in quotation marks)
+
+\b
+A line of --queries, and one of --out; fields that are not known are left alone:
+  {"id": 1, "query": "a dog", "filters": {"tags": ["diy"]}, "limit": 5}
+  {"id": 1, "seconds": 0.01, "results": [...]}
+  also: modes, channels, weights, image, audio, clip (paths from the file's
+  folder), like, vectors, then, within, while, not, blend, video, between,
+  min_score, diversity, moments
 """
 
 
@@ -73,7 +81,7 @@ def search(
     diversity: Annotated[
         float | None, typer.Option(min=0, max=1, help="How different a video's moments must be.")
     ] = None,
-    filters: Annotated[list[str] | None, typer.Option("--filter", metavar="K=V", help="See below; may repeat.")] = None,
+    filters: Annotated[list[str] | None, typer.Option("--filter", metavar="K=V", help="See above; may repeat.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Videos on a page.")] = 20,
     cursor: Annotated[str | None, typer.Option(metavar="C", help="Where the last page ended.")] = None,
     min_score: Annotated[float | None, typer.Option(min=0, max=1, help="Leave out what scores less.")] = None,

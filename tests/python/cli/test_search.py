@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ import pyarrow as pa
 import pytest
 
 import pixr
-from pixr.cli.batch import run_batch
+from pixr.cli.batch import OPTIONS, run_batch
+from pixr.evaluation.ground_truth import Span, read_ground_truth
 from pixr.questions import Ask
 from pixr.wire import hits_to_dict
 from tests.python.cli.process import COMMAND, Run, Screen
@@ -28,6 +31,21 @@ def test_json_is_the_response_of_the_http_api(run: Run, library: Path) -> None:
     expected.pop("timing")
     assert answer == expected
     assert answer["results"][0]["videoId"] == "roof"
+
+
+def test_the_help_shows_lines_of_questions_that_are_read(run: Run, library: Path, tmp_path: Path) -> None:
+    """What a line of --queries or of `pixr eval` holds was said in the source alone."""
+    told = run("search", "--help").stdout
+    (line,) = re.findall(r'^ *(\{"id": 1, "query".*\})$', told, re.MULTILINE)
+    (tmp_path / "in.jsonl").write_text(line + "\n")
+    assert run("search", library, "--queries", tmp_path / "in.jsonl", "--out", tmp_path / "out.jsonl").returncode == 0
+    assert "error" not in json.loads((tmp_path / "out.jsonl").read_text())
+    for name in (*OPTIONS, *(field.name for field in fields(Ask)), "then", "within", "while", "not", "blend"):
+        assert re.search(rf"\b{name}\b", told.split("Arguments:")[0].split("--queries")[-1]), name
+    (line,) = re.findall(r'^ *(\{"query".*\})$', run("eval", "--help").stdout, re.MULTILINE)
+    (tmp_path / "judged.jsonl").write_text(line + "\n")
+    (judged,) = read_ground_truth(tmp_path / "judged.jsonl")
+    assert judged.relevant == (Span("roof", 0.0, 5.0),)
 
 
 def test_an_explanation_adds_up_to_each_score(run: Run, library: Path) -> None:
