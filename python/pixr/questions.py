@@ -164,7 +164,11 @@ def ask(
     channels: Sequence[Channel] | None = None,
     weights: Mapping[Channel, float] | None = None,
 ) -> Ask:
-    """One question, as `Library.search` takes it, to be a part of others."""
+    """One question, as `Library.search` takes it, to be a part of others.
+
+    Raises:
+        InvalidQuery: a field has a wrong type, or a weight is for no channel.
+    """
     return Ask(query, image, audio, clip, like, vectors, modes, channels, weights)
 
 
@@ -196,7 +200,10 @@ def blend(*parts: Question | tuple[Question, float]) -> Blend:
     """Several at once as one question: a part, or a part with its weight, 1 by default.
 
     A weight below zero, -1 at least, is for what should not be there. The score is the mean of what is wanted by
-    weight, less what is not.
+    weight, less what is not. A blend has at most 8 parts, one of them with a weight above zero.
+
+    Raises:
+        InvalidQuery: a part is no question with its weight, or the weight no number from -1.
     """
     return Blend(tuple(part if isinstance(part, tuple) else (part, 1.0) for part in parts))
 

@@ -20,7 +20,9 @@ def restore(backup: str | PathLike[str], path: str | PathLike[str]) -> dict[str,
 
     Raises:
         LibraryExists: there is a library at `path`; it is left as it is.
-        LibraryNotFound, NotALibrary, Damaged, StorageError.
+        LibraryNotFound, NotALibrary: of `backup`; the latter also where `path` holds something else.
+        LibraryLocked: another copy is being made at `path`.
+        FormatUnsupported, Damaged, StorageError.
     """
     receipt: dict[str, Any] = json.loads(_engine.Library.restore(backup, path))
     carry(Path(backup), Path(path))
@@ -31,9 +33,9 @@ def repair(source: str | PathLike[str], path: str | PathLike[str]) -> dict[str, 
     """Save what can be read of the damaged library `source` into a new one at `path`; `source` is left as it is.
 
     Returns:
-        `videos`: how many were saved; `incomplete_videos`: ids of those that lack something; `lost_videos`: ids of the
-        lost, as far as they can be read, and `lost_video_count`: how many more; `damaged`: a line for each damage,
-        naming the file.
+        `path`, that of the new library; `videos`: how many were saved; `incomplete_videos`: ids of those that lack
+        something; `lost_videos`: ids of the lost, as far as they can be read, and `lost_video_count`: how many more;
+        `damaged`: a line for each damage, naming the file.
 
     Raises:
         LibraryLocked: a writer has `source` open.
@@ -92,7 +94,7 @@ class Upkeep:
         return receipt
 
     def take_snapshot(self, name: str) -> dict[str, Any]:
-        """Keep the library as it is now under `name`: letters, digits, "-", "_", "."; 64 at most.
+        """Keep the library as it is now under `name`: letters, digits, "-", "_", "." but first; 64 at most.
 
         It is opened with `pixr.open(path, snapshot=name)` and stays until `delete_snapshot`. Taking one copies nothing;
         what is deleted later stays on disk as long as a snapshot holds it.

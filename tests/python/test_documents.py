@@ -50,9 +50,21 @@ def test_what_reports_hold_is_what_their_docstrings_say(library: pixr.Library) -
         "backup": library.backup(library.path.with_name("copy.pixr")),
         "take_snapshot": library.take_snapshot("monday"),
     }
+    library.close()
+    reports["repair"] = pixr.repair(library.path, library.path.with_name("saved.pixr"))
     for name, report in reports.items():
-        told = inspect.getdoc(getattr(pixr.Library, name)) or ""
+        told = inspect.getdoc(getattr(pixr.Library, name, None) or getattr(pixr, name)) or ""
         assert not [key for key in report if f"`{key}`" not in told and f'"{key}"' not in told], name
+
+
+def test_a_blend_has_as_many_parts_as_its_docstring_says(library: pixr.Library) -> None:
+    """No document said that it has a bound, nor that a part with a weight above zero is needed."""
+    (most,) = map(int, re.findall(r"at most (\d+) parts", inspect.getdoc(pixr.blend) or ""))
+    library.search(pixr.blend("solar", *[("panels", -0.5)] * (most - 1)), modes=["audio"])
+    with pytest.raises(pixr.errors.InvalidQuery):
+        library.search(pixr.blend("solar", *[("panels", -0.5)] * most), modes=["audio"])
+    with pytest.raises(pixr.errors.InvalidQuery):
+        library.search(pixr.blend(("panels", -0.5)), modes=["audio"])
 
 
 def test_every_facet_that_search_names_is_one(library: pixr.Library) -> None:
