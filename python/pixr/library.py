@@ -440,10 +440,13 @@ class Library(Upkeep):
                 channel's evidence is enough by itself, as its calibration says; 0 leaves out none.
             fusion: how channels become one score; see docs/ARCHITECTURE.md for what each does.
             facets: columns to count over all hits ("durations", "quality", "tags", "created", "creator",
-                "metadata.KEY"), or True for all of these but metadata.
+                "metadata.KEY"), or True for all of these but metadata. Durations are "0-300", "300-900" and "900+"
+                seconds, `created` is the year in UTC, qualities are in small letters, creators their ids; "unknown" are
+                videos without a value, but for tags and metadata. Metadata counts texts and booleans, no numbers. Of
+                more than 1,000 values the most frequent are told.
             facet_mode: what they count. "filtered", the hits; "disjunctive", what would be hits if the filter said
                 nothing of the facet's own column, to offer other choices. Each such facet is one more search.
-            moments: the most moments of each hit.
+            moments: the most moments of each hit, 1 to 1,000.
             diversity: how different a video's moments must be, in [0, 1]: 0.1 leaves out those that look the same as a
                 better one, 0.5 also those within half a minute of it, 1 keeps one. By default none is left out.
             effort: exact by default; a number, 1 to 10,000, asks for an approximate answer: so many rows of each

@@ -57,6 +57,27 @@ def test_what_reports_hold_is_what_their_docstrings_say(library: pixr.Library) -
         assert not [key for key in report if f"`{key}`" not in told and f'"{key}"' not in told], name
 
 
+def test_what_facets_count_is_what_the_documents_say(library: pixr.Library) -> None:
+    """Which lengths, that a number of metadata is not counted, and that there is an end to values, was said nowhere."""
+    told = " ".join((inspect.getdoc(pixr.Library.search) or "").split())
+    row = pa.record_batch({"video_id": ["b"], "start": [0.0], "end": [5.0], "speech": ["solar"]})
+    for video, tags in (("b", range(600)), ("c", range(500, 1100))):
+        described = {"quality": "HD", "creator": {"id": "Ada"}, "created": "2020-12-31T23:30:00-02:00"}
+        described |= {"tags": [str(tag) for tag in tags], "metadata": {"room": 12, "kind": "Tall", "open": True}}
+        library.add_segments(row.set_column(0, "video_id", pa.array([video])), videos=[{"id": video, **described}])
+    names = ["durations", "quality", "tags", "created", "creator", "metadata.room", "metadata.kind", "metadata.open"]
+    facets = library.search("solar", modes=["audio"], facets=names).facets
+    assert set(re.findall(r'"([\d-]+\+?)"', told.split("Durations are")[1].split(".")[0])) == set(facets["durations"])
+    assert facets["created"] == {"2021": 2, "unknown": 1}
+    assert (facets["quality"], facets["creator"]) == ({"hd": 2, "unknown": 1}, {"Ada": 2, "unknown": 1})
+    (most,) = re.findall(r"more than ([\d,]+) values the most frequent", told)
+    assert len(facets["tags"]) == int(most.replace(",", ""))
+    assert facets["tags"]["550"] == 2
+    counted = [facets[f"metadata.{key}"] for key in ("room", "kind", "open")]
+    assert counted == [{}, {"Tall": 2}, {"true": 2}]
+    assert "texts and booleans, no numbers" in told
+
+
 def test_a_blend_has_as_many_parts_as_its_docstring_says(library: pixr.Library) -> None:
     """No document said that it has a bound, nor that a part with a weight above zero is needed."""
     (most,) = map(int, re.findall(r"at most (\d+) parts", inspect.getdoc(pixr.blend) or ""))
