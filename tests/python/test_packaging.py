@@ -31,6 +31,20 @@ def test_importing_loads_no_media_or_model_library() -> None:
     assert done.stdout.split() == []
 
 
+def test_the_models_are_as_long_as_their_table_says() -> None:
+    """The text model was made anew, and the table kept the length of the one before."""
+    told = (Path(__file__).parents[2] / "models" / "README.md").read_text(encoding="utf-8")
+    lengths = {
+        name: int(length.replace(",", ""))
+        for name, length in re.findall(r"^\| `(\S+)` \| ([\d,]+) \|", told, re.MULTILINE)
+    }
+    assert len(lengths) == 4
+    models = PACKAGE / "_embedded"
+    assert lengths == {name: (models / name).stat().st_size for name in lengths}
+    (megabytes,) = re.findall(r"All files together: (\d+) MB", told)
+    assert int(megabytes) == round(sum(path.stat().st_size for path in models.iterdir()) / 1e6)
+
+
 def test_the_package_is_typed_and_carries_its_models() -> None:
     assert (PACKAGE / "py.typed").exists()
     assert (PACKAGE / "_engine.pyi").exists()
