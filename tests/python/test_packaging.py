@@ -11,16 +11,21 @@ from pathlib import Path
 import pixr
 
 PACKAGE = Path(pixr.__file__).parent
+README = Path(__file__).parents[2] / "README.md"
 
 
 def test_every_extra_that_an_error_names_exists() -> None:
+    """The README lists them; it left out those of sound and of the server."""
     named = {
         extra
         for path in PACKAGE.rglob("*.py")
         for extra in re.findall(r"""MissingExtra\([^,()]+, "(\w+)"[,)]""", path.read_text(encoding="utf-8"))
     }
     assert {"encoders", "media", "screen", "speech"} <= named
-    assert named <= set(metadata("pixr").get_all("Provides-Extra") or ())
+    there = set(metadata("pixr").get_all("Provides-Extra") or ())
+    assert named <= there
+    (listed,) = re.findall(r"its error names \((.*?)\)", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert named <= set(re.findall(r"\[(\w+)\]", listed)) <= there
 
 
 def test_importing_loads_no_media_or_model_library() -> None:
