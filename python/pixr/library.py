@@ -94,6 +94,7 @@ def open(
     Raises:
         LibraryNotFound, NotALibrary, LibraryLocked, FormatUnsupported, SnapshotNotFound, Damaged, StorageError.
         InvalidQuery: `lock_timeout` or `sync` is none of what is said above.
+        InvalidName: no snapshot can be called as `snapshot` says.
     """
     check_number("lock_timeout", lock_timeout, 0, MOST_SECONDS)
     options = {
@@ -413,11 +414,11 @@ class Library(Upkeep):
         """Find videos and their moments.
 
         Args:
-            query: words. Among words, those `"in quotes"` must stand so, `-excluded` ones must not stand there, and
-                `begin*` finds all that begin so; pictures and meanings are found by what is left of the question.
-                Clauses ("a dog on a beach, waves crash") are asked one by one as well, so one may be seen and another
-                heard. Or questions that `pixr.then`, `while_`, `without` or `blend` relate; then `match.part` says
-                which one it answers.
+            query: words, 8 KiB and 256 different ones at most. Among words, those `"in quotes"` must stand so,
+                `-excluded` ones must not stand there, and `begin*` finds all that begin so; pictures and meanings are
+                found by what is left of the question. Clauses ("a dog on a beach, waves crash") are asked one by one as
+                well, so one may be seen and another heard. Or questions that `pixr.then`, `while_`, `without` or
+                `blend` relate; then `match.part` says which one it answers.
             image: a picture to find: a file, its bytes, or RGB uint8 of shape (height, width, 3).
             audio: a sound to find, a file or its bytes: what is said in it, and what is heard where a model of sounds
                 indexed the library.

@@ -31,6 +31,22 @@ def test_the_readme_asks_for_the_versions_that_building_needs() -> None:
     assert f"Python {python}+, Rust {needed}+" in (root / "README.md").read_text(encoding="utf-8")
 
 
+def test_what_open_and_search_say_of_names_and_lengths_is_so(library: pixr.Library) -> None:
+    """`open` named no InvalidName, and how long a question may be was in a refusal alone."""
+    assert "InvalidName" in (inspect.getdoc(pixr.open) or "")
+    library.take_snapshot("monday")
+    with pytest.raises(pixr.errors.InvalidName):
+        pixr.open(library.path, snapshot="a/b")
+    ((size, words),) = re.findall(
+        r"words, (\d+) KiB and (\d+) different ones", inspect.getdoc(pixr.Library.search) or ""
+    )
+    byte_len = int(size) << 10
+    for most in (" ".join(f"w{number}" for number in range(int(words))), "x" * byte_len):
+        library.search(most, modes=["audio"])
+        with pytest.raises(pixr.errors.InvalidQuery):
+            library.search(f"{most} zebra", modes=["audio"])
+
+
 def test_every_filter_of_the_guide_is_one(library: pixr.Library) -> None:
     """The guide named filters by duration, dates and the like, and no document said how they are written."""
     guide = (GUIDES / "searching.md").read_text(encoding="utf-8")
