@@ -22,7 +22,7 @@ pub const MAX_MOMENTS: u32 = 1000;
 /// The most effort of an approximate answer.
 pub const MAX_EFFORT: u32 = 10_000;
 /// The longest text of one channel, in bytes.
-pub const MAX_TEXT_BYTES: usize = 16 * 1024;
+pub const MAX_TEXT_BYTES: usize = crate::text::query::MAX_QUERY_BYTES;
 /// The most columns to count values of.
 pub const MAX_FACETS: usize = 64;
 

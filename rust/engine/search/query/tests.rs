@@ -28,7 +28,7 @@ fn every_wrong_field_is_named() {
     assert!(refused(&Query { channels: vec![Channel::Frame], ..roof() }, "text: channel speech"));
     assert!(refused(&Query { text: [(Channel::Speech, "  ".to_owned())].into(), ..roof() }, "text: speech"));
     let long = "a".repeat(MAX_TEXT_BYTES + 1);
-    assert!(refused(&Query { text: [(Channel::Speech, long)].into(), ..roof() }, "16385 bytes"));
+    assert!(refused(&Query { text: [(Channel::Speech, long)].into(), ..roof() }, "8193 bytes, at most 8192"));
     assert!(refused(&Query { weights: [(Channel::Sound, 1.0)].into(), ..roof() }, "weights: channel sound"));
     assert!(refused(&Query { min_score: Some(1.5), ..roof() }, "min_score"));
     assert!(refused(&Query { min_score: Some(f32::NAN), ..roof() }, "min_score"));
