@@ -106,7 +106,7 @@ class NotALibrary(LibraryError, ValueError):
 
 
 class LibraryExists(LibraryError, FileExistsError):
-    """A library is there already, where a new one was to be made."""
+    """A library, or something else, is there already, where a new one was to be made."""
 
     code = "library_exists"
 

@@ -151,7 +151,7 @@ pub enum Error {
         snapshot: u64,
     },
     /// Something is at the path where a library was to be made.
-    #[error("{} is a library already", path.display())]
+    #[error("{} is there already, and is not empty", path.display())]
     LibraryExists {
         /// The directory.
         path: PathBuf,

@@ -39,7 +39,7 @@ use crate::writer::validated;
 pub use crate::backup::BackupReceipt;
 pub use crate::named::NamedSnapshot;
 pub use crate::options::{Access, Durability, Limits, Options};
-pub use crate::report::{CheckReport, CompactReceipt, Info};
+pub use crate::report::{ChannelCounts, CheckReport, CompactReceipt, Info};
 
 /// A reader looks for new commits of another process at most this often.
 const REFRESH: Duration = Duration::from_millis(50);
@@ -319,8 +319,9 @@ impl Library {
     /// Makes a new library at `target` of a backup, after verifying every byte of it.
     ///
     /// # Errors
-    /// `library_exists` if `target` holds a library, `not_a_library` if it holds something else, `library_not_found` if
-    /// there is no backup, `damaged` if the backup is, `io`.
+    /// `library_exists` if `target` holds a library, `not_a_library` if it holds something else, `library_locked` if another
+    /// copy is being made there, `library_not_found` if there is no backup, `damaged` if the backup is, `format_unsupported`,
+    /// `io`.
     pub fn restore(backup: impl AsRef<Path>, target: impl AsRef<Path>) -> Result<BackupReceipt> {
         let source = DiskStorage::open(backup.as_ref())?;
         let mut held = Held::new(&source)?;

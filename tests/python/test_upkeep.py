@@ -141,6 +141,16 @@ def test_a_backup_is_restored_and_guards_itself(library: pixr.Library, tmp_path:
     assert not (library.path / "backup").exists()
 
 
+def test_what_stands_in_the_way_of_a_repair_is_not_called_a_library(library: pixr.Library, tmp_path: Path) -> None:
+    """A folder with a text in it was told to be a library already."""
+    library.close()
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "notes.txt").write_text("mine")
+    with pytest.raises(LibraryExists, match="saved is there already, and is not empty"):
+        pixr.repair(library.path, tmp_path / "saved")
+    assert [path.name for path in (tmp_path / "saved").iterdir()] == ["notes.txt"]
+
+
 def test_what_was_read_before_a_restore_is_not_taken_for_what_came_after(library: pixr.Library, tmp_path: Path) -> None:
     """Snapshots are counted on from the backup's, so a cursor went on, and a reader too, in another library's rows."""
     library.commit()
