@@ -25,38 +25,58 @@ def one_batch(batch: Any) -> pa.RecordBatch:
     """
     import pyarrow as pa
 
-    if hasattr(batch, "to_batches"):
-        batches = batch.combine_chunks().to_batches()
-        if len(batches) > 1:
-            raise InvalidBatch("the table is too large for one batch; add its batches one by one")
-        batch = batches[0] if batches else pa.RecordBatch.from_pylist([], schema=batch.schema)
-    if not hasattr(batch, "__arrow_c_array__"):
-        raise InvalidBatch(f"{type(batch).__name__} is not an Arrow record batch")
-    if not isinstance(batch, pa.RecordBatch):
-        try:
-            batch = pa.record_batch(batch)
-        except pa.ArrowException as error:
-            raise InvalidBatch(f"{type(batch).__name__} is not an Arrow record batch: {error}") from None
-    plain = [
-        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
-        for field in batch.schema
-    ]
-    return batch if plain == list(batch.schema) else batch.cast(pa.schema(plain))
+    if isinstance(batch, pa.RecordBatch):
+        return _plain(batch)
+    try:
+        if hasattr(batch, "__arrow_c_array__"):
+            return _plain(pa.record_batch(batch))
+        if hasattr(batch, "__arrow_c_stream__"):
+            return _plain(_of_table(pa.table(batch)))
+    except (pa.ArrowException, TypeError) as error:
+        raise InvalidBatch(f"{type(batch).__name__} is not an Arrow record batch: {error}") from None
+    raise InvalidBatch(f"{type(batch).__name__} is not an Arrow record batch")
+
+
+def _of_table(table: pa.Table) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    batches = table.combine_chunks().to_batches()
+    if len(batches) > 1:
+        raise InvalidBatch("the table is too large for one batch; add its batches one by one")
+    return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
+
+
+def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch without dictionaries."""
+    import pyarrow as pa
+
+    for place, field in enumerate(batch.schema):
+        if pa.types.is_dictionary(field.type):
+            try:
+                column = batch.column(place).dictionary_decode()
+            except pa.ArrowException as error:
+                raise InvalidBatch(f"column {field.name!r} is {field.type}: {error}") from None
+            batch = batch.set_column(place, field.with_type(column.type), column)
+    return batch
 
 
 def custom_spaces(batch: pa.RecordBatch, known: Mapping[Channel, Any]) -> dict[Channel, Space]:
     """A space for each vector channel of the batch that the library has none for yet."""
+    import pyarrow as pa
+
     from pixr.encoders.protocol import Space
 
     spaces: dict[Channel, Space] = {}
-    for field in batch.schema:
+    for field, column in zip(batch.schema, batch.columns, strict=True):
         channel = field.name.removesuffix(".vector")
-        kind = getattr(field.type, "storage_type", field.type)  # of a tensor, what it is stored as
-        if channel not in MODE_OF or channel in known or not hasattr(kind, "value_type"):
+        values = getattr(column, "storage", column)  # of a tensor, what it is stored as
+        kind = values.type
+        is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+        if channel not in MODE_OF or channel in known or not is_list:
             continue
         dimension = getattr(kind, "list_size", 0)
         if dimension <= 0:
-            first = next((value for value in batch.column(field.name) if value.is_valid), None)
+            first = next((value for value in values if value.is_valid), None)
             dimension = len(first) if first is not None else 0
         if dimension > 0:
             spaces[channel] = Space("custom", "1", dimension)

@@ -276,7 +276,8 @@ class Library(Upkeep):
         step; one that is refused leaves nothing behind.
 
         Args:
-            batch: a RecordBatch, a Table, or anything with `__arrow_c_array__`.
+            batch: a RecordBatch, a Table, or anything with `__arrow_c_array__` or `__arrow_c_stream__`, such as a frame of
+                polars or pandas, or a RecordBatchReader; all that it has is one step.
             videos: metadata of videos named in the batch.
             spaces: which space each channel's vectors are of. By default the one that the library has for the channel;
                 where it has none, one called "custom" of their dimension.

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset
 import pytest
 
 import pixr
@@ -173,3 +174,64 @@ def test_whole_numbers_are_kept_as_they_are_or_refused(tmp_path: Path, number: i
         with pytest.raises(InvalidVideo, match=r'"a": metadata: a whole number .* more than 64 bits'):
             library.update("a", metadata={"ids": [number]})
         assert library.video("a").metadata == {"ids": [-(1 << 63)]}
+
+
+class Stream:
+    """Batches of another package, such as a frame of polars."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return self._table.__arrow_c_stream__(requested_schema)
+
+
+def test_streams_are_taken_as_one_batch(tmp_path: Path) -> None:
+    """What other packages call a frame speaks only so; it was told to be no Arrow batch, and a dataset was a traceback."""
+    table = pa.Table.from_batches([rows([1.0, 0.0, 0.0]), rows([0.0, 1.0, 0.0], [0.0, 0.0, 1.0])])
+    with pixr.open(tmp_path / "l.pixr") as library:
+        assert library.add_segments(Stream(table.slice(0, 1))) == ["a"]
+        assert library.info()["segments"] == 1
+        assert library.add_segments(table.slice(1).to_reader()) == ["a"]
+        assert library.info()["segments"] == 2
+        with pytest.raises(InvalidBatch, match="InMemoryDataset is not an Arrow record batch"):
+            library.add_segments(pyarrow.dataset.dataset(table))  # type: ignore[arg-type]
+
+
+class OwnVector(pa.ExtensionType):  # type: ignore[misc]
+    """A type of another package, stored as a list whose length no type says."""
+
+    def __init__(self) -> None:
+        super().__init__(pa.list_(pa.float32()), "own.vector")
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return b""
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage: pa.DataType, serialized: bytes) -> OwnVector:
+        return cls()
+
+
+def test_vectors_of_a_type_of_ones_own_are_taken(tmp_path: Path) -> None:
+    """The length of the first was asked of what has none: TypeError."""
+    batch = rows([1.0, 0.0, 0.0], [0.0, 1.0, 0.0])
+    own = pa.ExtensionArray.from_storage(OwnVector(), batch["frame"])
+    with pixr.open(tmp_path / "l.pixr") as library:
+        assert library.add_segments(batch.set_column(3, "frame", own)) == ["a"]
+        assert library.info()["spaces"]["frame"]["dimension"] == 3
+
+
+UNREADABLE = {
+    "runs": pa.RunEndEncodedArray.from_arrays(pa.array([1], pa.int32()), pa.array(["hello"])),
+    "a_dictionary_of_runs": pa.DictionaryArray.from_arrays(
+        pa.array([0]), pa.RunEndEncodedArray.from_arrays(pa.array([1], pa.int32()), pa.array(["hello"]))
+    ),
+    "a_map": pa.array([[("a", 1.0)]], pa.map_(pa.string(), pa.float32())),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_columns_that_the_engine_does_not_read_are_refused_by_name(tmp_path: Path, name: str) -> None:
+    """Some were a TypeError or an error of pyarrow, without a code."""
+    with pixr.open(tmp_path / "l.pixr") as library, pytest.raises(InvalidBatch, match=r"column .speech. is"):
+        library.add_segments(said(UNREADABLE[name]))
