@@ -10,11 +10,14 @@ import sys
 from collections.abc import Collection, Sequence
 from typing import Any, get_args
 
-from pixr.errors import InvalidQuery
+from pixr.errors import InvalidName, InvalidQuery, VideoNotFound
+from pixr.surrogates import has_lone_surrogate
 
 __all__ = [
     "MOST_SECONDS",
     "check_choice",
+    "check_id",
+    "check_name",
     "check_names",
     "check_number",
     "check_span",
@@ -34,6 +37,26 @@ def check_choice(name: str, given: Any, known: Any) -> None:
     """
     if given not in get_args(known):
         raise InvalidQuery(f"{name} is {given!r}, expected {' or '.join(get_args(known))}")
+
+
+def check_id(given: Any) -> None:
+    """Refuse the id of a video that no video can have, since the engine takes characters alone.
+
+    Raises:
+        VideoNotFound: it holds half of a surrogate pair.
+    """
+    if isinstance(given, str) and has_lone_surrogate(given):
+        raise VideoNotFound(f"no video {given!a}: half of a surrogate pair is no character")
+
+
+def check_name(given: Any) -> None:
+    """Refuse the name of a snapshot that the engine could not be told.
+
+    Raises:
+        InvalidName: it holds half of a surrogate pair.
+    """
+    if isinstance(given, str) and has_lone_surrogate(given):
+        raise InvalidName(f"{given!a} is no name for a snapshot: half of a surrogate pair is no character")
 
 
 def check_number(name: str, given: Any, least: float = -math.inf, most: float = math.inf) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixr import _engine
-from pixr.arguments import MOST_SECONDS, check_number, check_whole_number
+from pixr.arguments import MOST_SECONDS, check_id, check_name, check_number, check_whole_number
 from pixr.asking import Asker, spaces_of
 from pixr.batches import custom_spaces, one_batch
 from pixr.convert import segments_from_batch, video_from_json, video_to_text
@@ -92,11 +92,13 @@ def open(
         encoder_options: threads, providers, batch size, precision.
 
     Raises:
-        LibraryNotFound, NotALibrary, LibraryLocked, FormatUnsupported, SnapshotNotFound, Damaged, StorageError.
+        LibraryNotFound, NotALibrary, LibraryLocked, FormatUnsupported, SnapshotNotFound, InvalidName, Damaged,
+        StorageError.
         InvalidQuery: `lock_timeout` or `sync` is none of what is said above.
         InvalidName: no snapshot can be called as `snapshot` says.
     """
     check_number("lock_timeout", lock_timeout, 0, MOST_SECONDS)
+    check_name(snapshot)
     options = {
         "access": "read" if read_only or snapshot is not None else "create" if create else "write",
         "lock_timeout": lock_timeout,
@@ -276,8 +278,8 @@ class Library(Upkeep):
         step; one that is refused leaves nothing behind.
 
         Args:
-            batch: a RecordBatch, a Table, or anything with `__arrow_c_array__` or `__arrow_c_stream__`, such as a frame of
-                polars or pandas, or a RecordBatchReader; all that it has is one step.
+            batch: a RecordBatch, a Table, or anything with `__arrow_c_array__` or `__arrow_c_stream__`, such as a frame
+                of polars or pandas, or a RecordBatchReader; all that it has is one step.
             videos: metadata of videos named in the batch.
             spaces: which space each channel's vectors are of. By default the one that the library has for the channel;
                 where it has none, one called "custom" of their dimension.
@@ -329,6 +331,8 @@ class Library(Upkeep):
         Raises:
             VideoNotFound: names the first that is not there.
         """
+        for id in ids:
+            check_id(id)
         with self._update_lock:  # an update that is under way must not bring back what this deletes
             self._engine.delete(list(ids))
 
@@ -494,6 +498,7 @@ class Library(Upkeep):
 
     def video(self, id: str) -> Video:
         """A video's metadata. Raises VideoNotFound."""
+        check_id(id)
         return video_from_json(json.loads(self._engine.video(id)))
 
     def videos(self) -> Iterator[Video]:
@@ -508,6 +513,7 @@ class Library(Upkeep):
         """A video's segments, by time. Raises VideoNotFound."""
         import pyarrow as pa
 
+        check_id(id)
         return segments_from_batch(pa.record_batch(self._engine.segments([id])))
 
     def transcript(self, id: str) -> list[Caption]:
@@ -545,6 +551,7 @@ class Library(Upkeep):
     def _rows(self, id: str) -> list[dict[str, Any]]:
         import pyarrow as pa
 
+        check_id(id)
         rows: list[dict[str, Any]] = pa.record_batch(self._engine.segments([id])).to_pylist()
         return [row for row in rows if row["start"] is not None]
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pixr.arguments import check_names, check_number, check_span
+from pixr.arguments import check_id, check_names, check_number, check_span
 from pixr.convert import MODE_OF
 from pixr.errors import InvalidQuery
 from pixr.surrogates import has_lone_surrogate
@@ -320,6 +320,7 @@ def _span(value: Any) -> tuple[str, float, float]:
     if not isinstance(value, list | tuple) or len(value) != 3 or not isinstance(value[0], str):
         raise InvalidQuery("like: [video id, start, end] is expected")
     video, *span = value
+    check_id(video)
     check_span("like", span)
     return video, float(span[0]), float(span[1])
 

@@ -382,6 +382,8 @@ def test_half_of_a_surrogate_pair_is_told_by_its_field(library: pixr.Library) ->
             library.search("ladder", channels=["speech"], **asked)
     with pytest.raises(InvalidQuery, match=r"cursor: .* half of a surrogate pair"):
         library.search("ladder", channels=["speech"], cursor="\ud800")
+    with pytest.raises(VideoNotFound, match="half of a surrogate pair"):
+        library.search(like=("\udcff", 0.0, 1.0))
     assert not library.search("ladder", channels=["speech"], filters={"tags": ["\U0001f3ac"]})
 
 

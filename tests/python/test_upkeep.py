@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from pixr.errors import (
     SnapshotExists,
     SnapshotNotFound,
     StorageError,
+    VideoNotFound,
 )
 
 
@@ -322,3 +324,27 @@ def test_options_that_mean_nothing_are_refused(tmp_path: Path) -> None:
         with pytest.raises(InvalidQuery, match=f"^{name} is "):
             pixr.Limits(**limits)
     assert not (tmp_path / "x").exists()
+
+
+CALLS_BY_ID: dict[str, Callable[[pixr.Library, str], object]] = {
+    "video": lambda library, id: library.video(id),
+    "segments": lambda library, id: library.segments(id),
+    "transcript": lambda library, id: library.transcript(id),
+    "chapters": lambda library, id: library.chapters(id),
+    "update": lambda library, id: library.update(id, title="x"),
+    "delete": lambda library, id: library.delete("a", id),
+}
+
+
+@pytest.mark.parametrize("call", CALLS_BY_ID)
+def test_an_id_that_is_no_text_is_no_videos(library: pixr.Library, call: str) -> None:
+    """JSON and the command line may give half of a surrogate pair: a UnicodeEncodeError, which was told as a bug."""
+    with pytest.raises(VideoNotFound, match="half of a surrogate pair"):
+        CALLS_BY_ID[call](library, "\udcff")
+    assert ids(library) == ["a", "b", "c"]
+
+
+def test_a_name_that_is_no_text_is_no_snapshots(library: pixr.Library) -> None:
+    for call in (library.take_snapshot, library.delete_snapshot, lambda name: pixr.open(library.path, snapshot=name)):
+        with pytest.raises(InvalidName, match="half of a surrogate pair"):
+            call("\udcff")
