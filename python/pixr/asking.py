@@ -281,7 +281,11 @@ def _vector_bytes(channel: Channel, vector: ArrayLike) -> bytes:
     import numpy as np
 
     try:
-        array = np.ascontiguousarray(vector, dtype="<f4")
+        given = np.asarray(vector)
+        # Numpy makes floats of dates and of texts, leaves out the imaginary part, and what is under a mask.
+        if np.ma.is_masked(vector) or not (given.dtype == object or np.can_cast(given.dtype, "<f4", "same_kind")):
+            raise TypeError(f"got {'masked ' * np.ma.is_masked(vector)}{given.dtype}")
+        array = np.ascontiguousarray(given, dtype="<f4")
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidQuery(f"vectors: {channel} is not a list of numbers: {error}") from None
     if array.ndim != 1:
