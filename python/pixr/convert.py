@@ -23,6 +23,22 @@ MODE_OF: dict[Channel, Mode] = {
     "sound": "audio",
 }
 
+_TEXT: tuple[str, Any] = ("a text", str)
+_OPTIONAL_TEXT: tuple[str, Any] = ("a text", str | None)
+_TYPES: dict[str, tuple[str, Any]] = {
+    "id": _TEXT,
+    "title": _TEXT,
+    "description": _TEXT,
+    "duration": ("a number of seconds", int | float),
+    "created": _OPTIONAL_TEXT,
+    "quality": _OPTIONAL_TEXT,
+    "creator": ("a Creator", Mapping | None),
+    "source": _OPTIONAL_TEXT,
+    "content_hash": _OPTIONAL_TEXT,
+    "metadata": ("values by name", Mapping),
+}
+"""What each field of a video has to be: the engine would tell of a column of JSON."""
+
 
 def video_from_json(value: Mapping[str, Any]) -> Video:
     """A video as the engine writes it."""
@@ -56,7 +72,7 @@ def video_to_json(video: Video) -> dict[str, Any]:
         "id": video.id,
         "title": video.title,
         "description": video.description,
-        "tags": list(tags_of(video.id, video.tags)),
+        "tags": video.tags,
         "duration": video.duration,
     }
     for name in ("created", "quality", "source", "content_hash"):
@@ -78,10 +94,16 @@ def video_to_text(video: Video | Mapping[str, Any]) -> str:
     if not isinstance(video, Video | Mapping):
         raise _refused(None, f"it is {type(video).__name__}, a Video or its fields by name are expected")
     fields = video_to_json(video) if isinstance(video, Video) else dict(video)
+    if "tags" in fields:
+        fields["tags"] = list(tags_of(fields.get("id"), fields["tags"]))
     if unknown := sorted(str(name) for name in fields if name not in Video.__dataclass_fields__):
         known = ", ".join(Video.__dataclass_fields__)
         raise _refused(fields.get("id"), f"it has no {', '.join(unknown)}; what a video has is {known}")
     for name, value in fields.items():
+        expected, types = _TYPES.get(name, ("a value", object))
+        if not isinstance(value, types) or isinstance(value, bool):
+            got = "nothing" if value is None else type(value).__name__
+            raise _refused(fields.get("id"), f"{name} is {got}, {expected} is expected")
         try:
             as_json(value, _whole_number)
         except (TypeError, ValueError, RecursionError) as error:
@@ -108,7 +130,11 @@ def tags_of(id: Any, tags: Any) -> tuple[str, ...]:
     """
     if isinstance(tags, str) or not isinstance(tags, Iterable):
         raise _refused(id, f"tags is {type(tags).__name__}, a list of words is expected")
-    return tuple(tags)
+    words = tuple(tags)
+    for word in words:
+        if not isinstance(word, str):
+            raise _refused(id, f"tags has {type(word).__name__}, words are expected")
+    return words
 
 
 def _whole_number(digits: str) -> int:

@@ -187,7 +187,7 @@ class Stream:
 
 
 def test_streams_are_taken_as_one_batch(tmp_path: Path) -> None:
-    """What other packages call a frame speaks only so; it was told to be no Arrow batch, and a dataset was a traceback."""
+    """What other packages call a frame speaks only so: it was told to be no batch. A dataset was a traceback."""
     table = pa.Table.from_batches([rows([1.0, 0.0, 0.0]), rows([0.0, 1.0, 0.0], [0.0, 0.0, 1.0])])
     with pixr.open(tmp_path / "l.pixr") as library:
         assert library.add_segments(Stream(table.slice(0, 1))) == ["a"]
@@ -195,7 +195,7 @@ def test_streams_are_taken_as_one_batch(tmp_path: Path) -> None:
         assert library.add_segments(table.slice(1).to_reader()) == ["a"]
         assert library.info()["segments"] == 2
         with pytest.raises(InvalidBatch, match="InMemoryDataset is not an Arrow record batch"):
-            library.add_segments(pyarrow.dataset.dataset(table))  # type: ignore[arg-type]
+            library.add_segments(pyarrow.dataset.dataset(table))
 
 
 class OwnVector(pa.ExtensionType):  # type: ignore[misc]
@@ -235,3 +235,31 @@ def test_columns_that_the_engine_does_not_read_are_refused_by_name(tmp_path: Pat
     """Some were a TypeError or an error of pyarrow, without a code."""
     with pixr.open(tmp_path / "l.pixr") as library, pytest.raises(InvalidBatch, match=r"column .speech. is"):
         library.add_segments(said(UNREADABLE[name]))
+
+
+WRONG_FIELDS: dict[str, Any] = {
+    "title": None,
+    "description": 5,
+    "tags": [["a"]],
+    "duration": "12.5",
+    "created": 2023,
+    "quality": 720,
+    "creator": "Ann",
+    "source": Path("a.mp4"),
+    "content_hash": True,
+    "metadata": None,
+}
+
+
+@pytest.mark.parametrize("name", WRONG_FIELDS)
+def test_a_field_of_a_wrong_type_is_told_by_its_name(tmp_path: Path, name: str) -> None:
+    """A column of the engine's JSON was told, not which of the fields was wrong."""
+    with pixr.open(tmp_path / "l.pixr") as library:
+        library.add_segments(rows([1.0, 0.0]))
+        with pytest.raises(InvalidVideo, match=rf'^invalid video "a": {name}') as refused:
+            library.add_segments(rows([1.0, 0.0]), videos=[{"id": "a", name: WRONG_FIELDS[name]}])
+        assert "column" not in str(refused.value)
+        with pytest.raises(InvalidVideo, match=rf'^invalid video "a": {name}'):
+            library.update("a", **{name: WRONG_FIELDS[name]})
+        with pytest.raises(InvalidVideo, match="id is int, a text is expected"):
+            library.add_segments(rows([1.0, 0.0]), videos=[{"id": 5}])
