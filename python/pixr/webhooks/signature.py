@@ -74,15 +74,20 @@ def verify(
         raise InvalidSignature(f"no header {', '.join(missing)}")
     try:
         timestamp = int(given["webhook-timestamp"])
+        age = (time.time() if now is None else now) - timestamp
     except ValueError:
         raise InvalidSignature("webhook-timestamp is not a whole number") from None
-    age = (time.time() if now is None else now) - timestamp
+    except OverflowError:
+        raise InvalidSignature("webhook-timestamp is no time") from None
     if abs(age) > tolerance_seconds:
         raise InvalidSignature(f"webhook-timestamp is {abs(age):.0f} s {'old' if age > 0 else 'in the future'}")
-    expected = sign(payload, id=given["webhook-id"], timestamp=timestamp, secret=secret).encode()
+    try:
+        expected = sign(payload, id=given["webhook-id"], timestamp=timestamp, secret=secret).encode()
+    except UnicodeEncodeError:
+        raise InvalidSignature("webhook-id or the body holds half of a surrogate pair, which nobody signs") from None
     offered = given["webhook-signature"].split()
     # No early end: how long it takes says nothing of which signature was nearly right.
-    if not sum(hmac.compare_digest(expected, one.encode()) for one in offered):
+    if not sum(hmac.compare_digest(expected, one.encode(errors="replace")) for one in offered):
         raise InvalidSignature("no signature of webhook-signature matches")
 
 

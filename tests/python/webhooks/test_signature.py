@@ -73,3 +73,29 @@ def test_a_genuine_body_that_is_no_object_is_refused(body: bytes | str) -> None:
 
 def test_secrets_are_all_different_and_reachable_from_the_package() -> None:
     assert len({pixr.webhooks.new_secret() for _ in range(100)}) == 100
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("webhook-timestamp", "9" * 400),
+        ("webhook-timestamp", "9" * 5000),
+        ("webhook-id", "evt_\udcff"),
+        ("webhook-signature", "v1,\udcff"),
+    ],
+)
+def test_headers_that_no_sender_writes_are_no_genuine_ones(header: str, value: str) -> None:
+    """Anybody could send a timestamp of 400 digits or bytes that are no text, and a receiver failed in place of a 400."""
+    secret = new_secret()
+    genuine = sign("{}", id="evt_1", timestamp=NOW, secret=secret)
+    headers = {"webhook-id": "evt_1", "webhook-timestamp": str(NOW), "webhook-signature": genuine}
+    verify("{}", headers, secret, now=NOW)
+    with pytest.raises(InvalidSignature):
+        verify("{}", headers | {header: value}, secret, now=NOW)
+
+
+def test_a_body_that_no_sender_writes_is_no_genuine_one() -> None:
+    secret = new_secret()
+    headers = {"webhook-id": "evt_1", "webhook-timestamp": str(NOW), "webhook-signature": "v1,xx"}
+    with pytest.raises(InvalidSignature, match="half of a surrogate pair"):
+        verify('{"a": "\udcff"}', headers, secret, now=NOW)
