@@ -348,3 +348,21 @@ def test_a_name_that_is_no_text_is_no_snapshots(library: pixr.Library) -> None:
     for call in (library.take_snapshot, library.delete_snapshot, lambda name: pixr.open(library.path, snapshot=name)):
         with pytest.raises(InvalidName, match="half of a surrogate pair"):
             call("\udcff")
+
+
+def test_a_writer_whose_directory_was_replaced_leaves_the_other_alone(library: pixr.Library, tmp_path: Path) -> None:
+    """It wrote its parts and manifest over those of the library that was restored there, which then could not be opened."""
+    library.backup(tmp_path / "backup")
+    library.path.rename(tmp_path / "moved.pixr")
+    pixr.restore(tmp_path / "backup", library.path)
+    before = {file: file.read_bytes() for file in library.path.rglob("*") if file.is_file()}
+    library.add_segments(rows("late"))  # goes to the log of the one that was moved
+    for call in (library.commit, library.compact, lambda: library.take_snapshot("monday"), library.close):
+        with pytest.raises(StorageError, match="another directory has taken the place"):
+            call()
+    assert {file: file.read_bytes() for file in library.path.rglob("*") if file.is_file()} == before
+    with pixr.open(library.path) as restored:
+        assert ids(restored) == ["a", "b", "c"]
+        assert restored.check()["damaged"] == []
+    with pixr.open(tmp_path / "moved.pixr") as moved:
+        assert ids(moved) == ["a", "b", "c", "late"]

@@ -13,9 +13,14 @@ use super::section::ByteOwner;
 use crate::error::{Error, Result};
 
 /// A directory on a disk.
+///
+/// Where another takes its place, as when a library is moved away and a backup restored there, that one is read and never
+/// written to: its files are not those that were opened here.
 #[derive(Debug, Clone)]
 pub struct DiskStorage {
     root: PathBuf,
+    /// The directory itself, whatever has its path now; none where the system opens no directories.
+    opened: Option<Arc<File>>,
 }
 
 impl DiskStorage {
@@ -26,7 +31,7 @@ impl DiskStorage {
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let root = root.into();
         match fs::metadata(&root) {
-            Ok(metadata) if metadata.is_dir() => Ok(Self { root }),
+            Ok(metadata) if metadata.is_dir() => Ok(Self::new(root)),
             Ok(_) => Err(Error::NotALibrary { path: root }),
             Err(source) if source.kind() == io::ErrorKind::NotFound => Err(Error::LibraryNotFound { path: root }),
             Err(source) => Err(Error::io(root, "open", source)),
@@ -40,12 +45,26 @@ impl DiskStorage {
             return Err(Error::NotALibrary { path: root });
         }
         create_dirs(&root)?;
-        Ok(Self { root })
+        Ok(Self::new(root))
+    }
+
+    fn new(root: PathBuf) -> Self {
+        let opened = File::open(&root).ok().map(Arc::new);
+        Self { root, opened }
     }
 
     fn place(&self, name: &str) -> Result<PathBuf> {
         check_name(name)?;
         Ok(self.path(name))
+    }
+
+    /// Where a file lies that is to be made, renamed or removed.
+    fn place_to_change(&self, name: &str) -> Result<PathBuf> {
+        if self.opened.as_ref().is_some_and(|opened| is_replaced(opened, &self.root)) {
+            let detail = "another directory has taken the place of the one that was opened";
+            return Err(Error::io(&self.root, "write to", io::Error::other(detail)));
+        }
+        self.place(name)
     }
 }
 
@@ -108,13 +127,13 @@ impl Storage for DiskStorage {
     }
 
     fn create(&self, name: &str) -> Result<Box<dyn WriteFile>> {
-        let path = self.place(name)?;
+        let path = self.place_to_change(name)?;
         let file = File::create(&path).map_err(|source| Error::io(&path, "create", source))?;
         Ok(Box::new(DiskFile { path, file }))
     }
 
     fn append(&self, name: &str, at: u64) -> Result<Box<dyn WriteFile>> {
-        let path = self.place(name)?;
+        let path = self.place_to_change(name)?;
         let open = || {
             let mut file = OpenOptions::new().write(true).open(&path)?;
             let len = file.metadata()?.len();
@@ -133,12 +152,12 @@ impl Storage for DiskStorage {
     }
 
     fn rename(&self, from: &str, to: &str) -> Result<()> {
-        let (from, to) = (self.place(from)?, self.place(to)?);
+        let (from, to) = (self.place_to_change(from)?, self.place_to_change(to)?);
         fs::rename(&from, &to).map_err(|source| Error::io(&from, "rename", source))
     }
 
     fn remove(&self, name: &str) -> Result<()> {
-        let path = self.place(name)?;
+        let path = self.place_to_change(name)?;
         match fs::remove_file(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::io(&path, "remove", source)),
             _ => Ok(()),
@@ -146,7 +165,7 @@ impl Storage for DiskStorage {
     }
 
     fn link(&self, from: &str, to: &str) -> Result<()> {
-        let (from, to) = (self.place(from)?, self.place(to)?);
+        let (from, to) = (self.place_to_change(from)?, self.place_to_change(to)?);
         if fs::hard_link(&from, &to).is_ok() {
             return Ok(());
         }
@@ -159,7 +178,7 @@ impl Storage for DiskStorage {
     }
 
     fn remove_dir(&self, dir: &str) -> Result<()> {
-        let path = self.place(dir)?;
+        let path = self.place_to_change(dir)?;
         match fs::remove_dir(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::io(&path, "remove", source)),
             _ => Ok(()),
@@ -167,7 +186,7 @@ impl Storage for DiskStorage {
     }
 
     fn create_dir(&self, dir: &str) -> Result<()> {
-        create_dirs(&self.place(dir)?)
+        create_dirs(&self.place_to_change(dir)?)
     }
 
     fn sync_dir(&self, dir: &str) -> Result<()> {
@@ -175,7 +194,7 @@ impl Storage for DiskStorage {
     }
 
     fn lock(&self, name: &str) -> Result<Box<dyn Lock>> {
-        let path = self.place(name)?;
+        let path = self.place_to_change(name)?;
         let failed = |source| Error::io(&path, "lock", source);
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
@@ -305,6 +324,23 @@ fn create_dirs(path: &Path) -> Result<()> {
     sync_directory(parent.unwrap_or(Path::new(".")))
 }
 
+/// Whether `path` leads to another directory than the one that was opened there. Where it leads nowhere, none has taken
+/// its place, and what is done there fails by itself.
+#[cfg(unix)]
+fn is_replaced(opened: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (opened.metadata(), fs::metadata(path)) {
+        (Ok(opened), Ok(there)) => (opened.dev(), opened.ino()) != (there.dev(), there.ino()),
+        _ => false,
+    }
+}
+
+/// Elsewhere a directory that holds open files can't be moved.
+#[cfg(not(unix))]
+fn is_replaced(_opened: &File, _path: &Path) -> bool {
+    false
+}
+
 #[cfg(unix)]
 fn sync_directory(path: &Path) -> Result<()> {
     File::open(path).and_then(|dir| dir.sync_all()).map_err(|source| Error::io(path, "sync", source))
@@ -339,6 +375,43 @@ mod tests {
         assert_eq!(DiskStorage::open(&file).map_err(|error| error.code()).err(), Some("not_a_library"));
         assert_eq!(DiskStorage::create(&file).map_err(|error| error.code()).err(), Some("not_a_library"));
         assert_eq!(DiskStorage::create(dir.path().join("a/b/c"))?.list("")?, Vec::<String>::new());
+        Ok(())
+    }
+
+    /// A writer whose directory was moved away wrote its parts and its manifest over those of what was restored there.
+    #[test]
+    fn nothing_is_written_to_a_directory_that_took_the_place_of_the_one_opened()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let root = dir.path().join("films");
+        let storage = DiskStorage::create(&root)?;
+        storage.create("mine")?;
+        fs::rename(&root, dir.path().join("moved"))?;
+        fs::create_dir(&root)?;
+        fs::write(root.join("theirs"), b"theirs")?;
+        let refused = [
+            storage.create("mine").map(|_| ()),
+            storage.create("theirs").map(|_| ()),
+            storage.append("theirs", 0).map(|_| ()),
+            storage.rename("theirs", "mine"),
+            storage.remove("theirs"),
+            storage.link("theirs", "mine"),
+            storage.create_dir("dir"),
+            storage.remove_dir("dir"),
+            storage.lock("LOCK").map(|_| ()),
+        ];
+        for outcome in refused {
+            let Err(Error::Io { path, operation: "write to", .. }) = outcome else {
+                return Err(format!("not refused: {outcome:?}").into());
+            };
+            assert_eq!(path, root);
+        }
+        assert_eq!(storage.list("")?, ["theirs"]);
+        assert_eq!(storage.load("theirs")?, b"theirs");
+        fs::rename(&root, dir.path().join("other"))?;
+        fs::rename(dir.path().join("moved"), &root)?;
+        storage.remove("mine")?;
+        assert_eq!(storage.list("")?, Vec::<String>::new());
         Ok(())
     }
 
