@@ -263,3 +263,23 @@ def test_a_field_of_a_wrong_type_is_told_by_its_name(tmp_path: Path, name: str) 
             library.update("a", **{name: WRONG_FIELDS[name]})
         with pytest.raises(InvalidVideo, match="id is int, a text is expected"):
             library.add_segments(rows([1.0, 0.0]), videos=[{"id": 5}])
+
+
+def test_a_view_of_lists_is_told_what_is_expected(tmp_path: Path) -> None:
+    """Vectors in a layout that the engine does not read were told to be a string."""
+    view = pa.array([[1.0, 0.0]], pa.list_view(pa.float32()))
+    with pixr.open(tmp_path / "l.pixr") as library:
+        with pytest.raises(InvalidBatch, match="expected a string or a list of floats"):
+            library.add_segments(said(view))
+
+
+@pytest.mark.parametrize("column", ["speech", "speech.text", "speech.vector", "frame", "frame.description"])
+def test_a_column_in_which_no_row_has_anything_is_no_evidence(tmp_path: Path, column: str) -> None:
+    """Arrow makes such a column of a list of None: of many batches the one without words was refused."""
+    batch = said(pa.array(["words"])).append_column("sound", pa.array(["rain"]))
+    batch = batch.rename_columns(["video_id", "start", "end", column, "sound"])
+    with pixr.open(tmp_path / "l.pixr") as library:
+        assert library.add_segments(batch.set_column(3, column, pa.array([None]))) == ["a"]
+        assert [segment.texts for segment in library.segments("a")] == [{"sound": "rain"}]
+        with pytest.raises(InvalidBatch, match="smell"):
+            library.add_segments(batch.set_column(3, "smell", pa.array([None])))

@@ -163,6 +163,8 @@ impl<'a> EvidenceColumn<'a> {
         };
         let channel = Channel::parse(channel).map_err(|_| unknown(name))?;
         match (kind, is_list) {
+            // What Arrow makes of a column in which no row has anything.
+            _ if array.data_type() == &DataType::Null => Ok(Self { channel, kind, array }),
             (Kind::Vector, false) => {
                 Err(invalid(format!("column {name:?} is {}, expected a list of floats", array.data_type())))
             }
@@ -171,14 +173,16 @@ impl<'a> EvidenceColumn<'a> {
                 Ok(Self { channel, kind, array })
             }
             (Kind::Text | Kind::Description, _) => {
-                Strings::new(array, name)?;
+                let expected = if what.is_empty() { "a string or a list of floats" } else { "a string" };
+                Strings::new(array, name)
+                    .map_err(|_| invalid(format!("column {name:?} is {}, expected {expected}", array.data_type())))?;
                 Ok(Self { channel, kind, array })
             }
         }
     }
 
     fn read(&self, row: usize, id: &VideoId, by_channel: &mut BTreeMap<Channel, Evidence>) -> Result<()> {
-        if self.array.is_null(row) {
+        if self.array.is_null(row) || self.array.data_type() == &DataType::Null {
             return Ok(());
         }
         let evidence = by_channel.entry(self.channel).or_insert_with(|| Evidence {
