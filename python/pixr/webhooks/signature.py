@@ -74,7 +74,7 @@ def verify(
         raise InvalidSignature(f"no header {', '.join(missing)}")
     try:
         timestamp = int(given["webhook-timestamp"])
-        age = (time.time() if now is None else now) - timestamp
+        age = float((time.time() if now is None else now) - timestamp)
     except ValueError:
         raise InvalidSignature("webhook-timestamp is not a whole number") from None
     except OverflowError:

@@ -85,7 +85,7 @@ def test_secrets_are_all_different_and_reachable_from_the_package() -> None:
     ],
 )
 def test_headers_that_no_sender_writes_are_no_genuine_ones(header: str, value: str) -> None:
-    """Anybody could send a timestamp of 400 digits or bytes that are no text, and a receiver failed in place of a 400."""
+    """Anybody could send a timestamp of 400 digits or bytes that are no text, and what was raised was another error."""
     secret = new_secret()
     genuine = sign("{}", id="evt_1", timestamp=NOW, secret=secret)
     headers = {"webhook-id": "evt_1", "webhook-timestamp": str(NOW), "webhook-signature": genuine}
