@@ -99,6 +99,8 @@ def video_to_text(video: Video | Mapping[str, Any]) -> str:
     if unknown := sorted(str(name) for name in fields if name not in Video.__dataclass_fields__):
         known = ", ".join(Video.__dataclass_fields__)
         raise _refused(fields.get("id"), f"it has no {', '.join(unknown)}; what a video has is {known}")
+    if "id" not in fields:
+        raise _refused(None, "it has no id")
     for name, value in fields.items():
         expected, types = _TYPES.get(name, ("a value", object))
         if not isinstance(value, types) or isinstance(value, bool):

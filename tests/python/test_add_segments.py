@@ -263,14 +263,16 @@ def test_a_field_of_a_wrong_type_is_told_by_its_name(tmp_path: Path, name: str) 
             library.update("a", **{name: WRONG_FIELDS[name]})
         with pytest.raises(InvalidVideo, match="id is int, a text is expected"):
             library.add_segments(rows([1.0, 0.0]), videos=[{"id": 5}])
+        with pytest.raises(InvalidVideo, match="it has no id"):
+            library.add_segments(rows([1.0, 0.0]), videos=[{"title": "A roof"}])
 
 
 def test_a_view_of_lists_is_told_what_is_expected(tmp_path: Path) -> None:
     """Vectors in a layout that the engine does not read were told to be a string."""
     view = pa.array([[1.0, 0.0]], pa.list_view(pa.float32()))
-    with pixr.open(tmp_path / "l.pixr") as library:
-        with pytest.raises(InvalidBatch, match="expected a string or a list of floats"):
-            library.add_segments(said(view))
+    expected = pytest.raises(InvalidBatch, match="expected a string or a list of floats")
+    with pixr.open(tmp_path / "l.pixr") as library, expected:
+        library.add_segments(said(view))
 
 
 @pytest.mark.parametrize("column", ["speech", "speech.text", "speech.vector", "frame", "frame.description"])

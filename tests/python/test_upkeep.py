@@ -351,7 +351,7 @@ def test_a_name_that_is_no_text_is_no_snapshots(library: pixr.Library) -> None:
 
 
 def test_a_writer_whose_directory_was_replaced_leaves_the_other_alone(library: pixr.Library, tmp_path: Path) -> None:
-    """It wrote its parts and manifest over those of the library that was restored there, which then could not be opened."""
+    """It wrote its parts and manifest over those of the library that was restored there, which no open read again."""
     library.backup(tmp_path / "backup")
     library.path.rename(tmp_path / "moved.pixr")
     pixr.restore(tmp_path / "backup", library.path)
