@@ -52,8 +52,12 @@ def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
 
     for place, field in enumerate(batch.schema):
         if pa.types.is_dictionary(field.type):
+            column = batch.column(place)
+            if str(field.type.value_type) == "string_view":  # of polars; pyarrow takes none out of a dictionary
+                words = column.dictionary.cast(pa.large_string())
+                column = pa.DictionaryArray.from_arrays(column.indices, words)
             try:
-                column = batch.column(place).dictionary_decode()
+                column = column.dictionary_decode()
             except pa.ArrowException as error:
                 raise InvalidBatch(f"column {field.name!r} is {field.type}: {error}") from None
             batch = batch.set_column(place, field.with_type(column.type), column)

@@ -198,6 +198,14 @@ def test_streams_are_taken_as_one_batch(tmp_path: Path) -> None:
             library.add_segments(pyarrow.dataset.dataset(table))
 
 
+def test_dictionaries_of_string_views_are_taken(tmp_path: Path) -> None:
+    """What polars makes of categories, which pyarrow doesn't write out."""
+    words = pa.DictionaryArray.from_arrays(pa.array([1], pa.uint32()), pa.array(["good", "w" * 30], pa.string_view()))
+    with pixr.open(tmp_path / "l.pixr") as library:
+        assert library.add_segments(said(words)) == ["a"]
+        assert [segment.texts for segment in library.segments("a")] == [{"speech": "w" * 30}]
+
+
 class OwnVector(pa.ExtensionType):  # type: ignore[misc]
     """A type of another package, stored as a list whose length no type says."""
 
