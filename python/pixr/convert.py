@@ -102,14 +102,14 @@ def video_to_text(video: Video | Mapping[str, Any]) -> str:
     if "id" not in fields:
         raise _refused(None, "it has no id")
     for name, value in fields.items():
-        expected, types = _TYPES.get(name, ("a value", object))
-        if not isinstance(value, types) or isinstance(value, bool):
-            got = "nothing" if value is None else type(value).__name__
-            raise _refused(fields.get("id"), f"{name} is {got}, {expected} is expected")
         try:
             as_json(value, _whole_number)
         except (TypeError, ValueError, RecursionError) as error:
             raise _refused(fields.get("id"), f"{name}: {error}") from None
+        expected, types = _TYPES.get(name, ("a value", object))
+        if not isinstance(value, types) or isinstance(value, bool):
+            got = "nothing" if value is None else type(value).__name__
+            raise _refused(fields.get("id"), f"{name} is {got}, {expected} is expected")
     return json.dumps(fields)
 
 

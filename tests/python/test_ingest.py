@@ -131,7 +131,7 @@ UNTELLABLE: dict[str, dict[str, Any]] = {
     "tags is str, a list": {"tags": "diy"},
     "title: .* surrogate pair": {"title": "a \ud800"},
     "captions is int": {"captions": 5},
-    "invalid type: integer": {"description": 5},
+    "description is int, a text": {"description": 5},
 }
 
 
