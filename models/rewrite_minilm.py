@@ -166,21 +166,16 @@ class Graph:
         self._constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
         return name
 
-    def number(self, name: str, value: float) -> str:
-        return self.constant(name, np.array(value, np.float32))
-
     def node(self, operator: str, inputs: Sequence[str], output: str, *, domain: str = "", **attributes: object) -> str:
         self._nodes.append(helper.make_node(operator, inputs, [output], output, domain=domain, **attributes))
         return output
 
     def levels(self, given: str, low: float, high: float, output: str) -> tuple[str, str, str]:
         """`given` in 256 equal steps from `low` to `high`: the levels, what a step is, and the level of zero."""
-        step = (high - low) / 255
-        names = (
-            self.number(output + ".step", step),
-            self.constant(output + ".zero", np.array(round(-low / step), np.uint8)),
-        )
-        return self.node("QuantizeLinear", [given, *names], output + ".levels"), *names
+        size = (high - low) / 255
+        step = self.constant(output + ".step", np.array(size, np.float32))
+        zero = self.constant(output + ".zero", np.array(round(-low / size), np.uint8))
+        return self.node("QuantizeLinear", [given, step, zero], output + ".levels"), step, zero
 
     def weights(self, matrix: Vector, output: str) -> tuple[str, str]:
         """A matrix in 255 equal steps for each column, and what a step is."""

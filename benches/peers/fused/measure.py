@@ -185,15 +185,15 @@ def _count(name: str, effort: int, place: Place) -> dict[str, float]:
     assert isinstance(searcher, PixrSearcher)
     questions = _questions(corpus, 100)[:100]
     asked = {"page": False, "with_facets": True}
-    turns: dict[str, list[Calls[Hits]]] = {name: [] for name in asked}
+    turns: dict[str, list[Calls[Hits]]] = {page: [] for page in asked}
     for _ in range(TURNS):
-        for name, facets in asked.items():
+        for page, facets in asked.items():
             calls = [partial(searcher.hits, question, effort, facets=facets) for question in questions]
-            turns[name].append(timed(calls))
+            turns[page].append(timed(calls))
     found: dict[str, float] = {}
-    for name, taken in turns.items():
+    for page, taken in turns.items():
         took = percentiles(least(taken).took)
-        found |= {f"{name}_{figure}": value for figure, value in took.items() if figure.endswith("ms")}
+        found |= {f"{page}_{figure}": value for figure, value in took.items() if figure.endswith("ms")}
     near = [searcher.hits(question, effort, facets=True) for question in questions]
     true = [searcher.hits(question, EXACT, facets=True) for question in questions]
     pairs = list(zip(near, true, strict=True))
