@@ -30,7 +30,7 @@ use rayon::prelude::*;
 use super::codes::{BLOCK_ROWS, Coder, block_byte_len, word_count};
 use super::distance::cosine;
 use super::graph::Graph;
-use super::kernels::{Kernels, kernels, prefetch};
+use super::kernels::{Kernels, kernels, pieces_ahead, prefetch};
 use super::query::QueryVector;
 use super::rows::{Ranks, Rows};
 use super::vertical::{self, Vertical, VerticalQuery};
@@ -347,7 +347,7 @@ impl VectorColumn {
         let is_long = positions.len() * 2 * self.dimension > MOST_READ_BYTES;
         let access = if is_long { Access::Mapped } else { access };
         let stored = self.stored(positions.clone(), access, &mut room)?;
-        for (position, vector) in positions.zip(stored.chunks_exact(2 * self.dimension)) {
+        for (position, vector) in positions.zip(pieces_ahead(stored, 2 * self.dimension)) {
             found(position, vector);
         }
         Ok(())

@@ -5,6 +5,7 @@ use std::arch::x86_64::*;
 
 use super::super::codes::{BLOCK_ROWS, Candidate, CodeQuery, PLANES, SLACK, block_byte_len};
 use super::super::layout::{LANES, RUN_BYTES, RUN_COMPONENTS};
+use super::prefetch::pieces_ahead;
 use super::scalar;
 use super::table::{self, Kernels, Squares};
 
@@ -78,7 +79,7 @@ fn nibble_dot_wide(levels: &[i8], code: &[u8]) -> i32 {
 #[target_feature(enable = "avx2")]
 fn byte_dots_wide(levels: &[i16], rows: &[i8], sums: &mut [i32]) {
     const HALF: usize = LANES / 2;
-    for (row, total) in rows.chunks_exact(levels.len().max(1)).zip(sums) {
+    for (row, total) in pieces_ahead(rows, levels.len().max(1)).zip(sums) {
         let mut sum = _mm256_setzero_si256();
         for (levels, bytes) in levels.chunks_exact(HALF).zip(row.chunks_exact(HALF)) {
             // SAFETY: `levels` has 32 bytes and `bytes` 16; the loads need no alignment.
@@ -156,7 +157,7 @@ fn scan_wide(query: &CodeQuery, blocks: &[u8], floor: f32, first: u32, out: &mut
     }
     let (tables, _) = query.tables.as_chunks::<16>();
     let bounds = Bounds::new(query, floor);
-    for (index, block) in blocks.chunks_exact(block_byte_len(words)).enumerate() {
+    for (index, block) in pieces_ahead(blocks, block_byte_len(words)).enumerate() {
         let (codes, factors) = block.split_at(words * WORD_BYTES);
         let first = first + (index * BLOCK_ROWS) as u32;
         let sums = block_sums(codes, tables);
@@ -179,7 +180,7 @@ fn uppers_wide(query: &CodeQuery, blocks: &[u8], out: &mut Vec<f32>) {
     }
     let (tables, _) = query.tables.as_chunks::<16>();
     let bounds = Bounds::new(query, 0.0);
-    for block in blocks.chunks_exact(block_byte_len(words)) {
+    for block in pieces_ahead(blocks, block_byte_len(words)) {
         let (codes, factors) = block.split_at(words * WORD_BYTES);
         let sums = block_sums(codes, tables);
         let mut uppers = [0.0_f32; BLOCK_ROWS];

@@ -14,7 +14,7 @@ mod table;
 
 use std::sync::OnceLock;
 
-pub(super) use prefetch::prefetch;
+pub(super) use prefetch::{pieces_ahead, prefetch};
 pub(super) use table::{Kernels, LARGEST_LEVEL, Squares};
 
 /// Every kernel that this machine can run, best first.

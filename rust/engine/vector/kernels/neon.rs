@@ -6,6 +6,7 @@ use std::arch::asm;
 
 use super::super::codes::{BLOCK_ROWS, Candidate, CodeQuery, PLANES, block_byte_len};
 use super::super::layout::{LANES, RUN_BYTES, RUN_COMPONENTS};
+use super::prefetch::pieces_ahead;
 use super::table::{self, Kernels, Squares, bound, pick};
 
 /// The kernels, if the machine has what they need.
@@ -85,7 +86,7 @@ fn nibble_dot_wide(levels: &[i8], code: &[u8]) -> i32 {
 
 #[target_feature(enable = "neon")]
 fn byte_dots_wide(levels: &[i16], rows: &[i8], sums: &mut [i32]) {
-    for (row, total) in rows.chunks_exact(levels.len().max(1)).zip(sums) {
+    for (row, total) in pieces_ahead(rows, levels.len().max(1)).zip(sums) {
         let mut sum = vdupq_n_s32(0);
         for (levels, bytes) in levels.chunks_exact(8).zip(row.chunks_exact(8)) {
             // SAFETY: `levels` has 16 bytes and `bytes` 8; the loads need no alignment.
@@ -154,7 +155,7 @@ fn step(lanes: [float32x4_t; 8], q: &[f32; LANES], x: &[u8]) -> [float32x4_t; 8]
 fn scan_wide(query: &CodeQuery, blocks: &[u8], floor: f32, first: u32, out: &mut Vec<Candidate>) {
     let words = query.planes.len() / PLANES;
     let (planes, _) = query.planes.as_chunks::<PLANES>();
-    for (index, block) in blocks.chunks_exact(block_byte_len(words)).enumerate() {
+    for (index, block) in pieces_ahead(blocks, block_byte_len(words)).enumerate() {
         let (codes, factors) = block.split_at(words * WORD_BYTES);
         pick(query, &block_sums(codes, planes), factors, floor, first + (index * BLOCK_ROWS) as u32, out);
     }
@@ -165,7 +166,7 @@ fn scan_wide(query: &CodeQuery, blocks: &[u8], floor: f32, first: u32, out: &mut
 fn uppers_wide(query: &CodeQuery, blocks: &[u8], out: &mut Vec<f32>) {
     let words = query.planes.len() / PLANES;
     let (planes, _) = query.planes.as_chunks::<PLANES>();
-    for block in blocks.chunks_exact(block_byte_len(words)) {
+    for block in pieces_ahead(blocks, block_byte_len(words)) {
         let (codes, factors) = block.split_at(words * WORD_BYTES);
         bound(query, &block_sums(codes, planes), factors, out);
     }

@@ -2,11 +2,24 @@
 #![expect(unsafe_code, reason = "prefetch hints are intrinsics")]
 
 const LINE_BYTES: usize = 64;
+/// How far ahead of what is being read the next bytes are asked for. A processor does so by itself, but not past the end of a
+/// page (4 KiB), so that a pass over codes waits for memory at every page: it took 1.2 to 1.6 times as long.
+const BYTES_AHEAD: usize = 8192;
 
-/// Hints that `bytes` will be read; has no effect but on time.
+/// `items` in order, in pieces of `length`, each of which was asked for while earlier ones were read.
 #[inline(always)]
-pub(in super::super) fn prefetch(bytes: &[u8]) {
-    for line in bytes.chunks(LINE_BYTES) {
+pub(in super::super) fn pieces_ahead<T>(items: &[T], length: usize) -> impl Iterator<Item = &[T]> {
+    items.chunks_exact(length).enumerate().map(move |(index, piece)| {
+        let ahead = items.get(index * length + BYTES_AHEAD / size_of::<T>()..).unwrap_or_default();
+        prefetch(ahead.get(..length).unwrap_or(ahead));
+        piece
+    })
+}
+
+/// Hints that `items` will be read; has no effect but on time.
+#[inline(always)]
+pub(in super::super) fn prefetch<T>(items: &[T]) {
+    for line in items.chunks(LINE_BYTES.div_ceil(size_of::<T>())) {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: SSE is part of x86_64, and a prefetch never faults; the pointer comes from a live slice anyway.
         unsafe {
