@@ -25,7 +25,9 @@ from typing import Any, TypeVar
 
 import pixr
 from pixr.encoders import EncoderOptions, default_encoders
+from pixr.encoders.sound_labels import SoundLabelEncoder, may_hold_words
 from pixr.media import AudioChunk, CutSegment, ScreenReader, SpeechRecogniser, open_audio, open_segments
+from pixr.media.sounds import hear
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -83,15 +85,18 @@ def index(videos: list[Path], library_path: Path, titles: dict[str, dict[str, An
 def measure_stages(videos: list[Path]) -> dict[str, Any]:
     """Run each stage alone on all cores, one stage after the other, a few videos at a time to bound memory."""
     encoders = default_encoders(EncoderOptions(threads=1))
-    costs = {name: Cost() for name in ("decode", "visual", "speech", "screen", "text")}
+    listener = encoders.sound if SoundLabelEncoder.can_hear() else None
+    costs = {name: Cost() for name in ("decode", "visual", "speech", "screen", "text", "sound")}
     readers = SimpleQueue[ScreenReader]()
     for _ in range(CORES):
         readers.put(ScreenReader())
     recogniser = None
     with suppress(pixr.errors.SpeechUnavailable, pixr.errors.MissingExtra):
-        recogniser = SpeechRecogniser(thread_count=CORES)
+        recogniser = SpeechRecogniser(thread_count=CORES, gate=may_hold_words if listener is not None else None)
     if recogniser is None:
         del costs["speech"], costs["text"]
+    if listener is None:
+        del costs["sound"]
 
     def see(segments: list[CutSegment]) -> None:
         encoders.visual.encode_images([f.image for one in segments for f in one.frames if not f.repeats_previous])
@@ -110,7 +115,8 @@ def measure_stages(videos: list[Path]) -> dict[str, Any]:
             return costs[stage].add(lambda: list(pool.map(call, inputs)))
 
         for start in range(0, len(videos), _VIDEOS_AT_ONCE):
-            decoded = side_by_side("decode", _decode, videos[start : start + _VIDEOS_AT_ONCE])
+            some = videos[start : start + _VIDEOS_AT_ONCE]
+            decoded = side_by_side("decode", _decode, some)
             pictures, sounds = [segments for segments, _ in decoded], [sound for _, sound in decoded]
             duration += sum(segments[-1].end_seconds for segments in pictures)
             side_by_side("visual", see, pictures)
@@ -119,6 +125,10 @@ def measure_stages(videos: list[Path]) -> dict[str, Any]:
                 said = side_by_side("speech", lambda sound: list(recogniser.transcribe(sound)), sounds)
                 texts = [[one.text for one in utterances] for utterances in said if utterances]
                 side_by_side("text", encoders.text.encode_text, texts)
+            if listener is not None:
+                rate, listens = listener.sample_rate_hz, listener
+                heard = side_by_side("decode", lambda path: list(open_audio(path, sample_rate_hz=rate)), some)
+                side_by_side("sound", lambda sound: list(hear(sound, listens)), heard)
     return {
         "videos": len(videos),
         "video_seconds": duration,
