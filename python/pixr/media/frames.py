@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pixr.errors import MissingExtra, UnreadableVideo
-from pixr.media.tracks import packets_of, pictures_of, point_shape, sound_of
+from pixr.media.tracks import decoded, packets_of, pictures_of, point_shape, sound_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -232,28 +232,27 @@ class VideoFrames:
                 stream.thread_type = "NONE" if self._thread_count == 1 else "AUTO"
                 stream.codec_context.thread_count = self._thread_count
                 zero = (container.start_time or 0) / av.time_base
-                for packet in packets_of(container, stream):
-                    self._expect(packet, zero)
-                    try:
-                        decoded = packet.decode()
-                    except (av.error.FFmpegError, ValueError):
-                        continue
-                    for frame in decoded:
-                        timestamp = last + self._frame_seconds if frame.time is None else _since(zero, frame.time)
-                        if not math.isfinite(timestamp):
-                            timestamp = self._first_start
-                        if timestamp > last:
-                            self._check(timestamp)
-                            yield timestamp, frame
-                            last = timestamp
-                        elif last - timestamp > _JUMP_SECONDS and self.jumped_back_seconds is None:
-                            self.jumped_back_seconds = last
+                for frame in decoded(self._expected(packets_of(container, stream), zero)):
+                    timestamp = last + self._frame_seconds if frame.time is None else _since(zero, frame.time)
+                    if not math.isfinite(timestamp):
+                        timestamp = self._first_start
+                    if timestamp > last:
+                        self._check(timestamp)
+                        yield timestamp, frame
+                        last = timestamp
+                    elif last - timestamp > _JUMP_SECONDS and self.jumped_back_seconds is None:
+                        self.jumped_back_seconds = last
         except (av.error.FFmpegError, OSError) as error:
             if last == -math.inf:
                 raise UnreadableVideo(self._path, _reason(error)) from error
 
+    def _expected(self, packets: Iterator[Any], zero: float) -> Iterator[Any]:
+        """The packets, of each of which it is noted where its picture begins and ends."""
+        for packet in packets:
+            self._expect(packet, zero)
+            yield packet
+
     def _expect(self, packet: Any, zero: float) -> None:
-        """Note where a packet's picture begins and ends."""
         ticks = packet.dts if packet.pts is None else packet.pts
         if ticks is None or packet.time_base is None or packet.is_discard:
             return

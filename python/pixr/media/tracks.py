@@ -1,4 +1,4 @@
-"""Chooses which pictures and which sound of a file are meant: those that a player plays.
+"""Chooses which pictures and which sound of a file are meant, those that a player plays, and reads them.
 
 A file may hold several of each, and pictures that are no video: the cover of a record or a film, which may come first.
 """
@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from av.audio.stream import AudioStream
     from av.container import InputContainer
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     _Track = TypeVar("_Track", bound=Stream)
 
-__all__ = ["packets_of", "pictures_of", "point_shape", "sound_of"]
+__all__ = ["decoded", "packets_of", "pictures_of", "point_shape", "sound_of", "tells_only_when_decoded"]
 
 _MOST_STRETCHED = 8
 
@@ -48,9 +48,39 @@ def point_shape(stream: VideoStream) -> float:
 
 def packets_of(container: InputContainer, stream: Stream) -> Iterator[Any]:
     """The stream's packets in their order, and an empty one at the end, which flushes the decoder."""
+    guessed = tells_only_when_decoded(stream)
     # Behind that PyAV looks for streams that were not there at the beginning (damage, broadcasts), and raises.
     with suppress(IndexError):
-        yield from container.demux(stream)
+        for packet in container.demux(stream):
+            if guessed:
+                packet.pts = packet.dts
+            yield packet
+
+
+def decoded(packets: Iterable[Any]) -> Iterator[Any]:
+    """What is decoded from packets, in the order in which it is shown or heard. One that can't be decoded is left out.
+
+    Where a file tells only when pictures are decoded, each is shown when the packet is decoded that brought it forth,
+    and what comes out at the end follows picture by picture.
+    """
+    import av
+
+    following = None
+    for packet in packets:
+        try:
+            frames = packet.decode()
+        except (av.error.FFmpegError, ValueError):
+            continue
+        for frame in frames:
+            if tells_only_when_decoded(packet.stream):
+                frame.pts = following if frame.dts is None else frame.dts
+                following = None if frame.pts is None else frame.pts + 1  # a tick is a picture's length
+            yield frame
+
+
+def tells_only_when_decoded(stream: Stream) -> bool:
+    """Whether when its pictures are shown is guessed, wrongly where they are reordered: AVI files don't say."""
+    return stream.type == "video" and stream.container.format.name == "avi"
 
 
 def _default(streams: Sequence[_Track]) -> _Track | None:

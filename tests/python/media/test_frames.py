@@ -165,6 +165,17 @@ def resident_mb() -> float:
     return int(status.read_text().split()[1]) * resource.getpagesize() / 1e6
 
 
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_no_picture_of_an_avi_file_is_left_out(tmp_path: Path, codec: str) -> None:
+    """It tells only when pictures are decoded: of those that are reordered a third had the time of an earlier one."""
+    path = str(cut_video(tmp_path / "a.avi", [1, 2, 3], codec=codec, coder_options={"bf": "2"}))
+    times = [time for time, _ in VideoFrames(path, probe(path), analysis_rate=100)]
+    assert np.diff(times) == pytest.approx([0.1] * 59, abs=0.002)
+    with open_segments(path) as stream:
+        shots = [segment.start_seconds for segment in stream]
+    assert shots == pytest.approx([times[0], times[20], times[40]], abs=0.002)
+
+
 def test_a_picture_that_cannot_be_decoded_is_left_out(tmp_path: Path) -> None:
     path = str(damaged_video(tmp_path / "hole.avi", pictures=range(3, 4)))
     frames = VideoFrames(path, probe(path), analysis_rate=100)

@@ -34,11 +34,12 @@ def write_video(
     rotation: int = 0,
     point_shape: Fraction | None = None,
     options: dict[str, str] | None = None,
+    coder_options: dict[str, str] | None = None,
 ) -> Path:
     """Write pictures (at `times`, or at `rate`) and, if `sound` is given, what it makes of the time in seconds."""
     height, width = pictures[0].shape[:2]
     with av.open(str(path), "w", options=options or {}) as container:
-        stream = container.add_stream(codec, rate=rate)
+        stream = container.add_stream(codec, rate=rate, options=coder_options or {})
         stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
         stream.bit_rate = 2_000_000
         ticks = Fraction(1, 1000)
