@@ -90,8 +90,7 @@ def probe(path: str) -> VideoInfo:
             if getattr(stream, "codec_context", None) is None:
                 raise UnreadableVideo(path, "no decoder for its video codec")
             stream.thread_type = "NONE"
-            frames = (frame for packet in packets_of(container, stream) for frame in packet.decode())
-            first = next(frames, None)
+            first = next(decoded(packets_of(container, stream)), None)
             if first is None:
                 raise UnreadableVideo(path, "no picture in it can be decoded")
             container_start = (container.start_time or 0) / av.time_base

@@ -176,6 +176,13 @@ def test_no_picture_of_an_avi_file_is_left_out(tmp_path: Path, codec: str) -> No
     assert shots == pytest.approx([times[0], times[20], times[40]], abs=0.002)
 
 
+def test_a_first_picture_that_cannot_be_decoded_is_left_out(tmp_path: Path) -> None:
+    """The whole video was refused."""
+    path = str(damaged_video(tmp_path / "hole.avi", pictures=range(2)))
+    frames = VideoFrames(path, probe(path), analysis_rate=100)
+    assert [time for time, _ in frames] == pytest.approx([0.2, 0.3, 0.4, 0.5, 0.6, 0.7], abs=0.002)
+
+
 def test_a_picture_that_cannot_be_decoded_is_left_out(tmp_path: Path) -> None:
     path = str(damaged_video(tmp_path / "hole.avi", pictures=range(3, 4)))
     frames = VideoFrames(path, probe(path), analysis_rate=100)
