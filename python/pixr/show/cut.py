@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixr.errors import MissingExtra, UnreadableVideo
-from pixr.media.seeking import decode_from
-from pixr.media.tracks import packets_of, pictures_of, sound_of
+from pixr.media.seeking import decode_from, packet_time, packets_from
+from pixr.media.tracks import decoded, pictures_of, sound_of, tells_only_when_decoded
 from pixr.show.thumbnails import local_file
 from pixr.whole_file import whole_file
 from pixr.wire import source_name
@@ -33,6 +33,8 @@ __all__ = ["Cut", "cut_moment", "cut_moments"]
 SLACK_SECONDS = 0.5
 # A picture that was there before a moment is its first, unless the next comes as soon as this.
 _STANDING_SECONDS = 0.1
+# What comes first behind a place that was sought may be no sound: in an MPEG stream its frames are found by trying.
+_SETTLING_SECONDS = 1.0
 WRITABLE = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 
 
@@ -142,15 +144,14 @@ def _write(
                     made.mux(shown.encode(frame))
                 made.mux(shown.encode(None))
             if heard is not None and may_copy_sound:
-                for packet in _packets(given, sounds, begins, ends):
+                for packet in _packets(given, sounds, begins - _SETTLING_SECONDS, ends):
                     if _time(packet) >= begins:
                         _mux(made, packet, heard, begins)
             elif heard is not None:
-                for packet in _packets(given, sounds, begins, ends):
-                    for heard_frame in packet.decode():
-                        if heard_frame.time is not None and begins <= heard_frame.time < ends:
-                            heard_frame.pts = round((heard_frame.time - begins) / heard_frame.time_base)
-                            made.mux(heard.encode(heard_frame))
+                for heard_frame in decoded(_packets(given, sounds, begins - _SETTLING_SECONDS, ends)):
+                    if heard_frame.time is not None and begins <= heard_frame.time < ends:
+                        heard_frame.pts = round((heard_frame.time - begins) / heard_frame.time_base)
+                        made.mux(heard.encode(heard_frame))
                 made.mux(heard.encode(None))
     return max(0.0, begins - origin), copied
 
@@ -164,13 +165,16 @@ def _add_sound(made: Any, sounds: Any, may_copy: bool) -> Any:
 def _key_before(source: Path, seconds: float) -> float | None:
     """When the last picture at or before the instant that stands by itself is shown, on the container's clock.
 
-    None as well where seeking led past it.
+    None as well where seeking led past it, and where a copy could not tell when pictures are shown.
     """
     import av
 
     found = None
     with av.open(os.fspath(source), metadata_errors="ignore") as container:
-        for packet in _packets(container, pictures_of(container), seconds, math.inf):
+        pictures: Any = pictures_of(container)
+        if tells_only_when_decoded(pictures) and pictures.codec_context.has_b_frames:
+            return None
+        for packet in _packets(container, pictures, seconds, math.inf):
             if _time(packet) > seconds + 1e-3:
                 break
             if packet.is_keyframe and packet.pts is not None:
@@ -180,12 +184,11 @@ def _key_before(source: Path, seconds: float) -> float | None:
 
 def _packets(container: Any, stream: Any, begins: float, ends: float) -> Iterator[Any]:
     """The packets that are needed for what is shown or heard in between, in their order, and some before these."""
-    container.seek(int((begins + 1e-3) / stream.time_base), stream=stream, backward=True)
-    for packet in packets_of(container, stream):
+    for packet in packets_from(container, stream, begins + 1e-3):
         if packet.size == 0 or (packet.dts is None and packet.pts is None):
             continue
-        decoded = packet.pts if packet.dts is None else packet.dts
-        if float(decoded * packet.time_base) >= ends:
+        needed = packet.pts if packet.dts is None else packet.dts
+        if float(needed * packet.time_base) >= ends:
             break
         if packet.pts is None or float(packet.pts * packet.time_base) < ends or not packet.is_disposable:
             yield packet
@@ -278,8 +281,8 @@ def _mux(container: Any, packet: Any, stream: Any, begins: float) -> None:
 
 
 def _time(packet: Any) -> float:
-    at = packet.pts if packet.pts is not None else packet.dts
-    return float("-inf") if at is None else float(at * packet.time_base)
+    time = packet_time(packet)
+    return -math.inf if time is None else time
 
 
 def _name(video: Video) -> str:

@@ -10,12 +10,12 @@ import pytest
 from pixr.errors import UnreadableVideo
 from pixr.media import open_segments
 from pixr.media.frame_at import frame_at
-from pixr.media.frames import probe
+from pixr.media.frames import VideoFrames, probe
 from pixr.show.cut import cut_moment
 from tests.python.clips import COLOURS, make_clip
-from tests.python.media.videos import damaged_video, textured, write_video
+from tests.python.media.videos import cut_video, damaged_video, textured, write_video
 
-pytest.importorskip("av")
+av = pytest.importorskip("av")
 
 
 @pytest.mark.parametrize(("seconds", "shot"), [(0.0, 0), (1.9, 0), (2.0, 1), (3.95, 1), (4.0, 2), (99.0, 2), (-1.0, 0)])
@@ -43,6 +43,44 @@ def test_the_picture_is_the_right_one_where_no_index_leads_to_it(tmp_path: Path,
     ):
         picture = frame_at(clip, seconds, 4000)
         assert np.abs(picture.mean(axis=(0, 1)) - COLOURS[shot]).max() < 12, seconds
+
+
+def test_what_lies_before_zero_in_a_matroska_file_is_shown(tmp_path: Path) -> None:
+    """Nothing leads there: a picture of seconds later was shown, and cut."""
+    pictures = [textured(at // 4, 160, 120) for at in range(40)]
+    whole = write_video(
+        tmp_path / "whole.mkv",
+        pictures,
+        codec="libx264",
+        coder_options={"g": "20"},
+        sound=np.sin,
+        sound_seconds=4.0,
+    )
+    clip = tmp_path / "early.mkv"
+    with av.open(str(whole)) as given, av.open(str(clip), "w", options={"avoid_negative_ts": "disabled"}) as made:
+        streams = [made.add_stream_from_template(stream) for stream in given.streams]
+        for packet in given.demux():
+            if packet.pts is not None:
+                packet.pts, packet.dts = packet.pts - 500, None if packet.dts is None else packet.dts - 500
+                packet.stream = streams[packet.stream.index]
+                made.mux(packet)
+    for time, picture in VideoFrames(str(clip), probe(str(clip)), analysis_rate=100):
+        assert np.array_equal(frame_at(clip, time + 0.05, 200), picture), time
+        if round(10 * time) == 3:
+            cut = cut_moment(clip, time, time + 0.5, tmp_path / "cut")
+            assert np.abs(frame_at(cut.path, 0.0, 200).astype(int) - picture).mean() < 8
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_an_avi_file_shows_and_cuts_what_was_found(tmp_path: Path, codec: str) -> None:
+    """Its pictures were shown and cut by guessed times, a cut that was copied began with grey ones."""
+    clip = cut_video(tmp_path / "a.avi", [1, 2, 3], codec=codec, coder_options={"bf": "2", "g": "5"})
+    for time, picture in VideoFrames(str(clip), probe(str(clip)), analysis_rate=100):
+        assert np.array_equal(frame_at(clip, time + 0.05, 200), picture), time
+        if round(10 * time) % 6 == 0:
+            cut = cut_moment(clip, time, time + 0.5, tmp_path / "cut")
+            assert cut.start == pytest.approx(time, abs=0.01)
+            assert np.abs(frame_at(cut.path, 0.0, 200).astype(int) - picture).mean() < 8, time
 
 
 def test_where_a_picture_is_damaged_the_one_before_it_is_shown(tmp_path: Path) -> None:

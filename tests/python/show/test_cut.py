@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pixr.errors import UnreadableVideo
+from pixr.media.audio import decode_audio
 from pixr.media.frame_at import frame_at
 from pixr.media.frames import probe
 from pixr.show.cut import cut_moment, cut_moments
@@ -108,6 +109,34 @@ def test_no_picture_is_missing_whatever_the_container(
     assert len(pictures) >= round((end - cut.start) * 10) - 1
     assert length(cut.path, "video") == pytest.approx(end - cut.start, abs=0.4)
     assert length(cut.path, "audio") == pytest.approx(end - cut.start, abs=0.3)
+
+
+def test_every_moment_of_an_mpeg_file_can_be_cut(tmp_path: Path) -> None:
+    """Where sound is read from its middle on, what comes first is none: it was copied, or the cut was refused."""
+    source, instants = tmp_path / "a.mpg", np.arange(1920) / 48000
+    with av.open(str(source), "w") as container:
+        stream: Any = container.add_stream("mpeg2video", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        sound: Any = container.add_stream("mp2", rate=48000, layout="mono")
+        for number in range(250):
+            grey = np.full((120, 160, 3), number // 25 * 20, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+            times = number / 25 + instants
+            wave = 0.5 * 32767 * np.sin(2 * np.pi * (300 * times + 15 * times**2))
+            heard = av.AudioFrame.from_ndarray(wave.astype(np.int16)[None], format="s16", layout="mono")
+            heard.sample_rate, heard.pts, heard.time_base = 48000, 1920 * number, Fraction(1, 48000)
+            container.mux(sound.encode(heard))
+        container.mux(stream.encode(None))
+        container.mux(sound.encode(None))
+    for half in range(19):
+        cut = cut_moment(source, half / 2, half / 2 + 0.5, tmp_path / "cut")
+        (chunk,) = decode_audio(str(cut.path))
+        assert chunk.start_seconds < 0.1
+        assert chunk.end_seconds == pytest.approx(cut.end - cut.start, abs=0.1)
+        middle = chunk.as_float()[len(chunk.samples) // 4 : -len(chunk.samples) // 4]
+        pitch = np.count_nonzero(np.diff(middle > 0)) / 2 / (len(middle) / chunk.sample_rate_hz)
+        at = cut.start + (chunk.start_seconds + chunk.end_seconds) / 2
+        assert pitch == pytest.approx(300 + 30 * at, abs=8), half
 
 
 @pytest.mark.parametrize("rotation", [90, 180])
