@@ -14,6 +14,7 @@ is and however slow the caller. Never call this in a process that has to survive
 from __future__ import annotations
 
 import math
+import re
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy as np
+    from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
 # Smaller pictures are enlarged to what shot detector, encoder and reader of words can look at.
@@ -98,12 +100,9 @@ def probe(path: str) -> VideoInfo:
             if container.format.name.startswith("matroska"):
                 # Its claim counts from zero, also where nothing is there until late.
                 seconds -= max(0.0, container_start)
-            pictures_end = seconds
-            if stream.duration:
-                pictures_end = (
-                    float((stream.duration + (stream.start_time or 0)) * (stream.time_base or 0)) - container_start
-                )
-                seconds = seconds or pictures_end
+            claimed_end = _claimed_end(stream)
+            pictures_end = seconds if claimed_end is None else claimed_end - container_start
+            seconds = seconds or pictures_end
             if stream.disposition & Disposition.attached_pic:
                 pictures_end = 0.0
             start = _since(container_start, first.time) if first.time is not None else 0.0
@@ -127,6 +126,18 @@ def probe(path: str) -> VideoInfo:
         raise UnreadableVideo(path, _reason(error)) from error
     except OSError as error:
         raise UnreadableVideo(path, error.strerror or str(error)) from error
+
+
+def _claimed_end(stream: VideoStream) -> float | None:
+    """Where the pictures end by the header's claim for them alone, on the stream's own clock. None if it makes none."""
+    ticks = stream.duration or 0
+    if stream.container.format.name == "avi":
+        ticks = max(ticks, stream.frames)  # a tick is a picture's length; what is cut off is not among the ticks
+    if ticks:
+        return float((ticks + (stream.start_time or 0)) * (stream.time_base or 0))
+    # Matroska claims the end of what lasts longest; of each track it may be told beside.
+    told = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    return None if told is None else int(told[1]) * 3600 + int(told[2]) * 60 + float(told[3])
 
 
 def _since(zero: float, time: float) -> float:

@@ -64,9 +64,25 @@ def test_a_whole_video_is_not_called_broken(tmp_path: Path) -> None:
     assert stream.broken_reason is None
 
 
-def test_sound_behind_the_last_picture_is_no_sign_of_damage(tmp_path: Path) -> None:
+def test_an_avi_file_that_was_cut_short_says_so(tmp_path: Path) -> None:
+    """Its header's claim was measured against the bytes that are there: the tail was missing in silence."""
+    whole = cut_video(tmp_path / "whole.avi", list(range(8))).read_bytes()
+    path = tmp_path / "cut.avi"
+    path.write_bytes(whole[: len(whole) // 2])
+    with open_segments(path) as stream:
+        list(stream)
+    assert stream.broken_reason is not None
+    assert "of 16.0 s" in stream.broken_reason
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_sound_behind_the_last_picture_is_no_sign_of_damage(tmp_path: Path, suffix: str) -> None:
+    """Matroska's own claim is that of its longest track."""
     path = write_video(
-        tmp_path / "sound.mp4", [textured(1, 160, 120)] * 20, sound=lambda t: 0.3 * np.sin(2000 * t), sound_seconds=6.0
+        tmp_path / f"sound{suffix}",
+        [textured(1, 160, 120)] * 20,
+        sound=lambda t: 0.3 * np.sin(2000 * t),
+        sound_seconds=6.0,
     )
     with open_segments(path) as stream:
         list(stream)
