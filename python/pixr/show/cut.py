@@ -124,7 +124,7 @@ def _write(
         with av.open(os.fspath(out), "w", format=kind) as made:
             if copied and key is not None:
                 seek_to, begins = begins, key
-                shown: Any = made.add_stream_from_template(pictures)
+                shown: Any = made.add_stream_from_template(pictures, opaque=True)  # else only what can be encoded
                 heard = _add_sound(made, sounds, may_copy_sound)
                 for packet in _shown_before(ends, _with_dts(_packets(given, pictures, seek_to, ends))):
                     _mux(made, packet, shown, begins)

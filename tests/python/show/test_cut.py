@@ -67,6 +67,17 @@ def test_packets_are_copied_where_a_picture_stands_by_itself(clip: Path, tmp_pat
     assert length(cut.path, "audio") == pytest.approx(3.0, abs=0.2)
 
 
+def test_packets_are_copied_of_what_has_another_encoder_than_decoder(tmp_path: Path) -> None:
+    """AV1 was encoded anew always: for a copy its decoder was looked for among the encoders."""
+    source = write_video(
+        tmp_path / "a.mp4", [textured(1, 160, 120)] * 30, codec="libsvtav1", coder_options={"preset": "12", "g": "10"}
+    )
+    cut = cut_moment(source, 1.0, 2.0, tmp_path / "cut")
+    assert (cut.copied, cut.start, cut.path.suffix) == (True, 1.0, ".mp4")
+    assert len(shown(cut.path)) == 10
+    assert probe(str(cut.path)).codec == probe(str(source)).codec
+
+
 def test_a_copied_cut_ends_where_what_follows_stands_by_itself(clip: Path, tmp_path: Path) -> None:
     """Two pictures of the shot behind it, which are decoded early, flashed at its end."""
     cut = cut_moment(clip, 4.2, 8.0, tmp_path / "cut")
