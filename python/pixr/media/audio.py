@@ -8,6 +8,7 @@ is skipped. Broadcasts change between stereo and 5.1, or the rate, in the middle
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
     from numpy.typing import NDArray
 
 SAMPLE_RATE_HZ = 16_000
@@ -75,7 +77,7 @@ def decode_audio(
         pieces: list[NDArray[np.int16]] = []
         start, count = 0.0, 0
         expected: float | None = None
-        for packet in packets_of(container, stream):
+        for packet in _settled(packets_of(container, stream), stream):
             try:
                 decoded = packet.decode()
                 heard = [(frame, resampler.resample(frame)) for frame in decoded]
@@ -100,6 +102,25 @@ def decode_audio(
                     pieces, count = [], 0
         if count:
             yield AudioChunk(start, np.concatenate(pieces), sample_rate_hz)
+
+
+def _settled(packets: Iterator[Any], stream: AudioStream) -> Iterator[Any]:
+    """The packets of a stream, whose channels are told anew, in their usual order, where its samples are not coded.
+
+    QuickTime files may tell any order, and PyAV frees twice what it holds of one of its own: not even their number
+    may be asked for, which the first packet's length gives away.
+    """
+    coded = re.fullmatch(r"pcm_[suf](\d+)[bl]e", stream.codec_context.name)
+    first = next(packets, None)
+    if first is None:
+        return
+    if coded is not None and stream.container.format.name.startswith("mov") and first.duration and first.time_base:
+        frame_count = float(first.duration * first.time_base) * stream.codec_context.sample_rate
+        channels = round(first.size / (int(coded[1]) / 8 * frame_count))
+        if channels > 2:
+            stream.codec_context.layout = f"{channels}c"
+    yield first
+    yield from packets
 
 
 class _Resampler:

@@ -36,3 +36,22 @@ def test_sound_that_changes_its_form_is_heard_to_the_end(tmp_path: Path, layout:
     for at, hertz in ((1.5, 440), (4.5, 880)):
         second_of_it = heard[int((at - 0.5) * 16000) : int((at + 0.5) * 16000)]
         assert np.abs(np.fft.rfft(second_of_it)).argmax() == pytest.approx(hertz, abs=2)
+
+
+def test_channels_in_an_order_of_their_own_are_heard(tmp_path: Path) -> None:
+    """QuickTime tells 7.1 in another order than the usual one: the decoder crashed on it, and nothing was heard."""
+    path = tmp_path / "a.mov"
+    wave = (0.3 * 32767 * np.sin(2 * np.pi * 440 * np.arange(3 * 48000) / 48000)).astype(np.int16)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=48000, layout="7.1")
+        frame = av.AudioFrame.from_ndarray(np.repeat(wave, 8)[None], format="s16", layout="7.1")
+        frame.sample_rate = 48000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    told = bytearray(path.read_bytes())
+    at = told.index(b"chan") + 8
+    told[at : at + 4] = (128 << 16 | 8).to_bytes(4, "big")  # MPEG 7.1 C: the sides stand before the back
+    path.write_bytes(told)
+    heard = np.concatenate([chunk.samples for chunk in open_audio(path)])
+    assert len(heard) / 16000 == pytest.approx(3.0, abs=0.01)
+    assert np.abs(np.fft.rfft(heard[16000:32000])).argmax() == 440
