@@ -17,6 +17,7 @@ import math
 import re
 from collections import deque
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pixr.errors import MissingExtra, UnreadableVideo
@@ -34,6 +35,8 @@ _SMALLEST_SIDE_PIXELS = 64
 _LARGEST_SIDE_PIXELS = 4096
 _LONGEST_SECONDS = 14 * 86400.0
 _JUMP_SECONDS = 1.0
+# Of so many packets one has a picture, also where a recording begins between two that stand by themselves.
+_MOST_BEFORE_FIRST = 1000
 # At most so many of the pictures between two that are handed out are kept, then every second one: all of 60 a second.
 _MOST_BETWEEN = 8
 
@@ -92,7 +95,7 @@ def probe(path: str) -> VideoInfo:
             if getattr(stream, "codec_context", None) is None:
                 raise UnreadableVideo(path, "no decoder for its video codec")
             stream.thread_type = "NONE"
-            first = next(decoded(packets_of(container, stream)), None)
+            first = next(decoded(islice(packets_of(container, stream), _MOST_BEFORE_FIRST)), None)
             if first is None:
                 raise UnreadableVideo(path, "no picture in it can be decoded")
             container_start = (container.start_time or 0) / av.time_base

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pixr.errors import UnreadableVideo
 from pixr.media import CutOptions, open_audio, open_segments, probe_video
 from pixr.media.frame_at import frame_at
 from pixr.media.frames import VideoFrames, probe, scaled_size
@@ -181,6 +182,14 @@ def test_a_first_picture_that_cannot_be_decoded_is_left_out(tmp_path: Path) -> N
     path = str(damaged_video(tmp_path / "hole.avi", pictures=range(2)))
     frames = VideoFrames(path, probe(path), analysis_rate=100)
     assert [time for time, _ in frames] == pytest.approx([0.2, 0.3, 0.4, 0.5, 0.6, 0.7], abs=0.002)
+
+
+def test_the_first_picture_is_not_looked_for_without_end(tmp_path: Path) -> None:
+    """Of a long film that can't be decoded, as one that is encrypted, all would be read before it is refused."""
+    path = write_video(tmp_path / "a.avi", [textured(1, 64, 64)] * 1100, codec="png", pixel_format="rgb24", rate=25)
+    path.write_bytes(path.read_bytes().replace(b"IHDR", bytes(4), 1050))
+    with pytest.raises(UnreadableVideo, match="no picture in it can be decoded"):
+        probe(str(path))
 
 
 def test_a_picture_that_cannot_be_decoded_is_left_out(tmp_path: Path) -> None:
