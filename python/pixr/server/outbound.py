@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
+import httpx
 from pydantic import IPvAnyNetwork
 
 from pixr.server.errors import ApiError
@@ -100,11 +101,11 @@ def follow(url: str, location: str) -> str:
 
 
 def _split(url: str) -> tuple[SplitResult, str, int | None]:
-    """A URL with its host and port."""
+    """A URL with its port, and its host as it is looked up, certified and named in a header: in ASCII (RFC 5890)."""
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
+        host, port = httpx.URL(url).raw_host.decode("ascii"), parts.port
+    except (ValueError, httpx.InvalidURL):
         parts, host, port = urlsplit(""), None, None
     if parts.scheme not in ("http", "https") or not host or parts.username is not None or parts.password is not None:
         raise ApiError("URL_REFUSED", "Only http and https URLs with a host and without credentials are fetched.")

@@ -228,9 +228,13 @@ def test_guessing_the_secrets_of_clients_is_slowed_too(
     assert right.status_code == 200, "whoever knows the secret is not locked out by those who do not"
 
 
-@pytest.mark.parametrize("url", ["http://[", "http://[::1", "http://a:b/", "http://\u2100.example/"])
+@pytest.mark.parametrize(
+    "url",
+    ["http://[", "http://[::1", "http://a:b/", "http://\u2100.example/", "http://8.8.8.8/\x01", "http://8.8.8.8/\x7f"],
+)
 def test_what_is_no_url_is_refused_and_not_an_error_of_the_server(acme: Partner, url: str) -> None:
     assert code_of(acme.post("/v1/videos", json={"url": url})) == "URL_REFUSED"
+    assert code_of(acme.post("/v1/search", json={"image": {"url": url}})) == "URL_REFUSED"
     with pytest.raises(ApiError) as refused:
         resolve(follow("https://example.com/", url))
     assert refused.value.code == "URL_REFUSED"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -172,6 +173,22 @@ def test_private_addresses_are_refused_unless_allowed(start: Callable[..., TestC
     assert receiver.requests == []
     history = partner.get(f"/v1/webhooks/deliveries/{deliveries(strict)[0].id}").json()["history"]
     assert "not public" in history[0]["error"]
+
+
+def test_a_host_whose_name_is_not_ascii_is_asked_for_and_told_in_ascii(
+    acme: Partner, receiver: Receiver, server: ServerState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name went into the header `Host` as it was.
+
+    That ended the attempt before it was one: none was ever told, and the next came each minute for ever.
+    """
+    look_up, names = socket.getaddrinfo, {"xn--bcher-kva.example": "127.0.0.1"}
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *more, **so: look_up(names.get(host, host), *more, **so))
+    subscribe(acme, receiver.url.replace("127.0.0.1", "b\u00fccher.example"))
+    tell(server, acme.organization)
+    (came,) = receiver.wait_for(1)
+    assert came.headers["host"].startswith("xn--bcher-kva.example:")
+    wait_until(lambda: deliveries(server)[0].status == "delivered")
 
 
 @pytest.mark.parametrize(
