@@ -2,6 +2,7 @@
 
 RequestContext   id, log, metrics, an answer whatever happens
 Browsers         whose pages may ask
+Tus              what uploads want of every request
 Heads            HEAD wherever there is GET
 Deprecations     says what will go
 BodyLimit        no body larger than allowed
@@ -63,6 +64,7 @@ from pixr.server.routes import (
 )
 from pixr.server.state import ServerState
 from pixr.server.stop_signals import on_stop_signal
+from pixr.server.tus import PATH, Tus
 from pixr.server.warming import Warming
 
 __all__ = ["create_app"]
@@ -130,6 +132,7 @@ def create_app(server: ServerState, *, owns_process: bool = False) -> FastAPI:
         middleware=[
             Middleware(RequestContext),
             Middleware(Browsers, settings=server.settings),
+            Middleware(Tus),
             Middleware(Heads),
             *(
                 [Middleware(Deprecations, deprecations=server.settings.deprecations)]
@@ -140,7 +143,7 @@ def create_app(server: ServerState, *, owns_process: bool = False) -> FastAPI:
                 BodyLimit,
                 most_bytes=server.settings.max_body_bytes,
                 patience=server.settings.slow_client_seconds,
-                larger={"/v1/videos/upload/tus": server.settings.max_upload_bytes, "/v1/search/file": 21 << 20},
+                larger={PATH: server.settings.max_upload_bytes, "/v1/search/file": 21 << 20},
             ),
             Middleware(Authentication, server=server),
             Middleware(Limiting, server=server),

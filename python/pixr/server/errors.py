@@ -73,6 +73,9 @@ CODES: dict[str, Code] = {
     "UPLOAD_EXPIRED": Code(410, "Upload expired", "Begin a new upload."),
     "UPLOAD_OFFSET_MISMATCH": Code(409, "Wrong offset", "Ask HEAD for the offset and go on from there."),
     "UPLOAD_CHECKSUM_MISMATCH": Code(460, "Checksum mismatch", "Send the piece again."),
+    "UPLOAD_CHECKSUM_UNSUPPORTED": Code(
+        400, "Unknown checksum", "`Tus-Checksum-Algorithm` of OPTIONS lists what is known."
+    ),
     "UPLOAD_LOCKED": Code(423, "Upload is being written", "Another request writes to it; ask again."),
     "URL_REFUSED": Code(422, "URL refused", "Only public http and https addresses are fetched."),
     "INSUFFICIENT_STORAGE": Code(507, "No space left", "Tell the operator; what was acknowledged is kept."),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pixr.server.tus import PATH
+
 __all__ = ["Heads"]
 
 # Where HEAD means something of its own: the offset of an upload.
-_OWN = "/v1/videos/upload/tus/"
+_OWN = f"{PATH}/"
 
 
 class Heads:

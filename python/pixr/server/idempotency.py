@@ -38,6 +38,7 @@ from pixr.server.ids import repeatable
 from pixr.server.models import IdempotentRequest, Organization
 from pixr.server.openapi import api_routes, scope_of
 from pixr.server.principal import Principal
+from pixr.server.tus import PATH as UPLOADS
 
 if TYPE_CHECKING:
     from pixr.server.state import ServerState
@@ -52,11 +53,9 @@ _KEPT_HEADERS = (
     "location",
     "cache-control",
     "x-video-id",
-    "tus-resumable",
     "upload-offset",
     "upload-expires",
 )
-_UPLOADS = "/v1/videos/upload/tus"
 _TRIES = 5
 _DESCRIBING_HEADERS = ("upload-length", "upload-metadata")
 NOT_KEPT = (401, 402, 403, 408, 409, 423, 425, 429)
@@ -75,7 +74,7 @@ class Idempotency:
             await self._app(scope, receive, send)
             return
         headers, who = Headers(scope=scope), scope["state"]["principal"]
-        key, piece = headers.get("idempotency-key"), scope["path"].startswith(_UPLOADS)
+        key, piece = headers.get("idempotency-key"), scope["path"].startswith(UPLOADS)
         if key is None or not isinstance(who, Principal) or (piece and scope["method"] == "PATCH"):
             await self._app(scope, receive, send)
             return

@@ -55,15 +55,17 @@ class Checksum:
         """From `Upload-Checksum`, such as `sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=`.
 
         Raises:
-            ApiError: INVALID_REQUEST.
+            ApiError: UPLOAD_CHECKSUM_UNSUPPORTED; INVALID_REQUEST where the digest is none.
         """
         algorithm, _, encoded = header.strip().partition(" ")
+        if algorithm not in CHECKSUMS:
+            raise ApiError("UPLOAD_CHECKSUM_UNSUPPORTED", f"Upload-Checksum is one of {', '.join(CHECKSUMS)}.")
         try:
             digest = base64.b64decode(encoded, validate=True)
         except (binascii.Error, ValueError):
             digest = b""
-        if algorithm not in CHECKSUMS or len(digest) != hashlib.new(algorithm).digest_size:
-            raise ApiError("INVALID_REQUEST", f"Upload-Checksum is one of {', '.join(CHECKSUMS)} and a base64 digest.")
+        if len(digest) != hashlib.new(algorithm).digest_size:
+            raise ApiError("INVALID_REQUEST", f"Upload-Checksum is {algorithm} and a base64 digest.")
         return cls(algorithm, digest)
 
 

@@ -118,7 +118,9 @@ def test_a_piece_that_is_not_what_its_checksum_says_is_thrown_away(acme: Partner
     right = base64.b64encode(hashlib.sha256(BYTES).digest()).decode()
     wrong = send(acme.client, upload, 0, BYTES[:-1] + b"?", **{"Upload-Checksum": f"sha256 {right}"})
     assert (wrong.status_code, code_of(wrong)) == (460, "UPLOAD_CHECKSUM_MISMATCH")
-    assert code_of(send(acme.client, upload, 0, BYTES, **{"Upload-Checksum": "crc7 AA=="})) == "INVALID_REQUEST"
+    assert code_of(send(acme.client, upload, 0, BYTES, **{"Upload-Checksum": "sha256 AA=="})) == "INVALID_REQUEST"
+    unknown = send(acme.client, upload, 0, BYTES, **{"Upload-Checksum": "crc32 AAAAAA=="})
+    assert (unknown.status_code, code_of(unknown)) == (400, "UPLOAD_CHECKSUM_UNSUPPORTED"), "as tus says"
     assert send(acme.client, upload, 0, BYTES, **{"Upload-Checksum": f"sha256 {right}"}).status_code == 204
 
 
@@ -148,6 +150,39 @@ def test_metadata_that_is_no_base64_of_text_is_refused(acme: Partner, encoded: b
 def test_other_versions_of_tus_are_refused(acme: Partner) -> None:
     refused = acme.post("/v1/videos/upload/tus", headers={"Tus-Resumable": "0.2.2", "Upload-Length": "1"})
     assert (refused.status_code, refused.headers["tus-version"]) == (412, "1.0.0")
+
+
+def test_every_answer_to_an_upload_names_the_version_of_tus(acme: Partner, client: TestClient) -> None:
+    upload = begin(acme)
+    answers = [
+        send(acme.client, upload, 0, BYTES[:1]),
+        send(acme.client, upload, 0, BYTES[:1]),
+        acme.client.head(path_of(upload) + "x"),
+        acme.call("HEAD", "/v1/videos/upload/tus/upl_x"),
+        acme.post("/v1/videos/upload/tus", headers={"Upload-Length": "0"}),
+        client.post("/v1/videos/upload/tus", headers=PIECE),
+        acme.get("/v1/videos/upload/tus"),
+    ]
+    assert [one.status_code for one in answers] == [204, 409, 401, 404, 422, 401, 405]
+    assert [one.headers.get("tus-resumable") for one in answers] == ["1.0.0"] * len(answers)
+
+
+def test_a_post_stands_for_the_method_that_its_header_names(acme: Partner) -> None:
+    """As tus asks, for surroundings without PATCH and DELETE: tus-js-client's `overridePatchMethod` was 405."""
+    upload = begin(acme)
+
+    def override(method: str, content: bytes = b"", **headers: str) -> Any:
+        more = PIECE | {"X-HTTP-Method-Override": method, "Idempotency-Key": "one"} | headers
+        return acme.client.post(path_of(upload), content=content, headers=more)
+
+    assert override("PATCH", BYTES[:100], **{"Upload-Offset": "0"}).status_code == 204
+    told = override("HEAD")
+    assert (told.status_code, told.headers["upload-offset"], told.content) == (200, "100", b"")
+    assert override("PATCH", BYTES[100:110], **{"Upload-Offset": "100"}).headers["upload-offset"] == "110"
+    assert override("DELETE").status_code == 204
+    assert acme.client.head(path_of(upload)).status_code == 404
+    listed = acme.post("/v1/videos", headers={"X-HTTP-Method-Override": "GET"}, json={})
+    assert listed.status_code == 422, "of uploads alone"
 
 
 def test_an_ended_or_expired_upload_is_gone_with_its_bytes(acme: Partner, server: ServerState) -> None:

@@ -19,13 +19,13 @@ from pixr.server.schemas.shape import Stored
 from pixr.server.schemas.uploads import UploadRequest, UploadShape
 from pixr.server.state import Server, ServerState
 from pixr.server.storable import flaws
+from pixr.server.tus import VERSION
 from pixr.server.uploads import CHECKSUMS, Checksum
 from pixr.server.videos import rfc3339
 from pixr.server.whole_numbers import whole_number
 
 router = APIRouter(prefix="/v1/videos/upload", tags=["uploads"])
 
-TUS = {"Tus-Resumable": "1.0.0"}
 PIECE_TYPE = "application/offset+octet-stream"
 CHUNK_BYTES = 5 << 20
 EXTENSIONS = "creation,creation-with-upload,expiration,checksum,termination"
@@ -98,7 +98,7 @@ async def describe(server: Server) -> Response:
         "Tus-Max-Size": str(server.settings.max_upload_bytes),
         "Tus-Checksum-Algorithm": ",".join(CHECKSUMS),
     }
-    return Response(status_code=204, headers=TUS | headers)
+    return Response(status_code=204, headers=headers)
 
 
 @router.post(
@@ -184,7 +184,7 @@ async def append(request: Request, upload_id: UploadId, owner: Owner, server: Se
 async def end(upload_id: UploadId, owner: Owner, server: Server) -> Response:
     """Give up an upload that is under way."""
     await to_thread.run_sync(server.uploads.end, owner, upload_id)
-    return Response(status_code=204, headers=TUS)
+    return Response(status_code=204)
 
 
 def begin_upload(server: ServerState, organization: str, asked: UploadRequest) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def begin_upload(server: ServerState, organization: str, asked: UploadRequest) -
         "uploadUrl": _url(server, upload),
         "expires": rfc3339(upload.expires),
         "chunkSize": CHUNK_BYTES,
-        "headers": TUS,
+        "headers": VERSION,
     }
 
 
@@ -212,7 +212,7 @@ def _url(server: ServerState, upload: Upload) -> str:
 
 
 def _progress(upload: Upload) -> dict[str, str]:
-    headers = TUS | {"Upload-Offset": str(upload.received)}
+    headers = {"Upload-Offset": str(upload.received)}
     if upload.completed is None:
         headers["Upload-Expires"] = format_datetime(upload.expires, usegmt=True)
     return headers
