@@ -65,6 +65,7 @@ def _answer(settings: Settings, listening: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=int(settings.shutdown_timeout),
         h11_max_incomplete_event_size=64 << 10,
+        ws_max_size=settings.max_body_bytes,
     )
 
 

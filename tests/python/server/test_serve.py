@@ -17,6 +17,9 @@ from typing import Any
 import httpx
 import pytest
 from typer.testing import CliRunner
+from websockets.exceptions import ConnectionClosedError
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 import pixr
 from pixr.cli.app import app
@@ -105,6 +108,29 @@ def test_a_stream_of_events_does_not_hold_up_the_end(tmp_path: Path, workers: st
             begun = time.monotonic()
             assert list(pieces) == [], "it ends as a whole answer does"
             assert time.monotonic() - begun < 10, "half of `shutdown_timeout`"
+
+
+@pytest.mark.parametrize("path", ["/v1/ws", "/graphql"])
+def test_a_message_on_a_socket_is_no_larger_than_a_body(tmp_path: Path, path: str) -> None:
+    """16 MB of JSON came in 16 kB, compressed, and all others waited for three seconds while it was read."""
+    message = '{"type": "ping", "pad": "%s"}'
+    with serving("--data", tmp_path, "--dev") as (line, _):
+        url = _url(line).replace("http", "ws", 1) + path
+        protocols = [Subprotocol("graphql-transport-ws")] if path == "/graphql" else None
+        with connect(url, subprotocols=protocols, open_timeout=60) as socket:
+            socket.send(message % ("a" * (1 << 19)))
+            socket.recv(timeout=60)
+        with connect(url, subprotocols=protocols, open_timeout=60) as socket:
+            socket.send(message % ("a" * (1 << 20)))
+            with pytest.raises(ConnectionClosedError) as closed:
+                _read_three(socket)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1009
+
+
+def _read_three(socket: ClientConnection) -> None:
+    for _ in range(3):
+        socket.recv(timeout=60)
 
 
 def _admin(data: Path, *arguments: str) -> Any:
