@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -51,8 +52,8 @@ class SearchLog:
         self._thread = threading.Thread(target=self._keep_writing, name="pixr-search-log", daemon=True)
         self._thread.start()
 
-    def add(self, who: Principal, query: str | None, hits: Hits) -> str:
-        """Remember a page of results; the search's id."""
+    def add(self, who: Principal, query: str | None, hits: Hits, places: Sequence[int]) -> str:
+        """Remember a page of results, with the place that each has among all of them; the search's id."""
         id, instant = new_id("srch"), now()
         record = {
             "id": id,
@@ -73,7 +74,7 @@ class SearchLog:
                 "clicks": 0,
                 "created": instant,
             }
-            for position, hit in enumerate(hits, start=1)
+            for position, hit in zip(places, hits, strict=True)
         ]
         with self._lock:
             if len(self._waiting) < _MOST_WAITING:

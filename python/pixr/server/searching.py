@@ -1,10 +1,15 @@
-"""Answers searches: asks the library off the event loop, and adds ids and the addresses of pictures."""
+"""Answers searches: asks the library off the event loop, and adds ids and the addresses of pictures.
+
+A cursor is the library's with how many results the pages before it had, so that analytics know which place among all of
+them a result has. Of what was deleted since the first page nothing is shown, and the places of the others stay.
+"""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +21,6 @@ from pixr.server.metrics import SEARCH_SECONDS
 from pixr.server.processing.fetch import fetch
 from pixr.server.schemas.search import SearchRequest
 from pixr.server.tracing import span, stage
-from pixr.types import Hits
 from pixr.wire import hits_to_dict
 
 if TYPE_CHECKING:
@@ -52,9 +56,12 @@ async def answer_search(
     def searched() -> dict[str, Any]:
         given = {**_linked(server.settings, asked.links), **(files or {})}
         with server.libraries.reading(who.organization) as library:
-            hits = library.search(asked.question(given), **asked.options(given))
-            if asked.pagination.cursor is not None:
-                hits = _without_deleted(hits, library)
+            before, cursor = _opened(server, who, asked.pagination.cursor)
+            hits = library.search(asked.question(given), cursor=cursor, **asked.options(given))
+            places = range(before + 1, before + 1 + len(hits))
+            following = _sealed(server, who, before + len(hits), hits.next_cursor)
+            there = [cursor is None or _is_there(library, hit.video.id) for hit in hits]
+            hits = replace(hits, items=tuple(compress(hits, there)), next_cursor=following)
         SEARCH_SECONDS.labels("encode").observe(hits.timing.encode / 1e3)
         SEARCH_SECONDS.labels("search").observe(hits.timing.search / 1e3)
         encoding, searching = hits.timing.encode / 1e3, hits.timing.search / 1e3
@@ -65,15 +72,23 @@ async def answer_search(
             if hit.video.source:
                 peak = hit.moments[0].peak if hit.moments else 0.0
                 result["thumbnailUrl"] = server.videos.thumbnail_url(who.organization, hit.video.id, peak)
-        answer["searchId"] = server.search_log.add(who, asked.query, hits)
+        answer["searchId"] = server.search_log.add(who, asked.query, hits, list(compress(places, there)))
         return answer
 
     return await server.searches.run(work)
 
 
-def _without_deleted(hits: Hits, library: Library) -> Hits:
-    """A later page shows the library as it was on the first one, but nothing that was deleted since."""
-    return replace(hits, items=tuple(hit for hit in hits if _is_there(library, hit.video.id)))
+def _sealed(server: ServerState, who: Principal, before: int, cursor: str | None) -> str | None:
+    """The cursor of a page that as many results go before."""
+    return None if cursor is None else server.signer.cursor([before, cursor], of=f"search:{who.organization}")
+
+
+def _opened(server: ServerState, who: Principal, cursor: str | None) -> tuple[int, str | None]:
+    """How many results go before a page, and the library's cursor of it."""
+    if cursor is None:
+        return 0, None
+    before, of_library = server.signer.position(cursor, of=f"search:{who.organization}")
+    return before, of_library
 
 
 def _is_there(library: Library, id: str) -> bool:

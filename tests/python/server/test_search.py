@@ -124,7 +124,8 @@ def test_a_later_page_leaves_out_what_was_deleted_since(
         assert second.json()["snapshot"] == first["snapshot"]
     server.search_log.flush()
     with server.database.read() as session:
-        assert set(session.scalars(select(SearchAppearance.video_id))) == {"a", "b", "d"}
+        shown = {(one.video_id, one.position) for one in session.scalars(select(SearchAppearance))}
+    assert shown == {("a", 1), ("b", 2), ("d", 4)}, "each at the place that it had when the search began"
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def searched(acme: Partner, server: ServerState) -> Callable[..., str]:
     who = Principal.of(owner(server, acme), subject="usr_1", scopes=["search"])
 
     def remembered(query: str, *, of: SearchLog | None = None, **changes: Any) -> str:
-        return (of or server.search_log).add(replace(who, **changes), query, hits)
+        return (of or server.search_log).add(replace(who, **changes), query, hits, range(1, 1 + len(hits)))
 
     return remembered
 

@@ -188,6 +188,19 @@ def test_embeds_and_their_parts_are_known_again_by_their_tags(shown: Partner) ->
     assert shown.get(url, headers={"If-None-Match": shown.get(media).headers["etag"]}).status_code == 200
 
 
+def test_a_result_of_a_later_page_has_its_place_among_all_results(acme: Partner) -> None:
+    """Places were counted anew on each page, so that the last of all results was as good as the first."""
+    asked: dict[str, Any] = {"query": "solar harbour", "minScore": 0.0, "pagination": {"limit": 1}}
+    first = acme.post("/v1/search", json=asked).json()
+    asked["pagination"]["cursor"] = first["pagination"]["nextCursor"]
+    second = acme.post("/v1/search", json=asked).json()
+    for place, page in enumerate((first, second), start=1):
+        (result,) = page["results"]
+        click = acme.post(f"/v1/search/{page['searchId']}/clicks", json={"videoId": result["videoId"]})
+        assert click.status_code == 204
+        assert acme.get(f"/v1/videos/{result['videoId']}/analytics").json()["averagePosition"] == place
+
+
 def test_searches_and_clicks_are_counted_for_video_and_organization(acme: Partner, server: ServerState) -> None:
     for _ in range(2):
         found = acme.post("/v1/search", json={"query": "solar panels"}).json()

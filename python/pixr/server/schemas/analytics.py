@@ -54,7 +54,9 @@ class VideoAnalytics(ResponseShape):
     appearances: int
     clicks: int
     click_through_rate: float
-    average_position: float | None = Field(description="on the pages that it was on, each counted from 1")
+    average_position: float | None = Field(
+        description="among all results of a search, on whichever page, counted from 1"
+    )
     top_queries: list[dict[str, Any]]
 
 
@@ -95,7 +97,7 @@ class VideoAppearances(ResponseShape):
     appearances: int
     clicks: int
     click_through_rate: float
-    average_position: float = Field(description="on the pages that it was on, each counted from 1")
+    average_position: float = Field(description="among all results of a search, on whichever page, counted from 1")
 
 
 class Appearances(ResponseShape):

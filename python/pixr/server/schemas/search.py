@@ -145,7 +145,7 @@ class SearchRequest(RequestShape):
         return {kind: at.url for kind in FILES if (at := getattr(self, kind)) is not None}
 
     def options(self, files: Mapping[str, bytes]) -> dict[str, Any]:
-        """The arguments of `Library.search` but for the question."""
+        """The arguments of `Library.search` but for the question and the cursor."""
         asked: dict[str, Any] = {}
         if not self.is_related:
             asked = {name: getattr(self, name) for name in ("vectors", "modes", "channels", "weights")}
@@ -160,7 +160,6 @@ class SearchRequest(RequestShape):
             "video": self.video,
             "between": None if self.between is None else (self.between[0], self.between[1]),
             "limit": self.pagination.limit,
-            "cursor": self.pagination.cursor,
             "min_score": self.min_score,
             "fusion": self.fusion,
             "facets": facets,
