@@ -1,11 +1,11 @@
 """`Idempotency-Key` on POST and PATCH: a request is carried out once, and its answer is given to whoever asks again.
 
-A request takes its key (organization, method and path, key) before it is carried out. While it holds it, the same
-request is told to wait (409), and another body under the same key is refused (422). When it is done the answer is kept
-for a day. If the process dies in between, the next request finds a hold that has run out, and is carried out under the
-same seed: it makes the ids that the first made (`ids.repeatable`), so what that one had finished is found, not doubled.
-Answers that say "not now" are not kept: 429, 5xx and the like, or where the status can't say so, `not_now` in the
-request's state.
+A request takes its key (organization, method and path, key) before it is carried out, and holds it for as long as that
+takes: the same request is told to wait (409), and another body under the same key is refused (422). When it is done the
+answer is kept for a day. If the process dies in between, the next request finds a hold that has run out, and is carried
+out under the same seed: it makes the ids that the first made (`ids.repeatable`), so what that one had finished is
+found, not doubled. Answers that say "not now" are not kept: 429, 5xx and the like, or where the status can't say so,
+`not_now` in the request's state.
 
 Whoever lacks the scope of a route is refused by it, and not answered with what others were told. Where the scopes that
 are needed depend on the body (GraphQL), other scopes make it another request.
@@ -17,8 +17,10 @@ may have gigabytes: what a piece is, its offset says, and a creation its headers
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
+import logging
 import secrets
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -26,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from anyio import to_thread
 from cryptography.fernet import Fernet
 from sqlalchemy import delete
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NOT_KEPT", "Idempotency", "sweep"]
 
+log = logging.getLogger("pixr.server")
 KEPT = timedelta(hours=24)
 HELD = timedelta(seconds=60)
 _MOST_KEY = 255
@@ -126,13 +129,30 @@ class Idempotency:
             await send({"type": "http.response.body", "body": b"".join(parts)})
 
         done = False
+        holding = asyncio.ensure_future(self._go_on_holding(held.id))
         try:
             with repeatable(held.seed):
                 await self._app(scope, receive, answer)
             done = True
         finally:
+            holding.cancel()
             if not done:
                 await to_thread.run_sync(self._let_go, held.id)
+
+    async def _go_on_holding(self, id: str) -> None:
+        """Renew a hold until this is cancelled; that of a process which dies runs out."""
+        while True:
+            await asyncio.sleep(HELD.total_seconds() / 4)
+            try:
+                await to_thread.run_sync(self._renew, id)
+            except SQLAlchemyError:  # the next may get through before the hold runs out
+                log.warning("a hold could not be renewed", exc_info=True)
+
+    def _renew(self, id: str) -> None:
+        with self._server.database.write() as session:
+            known = session.get(IdempotentRequest, id, with_for_update=True)
+            if known is not None and known.status is None and known.held_until > now():  # not one that was let go
+                known.held_until = now() + HELD
 
     def _take(self, id: str, organization: str, fingerprint: bytes) -> IdempotentRequest:
         for _ in range(_TRIES):  # again where the other's hold went, or ran out, between the two

@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
+from pixr.server import idempotency
 from pixr.server.database import now
 from pixr.server.idempotency import sweep
 from pixr.server.keys import create_key
@@ -25,6 +26,7 @@ from pixr.server.sandbox.sandboxes import Sandboxes
 from pixr.server.state import ServerState
 from tests.python.server.live import Live
 from tests.python.server.partner import Partner, code_of
+from tests.python.server.receiver import wait_until
 
 INIT = "/v1/videos/upload/init"
 ASKED = {"filename": "a.mp4", "size": 10}
@@ -113,6 +115,30 @@ def test_of_two_requests_at_a_time_one_is_carried_out(
     first.join()
     assert answers[0].status_code == 201
     assert init(acme).content == answers[0].content
+
+
+def test_a_request_that_takes_long_is_not_carried_out_by_another_meanwhile(
+    acme: Partner, server: ServerState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key was held for a minute, whatever was done under it: a deletion that took longer was begun a second time."""
+    monkeypatch.setattr(idempotency, "HELD", timedelta(seconds=0.8))
+    begun: list[float] = []
+    begin = type(server.uploads).begin
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        begun.append(time.monotonic())
+        time.sleep(3.0)
+        return begin(*arguments, **options)
+
+    monkeypatch.setattr(type(server.uploads), "begin", slow)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(init, acme)
+        wait_until(lambda: begun)
+        while time.monotonic() < begun[0] + 2.0:
+            assert code_of(init(acme)) == "IDEMPOTENCY_IN_FLIGHT"
+            time.sleep(0.2)
+    assert first.result().content == init(acme).content
+    assert len(begun) == 1
 
 
 def test_what_a_crash_cut_short_is_finished_and_not_doubled(acme: Partner, server: ServerState) -> None:
