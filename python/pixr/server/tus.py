@@ -13,6 +13,8 @@ __all__ = ["PATH", "VERSION", "Tus"]
 
 VERSION = {"Tus-Resumable": "1.0.0"}
 PATH = "/v1/videos/upload/tus"
+# Those that there are and no others: metrics are kept by method.
+_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PUT")
 
 
 class Tus:
@@ -26,8 +28,9 @@ class Tus:
         if scope["type"] != "http" or not scope["path"].startswith(PATH):
             await self._app(scope, receive, send)
             return
-        if scope["method"] == "POST" and (wanted := Headers(scope=scope).get("x-http-method-override")):
-            scope["method"] = wanted.upper()
+        wanted = Headers(scope=scope).get("x-http-method-override", "").upper()
+        if scope["method"] == "POST" and wanted in _METHODS:
+            scope["method"] = wanted
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":

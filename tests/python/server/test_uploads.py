@@ -179,6 +179,8 @@ def test_a_post_stands_for_the_method_that_its_header_names(acme: Partner) -> No
     told = override("HEAD")
     assert (told.status_code, told.headers["upload-offset"], told.content) == (200, "100", b"")
     assert override("PATCH", BYTES[100:110], **{"Upload-Offset": "100"}).headers["upload-offset"] == "110"
+    assert override("NONSENSE").status_code == override("GET").status_code == 405
+    assert 'method="NONSENSE"' not in acme.client.get("/metrics").text
     assert override("DELETE").status_code == 204
     assert acme.client.head(path_of(upload)).status_code == 404
     listed = acme.post("/v1/videos", headers={"X-HTTP-Method-Override": "GET"}, json={})
