@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,6 +31,7 @@ __all__ = ["SearchLog"]
 
 log = logging.getLogger("pixr.server.searches")
 _FLUSH_SECONDS = 0.5
+_OTHERS_SECONDS = 2 * _FLUSH_SECONDS
 _MOST_WAITING = 20_000
 _TOP = 20
 
@@ -93,7 +95,7 @@ class SearchLog:
         try:
             await to_thread.run_sync(self._count_click, organization, search, video)
         except ApiError:
-            await asyncio.sleep(2 * _FLUSH_SECONDS)
+            await asyncio.sleep(_OTHERS_SECONDS)
             await to_thread.run_sync(self._count_click, organization, search, video)
 
     def _count_click(self, organization: str, search: str, video: str) -> None:
@@ -209,6 +211,11 @@ class SearchLog:
                 self._write()
         except Exception:
             log.warning("searches could not be written and wait", exc_info=True)
+
+    def flush_everywhere(self) -> None:
+        """Flush, and wait until other processes have written what they had answered before this was called."""
+        self.flush()
+        time.sleep(_OTHERS_SECONDS)
 
     def forget(self, organization: str, subject: str | None = None) -> None:
         """Drop what still waits of an organization, or of one of its users alone."""

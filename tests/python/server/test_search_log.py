@@ -18,6 +18,7 @@ from pixr.server.models import Organization, SearchRecord
 from pixr.server.principal import Principal
 from pixr.server.search_log import SearchLog
 from pixr.server.state import ServerState
+from tests.python.server.conftest import state_of
 from tests.python.server.partner import Partner, code_of
 
 SECRET = "what nobody else is to read"
@@ -108,6 +109,24 @@ def test_what_waits_of_a_user_is_not_written_after_its_deletion(
         server.search_log.forget(acme.organization, "usr_1")
     server.search_log.flush()
     assert queries(server.database) == {"of another"}
+
+
+@pytest.mark.parametrize("scope", ["user", "organization"])
+def test_what_waits_in_another_process_is_deleted_too(
+    scope: str, acme: Partner, server: ServerState, start: Callable[..., TestClient]
+) -> None:
+    """It was written half a second after the deletion, and stayed as long as any search."""
+    elsewhere = start()
+    server.search_log.flush()
+    token = server.user_tokens.issue(acme.organization, "usr_1", ["search"], 60, None)
+    bearer = {"Authorization": f"Bearer {token}"}
+    assert elsewhere.post("/v1/search", json={"query": "solar panels"}, headers=bearer).status_code == 200
+    asked = {"scope": scope, "userId": "usr_1"} if scope == "user" else {"scope": scope, "confirm": acme.organization}
+    deleted = acme.post("/v1/privacy/deletions", json=asked)
+    assert deleted.status_code == 200, deleted.text
+    assert deleted.json()["rows"]["searches"] == 1
+    state_of(elsewhere).search_log.flush()
+    assert queries(server.database) == set()
 
 
 def test_an_exception_of_the_database_says_nothing_of_what_was_stored(server: ServerState) -> None:

@@ -46,7 +46,7 @@ def export(
 @router.post("/v1/privacy/deletions", operation_id="deletePersonalData", response_model=Receipt)
 def delete(asked: DeletionRequest, caller: Admin, server: Server) -> Response:
     """Delete a user's data, or all of the organization's; the receipt says what went, and is kept."""
-    server.search_log.flush()  # what waits to be written has to be there to be deleted
+    server.search_log.flush_everywhere()  # what waits to be written has to be there to be deleted
     if asked.scope == "organization":
         if asked.confirm != caller.organization:
             raise ApiError("INVALID_REQUEST", "`confirm` has to be the organization's id.")
