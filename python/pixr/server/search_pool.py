@@ -1,4 +1,4 @@
-"""Runs searches off the event loop: a fixed number of threads, and a queue that refuses when it is full."""
+"""Runs searches, and what else may take long, off the event loop: a few threads, and a queue that refuses when full."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SearchPool:
         """
         if self._taken >= self._most:
             SEARCHES_REFUSED.inc()
-            raise ApiError("OVERLOADED", "Too many searches wait.", headers={"Retry-After": "1"})
+            raise ApiError("OVERLOADED", "Too many requests of this kind wait.", headers={"Retry-After": "1"})
         self._taken += 1
         SEARCHES_WAITING.set(max(0, self._taken - self._concurrency))
         asked = time.perf_counter()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import compress
 from pathlib import Path
@@ -40,7 +41,7 @@ async def answer_search(
 ) -> dict[str, Any]:
     """The answer to a search, as the library gives it, with its id and the URLs of its pictures.
 
-    `files` were sent with the question, by kind; what it links to is fetched.
+    `files` were sent with the question, by kind; what it links to is fetched first, on threads that no search needs.
 
     Raises:
         ApiError: OVERLOADED; URL_REFUSED.
@@ -54,7 +55,7 @@ async def answer_search(
             return answer
 
     def searched() -> dict[str, Any]:
-        given = {**_linked(server.settings, asked.links), **(files or {})}
+        given = {kind: path.read_bytes() for kind, path in linked.items()} | dict(files or {})
         with server.libraries.reading(who.organization) as library:
             before, cursor = _opened(server, who, asked.pagination.cursor)
             hits = library.search(asked.question(given), cursor=cursor, **asked.options(given))
@@ -75,7 +76,13 @@ async def answer_search(
         answer["searchId"] = server.search_log.add(who, asked.query, hits, list(compress(places, there)))
         return answer
 
-    return await server.searches.run(work)
+    with ExitStack() as until_answered:
+        linked: dict[str, Path] = {}
+        if asked.links:
+            folder = tempfile.TemporaryDirectory(prefix="pixr-question-", ignore_cleanup_errors=True)
+            place = Path(until_answered.enter_context(folder))
+            linked = await server.links.run(lambda: _linked(server.settings, asked.links, place))
+        return await server.searches.run(work)
 
 
 def _sealed(server: ServerState, who: Principal, before: int, cursor: str | None) -> str | None:
@@ -99,24 +106,20 @@ def _is_there(library: Library, id: str) -> bool:
     return True
 
 
-def _linked(settings: Settings, links: Mapping[str, str]) -> dict[str, bytes]:
-    """What the links lead to."""
+def _linked(settings: Settings, links: Mapping[str, str], folder: Path) -> dict[str, Path]:
+    """Files in `folder` with what the links lead to; they are read when it is their turn, since many may wait."""
     found = {}
     for kind, url in links.items():
-        with tempfile.TemporaryDirectory(prefix="pixr-question-") as folder:
-            path = Path(folder) / kind
-            try:
-                fetch(
-                    url,
-                    path,
-                    most_bytes=MOST_FILE_BYTES,
-                    seconds=_LINK_SECONDS,
-                    allowed=settings.allowed_networks,
-                    on_bytes=lambda *_: None,
-                )
-            except httpx.TransportError as error:
-                raise ApiError(
-                    "UNREADABLE_VIDEO", f"{kind}: it could not be fetched: {type(error).__name__}."
-                ) from None
-            found[kind] = path.read_bytes()
+        found[kind] = folder / kind
+        try:
+            fetch(
+                url,
+                found[kind],
+                most_bytes=MOST_FILE_BYTES,
+                seconds=_LINK_SECONDS,
+                allowed=settings.allowed_networks,
+                on_bytes=lambda *_: None,
+            )
+        except httpx.TransportError as error:
+            raise ApiError("UNREADABLE_VIDEO", f"{kind}: it could not be fetched: {type(error).__name__}.") from None
     return found

@@ -37,6 +37,7 @@ __all__ = ["Server", "ServerState", "build_state"]
 log = logging.getLogger("pixr.server")
 # Each part has so long to end, also when the time for all has passed: what was counted is written.
 _LEAST_SECONDS = 0.5
+_LINKS_AT_ONCE = 16
 
 
 @dataclass
@@ -47,6 +48,7 @@ class ServerState:
     database: Database
     libraries: Libraries
     searches: SearchPool
+    links: SearchPool  # what waits for other people's servers, lest searches and requests wait for these
     signer: Signer
     videos: Videos
     uploads: Uploads
@@ -80,6 +82,7 @@ class ServerState:
         for end in (
             self.courier.close,
             self.searches.close,
+            self.links.close,
             self.pictures_pool.close,
             self.pictures.close,
             self.usage.close,
@@ -116,6 +119,7 @@ def build_state(settings: Settings) -> ServerState:
         database=database,
         libraries=libraries,
         searches=searches,
+        links=SearchPool(_LINKS_AT_ONCE, settings.search_queue),
         signer=signer,
         videos=Videos(database, libraries, signer, settings.base_url),
         uploads=Uploads(settings, database, libraries),

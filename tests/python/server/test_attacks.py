@@ -9,8 +9,10 @@ import json
 import socket
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +24,7 @@ from pixr.server.errors import ApiError
 from pixr.server.outbound import follow, resolve
 from pixr.server.state import ServerState
 from tests.python.server.conftest import fill, state_of
+from tests.python.server.dripping import dripping
 from tests.python.server.live import Live
 from tests.python.server.partner import Partner, code_of
 from tests.python.server.test_oauth import ask, register
@@ -250,6 +253,44 @@ def test_a_name_server_that_does_not_answer_holds_no_request(monkeypatch: pytest
     finally:
         silence.set()
     assert refused.value.code == "URL_REFUSED"
+
+
+def test_links_to_slow_servers_hold_up_no_other_search(
+    start: Callable[..., TestClient], acme: Partner, join: Callable[..., Partner]
+) -> None:
+    """A dozen searches by links to a server that dribbled kept each search of all others waiting for half a minute."""
+    client = start(allowed_networks=["127.0.0.0/8"], search_concurrency=1, search_queue=8)
+    made = join("Stranger")
+    stranger = Partner(client, made.organization, made.key, made.secret)
+    mine = Partner(client, acme.organization, acme.key, acme.secret)
+    assert mine.post("/v1/search", json={"query": "solar"}).status_code == 200
+    with dripping() as url, ThreadPoolExecutor(4) as pool:
+        question = {"image": {"url": f"{url}/body"}}
+        slow = [pool.submit(stranger.post, "/v1/search", json=question) for _ in range(4)]
+        time.sleep(0.5)
+        begun = time.monotonic()
+        assert mine.post("/v1/search", json={"query": "solar"}).status_code == 200
+        assert time.monotonic() - begun < 5, "a link may take ten seconds"
+        assert not any(one.done() for one in slow)
+        assert {code_of(one.result()) for one in slow} == {"UNREADABLE_VIDEO"}
+
+
+def test_names_that_are_slow_to_look_up_hold_up_no_other_request(
+    start: Callable[..., TestClient], acme: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The threads that serve waited for them, all forty, and every request with these."""
+    mine = Partner(start(), acme.organization, acme.key, acme.secret)
+    silence = threading.Event()
+    monkeypatch.setattr("pixr.server.outbound.socket.getaddrinfo", lambda *_, **__: silence.wait(30) and [])
+    with ThreadPoolExecutor(50) as pool:
+        asked = {"url": "https://slow.example/clip.mp4"}
+        slow = [pool.submit(mine.post, "/v1/videos", json=asked) for _ in range(50)]
+        time.sleep(1.0)
+        begun = time.monotonic()
+        assert mine.get("/v1/videos").status_code == 200
+        assert time.monotonic() - begun < 2, "a name may take five seconds"
+        assert not any(one.done() for one in slow)
+        silence.set()
 
 
 def test_a_webhook_is_sent_to_the_address_that_was_checked(

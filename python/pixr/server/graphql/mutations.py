@@ -41,8 +41,9 @@ class Mutation:
         context = info.context
         asked = context.valid(UrlRequest, {"url": url, "metadata": given(metadata, nulls=False) or {}})
 
+        await context.server.links.run(lambda: resolve(asked.url, context.server.settings.allowed_networks))
+
         def work() -> dict[str, Any]:
-            resolve(asked.url, context.server.settings.allowed_networks)
             videos = context.server.videos
             id = videos.add_url(context.organization, asked.url, asked.metadata.recorded())
             return videos.get(context.organization, id)

@@ -51,11 +51,15 @@ def update_videos(batch: BatchRequest, caller: VideoWriter, server: Server) -> R
 
 
 @router.post("", operation_id="createVideo", status_code=202, response_model=VideoShape)
-def create_video(asked: UrlRequest, caller: VideoWriter, server: Server) -> Response:
+async def create_video(asked: UrlRequest, caller: VideoWriter, server: Server) -> Response:
     """Fetch a video from a URL, in the background. Private addresses are refused, on redirects too."""
-    resolve(asked.url, server.settings.allowed_networks)
-    id = server.videos.add_url(caller.organization, asked.url, asked.metadata.recorded())
-    return json_answer(server.videos.get(caller.organization, id), 202, {"Location": f"/v1/videos/{id}"})
+    await server.links.run(lambda: resolve(asked.url, server.settings.allowed_networks))
+
+    def add() -> Response:
+        id = server.videos.add_url(caller.organization, asked.url, asked.metadata.recorded())
+        return json_answer(server.videos.get(caller.organization, id), 202, {"Location": f"/v1/videos/{id}"})
+
+    return await to_thread.run_sync(add)
 
 
 @router.get("/{videoId}", operation_id="getVideo", response_model=VideoShape)
