@@ -83,7 +83,7 @@ CODES: dict[str, Code] = {
     # the server
     "OVERLOADED": Code(503, "Overloaded", "Too many searches or links wait; ask again after Retry-After."),
     "UNAVAILABLE": Code(503, "Unavailable", "The server is starting, stopping, or can't reach a part of itself."),
-    "LIBRARY_LOCKED": Code(503, "Library is being written", "Another process writes for long; ask again."),
+    "LIBRARY_LOCKED": Code(503, "Library is being written", "Others write for long, or many wait to write; ask again."),
     "LIBRARY_NOT_FOUND": Code(500, "Library not found", "Tell the operator: a library's directory is gone."),
     "NOT_A_LIBRARY": Code(500, "Not a library", "Tell the operator: a directory holds something else."),
     "LIBRARY_EXISTS": Code(409, "Library is there already", "Choose another place for the new one."),

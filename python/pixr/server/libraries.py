@@ -12,7 +12,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,8 @@ __all__ = ["Libraries", "SharedEncoders", "open_to_write"]
 # Readers look for a new snapshot when the last look is 50 ms old.
 VISIBLE_SECONDS = 0.06
 LOCK_WAIT_SECONDS = 10.0
+# Threads of this process that may be about one library; forty serve all.
+MOST_WRITERS = 16
 
 
 class SharedEncoders:
@@ -74,6 +76,23 @@ class _Open:
     last_used: float = field(default_factory=time.monotonic)
 
 
+@dataclass
+class _Writers:
+    """Threads that write to one library, or wait for their turn without asking for the lock all the time."""
+
+    count: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        if not self.lock.acquire(timeout=LOCK_WAIT_SECONDS):
+            raise LibraryLocked("another request writes to the library")
+        try:
+            yield
+        finally:
+            self.lock.release()
+
+
 class Libraries:
     """The libraries of all organizations, by the organization's id."""
 
@@ -87,6 +106,7 @@ class Libraries:
         self._most_open = most_open
         self.shared_encoders = SharedEncoders(encoder)
         self._open: OrderedDict[str, _Open] = OrderedDict()
+        self._writers: dict[Path, _Writers] = {}
         self._lock = threading.Lock()
 
     def home(self, organization: str) -> Path:
@@ -117,11 +137,13 @@ class Libraries:
         """The library, open for writing. What was written is seen by every reader when this ends.
 
         Raises:
-            LibraryLocked: another process held the lock for too long.
+            LibraryLocked: others held the lock for too long, or too many threads of this process wait for it.
         """
-        with open_to_write(self.path(organization), self.shared_encoders.encoder) as library:
-            yield library
-        time.sleep(VISIBLE_SECONDS)
+        path = self.path(organization)
+        with self._in_turn(path) as turn:
+            with turn, open_to_write(path, self.shared_encoders.encoder) as library:
+                yield library
+            time.sleep(VISIBLE_SECONDS)
 
     def check(self) -> None:
         """Raise if the one library can't be read, or the data directory not be written."""
@@ -157,6 +179,25 @@ class Libraries:
             for opened in self._open.values():
                 opened.library.close()
             self._open.clear()
+
+    @contextmanager
+    def _in_turn(self, path: Path) -> Iterator[AbstractContextManager[None]]:
+        """A place among those of this process that write to a library; what is yielded waits for the turn.
+
+        All organizations are served by the same threads, so that one may have no more than some of them waiting.
+        """
+        with self._lock:
+            writers = self._writers.setdefault(path, _Writers())
+            if writers.count >= MOST_WRITERS:
+                raise LibraryLocked("too many requests wait to write to the library")
+            writers.count += 1
+        try:
+            yield writers.turn()
+        finally:
+            with self._lock:
+                writers.count -= 1
+                if writers.count == 0:
+                    del self._writers[path]
 
     def _take(self, organization: str) -> _Open:
         name, path = "" if self._is_single(organization) else organization, self.path(organization)

@@ -21,6 +21,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from pixr.server.errors import ApiError
+from pixr.server.libraries import MOST_WRITERS
 from pixr.server.outbound import follow, resolve
 from pixr.server.state import ServerState
 from tests.python.server.conftest import fill, state_of
@@ -291,6 +292,29 @@ def test_names_that_are_slow_to_look_up_hold_up_no_other_request(
         assert time.monotonic() - begun < 2, "a name may take five seconds"
         assert not any(one.done() for one in slow)
         silence.set()
+
+
+def test_writers_of_one_organization_leave_threads_to_others(
+    acme: Partner, server: ServerState, join: Callable[..., Partner]
+) -> None:
+    """All forty threads waited for the library of one, and every other organization for these: twenty seconds."""
+    stranger = join("Stranger")
+    assert stranger.get("/v1/videos").status_code == 200
+    with ThreadPoolExecutor(60) as pool:
+        with server.libraries.writing(acme.organization):
+            asked = {"description": "changed"}
+            writers = [pool.submit(acme.patch, "/v1/videos/roof", json=asked) for _ in range(60)]
+            time.sleep(1.0)
+            begun = time.monotonic()
+            assert stranger.get("/v1/videos").status_code == 200
+            assert time.monotonic() - begun < 2
+        answers = [one.result() for one in writers]
+    written = [one for one in answers if one.status_code == 200]
+    refused = [one for one in answers if one.status_code != 200]
+    assert len(written) >= MOST_WRITERS - 1, "those that could wait had their turn"
+    assert {(one.status_code, code_of(one), one.headers["retry-after"]) for one in refused} == {
+        (503, "LIBRARY_LOCKED", "1")
+    }
 
 
 def test_a_webhook_is_sent_to_the_address_that_was_checked(
