@@ -168,7 +168,7 @@ def create_app(server: ServerState, *, owns_process: bool = False) -> FastAPI:
 
 async def _answer_error(request: Request, error: Exception) -> Response:
     answer = problem_of(error)
-    if answer.status >= 500 and answer.status != 503:
+    if answer.status >= 500 and (answer.status != 503 or isinstance(error, PixrError)):
         log.error("request failed", extra={"code": answer.code, "detail": str(error)})
     return _respond(request, answer)
 

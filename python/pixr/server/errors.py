@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.exc import DataError
 from sqlalchemy.orm.exc import StaleDataError
 
-from pixr.errors import PixrError
+from pixr.errors import PixrError, UnreadableVideo
 
 __all__ = ["CODES", "ApiError", "Code", "problem", "problem_of"]
 
@@ -136,10 +136,10 @@ def problem_of(error: Exception) -> ApiError:
         return error
     if isinstance(error, PixrError):
         code = error.code.upper()
-        if CODES[code].status >= 500 and code not in ("LIBRARY_LOCKED", "MISSING_EXTRA"):
-            return ApiError(code, CODES[code].title)  # paths and the like are for the log
         headers = {"Retry-After": "1"} if CODES[code].status == 503 else {}
-        return ApiError(code, str(error), headers=headers)
+        ours = CODES[code].status >= 500 and code != "MISSING_EXTRA"  # paths and the like are for the log
+        told = error.reason if isinstance(error, UnreadableVideo) else str(error)  # the file is one of the server's
+        return ApiError(code, CODES[code].title if ours else told, headers=headers)
     if isinstance(error, DataError | UnicodeEncodeError):  # a NUL for PostgreSQL; half of a surrogate pair
         return ApiError("INVALID_REQUEST", "A value of the request can't be stored.")
     if isinstance(error, StaleDataError):  # on PostgreSQL, where another request committed first

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 import pixr.errors
 from pixr.errors import PixrError
 from pixr.server.errors import CODES, problem_of
+from pixr.server.state import ServerState
 from tests.python.server.partner import Partner, code_of
 
 JSON = {"Content-Type": "application/json"}
@@ -45,6 +46,25 @@ def test_what_is_said_of_a_span_is_what_a_library_takes(tmp_path: Path) -> None:
 def test_what_is_the_servers_fault_tells_no_path() -> None:
     assert "/srv/pixr" not in problem_of(pixr.errors.Damaged("/srv/pixr/parts/1 is damaged")).detail
     assert "secret" not in problem_of(RuntimeError("secret")).detail
+
+
+def test_a_library_that_another_process_writes_to_is_not_told_by_its_path(
+    acme: Partner, server: ServerState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever was to ask again learned where the library lies, and which process held it."""
+    monkeypatch.setattr("pixr.server.libraries.open_to_write.__defaults__", (0.1,))
+    with pixr.open(server.libraries.path(acme.organization)):
+        refused = acme.patch("/v1/videos/roof", json={"title": "x"})
+    assert (refused.status_code, code_of(refused)) == (503, "LIBRARY_LOCKED")
+    assert refused.headers["retry-after"] == "1"
+    assert refused.json()["detail"] == CODES["LIBRARY_LOCKED"].title
+
+
+def test_a_file_that_was_sent_is_not_told_by_where_the_server_put_it(acme: Partner) -> None:
+    asked = {"files": {"audio": b"no sound"}, "data": {"request": '{"channels": ["speech"]}'}}
+    refused = acme.post("/v1/search/file", **asked)
+    assert (refused.status_code, code_of(refused)) == (422, "UNREADABLE_VIDEO")
+    assert "/" not in refused.json()["detail"]
 
 
 def test_unknown_paths_and_methods_are_problems_too(client: TestClient, acme: Partner) -> None:
