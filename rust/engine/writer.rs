@@ -179,23 +179,14 @@ fn check_vectors(snapshot: &Snapshot, video: &str, segments: &[Segment]) -> Resu
     for evidence in segments.iter().flat_map(|segment| &segment.evidence) {
         let Some(vector) = &evidence.vector else { continue };
         let what = || format!("a {} vector of video {video}", evidence.channel.name());
-        match snapshot.spaces.get(&evidence.channel) {
-            None => {
-                return Err(Error::SpaceMismatch {
-                    channel: evidence.channel.name().to_owned(),
-                    expected: "(none set)".to_owned(),
-                    got: format!("vectors of {} dimensions", vector.len()),
-                });
-            }
-            Some(space) if space.dimension as usize != vector.len() => {
-                return Err(Error::DimensionMismatch {
-                    what: format!("{} (this library's are of {space}; `pixr reindex` changes it)", what()),
-                    expected: space.dimension as usize,
-                    got: vector.len(),
-                });
-            }
-            Some(_) => {}
-        }
+        let Some(space) = snapshot.spaces.get(&evidence.channel) else {
+            return Err(Error::SpaceMismatch {
+                channel: evidence.channel.name().to_owned(),
+                expected: "(none set)".to_owned(),
+                got: format!("vectors of {} dimensions", vector.len()),
+            });
+        };
+        space.check_component_count(vector.len(), what)?;
         if !vector.iter().all(|value| value.is_finite()) {
             return Err(Error::InvalidVector { what: what(), detail: "a component is NaN or infinite".to_owned() });
         }

@@ -156,6 +156,21 @@ pub struct Space {
     pub dimension: u32,
 }
 
+impl Space {
+    /// Refuses a vector of `got` components if the space has another number of them. `vector` says which vector it is.
+    ///
+    /// # Errors
+    /// `dimension_mismatch`.
+    pub(crate) fn check_component_count(&self, got: usize, vector: impl FnOnce() -> String) -> Result<()> {
+        let expected = self.dimension as usize;
+        if expected == got {
+            return Ok(());
+        }
+        let what = format!("{} (this library's are of {self}; `pixr reindex` changes it)", vector());
+        Err(Error::DimensionMismatch { what, expected, got })
+    }
+}
+
 impl fmt::Display for Space {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}/{}", self.name, self.version, self.dimension)

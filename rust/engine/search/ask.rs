@@ -10,7 +10,7 @@ use super::spread::Spread;
 use crate::catalog::channel::Channel;
 use crate::catalog::filter::Filter;
 use crate::catalog::row_set::RowSet;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::part::LivePart;
 use crate::snapshot::Snapshot;
 use crate::text::query::TextQuery;
@@ -185,18 +185,10 @@ fn ask_term(
     channel: Channel,
 ) -> Result<Term> {
     let vector = match (components, snapshot.spaces.get(&channel)) {
-        (Some(components), Some(space)) if components.len() != space.dimension as usize => {
-            return Err(Error::DimensionMismatch {
-                what: format!(
-                    "the query's vector for {} (this library's are of {space}; `pixr reindex` changes it)",
-                    channel.name()
-                ),
-                expected: space.dimension as usize,
-                got: components.len(),
-            });
-        }
-        (Some(components), Some(_)) => {
-            Some(QueryVector::new(&format!("the query's vector for {}", channel.name()), components)?)
+        (Some(components), Some(space)) => {
+            let what = format!("the query's vector for {}", channel.name());
+            space.check_component_count(components.len(), || what.clone())?;
+            Some(QueryVector::new(&what, components)?)
         }
         // A library without vectors on the channel has no evidence on it.
         (Some(_), None) | (None, _) => None,
