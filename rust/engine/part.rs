@@ -120,7 +120,8 @@ impl Part {
     /// Builds the sections of a part. Content is taken in the order given.
     ///
     /// # Errors
-    /// `dimension_mismatch` if a vector does not fit its channel's space, `space_mismatch` if the channel has none.
+    /// `dimension_mismatch` if a vector does not fit its channel's space, or the channel has none; `invalid_batch` if there
+    /// are more rows than a part can number.
     pub fn build(contents: &[Content], spaces: &BTreeMap<Channel, Space>, index: Index) -> Result<SectionBytes> {
         let mut spans: Vec<Vec<Span>> = Vec::with_capacity(contents.len());
         let mut texts: Vec<(u32, Channel, String)> = Vec::new();
