@@ -34,7 +34,7 @@ use crate::storage::memory::MemoryStorage;
 use crate::storage::random::random_bytes;
 use crate::storage::seam::Storage;
 use crate::syncer::Syncer;
-use crate::writer::validated;
+use crate::writer::check_operation;
 
 pub use crate::backup::BackupReceipt;
 pub use crate::named::NamedSnapshot;
@@ -458,7 +458,8 @@ impl Library {
             let writer = guard.as_mut().ok_or_else(|| shared.not_writable())?;
             writer.mend(&*shared.storage)?;
             let before = self.snapshot();
-            let operation = validated(&before, make(&before)?)?;
+            let operation = make(&before)?;
+            check_operation(&before, &operation)?;
             let payload = operation.encode()?;
             let mut next = before.apply(vec![operation], before.number + 1)?;
             next.merge_small_memory_parts(shared.frozen.lock().as_deref())?;

@@ -78,58 +78,45 @@ impl Writer {
     }
 }
 
-/// Checks an operation against the library as it is, and fills in what it leaves open.
-pub(crate) fn validated(snapshot: &Snapshot, operation: Operation) -> Result<Operation> {
+/// Refuses an operation that can't follow on the library as it is.
+pub(crate) fn check_operation(snapshot: &Snapshot, operation: &Operation) -> Result<()> {
     match operation {
         Operation::Put(contents) => {
-            for content in &contents {
-                check_vectors(snapshot, content.video.id.as_str(), &content.segments)?;
-            }
-            Ok(Operation::Put(contents))
+            contents.iter().try_for_each(|one| check_vectors(snapshot, one.video.id.as_str(), &one.segments))
         }
         Operation::Overlay(changes) => {
-            for (id, video, segments) in &changes {
+            for (id, video, segments) in changes {
                 check_vectors(snapshot, id.as_str(), segments)?;
-                if let Some(video) = video {
-                    video.validate()?;
-                } else if snapshot.find(id)?.is_none() {
-                    return Err(Error::VideoNotFound { video: id.to_string() });
+                match video {
+                    Some(video) => video.validate()?,
+                    None => check_is_there(snapshot, id)?,
                 }
                 Content::checked(Video::named(id.clone()), segments.clone())?;
             }
-            Ok(Operation::Overlay(changes))
+            Ok(())
         }
-        Operation::Update(video) => {
-            video.validate()?;
-            Ok(Operation::Update(video))
-        }
-        Operation::Delete(ids) => {
-            for id in &ids {
-                if snapshot.find(id)?.is_none() {
-                    return Err(Error::VideoNotFound { video: id.to_string() });
-                }
-            }
-            Ok(Operation::Delete(ids))
-        }
+        Operation::Update(video) => video.validate(),
+        Operation::Delete(ids) => ids.iter().try_for_each(|id| check_is_there(snapshot, id)),
         Operation::SetSpace(channel, space) => {
-            check_dimension(&space)?;
-            match snapshot.spaces.get(&channel) {
-                Some(expected) if *expected != space && snapshot.has_vectors(channel)? => Err(Error::SpaceMismatch {
+            check_dimension(space)?;
+            match snapshot.spaces.get(channel) {
+                Some(expected) if expected != space && snapshot.has_vectors(*channel)? => Err(Error::SpaceMismatch {
                     channel: channel.name().to_owned(),
                     expected: expected.to_string(),
                     got: space.to_string(),
                 }),
-                _ => Ok(Operation::SetSpace(channel, space)),
+                _ => Ok(()),
             }
         }
-        Operation::SetCalibration(channel, calibration) => {
-            calibration.validate(channel.name())?;
-            Ok(Operation::SetCalibration(channel, calibration))
-        }
-        Operation::Respace(channels, videos) => {
-            check_respace(snapshot, &channels, &videos)?;
-            Ok(Operation::Respace(channels, videos))
-        }
+        Operation::SetCalibration(channel, calibration) => calibration.validate(channel.name()),
+        Operation::Respace(channels, videos) => check_respace(snapshot, channels, videos),
+    }
+}
+
+fn check_is_there(snapshot: &Snapshot, id: &VideoId) -> Result<()> {
+    match snapshot.find(id)? {
+        Some(_) => Ok(()),
+        None => Err(Error::VideoNotFound { video: id.to_string() }),
     }
 }
 
