@@ -397,13 +397,7 @@ impl Library {
 
     /// The ids of all videos, ascending.
     pub fn video_ids(&self) -> Result<Vec<VideoId>> {
-        let snapshot = self.current()?;
-        let mut ids = Vec::new();
-        for part in &snapshot.parts {
-            for video in part.videos.iter() {
-                ids.push(VideoId::new(part.part.table().id(video)?)?);
-            }
-        }
+        let mut ids = self.current()?.ids()?;
         ids.sort_unstable();
         Ok(ids)
     }
