@@ -55,11 +55,15 @@ impl Snapshot {
         self.parts.iter().map(|part| u64::from(part.videos.count())).sum()
     }
 
-    /// Live segments, without the one that is made for each video's metadata.
+    /// Live rows: segments, and one for each video's metadata.
+    pub(crate) fn row_count(&self) -> u64 {
+        self.parts.iter().map(|part| u64::from(part.rows.count())).sum()
+    }
+
+    /// Live segments, without the row that is made for each video's metadata.
     #[must_use]
     pub fn segment_count(&self) -> u64 {
-        let rows: u64 = self.parts.iter().map(|part| u64::from(part.rows.count())).sum();
-        rows.saturating_sub(self.video_count())
+        self.row_count().saturating_sub(self.video_count())
     }
 
     /// A channel's calibration, or the one for spaces that were never fitted.

@@ -112,8 +112,7 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn is_small(&self) -> bool {
-        let rows: u64 = self.snapshot.parts.iter().map(|part| u64::from(part.rows.count())).sum();
-        rows <= self.exhaustive_rows
+        self.snapshot.row_count() <= self.exhaustive_rows
     }
 
     /// The effort of an approximate answer; none where the answer is exact: by ranks, which need all evidence, and where

@@ -20,8 +20,7 @@ pub(super) struct Spread {
 
 impl Spread {
     pub(super) fn over(snapshot: &Snapshot) -> Self {
-        let rows: u64 = snapshot.parts.iter().map(|part| u64::from(part.rows.count())).sum();
-        Self { is_parallel: rows > SERIAL_ROWS && rayon::current_num_threads() > 1 }
+        Self { is_parallel: snapshot.row_count() > SERIAL_ROWS && rayon::current_num_threads() > 1 }
     }
 
     /// What `work` makes of each, in order; the first error if there is one. A task takes at least `least` of them.
