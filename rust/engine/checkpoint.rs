@@ -206,8 +206,8 @@ fn chosen(snapshot: &Snapshot, scope: &Scope, most_parts: usize) -> BTreeSet<usi
         Scope::Merge => chosen.extend(worth_merging(snapshot, most_parts)),
         Scope::Everything => {
             let files: Vec<usize> = parts().map(|(index, _)| index).collect();
-            let dead = parts().any(|(_, part)| part.videos.count() < part.part.table().video_count());
-            if files.len() > 1 || dead {
+            let has_deleted = parts().any(|(_, part)| part.deleted_count() > 0);
+            if files.len() > 1 || has_deleted {
                 chosen.extend(files);
             }
         }

@@ -105,6 +105,11 @@ impl LivePart {
         deleted
     }
 
+    /// How many videos are not live.
+    pub(crate) fn deleted_count(&self) -> u32 {
+        self.part.table().video_count() - self.videos.count()
+    }
+
     /// The number of a live video within the part.
     pub fn find(&self, id: &VideoId) -> Result<Option<u32>> {
         Ok(self.part.table.find(id)?.filter(|&video| self.videos.contains(video)))

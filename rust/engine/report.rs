@@ -10,7 +10,7 @@ use crate::checkpoint::Scope;
 use crate::error::{Error, Result};
 use crate::named::storage_of;
 use crate::operation::Operation;
-use crate::part::{Home, LivePart, Part};
+use crate::part::{Home, Part};
 use crate::shared::Shared;
 use crate::storage::deletes::read_deletes;
 use crate::storage::manifest::Manifest;
@@ -130,7 +130,7 @@ impl Shared {
             for video in live.videos.iter() {
                 duration += part.table().duration(video)?;
             }
-            deleted += u64::from(part.table().video_count() - live.videos.count());
+            deleted += u64::from(live.deleted_count());
             if live.home == Home::Memory {
                 in_memory += 1;
                 memory_byte_len += part.byte_len();
@@ -149,7 +149,7 @@ impl Shared {
             parts_in_memory: in_memory,
             deleted_videos: deleted,
             byte_len: files.values().sum(),
-            log_byte_len: files.iter().filter(|(name, _)| name.starts_with("wal/")).map(|(_, len)| len).sum(),
+            log_byte_len: files.iter().filter(|(name, _)| is_log(name)).map(|(_, len)| len).sum(),
             memory_byte_len,
             background_failure: self.background_failure.lock().clone(),
             cursor_snapshots,
@@ -181,9 +181,8 @@ impl Shared {
         let before = files(&*self.storage)?;
         let removed_videos = {
             let snapshot = self.snapshot.read().clone();
-            let in_part = |part: &LivePart| u64::from(part.part.table().video_count() - part.videos.count());
             let in_files = snapshot.parts.iter().filter(|part| part.home != Home::Memory);
-            in_files.map(in_part).sum::<u64>() + snapshot.deleted_in_memory
+            in_files.map(|part| u64::from(part.deleted_count())).sum::<u64>() + snapshot.deleted_in_memory
         };
         self.checkpoint(Scope::Everything)?;
         self.remove_leftovers()?;
@@ -246,6 +245,10 @@ fn check_files(storage: &dyn Storage, report: &mut CheckReport) -> Result<()> {
         report.byte_len += byte_len;
     }
     Ok(())
+}
+
+fn is_log(name: &str) -> bool {
+    matches!(FileName::parse(name), Some(FileName::Log(_)))
 }
 
 /// Whether the library needs the file as it is now: the writer of another process removes what it does not need any more.
