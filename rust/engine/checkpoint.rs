@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::operation::Content;
-use crate::part::{Home, LivePart, Part};
+use crate::part::{Home, LivePart, MERGE_FAN_IN, Part, size_class};
 use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
@@ -30,8 +30,6 @@ pub(crate) enum Scope {
     Everything,
 }
 
-/// Parts of about the same size are merged when so many have gathered.
-const MERGE_FAN_IN: usize = 8;
 /// The merge policy makes no part of more rows than this: building one takes memory for all of it.
 const MERGE_MAX_ROWS: u32 = 4_000_000;
 /// A part of which more than this share is deleted is rewritten.
@@ -246,7 +244,7 @@ fn tiered(mut files: Vec<OnDisk>, most_parts: usize) -> BTreeSet<usize> {
             chosen.insert(file.index);
         }
     }
-    for class in files.chunk_by(|one, other| size_class(one) == size_class(other)) {
+    for class in files.chunk_by(|one, other| size_class(one.live) == size_class(other.live)) {
         if class.len() < MERGE_FAN_IN {
             continue;
         }
@@ -268,11 +266,6 @@ fn tiered(mut files: Vec<OnDisk>, most_parts: usize) -> BTreeSet<usize> {
         chosen.extend(files.iter().take(surplus + 1).map(|file| file.index));
     }
     chosen
-}
-
-/// Parts of one class have numbers of rows within a factor of eight.
-fn size_class(file: &OnDisk) -> u32 {
-    file.live.max(1).ilog2() / 3
 }
 
 #[cfg(test)]

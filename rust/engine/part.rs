@@ -22,19 +22,12 @@ use crate::storage::section::{Section, SectionBytes};
 use crate::text::index::TextIndex;
 use crate::vector::{Index, VectorColumn};
 
-/// Fewer rows are built on one thread.
+/// Columns and words of fewer rows than this are built one after the other, on one thread.
 const FEWEST_ROWS_AT_ONCE: u32 = 4096;
-
-/// Columns and words take about as long as each other: at once where there is much, as when a full log is replayed. On a
-/// thread of its own and not in a pool, for the caller may hold the writer.
-fn at_once<A, B: Send>(one: impl FnOnce() -> A, other: impl FnOnce() -> B + Send) -> Result<(A, B)> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("pixr-words".to_owned()).spawn_scoped(scope, other);
-        let thread = thread.map_err(|error| Error::io("pixr-words", "start a thread for", error))?;
-        let one = one();
-        Ok((one, thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))))
-    })
-}
+/// So many parts of one size class are worth merging.
+pub(crate) const MERGE_FAN_IN: usize = 8;
+/// The numbers of live rows of the parts of one size class lie within a factor of two to the power of this.
+const SIZE_CLASS_BITS: u32 = 3;
 
 /// The searchable form of some videos.
 #[derive(Debug)]
@@ -180,6 +173,7 @@ impl Part {
             TextIndex::build(row, &texts, &mut out)?;
             Ok(out)
         };
+        // They take about as long as each other, which counts where there is much, as when a full log is replayed.
         let (columns, words) = if row < FEWEST_ROWS_AT_ONCE { (columns(), words()) } else { at_once(columns, words)? };
         let mut out = columns?;
         out.extend(words?);
@@ -292,8 +286,8 @@ impl Part {
 
     /// A video with its segments, the row that this module made left out.
     pub fn content(&self, video: u32) -> Result<Content> {
-        let rows = self.table.rows(video)?;
-        let segments = (rows.start..rows.end.saturating_sub(1))
+        let segments = self
+            .given_rows(video)?
             .map(|row| {
                 let mut evidence = Vec::new();
                 for channel in Channel::ALL {
@@ -340,6 +334,22 @@ impl Part {
             None => Ok(None),
         }
     }
+}
+
+/// The size class of a part with so many live rows.
+pub(crate) fn size_class(row_count: u32) -> u32 {
+    row_count.max(1).ilog2() / SIZE_CLASS_BITS
+}
+
+/// Does both at the same time, `other` on a thread of its own. Not in a pool: what waits there takes up other tasks
+/// meanwhile, one of which may want the writer's lock, and the caller may hold that.
+fn at_once<A, B: Send>(one: impl FnOnce() -> A, other: impl FnOnce() -> B + Send) -> Result<(A, B)> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("pixr-words".to_owned()).spawn_scoped(scope, other);
+        let thread = thread.map_err(|error| Error::io("pixr-words", "start a thread for", error))?;
+        let one = one();
+        Ok((one, thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))))
+    })
 }
 
 /// The words of a video that channel `metadata` finds.

@@ -12,13 +12,10 @@ use crate::catalog::channel::Channel;
 use crate::catalog::video::{Space, VideoId};
 use crate::error::{Error, Result};
 use crate::operation::{Content, Operation};
-use crate::part::{Home, LivePart, Part};
+use crate::part::{Home, LivePart, MERGE_FAN_IN, Part, size_class};
 use crate::search::calibrate::Calibration;
 use crate::storage::part_file::sections_in_memory;
 use crate::vector::Index;
-
-/// So many parts in memory of one size class become one.
-const MERGE_FAN_IN: usize = 8;
 
 /// What the library holds at one point of its log.
 #[derive(Clone, Default)]
@@ -193,7 +190,7 @@ impl Snapshot {
             let mut classes: BTreeMap<u32, BTreeSet<usize>> = BTreeMap::new();
             let in_memory = |(_, part): &(usize, &LivePart)| part.home == Home::Memory && !is_frozen(part);
             for (index, part) in self.parts.iter().enumerate().filter(in_memory) {
-                classes.entry(part.rows.count().max(1).ilog2() / 3).or_default().insert(index);
+                classes.entry(size_class(part.rows.count())).or_default().insert(index);
             }
             let Some(members) = classes.into_values().find(|members| members.len() >= MERGE_FAN_IN) else {
                 return Ok(());
