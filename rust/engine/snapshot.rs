@@ -155,12 +155,18 @@ impl Snapshot {
         next.take_out(written.keys())?;
         let contents: Vec<Content> = written.into_values().flatten().collect();
         if !contents.is_empty() {
-            // Searched exactly until a checkpoint writes it anew, so that writing does not wait for a graph.
-            let sections = Part::build(&contents, &next.spaces, Index::Codes)?;
-            let part = Part::open(sections_in_memory(sections))?;
-            next.parts.push(LivePart::new(Arc::new(part), Home::Memory));
+            next.push_in_memory(&contents)?;
         }
         Ok(next)
+    }
+
+    /// Adds a part in memory. It is searched exactly until a checkpoint writes it anew, so that writing does not wait for a
+    /// graph.
+    fn push_in_memory(&mut self, contents: &[Content]) -> Result<()> {
+        let sections = Part::build(contents, &self.spaces, Index::Codes)?;
+        let part = Part::open(sections_in_memory(sections))?;
+        self.parts.push(LivePart::new(Arc::new(part), Home::Memory));
+        Ok(())
     }
 
     /// The live content of some parts.
@@ -196,13 +202,9 @@ impl Snapshot {
                 return Ok(());
             };
             let contents = self.contents_of(&members)?;
-            let part = Part::open(sections_in_memory(Part::build(&contents, &self.spaces, Index::Codes)?))?;
-            let mut index = 0;
-            self.parts.retain(|_| {
-                index += 1;
-                !members.contains(&(index - 1))
-            });
-            self.parts.push(LivePart::new(Arc::new(part), Home::Memory));
+            let mut indexes = 0..;
+            self.parts.retain(|_| indexes.next().is_some_and(|index| !members.contains(&index)));
+            self.push_in_memory(&contents)?;
         }
     }
 
