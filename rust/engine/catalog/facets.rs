@@ -71,16 +71,16 @@ impl Facets {
     ///
     /// # Errors
     /// `damaged` if the table is.
-    pub fn count(table: &VideoTable, videos: &RowSet, into: &mut Self) -> Result<()> {
+    pub fn add(&mut self, table: &VideoTable, videos: &RowSet) -> Result<()> {
         let columns = table.columns()?;
         let chosen = |video: &u32| *video < table.video_count() && videos.contains(*video);
         let count = videos.iter().filter(chosen).count() as u64;
-        into.total += count;
+        self.total += count;
         for video in videos.iter().filter(chosen) {
             let seconds = table.duration(video)?;
             let bucket = DURATIONS.iter().rev().find(|(_, from)| seconds >= *from).or(DURATIONS.first());
             if let Some((name, _)) = bucket {
-                add(&mut into.durations, name, 1);
+                add(&mut self.durations, name, 1);
             }
         }
         let mut years: BTreeMap<Option<i64>, u64> = BTreeMap::new();
@@ -90,24 +90,22 @@ impl Facets {
             }
         }
         for (year, count) in years {
-            add(&mut into.created, &year.map_or_else(|| UNKNOWN.to_owned(), |year| format!("{year:04}")), count);
+            add(&mut self.created, &year.map_or_else(|| UNKNOWN.to_owned(), |year| format!("{year:04}")), count);
         }
-        let mut known = 0;
-        for (strings, counts, single) in [
-            (&columns.quality, &mut into.quality, true),
-            (&columns.creators, &mut into.creator, true),
-            (&columns.tags, &mut into.tags, false),
-        ] {
+        for (strings, counts) in [(&columns.quality, &mut self.quality), (&columns.creators, &mut self.creator)] {
+            let mut known = 0;
             for (_, value) in strings.each().filter(|(video, _)| chosen(video)) {
                 add(counts, value, 1);
                 known += 1;
             }
-            let unknown = count.saturating_sub(std::mem::take(&mut known));
-            if single && unknown > 0 {
-                add(counts, UNKNOWN, unknown);
+            if known < count {
+                add(counts, UNKNOWN, count - known);
             }
         }
-        for (key, counts) in &mut into.metadata {
+        for (_, tag) in columns.tags.each().filter(|(video, _)| chosen(video)) {
+            add(&mut self.tags, tag, 1);
+        }
+        for (key, counts) in &mut self.metadata {
             let Some(column) = columns.metadata.get(key) else { continue };
             for (_, value) in column.strings.each().filter(|(video, _)| chosen(video)) {
                 add(counts, value, 1);

@@ -205,7 +205,7 @@ fn touch(bytes: SectionBytes) -> Result<()> {
     }
     table.find(&VideoId::new("zebra")?)?;
     Filter::parse(&json!({"tags": "diy", "metadata": {"live": true}}))?.evaluate(&table)?;
-    Facets::count(&table, &RowSet::full(table.video_count()), &mut Facets::default())
+    Facets::default().add(&table, &RowSet::full(table.video_count()))
 }
 
 prop_compose! {
@@ -292,7 +292,7 @@ proptest! {
         let count = |films: &[Video], chosen: &[bool], into: &mut Facets| {
             let mut set = RowSet::empty(films.len() as u32);
             chosen.iter().zip(0..).filter(|(chosen, _)| **chosen).for_each(|(_, video)| set.insert(video));
-            assert!(Facets::count(&table(films, &[]), &set, into).is_ok());
+            assert!(into.add(&table(films, &[]), &set).is_ok());
         };
         let keys = ["live".to_owned()];
         let mut whole = Facets::with_metadata(&keys);

@@ -100,7 +100,7 @@ impl Run<'_> {
             .collect::<Result<Vec<_>>>()?;
         let mut counts = facets::Facets::with_metadata(&keys);
         for (part, videos) in self.snapshot.parts.iter().zip(returned) {
-            facets::Facets::count(part.part.table(), videos, &mut counts)?;
+            counts.add(part.part.table(), videos)?;
         }
         let mut by_name = counts.into_map();
         by_name.retain(|name, _| names.contains(name));
