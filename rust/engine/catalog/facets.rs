@@ -132,24 +132,6 @@ impl Facets {
         let columns = columns.into_iter().map(|(name, counts)| (name.to_owned(), counts));
         columns.chain(metadata).map(|(name, counts)| (name, most_frequent(counts, MAX_VALUES))).collect()
     }
-
-    /// Adds what was counted elsewhere for other videos.
-    pub fn merge(&mut self, other: &Self) {
-        self.total += other.total;
-        for (mine, theirs) in [
-            (&mut self.durations, &other.durations),
-            (&mut self.quality, &other.quality),
-            (&mut self.tags, &other.tags),
-            (&mut self.created, &other.created),
-            (&mut self.creator, &other.creator),
-        ] {
-            theirs.iter().for_each(|(value, count)| add(mine, value, *count));
-        }
-        for (key, theirs) in &other.metadata {
-            let mine = self.metadata.entry(key.clone()).or_default();
-            theirs.iter().for_each(|(value, count)| add(mine, value, *count));
-        }
-    }
 }
 
 /// The `limit` most frequent values, of equal counts the first in the order of the alphabet. To be taken once all parts
