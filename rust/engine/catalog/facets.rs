@@ -1,6 +1,6 @@
 //! How many videos of a result have which length, quality, tags, year, creator, metadata.
 //!
-//! Counted part by part into one `Facets`. Every facet but tags and metadata is single-valued: its counts, with the
+//! Counted part by part into one `FacetCounts`. Every facet but tags and metadata is single-valued: its counts, with the
 //! bucket `UNKNOWN` for videos that have no value, sum to the number of videos exactly. A video counts once for each of
 //! its tags and of a metadata key's values, so those sum to less or more.
 
@@ -29,7 +29,7 @@ pub type Counts = BTreeMap<String, u64>;
 
 /// The counts over the videos that were given so far.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Facets {
+pub struct FacetCounts {
     /// Videos counted.
     pub total: u64,
     /// By length in seconds: "0-300" below 300, "300-900" below 900, "900+". Always all three.
@@ -46,13 +46,13 @@ pub struct Facets {
     pub metadata: BTreeMap<String, Counts>,
 }
 
-impl Default for Facets {
+impl Default for FacetCounts {
     fn default() -> Self {
         Self::with_metadata(&[])
     }
 }
 
-impl Facets {
+impl FacetCounts {
     /// Nothing counted yet; metadata will be counted for these keys.
     #[must_use]
     pub fn with_metadata(keys: &[String]) -> Self {

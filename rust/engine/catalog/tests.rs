@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::facets::Facets;
+use super::facets::FacetCounts;
 use super::filter::Filter;
 use super::row_set::RowSet;
 use super::table::VideoTable;
@@ -205,7 +205,7 @@ fn touch(bytes: SectionBytes) -> Result<()> {
     }
     table.find(&VideoId::new("zebra")?)?;
     Filter::parse(&json!({"tags": "diy", "metadata": {"live": true}}))?.evaluate(&table)?;
-    Facets::default().add(&table, &RowSet::full(table.video_count()))
+    FacetCounts::default().add(&table, &RowSet::full(table.video_count()))
 }
 
 prop_compose! {
@@ -289,16 +289,16 @@ proptest! {
             }
             video(value)
         }).collect();
-        let count = |films: &[Video], chosen: &[bool], into: &mut Facets| {
+        let count = |films: &[Video], chosen: &[bool], into: &mut FacetCounts| {
             let mut set = RowSet::empty(films.len() as u32);
             chosen.iter().zip(0..).filter(|(chosen, _)| **chosen).for_each(|(_, video)| set.insert(video));
             assert!(into.add(&table(films, &[]), &set).is_ok());
         };
         let keys = ["live".to_owned()];
-        let mut whole = Facets::with_metadata(&keys);
+        let mut whole = FacetCounts::with_metadata(&keys);
         count(&films, &chosen, &mut whole);
         let cut = cut.min(films.len());
-        let mut of_both = Facets::with_metadata(&keys);
+        let mut of_both = FacetCounts::with_metadata(&keys);
         count(films.split_at(cut).0, chosen.split_at(cut).0, &mut of_both);
         count(films.split_at(cut).1, chosen.split_at(cut).1, &mut of_both);
         prop_assert_eq!(&of_both, &whole);

@@ -9,7 +9,7 @@ use super::query::{Facets, Query};
 use super::run::{Run, Scored};
 use super::scope;
 use crate::catalog::channel::Channel;
-use crate::catalog::facets::{self, Counts};
+use crate::catalog::facets::{self, Counts, FacetCounts};
 use crate::catalog::row_set::RowSet;
 use crate::catalog::video::Span;
 use crate::error::{Error, Result};
@@ -98,7 +98,7 @@ impl Run<'_> {
                 }
             })
             .collect::<Result<Vec<_>>>()?;
-        let mut counts = facets::Facets::with_metadata(&keys);
+        let mut counts = FacetCounts::with_metadata(&keys);
         for (part, videos) in self.snapshot.parts.iter().zip(returned) {
             counts.add(part.part.table(), videos)?;
         }
