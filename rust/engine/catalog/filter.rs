@@ -48,7 +48,7 @@ pub enum Scalar {
 /// Where a range ends.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Limit {
+pub enum Bound {
     /// With the value itself.
     Inclusive(f64),
     /// Without it.
@@ -62,14 +62,14 @@ pub enum Filter {
     /// Every video.
     #[default]
     All,
-    /// A number of the column lies within the limits. A video without one does not match.
+    /// A number of the column lies within the bounds. A video without one does not match.
     Range {
         /// Duration, created or metadata.
         column: Column,
-        /// None for no lower limit.
-        min: Option<Limit>,
-        /// None for no upper limit.
-        max: Option<Limit>,
+        /// None for no lower bound.
+        min: Option<Bound>,
+        /// None for no upper bound.
+        max: Option<Bound>,
     },
     /// A value of the column is among these.
     In {
@@ -91,18 +91,18 @@ pub enum Filter {
     Not(Box<Filter>),
 }
 
-impl Limit {
+impl Bound {
     fn admits_from_below(self, value: f64) -> bool {
         match self {
-            Self::Inclusive(limit) => value >= limit,
-            Self::Exclusive(limit) => value > limit,
+            Self::Inclusive(bound) => value >= bound,
+            Self::Exclusive(bound) => value > bound,
         }
     }
 
     fn admits_from_above(self, value: f64) -> bool {
         match self {
-            Self::Inclusive(limit) => value <= limit,
-            Self::Exclusive(limit) => value < limit,
+            Self::Inclusive(bound) => value <= bound,
+            Self::Exclusive(bound) => value < bound,
         }
     }
 }

@@ -13,7 +13,7 @@
 
 use serde_json::{Map, Value};
 
-use super::filter::{Column, Filter, Limit, Scalar};
+use super::filter::{Bound, Column, Filter, Scalar};
 use super::timestamp::Timestamp;
 use crate::error::{Error, Result};
 
@@ -199,7 +199,7 @@ fn range(column: Column, value: &Value, path: &str) -> Result<Filter> {
     if (min, max) == (None, None) {
         return Err(invalid(path, "expected min, max or both"));
     }
-    Ok(Filter::Range { column, min: min.map(Limit::Inclusive), max: max.map(Limit::Inclusive) })
+    Ok(Filter::Range { column, min: min.map(Bound::Inclusive), max: max.map(Bound::Inclusive) })
 }
 
 fn created(value: &Value, path: &str) -> Result<Filter> {
@@ -224,6 +224,6 @@ fn created(value: &Value, path: &str) -> Result<Filter> {
     if (after, before) == (None, None) {
         return Err(invalid(path, "expected after, before or both"));
     }
-    let (min, max) = (after.map(Limit::Inclusive), before.map(Limit::Exclusive));
+    let (min, max) = (after.map(Bound::Inclusive), before.map(Bound::Exclusive));
     Ok(Filter::Range { column: Column::Created, min, max })
 }
