@@ -73,9 +73,6 @@ impl Channel {
 }
 
 impl Mode {
-    /// All modes.
-    pub const ALL: [Self; 3] = [Self::Visual, Self::Text, Self::Audio];
-
     /// The name in Python and in JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -84,18 +81,5 @@ impl Mode {
             Self::Text => "text",
             Self::Audio => "audio",
         }
-    }
-
-    /// Reads a mode's name.
-    pub fn parse(name: &str) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|mode| mode.name() == name)
-            .ok_or_else(|| Error::InvalidQuery { detail: format!("no mode {name:?}; modes are visual, text, audio") })
-    }
-
-    /// The channels that answer this mode.
-    pub fn channels(self) -> impl Iterator<Item = Channel> {
-        Channel::ALL.into_iter().filter(move |channel| channel.mode() == self)
     }
 }
