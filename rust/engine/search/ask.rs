@@ -38,7 +38,7 @@ pub(super) struct Term {
 
 /// A text query with the statistics that its scores need.
 pub(super) struct Words {
-    /// Read once for all channels.
+    /// Parsed once for all channels.
     pub(super) query: Arc<TextQuery>,
     pub(super) stats: TextStats,
     ideal: f32,
@@ -129,11 +129,11 @@ impl Ask {
     pub(super) fn new(snapshot: &Snapshot, query: &Query) -> Result<Self> {
         query.validate()?;
         let filter = Filter::parse(&query.filter)?;
-        let mut read = Read::default();
+        let mut texts = ParsedTexts::default();
         let channels = query
             .requested()
             .into_iter()
-            .map(|channel| ask_channel(snapshot, query, channel, &mut read))
+            .map(|channel| ask_channel(snapshot, query, channel, &mut texts))
             .collect::<Result<Vec<_>>>()?;
         let mut held = Vec::new();
         for ask in &channels {
@@ -148,12 +148,12 @@ impl Ask {
     }
 }
 
-/// Texts that were read, by what they say: channels are mostly asked the same.
+/// Each different text of the query, parsed once: most channels are asked the same.
 #[derive(Default)]
-struct Read<'a>(BTreeMap<&'a str, Arc<TextQuery>>);
+struct ParsedTexts<'a>(BTreeMap<&'a str, Arc<TextQuery>>);
 
-impl<'a> Read<'a> {
-    fn text(&mut self, text: &'a str) -> Result<Arc<TextQuery>> {
+impl<'a> ParsedTexts<'a> {
+    fn parse(&mut self, text: &'a str) -> Result<Arc<TextQuery>> {
         if let Some(query) = self.0.get(text) {
             return Ok(Arc::clone(query));
         }
@@ -163,9 +163,14 @@ impl<'a> Read<'a> {
     }
 }
 
-fn ask_channel<'a>(snapshot: &Snapshot, query: &'a Query, channel: Channel, read: &mut Read<'a>) -> Result<ChannelAsk> {
+fn ask_channel<'a>(
+    snapshot: &Snapshot,
+    query: &'a Query,
+    channel: Channel,
+    texts: &mut ParsedTexts<'a>,
+) -> Result<ChannelAsk> {
     let mut ask = |text: &'a BTreeMap<Channel, String>, vectors: &BTreeMap<Channel, Vec<f32>>| {
-        let text = text.get(&channel).map(|text| read.text(text)).transpose()?;
+        let text = text.get(&channel).map(|text| texts.parse(text)).transpose()?;
         ask_term(snapshot, text, vectors.get(&channel), channel)
     };
     let calibration = snapshot.calibration(channel);
