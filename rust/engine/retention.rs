@@ -51,7 +51,7 @@ impl Retention {
     fn bound(&self, kept: &mut VecDeque<(Instant, Arc<Snapshot>)>, current: &Snapshot) {
         kept.retain(|(since, _)| since.elapsed() < self.limits.cursor_age);
         let is_too_much = |kept: &VecDeque<_>| {
-            let held = Held::of(kept, current);
+            let held = HeldBytes::of(kept, current);
             kept.len() > self.limits.cursor_snapshots
                 || held.file_bytes > self.limits.cursor_bytes
                 || held.memory_bytes > self.limits.writer_memory
@@ -64,19 +64,19 @@ impl Retention {
     /// How many snapshots are kept, and the bytes that nothing but them holds.
     pub(crate) fn usage(&self, current: &Snapshot) -> (usize, u64) {
         let kept = self.kept.lock();
-        let held = Held::of(&kept, current);
+        let held = HeldBytes::of(&kept, current);
         (kept.len(), held.file_bytes + held.memory_bytes)
     }
 }
 
 /// Bytes of parts that nothing but kept snapshots holds.
 #[derive(Default)]
-struct Held {
+struct HeldBytes {
     file_bytes: u64,
     memory_bytes: u64,
 }
 
-impl Held {
+impl HeldBytes {
     fn of(kept: &VecDeque<(Instant, Arc<Snapshot>)>, current: &Snapshot) -> Self {
         let mut seen: Vec<&LivePart> = current.parts.iter().collect();
         let mut held = Self::default();

@@ -13,12 +13,13 @@ use crate::options::{GROUP_INTERVAL, GROUP_LAG};
 use crate::storage::log::Log;
 
 pub(crate) struct Syncer {
-    shared: Arc<Shared>,
+    queue: Arc<Queue>,
     thread: Option<JoinHandle<()>>,
 }
 
+/// What writers hand to the thread that syncs.
 #[derive(Default)]
-struct Shared {
+struct Queue {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -34,20 +35,20 @@ struct State {
 
 impl Syncer {
     pub(crate) fn start() -> Result<Self> {
-        let shared = Arc::new(Shared::default());
-        let seen = Arc::clone(&shared);
+        let queue = Arc::new(Queue::default());
+        let of_thread = Arc::clone(&queue);
         let thread = std::thread::Builder::new()
             .name("pixr-sync".to_owned())
-            .spawn(move || run(&seen))
+            .spawn(move || run(&of_thread))
             .map_err(|error| Error::io("pixr-sync", "start a thread for", error))?;
-        Ok(Self { shared, thread: Some(thread) })
+        Ok(Self { queue, thread: Some(thread) })
     }
 
     /// Says that the log has records up to `sequence` that are not synced. Waits only where the disk has fallen behind.
     pub(crate) fn note(&self, log: &Arc<Log>, sequence: u64) -> Result<()> {
         let now = Instant::now();
         let waiting_since = {
-            let mut state = self.shared.state.lock();
+            let mut state = self.queue.state.lock();
             // A later log starts only when the one before is synced, so what waited there is done.
             let since = match &state.pending {
                 Some((pending, _, since)) if pending.number() == log.number() => *since,
@@ -56,7 +57,7 @@ impl Syncer {
             state.pending = Some((Arc::clone(log), sequence, since));
             state.running.unwrap_or(since).min(since)
         };
-        self.shared.changed.notify_one();
+        self.queue.changed.notify_one();
         if now.duration_since(waiting_since) > GROUP_LAG {
             return log.sync_up_to(sequence);
         }
@@ -66,24 +67,24 @@ impl Syncer {
 
 impl Drop for Syncer {
     fn drop(&mut self) {
-        self.shared.state.lock().stopping = true;
-        self.shared.changed.notify_one();
+        self.queue.state.lock().stopping = true;
+        self.queue.changed.notify_one();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-fn run(shared: &Shared) {
-    let mut state = shared.state.lock();
+fn run(queue: &Queue) {
+    let mut state = queue.state.lock();
     loop {
         while state.pending.is_none() && !state.stopping {
-            shared.changed.wait(&mut state);
+            queue.changed.wait(&mut state);
         }
         if !state.stopping {
             // Others gather meanwhile; stopping cuts it short.
             let deadline = Instant::now() + GROUP_INTERVAL;
-            while !state.stopping && !shared.changed.wait_until(&mut state, deadline).timed_out() {}
+            while !state.stopping && !queue.changed.wait_until(&mut state, deadline).timed_out() {}
         }
         match state.pending.take() {
             Some((log, sequence, since)) => {
