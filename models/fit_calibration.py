@@ -81,17 +81,17 @@ def gather(library_path: Path, queries_path: Path) -> list[Question]:
         copy = shutil.copytree(library_path, Path(folder) / "copy.pixr")
         with pixr.open(copy, create=False) as library:
             for channel in ("frame", "speech", "screen", "metadata"):
-                library.engine.set_calibration(channel, "{}")
+                library._engine.set_calibration(channel, "{}")
             return _Gatherer(library).all(queries_path)
 
 
 class _Gatherer:
     def __init__(self, library: pixr.Library) -> None:
         self._library = library
-        self._encoders = library.encoders()
+        self._encoders = library._encoders.loaded()
         self._rows: list[dict[str, Any]] = []
         for video in library.videos():
-            rows = pa.record_batch(library.engine.segments([video.id])).to_pylist()
+            rows = pa.record_batch(library._engine.segments([video.id])).to_pylist()
             self._rows += [row | {"file": Path(video.source or "").name} for row in rows if row["start"] is not None]
         self._place = {(row["video_id"], row["start"], row["end"]): at for at, row in enumerate(self._rows)}
         self._vectors = {channel: self._matrix(channel) for channel in ("frame", "speech")}
@@ -122,7 +122,7 @@ class _Gatherer:
 
     def _ratios(self, text: str) -> Floats:
         asked = {"text": {"speech": text}, "limit": 1000, "moments_per_hit": 1000, "min_score": 0.0}
-        answer = json.loads(self._library.engine.search_json(json.dumps(asked), {}))
+        answer = json.loads(self._library._engine.search_json(json.dumps(asked), {}))
         ratios = np.zeros(len(self._rows), np.float32)
         for hit in answer["hits"]:
             for match in (match for moment in hit["moments"] for match in moment["matches"]):
@@ -214,7 +214,7 @@ def compare(library_path: Path, queries_path: Path, candidates: list[Path]) -> N
             for candidate in candidates:
                 channels = json.loads(candidate.read_text(encoding="utf8"))["channels"]
                 for channel, entry in channels.items():
-                    library.engine.set_calibration(channel, json.dumps(entry["calibration"]))
+                    library._engine.set_calibration(channel, json.dumps(entry["calibration"]))
                 families = score(queries, {query["id"]: _answer(library, query) for query in queries})
                 empty = sum(not library.search(text, limit=1) for text in nothing) / len(nothing)
                 figures = " ".join(

@@ -69,7 +69,7 @@ def copied(library_path: Path, channels: Channels) -> Iterator[pixr.Library]:
         copy = shutil.copytree(library_path, Path(folder) / "copy.pixr")
         with pixr.open(copy, create=False) as library:
             for channel, entry in channels.items():
-                library.engine.set_calibration(channel, json.dumps(entry["calibration"]))
+                library._engine.set_calibration(channel, json.dumps(entry["calibration"]))
             yield library
 
 
@@ -119,7 +119,7 @@ def gather_titles(pairs: Pairs, channels: Channels) -> list[Match]:
     asked += [(text, "") for text in NULL_QUERIES.read_text(encoding="utf8").splitlines() if text]
     found: list[Match] = []
     with tempfile.TemporaryDirectory() as folder, pixr.open(Path(folder) / "titles.pixr") as library:
-        text = library.encoders().text
+        text = library._encoders.loaded().text
         vectors = text.encode_documents(list(titles.values()))
         batch = pa.record_batch(
             {
@@ -132,7 +132,7 @@ def gather_titles(pairs: Pairs, channels: Channels) -> list[Match]:
         videos = [{"id": id, "title": title, "duration": 80.0} for id, title in titles.items()]
         library.add_segments(batch, videos=videos, spaces={"metadata": text.space})
         for channel, entry in channels.items():
-            library.engine.set_calibration(channel, json.dumps(entry["calibration"]))
+            library._engine.set_calibration(channel, json.dumps(entry["calibration"]))
         for words, wanted in asked:
             for video, match in _ask(library, {"query": words, "channels": ["metadata"]}, Path()):
                 found.append((match["confidence"], video == wanted))
@@ -141,9 +141,9 @@ def gather_titles(pairs: Pairs, channels: Channels) -> list[Match]:
 
 def _ask(library: pixr.Library, question: dict[str, Any], folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every match of a question with no least score, and the video it is in."""
-    asked = Asker(library.engine, library.encoders, library.encoders).request(from_dict(question, folder))
+    asked = Asker(library._engine, library.encoders, library.encoders).request(from_dict(question, folder))
     request = {**asked.request, "limit": 20, "moments_per_hit": 20, "min_score": 0.0}
-    answer = json.loads(library.engine.search_json(json.dumps(request), asked.vectors, asked.clause_vectors))
+    answer = json.loads(library._engine.search_json(json.dumps(request), asked.vectors, asked.clause_vectors))
     for hit in answer["hits"]:
         for moment in hit["moments"]:
             for match in moment["matches"]:

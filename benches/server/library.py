@@ -73,7 +73,7 @@ def make_library(path: Path, segments: int) -> None:
     spaces: dict[Channel, Space] = {"frame": encoders.visual.space, "speech": encoders.text.space}
     made = path.with_name(f"unfinished-{os.getpid()}.pixr")
     with pixr.open(made) as library:
-        prepare(library.engine, encoders)
+        prepare(library._engine, encoders)
         for rows in _batches(segments, chance):
             count = sum(length for _, length in rows)
             first = rows[0][0]

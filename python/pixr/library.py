@@ -24,9 +24,10 @@ from pixr.arguments import MOST_SECONDS, check_id, check_name, check_number, che
 from pixr.asking import Asker, spaces_of
 from pixr.batches import custom_spaces, one_batch
 from pixr.convert import segments_from_batch, video_from_json, video_to_text
-from pixr.encoder_choice import Choice, Given, chosen, recall, remember
+from pixr.encoder_choice import Given
 from pixr.errors import InvalidQuery, StorageError
 from pixr.ingest_options import ScreenOptions, SpeechOptions
+from pixr.library_encoders import LibraryEncoders
 from pixr.progress import Outcome, Progress, Reindexed, Source
 from pixr.questions import Ask, Question
 from pixr.searching import SearchOptions, search
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
 
     from pixr.captions import Caption
     from pixr.chapters import Chapter
-    from pixr.encoders.load import Encoders
     from pixr.encoders.protocol import EncoderOptions, Space
     from pixr.questions import File, Picture
 
@@ -110,7 +110,8 @@ def open(
         raise StorageError("the path of the library is empty")
     folder = Path(path).absolute()  # where it is now, wherever the process goes later
     engine = _engine.Library.open(folder, json.dumps(options))
-    return Library(engine, folder, encoder, encoder_options, read_only=options["access"] == "read")
+    encoders = LibraryEncoders(folder, encoder, encoder_options)
+    return Library(engine, folder, encoders, read_only=options["access"] == "read")
 
 
 class Library(Upkeep):
@@ -127,71 +128,19 @@ class Library(Upkeep):
         self,
         engine: _engine.Library,
         path: Path,
-        encoder: Given | None,
-        encoder_options: EncoderOptions | None,
+        encoders: LibraryEncoders,
         *,
         read_only: bool = False,
     ) -> None:
         super().__init__(engine, path)
         self.read_only = read_only
-        self._encoder = encoder
-        self._encoder_options = encoder_options
-        self._encoders: Encoders | None = None
-        self._choice_loaded: Choice | None = None
-        self._encoders_lock = threading.Lock()
+        self._encoders = encoders
         self._update_lock = threading.Lock()
 
     @property
     def path(self) -> Path:
         """The library's directory."""
         return self._path
-
-    @property
-    def engine(self) -> _engine.Library:
-        """The engine's handle, for the ingest pipeline."""
-        return self._engine
-
-    def encoders(self) -> Encoders:
-        """The encoders this library indexes and asks with, loaded at the first call.
-
-        Raises:
-            MissingExtra: onnxruntime or tokenizers is not installed.
-            ModelNotFound, ModelError.
-        """
-        with self._encoders_lock:
-            if self._encoders is None:
-                from pixr.encoders.load import load_encoders
-
-                choice, options = self._choice()
-                self._encoders = load_encoders(choice.names, options)
-                self._choice_loaded = choice
-            return self._encoders
-
-    def indexing_encoders(self) -> Encoders:
-        """Encoders of their own for indexing: one thread a call, since there are many calls at once.
-
-        Raises: as `encoders`.
-        """
-        from pixr.encoders.load import load_encoders
-
-        choice, options = self._choice()
-        return load_encoders(choice.names, replace(options, threads=options.threads or 1))
-
-    def remember_encoders(self) -> None:
-        """Write down what the library is indexed with, so that it is asked with the same. For the ingest pipeline."""
-        remember(self._path, self._choice()[0])
-
-    def _choice(self) -> tuple[Choice, EncoderOptions]:
-        """The encoders asked for, else those that the library was indexed with, else the embedded ones."""
-        from pixr.encoders.load import DEFAULT_MODEL
-        from pixr.encoders.protocol import EncoderOptions
-
-        options = self._encoder_options or EncoderOptions()
-        before = recall(self._path) if self._encoder is None else None
-        choice = before or chosen(self._encoder or DEFAULT_MODEL, options.precision)
-        if options.precision == "auto":
-            options = replace(options, precision=choice.precision)
-        return choice, options
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
@@ -314,7 +263,7 @@ class Library(Upkeep):
             after = replace(before, **changes)
             video_to_text(after)  # refuses what can't be stored before models are loaded for it
             is_said = not changes.keys().isdisjoint(("title", "description", "tags"))
-            changed = retitled(self._engine, before, after, self.encoders) if is_said else None
+            changed = retitled(self._engine, before, after, self._encoders.loaded) if is_said else None
             # That may have taken seconds, in which another thread described the video with rows that it added.
             described = video_to_text(replace(self.video(id), **changes))
             if changed is None:
@@ -363,10 +312,9 @@ class Library(Upkeep):
             InvalidBatch: the library is too large to change over in one step (some 300,000 segments).
             LibraryLocked: another such run is under way, or another writer; what is encoded is kept.
         """
-        from pixr.encoders.protocol import EncoderOptions
         from pixr.reindex import reindex
 
-        options = encoder_options or self._encoder_options or EncoderOptions()
+        options = encoder_options or self._encoders.options
         return reindex(
             self,
             encoder,
@@ -375,18 +323,6 @@ class Library(Upkeep):
             lock_timeout=lock_timeout,
             on_progress=on_progress,
         )
-
-    def forget_encoders(self) -> None:
-        """Load the encoders anew at the next call that needs them: the library holds other spaces now."""
-        with self._encoders_lock:
-            self._encoders = None
-            self._encoder = None
-
-    def _renew_encoders(self) -> Encoders:
-        """The encoders on record, if these are others than those loaded: another handle may have reindexed."""
-        if self._choice()[0] != self._choice_loaded:
-            self.forget_encoders()
-        return self.encoders()
 
     # -- searching ----------------------------------------------------------------------------------------------------
 
@@ -490,7 +426,8 @@ class Library(Upkeep):
             raise InvalidQuery("a question says itself what is asked: give its parts pictures or sounds")
         else:
             question = query
-        asker = Asker(self._engine, self.encoders, self._renew_encoders)  # not kept: a cycle would keep the lock too
+        # Made anew each time: kept, it would be a circle of references, which keeps the library's lock as well.
+        asker = Asker(self._engine, self._encoders.loaded, self._encoders.renewed)
         encode = partial(asker.request, question, modes=modes, channels=channels, weights=weights)
         return search(self._engine, encode, question, options, begun)
 

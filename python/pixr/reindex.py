@@ -30,6 +30,7 @@ from pixr import _engine
 from pixr.asking import spaces_of
 from pixr.encoder_choice import Choice, Given, chosen, recall, remember
 from pixr.errors import InvalidBatch, LibraryLocked, UnreadableVideo, VideoNotFound
+from pixr.inside import encoders_of, engine_of
 from pixr.progress import Progress, Reindexed
 from pixr.rows import Rows
 from pixr.source_files import source_to_path
@@ -83,7 +84,7 @@ def reindex(
     """
     choice = _merged(library.path, encoder, options)
     encoders = _load(choice, options)
-    held = spaces_of(library.engine)
+    held = spaces_of(engine_of(library))
     changed: dict[Channel, TextEncoder] = {
         channel: one
         for channel, one in encoders.by_channel.items()
@@ -149,7 +150,7 @@ def _check_size(library: Library, changed: dict[Channel, TextEncoder]) -> None:
 
 def _finish(library: Library, choice: Choice) -> None:
     remember(library.path, choice)
-    library.forget_encoders()
+    encoders_of(library).forget()
     with suppress(OSError):  # what stays is of no use, and does no harm
         _discard(library.path / FOLDER)
 
@@ -228,7 +229,7 @@ def _stage(
 ) -> None:
     """Encode what isn't staged yet, or has changed since it was; `report.failed` is then of this look."""
     here = set(staging.video_ids())
-    live = library.engine.video_ids()
+    live = engine_of(library).video_ids()
     before = {(video.id, mark): reason for video, mark, reason in report.refused}
     report.refused.clear()
     staging.delete(sorted(here - set(live)))
@@ -259,7 +260,7 @@ def _spans(library: Library, id: str) -> list[dict[str, Any]]:
     """A video's segments; of vectors, only whether there is one."""
     import pyarrow as pa
 
-    batch = pa.record_batch(library.engine.segments([id]))
+    batch = pa.record_batch(engine_of(library).segments([id]))
     columns = {
         name: batch.column(name).is_valid() if name.endswith(".vector") else batch.column(name)
         for name in batch.schema.names
@@ -376,4 +377,4 @@ def _switch(
         (channel, one.space.name, one.space.version, one.space.dimension, json.dumps(calibrations.get(channel, {})))
         for channel, one in changed.items()
     ]
-    library.engine.respace(channels, library.engine.video_ids(), rows, number)
+    engine_of(library).respace(channels, engine_of(library).video_ids(), rows, number)

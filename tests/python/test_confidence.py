@@ -42,19 +42,19 @@ def ask(library: pixr.Library) -> list[tuple[str, float, float, float]]:
 
 
 def test_what_is_told_follows_its_map_and_changes_no_score(library: pixr.Library) -> None:
-    library.engine.set_calibration("frame", json.dumps(CURVE))
+    library._engine.set_calibration("frame", json.dumps(CURVE))
     ranked = ask(library)
     assert [id for id, *_ in ranked] == ["a", "b", "c"]
-    library.engine.set_calibration("frame", json.dumps({**CURVE, "reported": REPORTED}))
+    library._engine.set_calibration("frame", json.dumps({**CURVE, "reported": REPORTED}))
     told = ask(library)
     assert [(id, score, part) for id, score, _, part in told] == [(id, score, part) for id, score, _, part in ranked]
     for (*_, before, _), (*_, after, _) in zip(ranked, told, strict=True):
         expected = 1 / (1 + math.exp(1.0 - 2.0 * math.log(before) + 0.5 * math.log1p(-before)))
         assert after == pytest.approx(expected, abs=1e-6)
     # The library keeps it.
-    assert json.loads(library.engine.settings())["calibrations"]["frame"]["reported"] == REPORTED
+    assert json.loads(library._engine.settings())["calibrations"]["frame"]["reported"] == REPORTED
 
 
 def test_a_map_that_falls_is_refused(library: pixr.Library) -> None:
     with pytest.raises(InvalidQuery, match="low -2"):
-        library.engine.set_calibration("frame", json.dumps({**CURVE, "reported": {**REPORTED, "low": -2.0}}))
+        library._engine.set_calibration("frame", json.dumps({**CURVE, "reported": {**REPORTED, "low": -2.0}}))

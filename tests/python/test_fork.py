@@ -106,7 +106,7 @@ def test_a_fork_may_let_go_of_models_that_were_loaded_before(tmp_path: Path) -> 
     """A session of onnxruntime, when it goes, waits for threads that only the parent has; the child did so for ever."""
     gc.collect()  # what other tests left behind, of packages that don't bear a fork either
     held = [pixr.open(tmp_path / "films.pixr")]
-    held[0].encoders().text.encode_text(["a dog on a beach"])
+    held[0]._encoders.loaded().text.encode_text(["a dog on a beach"])
 
     def let_go() -> str:
         held.clear()

@@ -56,7 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         library.add_segments(segments("h"), videos=[{"id": "h"}])
         library.update("b", title="Another")
         library.delete("h")
-        library.engine.set_space("sound", "own", "1", 4)
+        library._engine.set_space("sound", "own", "1", 4)
         yield path
 
 

@@ -46,8 +46,8 @@ def test_what_is_excluded_is_not_looked_for_by_its_meaning(tmp_path: Path) -> No
     """A question for "-beach" was encoded as it stands, so what came first was the beach."""
     pytest.importorskip("onnxruntime")
     with pixr.open(tmp_path / "films.pixr") as library:
-        prepare(library.engine, library.encoders())
-        vectors = library.encoders().text.encode_documents(["waves roll over the beach", "a dog barks"])
+        prepare(library._engine, library._encoders.loaded())
+        vectors = library._encoders.loaded().text.encode_documents(["waves roll over the beach", "a dog barks"])
         rows = [
             {"video_id": id, "start": 0.0, "end": 5.0, "speech.vector": vector.tolist()}
             for id, vector in zip(("beach", "dog"), vectors, strict=True)

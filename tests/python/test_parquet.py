@@ -63,7 +63,7 @@ def test_a_library_that_comes_back_is_equal_in_all_that_it_holds(tmp_path: Path)
     one, other = tmp_path / "one.parquet", tmp_path / "other.parquet"
     with pixr.open(tmp_path / "films.pixr") as library, pixr.open(tmp_path / "copy.pixr") as copy:
         library.add_segments(batch, videos=[described], spaces=spaces)  # type: ignore[arg-type]
-        library.engine.put(json.dumps({"id": "no segments", "duration": 1.0}))
+        library._engine.put(json.dumps({"id": "no segments", "duration": 1.0}))
         library.export(one)
         assert copy.load(one) == 3
         copy.export(other)
@@ -91,7 +91,7 @@ class Interrupted:
     """An engine that does something else after the first rows were read of it."""
 
     def __init__(self, library: pixr.Library, meanwhile: Callable[[], None]) -> None:
-        self._engine = library.engine
+        self._engine = library._engine
         self._meanwhile: list[Callable[[], None]] = [meanwhile]
 
     def __getattr__(self, name: str) -> Any:

@@ -42,7 +42,8 @@ def test_every_type_of_a_signature_can_be_imported_from_pixr() -> None:
     """Of what `search` takes and `transcript`, `chapters` and `reindex` return a caller could write no annotation."""
     named = named_in_signatures() & defined_here()
     assert {"Mode", "Caption", "Reindexed"} <= named
-    assert named - {"Given"} <= set(pixr.__all__), "Given is what strings, paths and lists of them are called inside"
+    # What strings, paths and lists of them are called inside; and what `pixr.open` makes a library of.
+    assert named - {"Given", "LibraryEncoders"} <= set(pixr.__all__)
 
 
 def test_every_public_name_is_there_once_and_says_what_it_is() -> None:
@@ -60,3 +61,10 @@ def test_what_docstrings_name_of_pixr_is_there_after_importing_it() -> None:
     assert "pixr.captions.write_captions" in named
     code = f"import pixr; [eval(name) for name in {named!r}]"
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+
+
+def test_a_library_shows_nothing_of_what_it_is_made_of() -> None:
+    """The engine's handle and the loading of encoders were among what an editor offers after `library.`."""
+    shown = {name for name in dir(pixr.Library) if name[0] != "_"}
+    assert {"add", "search", "path"} <= shown
+    assert not shown & {"engine", "encoders", "indexing_encoders", "remember_encoders", "forget_encoders"}

@@ -38,7 +38,7 @@ def library(tmp_path: Path) -> pixr.Library:
     library.add_segments(batch, videos=[{"id": id, "duration": 25.0, "tags": [id]} for id in shots])
     fitted = {"vector": {"center": 0.5, "slope": 20.0}, "lexical": {"half": 0.3, "power": 2.0, "top": 0.9}}
     for channel in ("frame", "speech"):
-        library.engine.set_calibration(channel, json.dumps({**fitted, "floor": 0.01, "sufficient": 0.3}))
+        library._engine.set_calibration(channel, json.dumps({**fitted, "floor": 0.01, "sufficient": 0.3}))
     return library
 
 
@@ -403,7 +403,7 @@ def test_a_faint_moment_takes_no_sure_one_out_of_a_compound(tmp_path: Path) -> N
         library.add_segments(pa.RecordBatch.from_pylist([dict.fromkeys(names) | row for row in rows]))
         for channel, sufficient in (("frame", 0.9), ("speech", 0.45)):
             fitted = {"vector": {"center": 0.5, "slope": 8.0}, "floor": 0.01, "sufficient": sufficient}
-            library.engine.set_calibration(channel, json.dumps(fitted))
+            library._engine.set_calibration(channel, json.dumps(fitted))
         asked = pixr.ask(vectors={"frame": [1.0, 0.0], "speech": [1.0, 0.0]})
         absent = pixr.ask(vectors={"frame": [-1.0, 0.0]})
         (alone,) = library.search(asked)
@@ -422,7 +422,7 @@ def test_what_is_tiny_comes_where_it_is_counted(tmp_path: Path) -> None:
         batch = {"video_id": ids, "start": [0.0] * 4200, "end": [1.0] * 4200, "frame.vector": vectors}
         large.add_segments(pa.RecordBatch.from_pydict(batch))
         fitted = {"vector": {"center": 0.25, "slope": 20.0}, "sufficient": 0.3}
-        large.engine.set_calibration("frame", json.dumps(fitted))
+        large._engine.set_calibration("frame", json.dumps(fitted))
         page = large.search(vectors={"frame": [1.0, 0.0]}, fusion="probabilistic", min_score=0.0, limit=1000)
         came = len(page)
         while page.next_cursor:

@@ -38,7 +38,7 @@ def found(library: pixr.Library, text: str) -> list[str]:
 
 def evidence(library: pixr.Library) -> list[dict[str, Any]]:
     """All rows but the metadata's vector."""
-    rows: list[dict[str, Any]] = pa.record_batch(library.engine.segments(["clip"])).to_pylist()
+    rows: list[dict[str, Any]] = pa.record_batch(library._engine.segments(["clip"])).to_pylist()
     kept = ({name: value for name, value in row.items() if name not in ("metadata.vector", "video")} for row in rows)
     plain = ("video_id", "video", "start", "end")
     return [row for row in kept if any(value is not None for name, value in row.items() if name not in plain)]
@@ -57,7 +57,7 @@ def test_a_new_title_is_found_by_its_meaning_and_the_old_one_no_more(library: pi
 
 def test_what_the_words_do_not_say_leaves_the_vector_alone(library: pixr.Library) -> None:
     def vectors() -> list[Any]:
-        rows: list[Any] = pa.record_batch(library.engine.segments(["clip"])).column("metadata.vector").to_pylist()
+        rows: list[Any] = pa.record_batch(library._engine.segments(["clip"])).column("metadata.vector").to_pylist()
         return rows
 
     before = vectors()
@@ -89,7 +89,7 @@ def test_without_the_encoder_the_old_vector_goes(library: pixr.Library, monkeypa
     def missing() -> Any:
         raise ModelNotFound("the model is gone")
 
-    monkeypatch.setattr(library, "encoders", missing)
+    monkeypatch.setattr(library._encoders, "loaded", missing)
     with pytest.warns(RuntimeWarning, match="found by its new words, not by their meaning: the model is gone"):
         library.update("clip", title=NEW)
     monkeypatch.undo()
@@ -99,13 +99,13 @@ def test_without_the_encoder_the_old_vector_goes(library: pixr.Library, monkeypa
 
 def while_models_load(library: pixr.Library, monkeypatch: pytest.MonkeyPatch, other: Callable[[], object]) -> None:
     """Lets another thread do something at the instant at which an update has to load models."""
-    load = library.encoders
+    load = library._encoders.loaded
 
     def slowly() -> Any:
         other()
         return load()
 
-    monkeypatch.setattr(library, "encoders", slowly)
+    monkeypatch.setattr(library._encoders, "loaded", slowly)
 
 
 def test_rows_that_are_added_meanwhile_stay(library: pixr.Library, monkeypatch: pytest.MonkeyPatch) -> None:

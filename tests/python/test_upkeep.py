@@ -216,8 +216,8 @@ def test_parts_of_two_spaces_are_mended_without_a_manifest(library: pixr.Library
     library.add_segments(vectors(4))
     library.commit()
     before = {file: file.read_bytes() for file in (library.path / "parts").iterdir()}
-    all_ids, number = library.engine.video_ids(), library.info()["snapshot"]
-    library.engine.respace([("frame", "new", "1", 3, "{}")], all_ids, vectors(3), number)
+    all_ids, number = library._engine.video_ids(), library.info()["snapshot"]
+    library._engine.respace([("frame", "new", "1", 3, "{}")], all_ids, vectors(3), number)
     library.add_segments(rows("e"))
     library.close()
     for file, content in before.items():

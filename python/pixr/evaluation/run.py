@@ -13,6 +13,7 @@ from pixr.errors import InvalidQuery, PixrError
 from pixr.evaluation.ground_truth import Judged, Span
 from pixr.evaluation.measures import DEPTH, Measures, measure
 from pixr.evaluation.reliability import Reliability, reliability
+from pixr.inside import engine_of
 from pixr.questions import Ask, asks, from_dict
 from pixr.types import Channel, Fusion
 from pixr.wire import source_name
@@ -105,9 +106,8 @@ class _Asker:
 
     def channels(self) -> list[Channel]:
         """Those that the library holds something of: vectors of a space, or words."""
-        held = set(json.loads(self._library.engine.settings())["calibrations"]) | set(
-            json.loads(self._library.engine.settings())["spaces"]
-        )
+        settings = json.loads(engine_of(self._library).settings())
+        held = set(settings["calibrations"]) | set(settings["spaces"])
         return [channel for channel in MODE_OF if channel in held]
 
     def ask(

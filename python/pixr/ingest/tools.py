@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pixr.errors import MissingExtra, SpeechUnavailable
 from pixr.ingest_options import ScreenOptions, SpeechOptions
+from pixr.inside import encoders_of, engine_of
 
 if TYPE_CHECKING:
     from pixr.encoders.load import Encoders
@@ -71,11 +72,11 @@ class Toolbox:
         from pixr.media.sandbox import start_decoders
 
         start_decoders(_DECODERS_A_VIDEO)  # while models load
-        encoders = self._library.indexing_encoders()
+        encoders = encoders_of(self._library).for_indexing()
         if isinstance(encoders.sound, SoundLabelEncoder) and not encoders.sound.can_hear():
             encoders = replace(encoders, sound=None)
-        prepare(self._library.engine, encoders)
-        self._library.remember_encoders()
+        prepare(engine_of(self._library), encoders)
+        encoders_of(self._library).remember()
         recogniser = reader = no_speech = no_screen = None
         if self._speech:
             try:

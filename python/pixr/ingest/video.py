@@ -29,6 +29,7 @@ from pixr.errors import InvalidCaptions, PixrError, UnreadableVideo, VideoNotFou
 from pixr.ingest.content import Cancelled, content_hash
 from pixr.ingest.found import CutsSoFar, Found
 from pixr.ingest.tools import Tools
+from pixr.inside import engine_of
 from pixr.media.freed_memory import give_back
 from pixr.progress import Outcome, Progress, Source, Stage
 from pixr.source_files import file_state
@@ -305,7 +306,7 @@ class VideoRun:
 
         begun = time.perf_counter()
         video = self._describe(complete=complete)
-        engine = self._library.engine
+        engine = engine_of(self._library)
         rows = self._found.rows(video, self._source.title, self._tools.encoders.text)
         engine.put(video_to_text(video), rows.batch())
         self._seconds["store"] = self._seconds.get("store", 0.0) + time.perf_counter() - begun

@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import pixr
 from pixr.errors import LibraryLocked, LibraryNotFound
+from pixr.inside import engine_of
 from pixr.library import Library
+from pixr.library_encoders import LibraryEncoders
 
 if TYPE_CHECKING:
     from pixr.encoders.load import Encoders
@@ -58,20 +60,25 @@ class SharedEncoders:
         return load_encoders(names, None)
 
 
-class _Reader(Library):
-    """A library opened for reading that asks with the process's encoders."""
+class _SharedLibraryEncoders(LibraryEncoders):
+    """The encoders of one library, out of those that are loaded for all."""
 
     def __init__(self, path: Path, shared: SharedEncoders) -> None:
-        super().__init__(pixr.open(path, read_only=True).engine, path, shared.encoder, None)
+        super().__init__(path, shared.encoder, None)
         self._shared = shared
 
-    def encoders(self) -> Encoders:
-        return self._shared.load(self._choice()[0].names)
+    def loaded(self) -> Encoders:
+        return self._shared.load(self.choice().names)
+
+
+def _open_to_read(path: Path, shared: SharedEncoders) -> Library:
+    """A library opened for reading that asks with the process's encoders."""
+    return Library(engine_of(pixr.open(path, read_only=True)), path, _SharedLibraryEncoders(path, shared))
 
 
 @dataclass
 class _Open:
-    library: _Reader
+    library: Library
     users: int = 0
     last_used: float = field(default_factory=time.monotonic)
 
@@ -213,14 +220,14 @@ class Libraries:
         """Whether it is the organization of the one library: any but a sandbox."""
         return self._single is not None and not (organization and self._homes.find(organization).is_sandbox)
 
-    def _open_reader(self, path: Path) -> _Reader:
+    def _open_reader(self, path: Path) -> Library:
         try:
-            return _Reader(path, self.shared_encoders)
+            return _open_to_read(path, self.shared_encoders)
         except LibraryNotFound:
             path.parent.mkdir(parents=True, exist_ok=True)
             with open_to_write(path, self.shared_encoders.encoder):
                 pass
-            return _Reader(path, self.shared_encoders)
+            return _open_to_read(path, self.shared_encoders)
 
     def _close_unused(self) -> None:
         for organization in list(self._open):

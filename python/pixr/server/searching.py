@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from pixr.errors import VideoNotFound
+from pixr.inside import engine_of
 from pixr.server.errors import ApiError
 from pixr.server.metrics import SEARCH_SECONDS
 from pixr.server.processing.fetch import fetch
@@ -100,7 +101,7 @@ def _opened(server: ServerState, who: Principal, cursor: str | None) -> tuple[in
 
 def _is_there(library: Library, id: str) -> bool:
     try:
-        library.engine.video(id)
+        engine_of(library).video(id)
     except VideoNotFound:
         return False
     return True

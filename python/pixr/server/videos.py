@@ -19,6 +19,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from pixr.errors import InvalidInput, VideoNotFound
+from pixr.inside import engine_of
 from pixr.library import Library
 from pixr.server.database import Database, now
 from pixr.server.errors import ApiError, problem_of
@@ -75,7 +76,7 @@ class Videos:
         """Up to `limit` videos with ids greater than `after`, in order of id, and which was last where more follow."""
         with self.database.read() as session, self.libraries.reading(organization) as library:
             records = {one.id: one for one in session.scalars(_of(organization))}
-            held = set(library.engine.video_ids())
+            held = set(engine_of(library).video_ids())
             statuses = {id: _status(records.get(id), id in held) for id in held | set(records)}
             ids = sorted(id for id, found in statuses.items() if found is not None and status in (None, found))
             begin = bisect.bisect_right(ids, after)
@@ -302,7 +303,7 @@ def _held(library: Library, id: str) -> Video | None:
 
 def _segment_count(library: Library, id: str) -> int:
     """How many segments a video has, without making any of them."""
-    starts = pa.record_batch(library.engine.segments([id])).column("start")
+    starts = pa.record_batch(engine_of(library).segments([id])).column("start")
     return len(starts) - int(starts.null_count)
 
 

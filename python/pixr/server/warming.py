@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from pixr.asking import spaces_of
 from pixr.errors import MissingExtra
+from pixr.inside import encoders_of, engine_of
 from pixr.server.models import Organization
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ class Warming:
             if not libraries.path(organization).exists():
                 continue
             with libraries.reading(organization) as library:
-                if spaces_of(library.engine):
-                    for encoder in library.encoders().all:
+                if spaces_of(engine_of(library)):
+                    for encoder in encoders_of(library).loaded().all:
                         encoder.encode_text(["warm"])
                     return True
         return False

@@ -104,7 +104,7 @@ def library(tmp_path: Path) -> Path:
         opened.add_segments(batch, videos=[{"id": "roof", "source": "/films/roof.mp4"}, {"id": "boat"}])
         for channel in ("speech", "screen"):
             fitted = {"lexical": {"half": 0.3, "power": 2.0, "top": 0.9}, "floor": 0.01, "sufficient": 0.3}
-            opened.engine.set_calibration(channel, json.dumps(fitted))
+            opened._engine.set_calibration(channel, json.dumps(fitted))
     return path
 
 

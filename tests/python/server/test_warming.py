@@ -49,7 +49,7 @@ def test_models_are_loaded_once_before_the_first_search(
     wait_until(lambda: loaded)
     assert len(loaded) == 1
     with again.libraries.reading(acme.organization) as library:
-        library.encoders()
+        library._encoders.loaded()
     assert len(loaded) == 1
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import delete
 
 from pixr.errors import VideoNotFound
+from pixr.inside import engine_of
 from pixr.library import Library
 from pixr.server.database import Database, now
 from pixr.server.events import record
@@ -64,7 +65,7 @@ def delete_organization(database: Database, libraries: Libraries, organization: 
     home = libraries.home(organization)
     with libraries.writing(organization) as library:
         files = _unlink(home, files_of_organization(home))
-        removed = _from_library(library, library.engine.video_ids())
+        removed = _from_library(library, engine_of(library).video_ids())
         with database.write() as session:
             rows = {}
             emptied = session.get_one(Organization, organization)

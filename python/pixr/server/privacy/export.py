@@ -23,6 +23,7 @@ from sqlalchemy import select
 
 from pixr.encoder_choice import Choice, recall
 from pixr.errors import VideoNotFound
+from pixr.inside import engine_of
 from pixr.library import Library
 from pixr.parquet import export
 from pixr.server.database import Database
@@ -99,7 +100,7 @@ def _write_rows(
 
 
 def _write_library(archive: zipfile.ZipFile, library: Library, videos: list[str] | None) -> None:
-    ids = library.engine.video_ids() if videos is None else videos
+    ids = engine_of(library).video_ids() if videos is None else videos
     lines, segments = [], []
     for id in ids:
         with suppress(VideoNotFound):  # on its way in, or deleted meanwhile
@@ -116,7 +117,7 @@ def _write_library(archive: zipfile.ZipFile, library: Library, videos: list[str]
         return
     with tempfile.TemporaryDirectory(prefix="pixr-export-") as folder:
         parquet = Path(folder) / "library.parquet"
-        export(library.engine, parquet, _named(recall(library.path)))
+        export(engine_of(library), parquet, _named(recall(library.path)))
         archive.write(parquet, "library/library.parquet")
 
 

@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx
 
 from pixr.errors import InvalidInput, MissingExtra, PixrError, UnreadableVideo
+from pixr.inside import engine_of
 from pixr.library import Library
+from pixr.library_encoders import LibraryEncoders
 from pixr.media.freed_memory import keep_freed
 from pixr.progress import Outcome, Progress, Source
 from pixr.server.database import Database
@@ -65,21 +67,26 @@ class LeasedEngine:
         def call(*arguments: Any) -> Any:
             with open_to_write(self._path, self._encoder) as library:
                 self._check()
-                return getattr(library.engine, name)(*arguments)
+                return getattr(engine_of(library), name)(*arguments)
 
         return call
 
 
-class _Indexing(Library):
+def _open_leased(path: Path, encoders: IndexingEncoders, check: Callable[[], None]) -> Library:
     """A library that is written to through leases, with encoders that outlive it."""
+    engine = cast("_engine.Library", LeasedEngine(path, encoders.encoder, check))
+    return Library(engine, path, _WorkersEncoders(path, encoders))
 
-    def __init__(self, path: Path, encoders: IndexingEncoders, check: Callable[[], None]) -> None:
-        engine = cast("_engine.Library", LeasedEngine(path, encoders.encoder, check))
-        super().__init__(engine, path, encoders.encoder, None)
-        self._loaded = encoders
 
-    def indexing_encoders(self) -> Encoders:
-        return self._loaded.load(self._choice()[0].names)
+class _WorkersEncoders(LibraryEncoders):
+    """The encoders of one library, out of those that a worker has loaded."""
+
+    def __init__(self, path: Path, workers: IndexingEncoders) -> None:
+        super().__init__(path, workers.encoder, None)
+        self._workers = workers
+
+    def for_indexing(self) -> Encoders:
+        return self._workers.load(self.choice().names)
 
 
 class IndexingEncoders(SharedEncoders):
@@ -211,7 +218,7 @@ class Worker:
             creator=Creator(**video.creator) if video.creator else None,
             metadata=video.details,
         )
-        library = _Indexing(self._libraries.path(video.organization_id), self._encoders, job.check_held)
+        library = _open_leased(self._libraries.path(video.organization_id), self._encoders, job.check_held)
         library.path.parent.mkdir(parents=True, exist_ok=True)
         outcomes = library.add_many(
             [source],

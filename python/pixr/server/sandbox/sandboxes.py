@@ -20,6 +20,7 @@ from sqlalchemy import delete, or_, select
 
 import pixr
 from pixr.errors import MissingExtra
+from pixr.inside import engine_of
 from pixr.progress import Source
 from pixr.server.database import Database, now
 from pixr.server.libraries import Libraries
@@ -97,7 +98,7 @@ class Sandboxes:
                 for table, condition in of_organization(organization):
                     if table.name not in _KEPT:
                         session.execute(delete(table).where(condition))
-            if known := library.engine.video_ids():
+            if known := engine_of(library).video_ids():
                 library.delete(*known)
             count = library.load(clips)
             library.compact()
