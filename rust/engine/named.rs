@@ -44,8 +44,7 @@ impl Shared {
         if self.writer.lock().is_none() {
             return Err(self.not_writable());
         }
-        let dir = format!("{SNAPSHOTS}/{name}");
-        if self.storage.exists(&format!("{dir}/{}", FileName::Manifest))? {
+        if is_whole(&*self.storage, name)? {
             return Err(Error::SnapshotExists { name: name.to_owned() });
         }
         self.checkpoint(Scope::Memory)?;
@@ -56,6 +55,7 @@ impl Shared {
         let taken = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let settings = Settings::read(&held.manifest.settings, self.storage.root())?;
         held.manifest.settings = Settings { taken: Some(taken), ..settings }.write()?;
+        let dir = directory(name);
         let target = Subdirectory::new(Arc::clone(&self.storage), &dir);
         target.create_dir("")?;
         target.create(names::UNFINISHED)?.sync()?;
@@ -77,9 +77,7 @@ impl Shared {
     pub(crate) fn snapshots(&self) -> Result<Vec<NamedSnapshot>> {
         let mut found = Vec::new();
         for name in self.storage.list(SNAPSHOTS)? {
-            if check_name(&name).is_ok()
-                && self.storage.exists(&format!("{SNAPSHOTS}/{name}/{}", FileName::Manifest))?
-            {
+            if check_name(&name).is_ok() && is_whole(&*self.storage, &name)? {
                 found.push(describe(&*storage_of(&self.storage, &name)?, &name)?);
             }
         }
@@ -103,9 +101,8 @@ impl Shared {
 /// `invalid_name`, `snapshot_not_found`.
 pub(crate) fn storage_of(storage: &Arc<dyn Storage>, name: &str) -> Result<Arc<dyn Storage>> {
     check_name(name)?;
-    let target = Subdirectory::new(Arc::clone(storage), &format!("{SNAPSHOTS}/{name}"));
-    if target.exists(&FileName::Manifest.to_string())? {
-        Ok(Arc::new(target))
+    if is_whole(&**storage, name)? {
+        Ok(Arc::new(Subdirectory::new(Arc::clone(storage), &directory(name))))
     } else {
         Err(Error::SnapshotNotFound { name: name.to_owned() })
     }
@@ -114,7 +111,7 @@ pub(crate) fn storage_of(storage: &Arc<dyn Storage>, name: &str) -> Result<Arc<d
 /// Removes what a crash left of snapshots that were being taken or deleted. Only the writer may ask.
 pub(crate) fn remove_unfinished(storage: &Arc<dyn Storage>) -> Result<()> {
     for name in storage.list(SNAPSHOTS)? {
-        if check_name(&name).is_ok() && !storage.exists(&format!("{SNAPSHOTS}/{name}/{}", FileName::Manifest))? {
+        if check_name(&name).is_ok() && !is_whole(&**storage, &name)? {
             remove(storage, &name)?;
         }
     }
@@ -133,10 +130,24 @@ fn describe(storage: &dyn Storage, name: &str) -> Result<NamedSnapshot> {
     })
 }
 
+/// The library's directory that a snapshot lies in.
+fn directory(name: &str) -> String {
+    format!("{SNAPSHOTS}/{name}")
+}
+
+fn manifest(name: &str) -> String {
+    format!("{}/{}", directory(name), FileName::Manifest)
+}
+
+/// Whether there is such a snapshot. Its manifest comes last when it is taken, and goes first when it is deleted.
+fn is_whole(storage: &dyn Storage, name: &str) -> Result<bool> {
+    storage.exists(&manifest(name))
+}
+
 /// Removes the files of a snapshot, the manifest first: without it, there is none.
 fn remove(storage: &Arc<dyn Storage>, name: &str) -> Result<()> {
-    let dir = format!("{SNAPSHOTS}/{name}");
-    storage.remove(&format!("{dir}/{}", FileName::Manifest))?;
+    storage.remove(&manifest(name))?;
+    let dir = directory(name);
     if storage.exists(&dir)? {
         storage.sync_dir(&dir)?;
     }
