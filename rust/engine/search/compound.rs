@@ -28,7 +28,7 @@ use super::moments::{Moment, MomentRules, find_moments};
 use super::page::{Position, compare_hits, cut_page};
 use super::query::{Compound, Part, Query};
 use super::relate::{Placed, at_once, following};
-use super::run::Run;
+use super::run::{Run, places_of};
 use super::suppress::Kept;
 use super::timeline::center;
 use crate::catalog::row_set::RowSet;
@@ -187,11 +187,7 @@ impl Asked<'_> {
     /// All hits in order, and for each part of the snapshot the videos among them.
     fn rank(&self) -> Result<(Vec<Scored>, Vec<RowSet>)> {
         let videos = self.candidates(&self.root)?;
-        let places: Vec<(usize, u32)> = videos
-            .iter()
-            .enumerate()
-            .flat_map(|(part, videos)| videos.iter().map(move |video| (part, video)))
-            .collect();
+        let places = places_of(&videos);
         let Some(first) = self.runs.first() else { return Err(no_question()) };
         let scored = first.spread().map(&places, 16, |_, &(part, video)| {
             let moments = self.moments(part, video)?;
@@ -204,12 +200,7 @@ impl Asked<'_> {
         })?;
         let mut hits: Vec<Scored> = scored.into_iter().flatten().collect();
         hits.sort_unstable_by(|a, b| compare_hits((a.score, &a.id), (b.score, &b.id)));
-        let mut returned = first.no_videos();
-        for hit in &hits {
-            if let Some(videos) = returned.get_mut(hit.part) {
-                videos.insert(hit.video);
-            }
-        }
+        let returned = first.videos_at(hits.iter().map(|hit| (hit.part, hit.video)));
         Ok((hits, returned))
     }
 

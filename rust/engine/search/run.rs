@@ -23,6 +23,12 @@ use crate::snapshot::Snapshot;
 const NEAR_TIMES: u64 = 2;
 const NEAR_EFFORT: u64 = 17;
 
+/// The part and the number of each of the videos, of which there is a set for each part.
+pub(super) fn places_of(videos: &[RowSet]) -> Vec<(usize, u32)> {
+    let parts = videos.iter().enumerate();
+    parts.flat_map(|(part, videos)| videos.iter().map(move |video| (part, video))).collect()
+}
+
 /// A video with its score.
 pub(super) struct Scored {
     pub(super) part: usize,
@@ -249,6 +255,15 @@ impl<'a> Run<'a> {
 
     pub(super) fn no_videos(&self) -> Vec<RowSet> {
         self.ask.allowed.iter().map(|allowed| RowSet::empty(allowed.videos.universe())).collect()
+    }
+
+    /// For each part the set of those of its videos that are among `places`: the part and the video of each.
+    pub(super) fn videos_at(&self, places: impl IntoIterator<Item = (usize, u32)>) -> Vec<RowSet> {
+        let mut videos = self.no_videos();
+        for (part, video) in places {
+            videos.get_mut(part).into_iter().for_each(|videos| videos.insert(video));
+        }
+        videos
     }
 
     fn by_part(&self, find: impl Fn(usize, &LivePart) -> Result<RowSet> + Sync + Send) -> Result<Vec<RowSet>> {

@@ -21,12 +21,13 @@ use super::fuse::Fusion;
 use super::hit::{Plan, Relation};
 use super::page::{Position, compare_hits};
 use super::query::Total;
-use super::run::{Run, Scored};
+use super::run::{Run, Scored, places_of};
 use crate::catalog::row_set::RowSet;
 use crate::error::Result;
 
 /// Of up to so many videos the evidence is kept from ranking to telling.
 const KEPT_VIDEOS: usize = 256;
+
 /// Hits in order, at least those up to the end of the page, and what to count.
 pub(super) struct Ranked {
     pub(super) hits: Vec<Scored>,
@@ -61,11 +62,9 @@ impl Run<'_> {
             return self.exactly((hits, self.videos_with_evidence()?));
         }
         if !self.ask.needs_sufficient {
-            let mut candidates = self.no_videos();
             let found = self.bound_all(&bounds, Bar::Confidence(least), false)?;
-            for one in found.videos.into_iter().filter(|one| one.bound >= self.ask.min_score) {
-                candidates.get_mut(one.part).into_iter().for_each(|videos| videos.insert(one.video));
-            }
+            let reaching = found.videos.into_iter().filter(|one| one.bound >= self.ask.min_score);
+            let candidates = self.videos_at(reaching.map(|one| (one.part, one.video)));
             return self.exactly(self.rank_exactly(&candidates, self.ask.min_score)?);
         }
         // Whether a video is a hit, one row tells; not where evidence counts only within a scope, or for nothing.
@@ -76,11 +75,9 @@ impl Run<'_> {
         let (hits, _) = self.best_first(order, &bounds, position, limit)?;
         let scored =
             self.spread.map(&unknown, 16, |_, one| Ok(self.score(one.part, one.video, 0.0, false)?.is_some()))?;
-        let mut returned = self.no_videos();
         let told = unknown.iter().zip(scored).filter(|(_, is_hit)| *is_hit).map(|(one, _)| one);
-        for one in told.chain(known.iter().filter(|one| one.is_hit == Some(true))) {
-            returned.get_mut(one.part).into_iter().for_each(|videos| videos.insert(one.video));
-        }
+        let returned = told.chain(known.iter().filter(|one| one.is_hit == Some(true)));
+        let returned = self.videos_at(returned.map(|one| (one.part, one.video)));
         self.exactly((hits, returned))
     }
 
@@ -90,23 +87,14 @@ impl Run<'_> {
 
     /// Scores all of `videos` and keeps those that reach `min_score`.
     fn rank_exactly(&self, videos: &[RowSet], min_score: f32) -> Result<(Vec<Scored>, Vec<RowSet>)> {
-        let places: Vec<(usize, u32)> = videos
-            .iter()
-            .enumerate()
-            .flat_map(|(part, videos)| videos.iter().map(move |video| (part, video)))
-            .collect();
+        let places = places_of(videos);
         let keeps = places.len() <= KEPT_VIDEOS;
         // Here, and not by every thread.
         self.words()?;
         let scored = self.spread.map(&places, 16, |_, &(part, video)| self.score(part, video, min_score, keeps))?;
         let mut hits: Vec<Scored> = scored.into_iter().flatten().collect();
         hits.sort_unstable_by(|a, b| compare_hits((a.score, &a.id), (b.score, &b.id)));
-        let mut returned = self.no_videos();
-        for hit in &hits {
-            if let Some(videos) = returned.get_mut(hit.part) {
-                videos.insert(hit.video);
-            }
-        }
+        let returned = self.videos_at(hits.iter().map(|hit| (hit.part, hit.video)));
         Ok((hits, returned))
     }
 }
