@@ -29,6 +29,7 @@ use super::page::{Position, compare_hits, cut_page};
 use super::query::{Compound, Part, Query};
 use super::relate::{Placed, at_once, following};
 use super::run::{Run, places_of};
+use super::spread::VIDEOS_A_TASK;
 use super::suppress::Kept;
 use super::timeline::center;
 use crate::catalog::row_set::RowSet;
@@ -189,7 +190,7 @@ impl Asked<'_> {
         let videos = self.candidates(&self.root)?;
         let places = places_of(&videos);
         let Some(first) = self.runs.first() else { return Err(no_question()) };
-        let scored = first.spread().map(&places, 16, |_, &(part, video)| {
+        let scored = first.spread().map(&places, VIDEOS_A_TASK, |_, &(part, video)| {
             let moments = self.moments(part, video)?;
             let found = self.related(&self.root, &moments);
             let score = found.iter().filter(|one| self.is_enough(one)).map(|one| one.score).fold(0.0, f32::max);

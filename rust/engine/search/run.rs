@@ -11,7 +11,7 @@ use super::matches::Match;
 use super::moments::{Moment, best_score};
 use super::query::Query;
 use super::scope;
-use super::spread::Spread;
+use super::spread::{Spread, VIDEOS_A_TASK};
 use crate::catalog::channel::Channel;
 use crate::catalog::row_set::RowSet;
 use crate::catalog::video::{Span, VideoId};
@@ -228,8 +228,9 @@ impl<'a> Run<'a> {
         for (index, live) in self.snapshot.parts.iter().enumerate() {
             let words = WordMatches::find(&self.ask, &live.part, &live.rows)?;
             let videos: Vec<u32> = live.videos.iter().collect();
-            let found =
-                self.spread.map(&videos, 16, |_, video| evidence::of_video(&self.ask, &live.part, &words, *video))?;
+            let found = self
+                .spread
+                .map(&videos, VIDEOS_A_TASK, |_, video| evidence::of_video(&self.ask, &live.part, &words, *video))?;
             for one in found.into_iter().flatten() {
                 all.entry(one.channel).or_default().push((one.confidence, index, one.row));
             }

@@ -1,4 +1,4 @@
-//! Does the same with every one of a list, on all cores or on the caller's alone.
+//! Does the same work for every item of a list, on all cores or on the caller's thread alone.
 //!
 //! Waking other threads costs tens of microseconds each time, and more where a model's threads spin on the other cores,
 //! as an encoder's do just after it made the query. So a small library is searched on one thread, as is any where there are
@@ -9,10 +9,13 @@ use rayon::prelude::*;
 use crate::error::Result;
 use crate::snapshot::Snapshot;
 
-/// Up to so many rows one thread does all.
+/// A snapshot of at most this many rows is searched on one thread.
 const SERIAL_ROWS: u64 = 4096;
 
-/// How work on a snapshot is spread.
+/// The least number of videos that are worth a task of their own, where each is scored.
+pub(super) const VIDEOS_A_TASK: usize = 16;
+
+/// Whether work on a snapshot is spread over threads.
 #[derive(Clone, Copy)]
 pub(super) struct Spread {
     is_parallel: bool,
@@ -23,15 +26,16 @@ impl Spread {
         Self { is_parallel: snapshot.row_count() > SERIAL_ROWS && rayon::current_num_threads() > 1 }
     }
 
-    /// What `work` makes of each, in order; the first error if there is one. A task takes at least `least` of them.
+    /// What `work` makes of each item, in order; the first error if there is one. A thread takes at least `least_together`
+    /// items at a time.
     pub(super) fn map<T: Sync, R: Send>(
         self,
         items: &[T],
-        least: usize,
+        least_together: usize,
         work: impl Fn(usize, &T) -> Result<R> + Sync + Send,
     ) -> Result<Vec<R>> {
         if self.is_parallel {
-            items.par_iter().enumerate().with_min_len(least).map(|(at, item)| work(at, item)).collect()
+            items.par_iter().enumerate().with_min_len(least_together).map(|(at, item)| work(at, item)).collect()
         } else {
             items.iter().enumerate().map(|(at, item)| work(at, item)).collect()
         }

@@ -22,6 +22,7 @@ use super::hit::{Plan, Relation};
 use super::page::{Position, compare_hits};
 use super::query::Total;
 use super::run::{Run, Scored, places_of};
+use super::spread::VIDEOS_A_TASK;
 use crate::catalog::row_set::RowSet;
 use crate::error::Result;
 
@@ -73,8 +74,9 @@ impl Run<'_> {
         let order = self.bound_all(&bounds, Bar::Sufficient, one_row_tells)?;
         let (known, unknown): (Vec<Bounded>, Vec<Bounded>) = order.videos.iter().partition(|one| one.is_hit.is_some());
         let (hits, _) = self.best_first(order, &bounds, position, limit)?;
-        let scored =
-            self.spread.map(&unknown, 16, |_, one| Ok(self.score(one.part, one.video, 0.0, false)?.is_some()))?;
+        let scored = self
+            .spread
+            .map(&unknown, VIDEOS_A_TASK, |_, one| Ok(self.score(one.part, one.video, 0.0, false)?.is_some()))?;
         let told = unknown.iter().zip(scored).filter(|(_, is_hit)| *is_hit).map(|(one, _)| one);
         let returned = told.chain(known.iter().filter(|one| one.is_hit == Some(true)));
         let returned = self.videos_at(returned.map(|one| (one.part, one.video)));
@@ -91,7 +93,8 @@ impl Run<'_> {
         let keeps = places.len() <= KEPT_VIDEOS;
         // Here, and not by every thread.
         self.words()?;
-        let scored = self.spread.map(&places, 16, |_, &(part, video)| self.score(part, video, min_score, keeps))?;
+        let scored =
+            self.spread.map(&places, VIDEOS_A_TASK, |_, &(part, video)| self.score(part, video, min_score, keeps))?;
         let mut hits: Vec<Scored> = scored.into_iter().flatten().collect();
         hits.sort_unstable_by(|a, b| compare_hits((a.score, &a.id), (b.score, &b.id)));
         let returned = self.videos_at(hits.iter().map(|hit| (hit.part, hit.video)));
