@@ -190,7 +190,7 @@ impl Asked<'_> {
         let videos = self.candidates(&self.root)?;
         let places = places_of(&videos);
         let Some(first) = self.runs.first() else { return Err(no_question()) };
-        let scored = first.spread().map(&places, VIDEOS_A_TASK, |_, &(part, video)| {
+        let scored = first.spread.map(&places, VIDEOS_A_TASK, |_, &(part, video)| {
             let moments = self.moments(part, video)?;
             let found = self.related(&self.root, &moments);
             let score = found.iter().filter(|one| self.is_enough(one)).map(|one| one.score).fold(0.0, f32::max);
@@ -241,11 +241,11 @@ impl Asked<'_> {
         for run in &self.runs {
             let mut matches = run.matches(part, video)?;
             let shots = run.shots(part, video)?;
-            let mut moments = find_moments(&matches, &shots, run.fuser(), &rules, 0.0);
+            let mut moments = find_moments(&matches, &shots, &run.ask.fuser, &rules, 0.0);
             if matches.iter().any(|one| !one.is_sufficient) {
                 // Found apart: beside them, one that is enough may be left out as nearly the same as a faint one.
                 matches.iter_mut().for_each(|one| one.is_sufficient = true);
-                let all = find_moments(&matches, &shots, run.fuser(), &rules, 0.0);
+                let all = find_moments(&matches, &shots, &run.ask.fuser, &rules, 0.0);
                 moments.extend(all.into_iter().filter(|moment| run.sufficiency(moment) < 1.0));
             }
             moments.sort_by(|a, b| {

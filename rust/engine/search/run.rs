@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use super::ask::{Ask, ChannelAsk, Term};
 use super::evidence::{self, Ranks, WordMatches};
-use super::fuse::{Fuser, Fusion};
+use super::fuse::Fusion;
 use super::hit::Way;
 use super::matches::Match;
 use super::moments::{Moment, best_score};
@@ -92,16 +92,6 @@ impl<'a> Run<'a> {
             Some(allowed) => find(index, &part.part, &allowed.rows),
             None => Ok(WordMatches::default()),
         })
-    }
-
-    /// How work on the snapshot is spread.
-    pub(super) fn spread(&self) -> Spread {
-        self.spread
-    }
-
-    /// How channels become one score.
-    pub(super) fn fuser(&self) -> &Fuser {
-        &self.ask.fuser
     }
 
     /// How many times as sure as is sufficient the surest match of a moment is; infinite where nothing can be too little.
