@@ -141,9 +141,9 @@ pub(crate) struct Passed {
     pub(crate) is_in_memory: bool,
 }
 
-/// The rows of all columns that are closest to the query by their codes, of those that a search with this effort comes by:
-/// `passed` times as many as it keeps, unscored; only those it keeps where a graph is not in memory, for then to look closer
-/// at any is a read.
+/// The rows that a search with this effort comes by, those of all columns that are closest to the query by their codes. They
+/// are not scored, and `passed` times as many as the search itself keeps. Where a graph is not in memory they are only
+/// those that it keeps: to look closer at any other would be a read.
 ///
 /// # Errors
 /// As `approximate_top_k`.
@@ -158,11 +158,7 @@ pub(crate) fn passed_by(
     let ways: Vec<Way<'_>> = asked.iter().map(|one| one.way(query, effort, effort, memory)).collect();
     if ways.iter().any(|way| matches!(way, Way::ExactAtFirst | Way::Codes)) {
         let Near { best, work } = approximate_top_k(asked, query, effort, effort, memory)?;
-        let mut columns: Vec<(Vec<u32>, Path)> = work.into_iter().map(|work| (Vec::new(), work.path)).collect();
-        for (at, row, _) in best {
-            columns.get_mut(at).into_iter().for_each(|(rows, _)| rows.push(row));
-        }
-        return Ok(Passed { columns, is_in_memory: false });
+        return Ok(Passed { columns: rows_by_column(&work, best.into_iter()), is_in_memory: false });
     }
     let mut found = Found { k: effort, best: Vec::new(), work: vec![Work::default(); asked.len()] };
     let most = effort.saturating_mul(passed);
@@ -194,17 +190,20 @@ pub(crate) fn passed_by(
         candidates.select_nth_unstable_by(most, best_first);
         candidates.truncate(most);
     }
-    let rows_of = asked.iter().map(|one| one.column.rows()).collect::<Result<Vec<_>>>()?;
-    let mut columns: Vec<(Vec<u32>, Path)> = found.work.iter().map(|work| (Vec::new(), work.path)).collect();
-    for (at, candidate) in candidates {
-        if let (Some(of_column), Some((rows, _))) = (rows_of.get(at), columns.get_mut(at)) {
-            rows.extend(of_column.row(candidate.position));
-        }
-    }
-    for (at, row, _) in found.best {
+    let rows = asked.iter().map(|one| one.column.rows()).collect::<Result<Vec<_>>>()?;
+    let row_of =
+        |(at, candidate): (usize, Candidate)| Some((at, rows.get(at)?.row(candidate.position)?, candidate.estimate));
+    let passed = candidates.into_iter().filter_map(row_of).chain(found.best);
+    Ok(Passed { columns: rows_by_column(&found.work, passed), is_in_memory: true })
+}
+
+/// For each column its rows among `found`, and which way it went.
+fn rows_by_column(work: &[Work], found: impl Iterator<Item = (usize, u32, f32)>) -> Vec<(Vec<u32>, Path)> {
+    let mut columns: Vec<(Vec<u32>, Path)> = work.iter().map(|work| (Vec::new(), work.path)).collect();
+    for (at, row, _) in found {
         columns.get_mut(at).into_iter().for_each(|(rows, _)| rows.push(row));
     }
-    Ok(Passed { columns, is_in_memory: true })
+    columns
 }
 
 /// The columns whose graphs are walked.
