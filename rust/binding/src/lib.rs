@@ -5,9 +5,11 @@
 
 mod answer;
 mod arrow;
+mod asked;
 mod errors;
 mod library;
 mod matrix;
+mod options;
 mod pictures;
 mod processor;
 mod vectors;

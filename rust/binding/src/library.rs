@@ -6,23 +6,20 @@ use std::time::{Duration, Instant};
 
 use pixr::catalog::channel::Channel;
 use pixr::catalog::video::{Space, Video, VideoId};
-use pixr::library::{Access, Durability, Limits, Options};
 use pixr::operation::Respaced;
 use pixr::search::calibrate::Calibration;
-use pixr::search::query::{Clause, Query};
 use pixr::{Error, batch};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString};
+use pyo3::types::{PyDict, PyString};
 use serde_json::Value;
 
 use crate::answer::{self, Answer};
 use crate::arrow::{Batch, import};
+use crate::asked::{Asked, ByChannel, PartVectors};
 use crate::errors::{forked, to_python};
+use crate::options::parse_options;
 
-/// Little-endian float32 bytes by channel.
-type ByChannel<'py> = std::collections::BTreeMap<String, Bound<'py, PyBytes>>;
-
-/// Who waits for a lock can be interrupted so often.
+/// While `open` waits for a lock, it looks this often whether Ctrl-C was pressed.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// One library directory. Every method lets go of the GIL while the engine works.
@@ -75,68 +72,6 @@ fn to_json<T: serde::Serialize>(value: &T) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|error| Error::Internal { detail: error.to_string() })
 }
 
-/// What `Library.open` takes.
-#[derive(serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OpenOptions {
-    access: String,
-    #[serde(default)]
-    lock_timeout: f64,
-    #[serde(default)]
-    sync: Option<String>,
-    #[serde(default)]
-    snapshot: Option<String>,
-    #[serde(default)]
-    limits: OpenLimits,
-}
-
-/// Those of `pixr.Limits`, each the engine's own where it is null.
-#[derive(Default, serde::Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct OpenLimits {
-    writer_memory: Option<u64>,
-    log_bytes: Option<u64>,
-    parts: Option<usize>,
-    cursor_snapshots: Option<usize>,
-    cursor_seconds: Option<f64>,
-    cursor_bytes: Option<u64>,
-}
-
-fn parse_options(json: &str) -> Result<Options, Error> {
-    let invalid = |detail: String| Error::InvalidQuery { detail };
-    let given: OpenOptions = serde_json::from_str(json).map_err(|error| invalid(error.to_string()))?;
-    let access = match given.access.as_str() {
-        "create" => Access::Create,
-        "write" => Access::Write,
-        "read" => Access::Read,
-        other => return Err(invalid(format!("access is {other:?}, expected create, write or read"))),
-    };
-    let durability = match given.sync.as_deref() {
-        None | Some("always") => Durability::Always,
-        Some("group") => Durability::Group,
-        Some("none") => Durability::None,
-        Some(other) => return Err(invalid(format!("sync is {other:?}, expected always, group or none"))),
-    };
-    let seconds = |name: &str, value: f64| {
-        Duration::try_from_secs_f64(value).map_err(|error| invalid(format!("{name} is {value}: {error}")))
-    };
-    let (limits, own) = (given.limits, Limits::default());
-    Ok(Options {
-        access,
-        lock_timeout: seconds("lock_timeout", given.lock_timeout)?,
-        durability,
-        limits: Limits {
-            writer_memory: limits.writer_memory.unwrap_or(own.writer_memory),
-            log_bytes: limits.log_bytes.unwrap_or(own.log_bytes),
-            parts: limits.parts.unwrap_or(own.parts),
-            cursor_snapshots: limits.cursor_snapshots.unwrap_or(own.cursor_snapshots),
-            cursor_age: limits.cursor_seconds.map_or(Ok(own.cursor_age), |given| seconds("cursor_seconds", given))?,
-            cursor_bytes: limits.cursor_bytes.unwrap_or(own.cursor_bytes),
-        },
-        snapshot: given.snapshot,
-    })
-}
-
 fn parse_video(json: &str) -> Result<Video, Error> {
     let detail = |error: serde_json::Error| {
         let value: Value = serde_json::from_str(json).unwrap_or_default();
@@ -144,74 +79,6 @@ fn parse_video(json: &str) -> Result<Video, Error> {
         Error::InvalidVideo { video, detail: error.to_string() }
     };
     serde_json::from_str(json).map_err(detail)
-}
-
-fn floats(bytes: &[u8]) -> Vec<f32> {
-    bytes.as_chunks::<4>().0.iter().map(|four| f32::from_le_bytes(*four)).collect()
-}
-
-/// The vectors of each question of a compound and of its clauses.
-type PartVectors<'py> = Vec<(ByChannel<'py>, Vec<ByChannel<'py>>)>;
-
-/// The vectors of a question and of its clauses, by the names of channels.
-struct Vectors {
-    whole: Vec<(String, Vec<f32>)>,
-    clauses: Vec<Vec<(String, Vec<f32>)>>,
-}
-
-impl Vectors {
-    fn read(whole: ByChannel<'_>, clauses: Vec<ByChannel<'_>>) -> Self {
-        let read = |given: ByChannel<'_>| -> Vec<(String, Vec<f32>)> {
-            given.into_iter().map(|(channel, bytes)| (channel, floats(bytes.as_bytes()))).collect()
-        };
-        Self { whole: read(whole), clauses: clauses.into_iter().map(read).collect() }
-    }
-
-    fn fill(self, query: &mut Query) -> Result<(), Error> {
-        for (channel, vector) in self.whole {
-            query.vectors.insert(Channel::parse(&channel)?, vector);
-        }
-        if self.clauses.len() > query.clauses.len() {
-            query.clauses.resize_with(self.clauses.len(), Clause::default);
-        }
-        for (clause, vectors) in query.clauses.iter_mut().zip(self.clauses) {
-            for (channel, vector) in vectors {
-                clause.vectors.insert(Channel::parse(&channel)?, vector);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A query as Python gives it, copied out so that the GIL can go.
-struct Asked<'a> {
-    json: &'a str,
-    own: Vectors,
-    of_parts: Vec<Vectors>,
-}
-
-impl<'a> Asked<'a> {
-    fn new(
-        json: &'a str,
-        vectors: ByChannel<'_>,
-        clause_vectors: Vec<ByChannel<'_>>,
-        part_vectors: PartVectors<'_>,
-    ) -> Self {
-        let of_parts = part_vectors.into_iter().map(|(whole, clauses)| Vectors::read(whole, clauses)).collect();
-        Self { json, own: Vectors::read(vectors, clause_vectors), of_parts }
-    }
-
-    fn query(self) -> Result<Query, Error> {
-        let mut query: Query =
-            serde_json::from_str(self.json).map_err(|error| Error::InvalidQuery { detail: error.to_string() })?;
-        if let Some(compound) = &mut query.compound {
-            for (question, vectors) in compound.questions_mut().into_iter().zip(self.of_parts) {
-                vectors.fill(question)?;
-            }
-        }
-        self.own.fill(&mut query)?;
-        Ok(query)
-    }
 }
 
 #[pymethods]
