@@ -15,6 +15,7 @@ from pixr.convert import MODE_OF
 from pixr.errors import InvalidQuery, MissingExtra, SpaceMismatch
 from pixr.operators import wanted
 from pixr.questions import Ask, Blend, Question, Then, While, asks
+from pixr.spaces import is_not_spoken, space_name, spaces_of
 from pixr.types import Channel, Mode
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pixr.examples import Example
     from pixr.questions import Picture
 
-__all__ = ["MODES", "Asker", "Request", "spaces_of"]
+__all__ = ["MODES", "Asker", "Request"]
 
 MODES: dict[Mode, tuple[Channel, ...]] = {
     "visual": ("frame",),
@@ -50,11 +51,6 @@ class Request:
     clauses: list[str] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-
-
-def spaces_of(engine: _engine.Library) -> dict[Channel, dict[str, Any]]:
-    """Which space each channel of a library holds: `{"name", "version", "dimension"}`."""
-    return engine.spaces()
 
 
 class Asker:
@@ -175,7 +171,7 @@ class Asker:
                 raise
             warnings.append(f"searched by words only: {error}")
             return
-        held_spaces = {channel: f"{one['name']}@{one['version']}/{one['dimension']}" for channel, one in spaces.items()}
+        held_spaces = {channel: space_name(space) for channel, space in spaces.items()}
         if set(held_spaces.values()) - {str(one.space) for one in encoders.all}:
             encoders = self._renewed()
         meant = wanted(query) if query is not None else ""
@@ -187,7 +183,7 @@ class Asker:
                 continue
             encoder = next((one for one in encoders.all if str(one.space) == held), None)
             if encoder is None:
-                detail = f"channel {channel} holds vectors of space {held}, which no loaded encoder speaks"
+                detail = is_not_spoken(channel, held)
                 if channel not in asked.text and len(channels) == 1:
                     raise SpaceMismatch(
                         f"{detail}; give vectors, open with that encoder, or change it with `pixr reindex`"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixr.errors import InvalidQuery, MissingExtra, SpeechUnavailable
 from pixr.operators import as_words
+from pixr.spaces import is_not_spoken, space_name
 from pixr.types import Channel
 
 if TYPE_CHECKING:
@@ -160,9 +161,9 @@ def _speaks(encoder: Any, spaces: Mapping[Channel, Any], channel: Channel, warni
     space = spaces.get(channel)
     if space is None:
         return False
-    held = f"{space['name']}@{space['version']}/{space['dimension']}"
+    held = space_name(space)
     if str(encoder.space) != held:
-        warnings.append(f"channel {channel} holds vectors of space {held}, which no loaded encoder speaks")
+        warnings.append(is_not_spoken(channel, held))
         return False
     return True
 

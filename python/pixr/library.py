@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixr import _engine
 from pixr.arguments import MOST_SECONDS, check_id, check_name, check_number, check_whole_number
-from pixr.asking import Asker, spaces_of
+from pixr.asking import Asker
 from pixr.batches import custom_spaces, one_batch
 from pixr.convert import segments_from_batch, video_from_json, video_to_text
 from pixr.encoder_choice import Given
@@ -32,6 +32,7 @@ from pixr.progress import Outcome, Progress, Reindexed, Source
 from pixr.questions import Ask, Question
 from pixr.searching import SearchOptions, search
 from pixr.set_spaces import set_spaces
+from pixr.spaces import spaces_of
 from pixr.titles import retitled
 from pixr.types import (
     Channel,

@@ -27,13 +27,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from pixr import _engine
-from pixr.asking import spaces_of
 from pixr.encoder_choice import Choice, Given, chosen, recall, remember
 from pixr.errors import InvalidBatch, LibraryLocked, UnreadableVideo, VideoNotFound
 from pixr.inside import encoders_of, engine_of
 from pixr.progress import Progress, Reindexed
 from pixr.rows import Rows
 from pixr.source_files import source_to_path
+from pixr.spaces import spaces_of
 from pixr.titles import words_of
 from pixr.types import Channel, Video
 from pixr.whole_file import sync_names

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pixr.arguments import check_choice, check_names, check_number, check_span, check_text, check_whole_number
-from pixr.asking import spaces_of
 from pixr.errors import DimensionMismatch, InvalidFilter, InvalidQuery
 from pixr.facets import without_own_filter
 from pixr.json_text import as_json
 from pixr.questions import asks
+from pixr.spaces import spaces_of
 from pixr.types import FacetMode, Fusion, Hits, Timing, Total
 
 if TYPE_CHECKING:

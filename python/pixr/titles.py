@@ -6,10 +6,10 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pixr.asking import spaces_of
 from pixr.errors import MissingExtra, ModelError, ModelNotFound
 from pixr.rows import Rows
 from pixr.source_files import is_title_of, source_to_path
+from pixr.spaces import spaces_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

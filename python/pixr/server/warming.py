@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from pixr.asking import spaces_of
 from pixr.errors import MissingExtra
 from pixr.inside import encoders_of, engine_of
 from pixr.server.models import Organization
+from pixr.spaces import spaces_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
