@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from pixr.clauses import split_clauses
 from pixr.convert import MODE_OF
@@ -30,10 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["MODES", "Asker", "Request"]
 
 MODES: dict[Mode, tuple[Channel, ...]] = {
-    "visual": ("frame",),
-    "text": ("metadata", "screen"),
-    "audio": ("speech", "sound"),
+    mode: tuple(channel for channel, of in MODE_OF.items() if of == mode) for mode in get_args(Mode)
 }
+# Those that words are asked of as they are.
 TEXT_CHANNELS: tuple[Channel, ...] = ("metadata", "screen", "speech")
 
 
