@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Example", "from_clip", "from_moment", "from_sound"]
 
-MOST_SECONDS = 120.0
+# What is looked at and heard of an example.
+EXAMPLE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def from_clip(
             frames: list[Any] = []
             with open_segments(path) as stream:
                 for segment in stream:
-                    if segment.start_seconds >= MOST_SECONDS:
+                    if segment.start_seconds >= EXAMPLE_SECONDS:
                         break
                     frames += [frame.image for frame in segment.frames]
             vectors["frame"] = encoders.visual.pool(encoders.visual.encode_images(frames))
@@ -154,7 +155,7 @@ def _recogniser() -> SpeechRecogniser:
 
 
 def _beginning(chunks: Iterator[AudioChunk]) -> Iterator[AudioChunk]:
-    return takewhile(lambda chunk: chunk.start_seconds < MOST_SECONDS, chunks)
+    return takewhile(lambda chunk: chunk.start_seconds < EXAMPLE_SECONDS, chunks)
 
 
 def _speaks(encoder: Any, spaces: Mapping[Channel, Any], channel: Channel, warnings: list[str]) -> bool:
