@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixr.errors import InvalidQuery, MissingExtra, SpeechUnavailable
 from pixr.operators import as_words
+from pixr.rows import rows_of
 from pixr.spaces import is_not_spoken, space_name
 from pixr.types import Channel
 
@@ -50,13 +51,7 @@ def from_moment(engine: _engine.Library, id: str, start: float, end: float) -> E
         VideoNotFound: there is no such video.
         InvalidQuery: nothing is known of that span.
     """
-    import pyarrow as pa
-
-    rows = [
-        row
-        for row in pa.record_batch(engine.segments([id])).to_pylist()
-        if row["start"] is not None and _overlaps((row["start"], row["end"]), (start, end))
-    ]
+    rows = [row for row in rows_of(engine, id) if _overlaps((row["start"], row["end"]), (start, end))]
     vectors: dict[Channel, NDArray[np.float32]] = {}
     for channel in ("frame", "sound", "speech"):
         found = [row[f"{channel}.vector"] for row in rows if row.get(f"{channel}.vector") is not None]

@@ -30,6 +30,7 @@ from pixr.ingest_options import ScreenOptions, SpeechOptions
 from pixr.library_encoders import LibraryEncoders
 from pixr.progress import Outcome, Progress, Reindexed, Source
 from pixr.questions import Ask, Question
+from pixr.rows import rows_of
 from pixr.searching import SearchOptions, search
 from pixr.set_spaces import set_spaces
 from pixr.spaces import spaces_of
@@ -487,11 +488,8 @@ class Library(Upkeep):
         return find_chapters(self._rows(id), self.video(id).duration, least_seconds=least_seconds, most=most)
 
     def _rows(self, id: str) -> list[dict[str, Any]]:
-        import pyarrow as pa
-
         check_id(id)
-        rows: list[dict[str, Any]] = pa.record_batch(self._engine.segments([id])).to_pylist()
-        return [row for row in rows if row["start"] is not None]
+        return rows_of(self._engine, id)
 
     def info(self) -> dict[str, Any]:
         """What the library holds, as this handle sees it.

@@ -1,4 +1,4 @@
-"""The rows of one video as the record batch that the engine takes."""
+"""The rows of one video: collected into the record batch that the engine takes, and read from the one that it gives."""
 
 from __future__ import annotations
 
@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from pixr import _engine
     from pixr.types import Channel
+
+
+def rows_of(engine: _engine.Library, id: str) -> list[dict[str, Any]]:
+    """What is stored of a video, a row a segment: `start`, `end`, and evidence by names such as `speech.text`.
+
+    Raises:
+        VideoNotFound: there is no such video.
+    """
+    import pyarrow as pa
+
+    rows: list[dict[str, Any]] = pa.record_batch(engine.segments([id])).to_pylist()
+    return [row for row in rows if row["start"] is not None]  # a video without segments has one row without a span
 
 
 class Rows:
