@@ -225,7 +225,7 @@ impl Part {
     }
 
     /// The videos, live or not, of which some row has a vector on the channel; none if no row has.
-    pub fn videos_with_vector(&self, channel: Channel) -> Result<Option<&RowSet>> {
+    pub(crate) fn videos_with_vector(&self, channel: Channel) -> Result<Option<&RowSet>> {
         let (Some(column), Some(known)) = (self.vectors(channel), self.videos_with_vector.get(channel.index())) else {
             return Ok(None);
         };
@@ -243,7 +243,7 @@ impl Part {
     }
 
     /// The videos of which no two rows that hold evidence with a time overlap: at any instant, one row says all.
-    pub fn videos_apart(&self) -> Result<&RowSet> {
+    pub(crate) fn videos_apart(&self) -> Result<&RowSet> {
         if let Some(videos) = self.videos_apart.get() {
             return Ok(videos);
         }
@@ -308,7 +308,7 @@ impl Part {
     }
 
     /// The rows of a video that were given, without the one that this module made.
-    pub fn given_rows(&self, video: u32) -> Result<Range<u32>> {
+    pub(crate) fn given_rows(&self, video: u32) -> Result<Range<u32>> {
         let rows = self.table.rows(video)?;
         Ok(rows.start..rows.end.saturating_sub(1))
     }
@@ -320,7 +320,7 @@ impl Part {
     }
 
     /// Bytes by section name.
-    pub fn section_sizes(&self) -> impl Iterator<Item = (&str, u64)> {
+    pub(crate) fn section_sizes(&self) -> impl Iterator<Item = (&str, u64)> {
         self.sections.iter().map(|(name, section)| (name.as_str(), section.len() as u64))
     }
 

@@ -59,7 +59,7 @@ impl Snapshot {
 
     /// Live segments, without the row that is made for each video's metadata.
     #[must_use]
-    pub fn segment_count(&self) -> u64 {
+    pub(crate) fn segment_count(&self) -> u64 {
         self.row_count().saturating_sub(self.video_count())
     }
 
@@ -170,13 +170,13 @@ impl Snapshot {
     }
 
     /// The live content of some parts.
-    pub fn contents_of(&self, indexes: &BTreeSet<usize>) -> Result<Vec<Content>> {
+    pub(crate) fn contents_of(&self, indexes: &BTreeSet<usize>) -> Result<Vec<Content>> {
         let chosen = indexes.iter().filter_map(|&index| self.parts.get(index));
         chosen.flat_map(LivePart::contents).collect()
     }
 
     /// Whether any live video has a vector on the channel.
-    pub fn has_vectors(&self, channel: Channel) -> Result<bool> {
+    pub(crate) fn has_vectors(&self, channel: Channel) -> Result<bool> {
         for part in &self.parts {
             if let Some(column) = part.part.vectors(channel) {
                 for row in column.rows()?.iter() {
@@ -190,7 +190,7 @@ impl Snapshot {
     }
 
     /// Keeps the number of memory parts small: `MERGE_FAN_IN` of one size class become one, but for those of `frozen`.
-    pub fn merge_small_memory_parts(&mut self, frozen: Option<&Self>) -> Result<()> {
+    pub(crate) fn merge_small_memory_parts(&mut self, frozen: Option<&Self>) -> Result<()> {
         let is_frozen = |part: &LivePart| frozen.is_some_and(|frozen| part.is_one_of(&frozen.parts));
         loop {
             let mut classes: BTreeMap<u32, BTreeSet<usize>> = BTreeMap::new();

@@ -55,7 +55,7 @@ impl Default for FacetCounts {
 impl FacetCounts {
     /// Nothing counted yet; metadata will be counted for these keys.
     #[must_use]
-    pub fn with_metadata(keys: &[String]) -> Self {
+    pub(crate) fn with_metadata(keys: &[String]) -> Self {
         Self {
             total: 0,
             durations: DURATIONS.iter().map(|(name, _)| ((*name).to_owned(), 0)).collect(),
@@ -120,7 +120,7 @@ impl FacetCounts {
     /// The counts by name: "durations", "quality", "tags", "created", "creator", "metadata.KEY". Of a facet with more
     /// than `MAX_VALUES` values the most frequent are left.
     #[must_use]
-    pub fn into_map(self) -> BTreeMap<String, Counts> {
+    pub(crate) fn into_map(self) -> BTreeMap<String, Counts> {
         let metadata = self.metadata.into_iter().map(|(key, counts)| (format!("{METADATA}{key}"), counts));
         let columns = [
             ("durations", self.durations),

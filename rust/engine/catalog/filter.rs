@@ -112,7 +112,7 @@ impl Filter {
     ///
     /// # Errors
     /// `invalid_filter` if a column can't be compared so; `damaged` if the table is.
-    pub fn evaluate(&self, table: &VideoTable) -> Result<RowSet> {
+    pub(crate) fn evaluate(&self, table: &VideoTable) -> Result<RowSet> {
         let count = table.video_count();
         match self {
             Self::All => Ok(RowSet::full(count)),

@@ -53,14 +53,14 @@ impl RowSet {
     }
 
     /// Adds every number of `range`.
-    pub fn insert_range(&mut self, range: std::ops::Range<u32>) {
+    pub(crate) fn insert_range(&mut self, range: std::ops::Range<u32>) {
         for number in range {
             self.insert(number);
         }
     }
 
     /// Adds what `other` holds of `range`, the first of that as `first`.
-    pub fn insert_from(&mut self, first: u32, other: &Self, range: std::ops::Range<u32>) {
+    pub(crate) fn insert_from(&mut self, first: u32, other: &Self, range: std::ops::Range<u32>) {
         let (mut from, mut to) = (range.start, first);
         while from < range.end && to < self.len {
             // Up to the end of a word of either set.
@@ -81,14 +81,14 @@ impl RowSet {
     }
 
     /// Keeps what both sets hold.
-    pub fn intersect(&mut self, other: &Self) {
+    pub(crate) fn intersect(&mut self, other: &Self) {
         for (index, word) in self.words.iter_mut().enumerate() {
             *word &= other.words.get(index).copied().unwrap_or(0);
         }
     }
 
     /// Adds what `other` holds, within this set's universe.
-    pub fn unite(&mut self, other: &Self) {
+    pub(crate) fn unite(&mut self, other: &Self) {
         for (index, word) in self.words.iter_mut().enumerate() {
             *word |= other.words.get(index).copied().unwrap_or(0);
         }
@@ -96,7 +96,7 @@ impl RowSet {
     }
 
     /// Holds what it did not, and no longer what it did.
-    pub fn invert(&mut self) {
+    pub(crate) fn invert(&mut self) {
         for word in &mut self.words {
             *word = !*word;
         }

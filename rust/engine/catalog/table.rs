@@ -215,7 +215,7 @@ impl VideoTable {
     ///
     /// # Errors
     /// As `span`.
-    pub fn video_of(&self, row: u32) -> Result<u32> {
+    pub(crate) fn video_of(&self, row: u32) -> Result<u32> {
         self.check(row, self.row_count, "row")?;
         self.beside(0, row)?.video_of(row).ok_or_else(|| self.no_video_has(row))
     }
@@ -224,7 +224,7 @@ impl VideoTable {
     ///
     /// # Errors
     /// As `span`.
-    pub fn with_videos(&self, rows: impl IntoIterator<Item = u32>) -> Result<Vec<(u32, u32)>> {
+    pub(crate) fn with_videos(&self, rows: impl IntoIterator<Item = u32>) -> Result<Vec<(u32, u32)>> {
         let mut known = Neighbours::default();
         let with_video = |row: u32| {
             self.check(row, self.row_count, "row")?;

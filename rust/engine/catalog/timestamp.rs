@@ -27,7 +27,7 @@ impl Timestamp {
 
     /// The year in UTC.
     #[must_use]
-    pub fn year(self) -> i64 {
+    pub(crate) fn year(self) -> i64 {
         let days = self.0.div_euclid(86_400 * MICROS);
         // Too early by a few years at most, because a year has 365 or 366 days.
         let guess = 1970 + days.div_euclid(366).min(days.div_euclid(365));

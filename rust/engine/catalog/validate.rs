@@ -32,7 +32,7 @@ impl Video {
     ///
     /// # Errors
     /// `invalid_video` if `created` can't be read.
-    pub fn created_at(&self) -> Result<Option<Timestamp>> {
+    pub(crate) fn created_at(&self) -> Result<Option<Timestamp>> {
         let read = self.created.as_deref().map(Timestamp::parse).transpose();
         read.map_err(|detail| Error::InvalidVideo { video: self.id.to_string(), detail: format!("created: {detail}") })
     }

@@ -199,7 +199,7 @@ impl Calibration {
 
     /// The calibration for a vector of the channel's own medium.
     #[must_use]
-    pub fn for_alike(self) -> Self {
+    pub(crate) fn for_alike(self) -> Self {
         Self { vector: self.alike, reported: self.alike_reported, ..self }
     }
 
@@ -211,7 +211,7 @@ impl Calibration {
 
     /// Whether every curve that the channel is asked through was fitted on data.
     #[must_use]
-    pub fn is_fitted(&self, has_vector: bool, has_text: bool) -> bool {
+    pub(crate) fn is_fitted(&self, has_vector: bool, has_text: bool) -> bool {
         (!has_vector || self.vector.is_some()) && (!has_text || self.lexical.is_some())
     }
 
@@ -227,7 +227,7 @@ impl Calibration {
 
     /// Whether evidence on this channel can be too little for a moment.
     #[must_use]
-    pub fn tells_enough(&self) -> bool {
+    pub(crate) fn tells_enough(&self) -> bool {
         self.sufficient > 0.0
     }
 
@@ -240,7 +240,7 @@ impl Calibration {
     /// No segment without words that has a lower cosine reaches `confidence`. Infinite where no cosine does; minus infinity
     /// for a confidence of 0, which all reach.
     #[must_use]
-    pub fn cosine_floor(&self, confidence: f32) -> f32 {
+    pub(crate) fn cosine_floor(&self, confidence: f32) -> f32 {
         // What is below the floor is zero, so whatever reaches anything reaches the floor.
         let needed = if confidence > 0.0 { confidence.max(self.floor) } else { 0.0 };
         smallest_reaching(-1.0, 1.0, needed, |cosine| self.of_cosine(cosine))
@@ -271,7 +271,7 @@ impl Calibration {
 
 /// The confidence of a segment in a query that has clauses besides its whole: never below any of the given.
 #[must_use]
-pub fn combine_clauses(whole: f32, clauses: impl IntoIterator<Item = f32>) -> f32 {
+pub(crate) fn combine_clauses(whole: f32, clauses: impl IntoIterator<Item = f32>) -> f32 {
     let clauses = clauses.into_iter().map(|confidence| f64::from(confidence.clamp(0.0, 1.0)));
     whole.max(clauses.fold(0.0, either) as f32)
 }
@@ -283,7 +283,7 @@ pub(super) fn either(one: f64, other: f64) -> f64 {
 
 /// A confidence that the whole or one of `clauses` clauses must have where `combine_clauses` reaches `confidence`.
 #[must_use]
-pub fn required_of_one(confidence: f32, clauses: usize) -> f32 {
+pub(crate) fn required_of_one(confidence: f32, clauses: usize) -> f32 {
     if clauses < 2 || confidence <= 0.0 {
         return confidence;
     }

@@ -130,7 +130,7 @@ impl Fuser {
     /// What fusion takes in for a segment: its confidence, or for reciprocal ranks the worth of its rank (1 is the
     /// best); 0 is no evidence. Never above 1.
     #[must_use]
-    pub fn strength(&self, confidence: f32, rank: Option<u32>) -> f32 {
+    pub(crate) fn strength(&self, confidence: f32, rank: Option<u32>) -> f32 {
         if confidence.is_nan() || confidence <= 0.0 {
             return 0.0;
         }
@@ -195,7 +195,7 @@ impl Fuser {
     /// stays below `score`. Minus infinity where that excludes nothing (always for reciprocal ranks, whose scores don't
     /// follow from confidences); infinity where even certainty is not enough.
     #[must_use]
-    pub fn required_confidence(&self, score: f32) -> f32 {
+    pub(crate) fn required_confidence(&self, score: f32) -> f32 {
         if self.fusion == Fusion::ReciprocalRank {
             return f32::NEG_INFINITY;
         }

@@ -144,7 +144,7 @@ pub struct SearchResult {
 impl Snippet {
     /// Highlights given as byte ranges of `text`; those that don't fall on characters are left out.
     #[must_use]
-    pub fn from_byte_ranges(text: String, ranges: &[Range<usize>]) -> Self {
+    pub(crate) fn from_byte_ranges(text: String, ranges: &[Range<usize>]) -> Self {
         let mut ranges: Vec<_> = ranges.iter().filter(|range| text.get((*range).clone()).is_some()).collect();
         ranges.sort_by_key(|range| (range.start, range.end));
         let (mut bytes, mut points) = (0, 0);

@@ -153,7 +153,7 @@ struct Joined {
 
 /// The score of the video's best moment: what `find_moments` gives its first one; 0 where there is no evidence.
 #[must_use]
-pub fn best_score(matches: &[Match], fuser: &Fuser) -> f32 {
+pub(crate) fn best_score(matches: &[Match], fuser: &Fuser) -> f32 {
     if !matches.iter().any(|one| one.is_sufficient) {
         return 0.0;
     }
@@ -173,7 +173,7 @@ pub fn best_score(matches: &[Match], fuser: &Fuser) -> f32 {
 /// `matches` is all evidence of the video, in any order. `shots` are the spans of its shots ordered by start, where they
 /// are known, whether they match or not. None of the moments scores below `min_score`.
 #[must_use]
-pub fn find_moments(
+pub(crate) fn find_moments(
     matches: &[Match],
     shots: &[Span],
     fuser: &Fuser,

@@ -24,7 +24,7 @@ pub enum Position {
 
 /// The order of hits: score descending, then video id.
 #[must_use]
-pub fn compare_hits(one: (f32, &VideoId), other: (f32, &VideoId)) -> Ordering {
+pub(crate) fn compare_hits(one: (f32, &VideoId), other: (f32, &VideoId)) -> Ordering {
     other.0.total_cmp(&one.0).then_with(|| one.1.cmp(other.1))
 }
 
@@ -32,7 +32,7 @@ pub fn compare_hits(one: (f32, &VideoId), other: (f32, &VideoId)) -> Ordering {
 /// page behind it, if there is one.
 ///
 /// `key` gives a hit's score and video. With `Position::Hit` the hits must be ordered by `compare_hits`.
-pub fn cut_page<T>(
+pub(crate) fn cut_page<T>(
     hits: &[T],
     key: impl Fn(&T) -> (f32, &VideoId),
     after: Option<&Position>,

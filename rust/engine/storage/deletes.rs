@@ -14,7 +14,7 @@ const HEADER_BYTES: usize = 48;
 
 /// Writes the indexes of the deleted videos of `part` as deletes file `number`, and returns its length in bytes. Live
 /// once a manifest names it.
-pub fn write_deletes(storage: &dyn Storage, part: u64, number: u64, deleted: &RoaringBitmap) -> Result<u64> {
+pub(crate) fn write_deletes(storage: &dyn Storage, part: u64, number: u64, deleted: &RoaringBitmap) -> Result<u64> {
     let name = FileName::Deletes { part, number };
     let mut body = Vec::with_capacity(deleted.serialized_size());
     deleted.serialize_into(&mut body).map_err(|source| Error::io(storage.path(&name.to_string()), "write", source))?;

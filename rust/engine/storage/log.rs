@@ -76,7 +76,7 @@ impl Log {
     ///
     /// A log that has records, or torn bytes, is first written anew and swapped in: after a failed sync the system may
     /// show bytes that the disk never got, and only writing them again makes them lasting.
-    pub fn open_append(storage: &dyn Storage, end: &LogEnd) -> Result<Self> {
+    pub(crate) fn open_append(storage: &dyn Storage, end: &LogEnd) -> Result<Self> {
         let name = FileName::Log(end.number);
         let bytes = storage.load(&name.to_string())?;
         let path = storage.path(&name.to_string());
@@ -97,7 +97,7 @@ impl Log {
     ///
     /// # Errors
     /// `io` if the disk still fails, or if it has lost records that it could not sync; then this log is as it was.
-    pub fn resume(&self, storage: &dyn Storage) -> Result<Self> {
+    pub(crate) fn resume(&self, storage: &dyn Storage) -> Result<Self> {
         let _turn = self.syncing.lock();
         let state = self.state.lock();
         let last_sequence = state.next_sequence - 1;
@@ -129,7 +129,7 @@ impl Log {
 
     /// Whether the log takes no more records, so that [`Log::resume`] has to be called.
     #[must_use]
-    pub fn is_stuck(&self) -> bool {
+    pub(crate) fn is_stuck(&self) -> bool {
         let state = self.state.lock();
         state.failure.is_some() || state.ended
     }
@@ -202,7 +202,7 @@ impl Log {
     /// # Errors
     /// `io` if the sync fails, and from then on for every append and sync. The records may or may not be found after a
     /// crash; they were not acknowledged.
-    pub fn sync_up_to(&self, sequence: u64) -> Result<()> {
+    pub(crate) fn sync_up_to(&self, sequence: u64) -> Result<()> {
         if self.state.lock().durable_sequence >= sequence {
             return Ok(());
         }
@@ -254,13 +254,13 @@ impl Log {
 
     /// The sequence that the next record gets.
     #[must_use]
-    pub fn next_sequence(&self) -> u64 {
+    pub(crate) fn next_sequence(&self) -> u64 {
         self.state.lock().next_sequence
     }
 
     /// Every record up to this one is lasting.
     #[must_use]
-    pub fn durable_sequence(&self) -> u64 {
+    pub(crate) fn durable_sequence(&self) -> u64 {
         self.state.lock().durable_sequence
     }
 

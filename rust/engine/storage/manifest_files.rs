@@ -10,7 +10,7 @@ impl Manifest {
     ///
     /// Only the writer may ask, under the lock: to anyone else, a file that is being written looks the same. Files with
     /// other names are none of our business and are never listed.
-    pub fn unreferenced(&self, storage: &dyn Storage) -> Result<Vec<String>> {
+    pub(crate) fn unreferenced(&self, storage: &dyn Storage) -> Result<Vec<String>> {
         let mut found = Vec::new();
         for dir in std::iter::once("").chain(DIRECTORIES) {
             for entry in storage.list(dir)? {

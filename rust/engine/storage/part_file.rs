@@ -118,7 +118,7 @@ pub(crate) fn is_same_part(one: &[u8], other: &[u8]) -> bool {
 
 /// The sections of a part that is in memory only. Each starts at a multiple of 64, as in a file.
 #[must_use]
-pub fn sections_in_memory(sections: SectionBytes) -> BTreeMap<String, Section> {
+pub(crate) fn sections_in_memory(sections: SectionBytes) -> BTreeMap<String, Section> {
     let section = |bytes: Vec<u8>| Section::trusted(Arc::new(AlignedBytes::from(bytes.as_slice())));
     sections.into_iter().map(|(name, bytes)| (name, section(bytes))).collect()
 }

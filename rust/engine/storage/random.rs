@@ -7,7 +7,7 @@ use crate::error::Result;
 /// # Errors
 /// `io` if the system's source can't be read.
 #[cfg(unix)]
-pub fn random_bytes<const N: usize>() -> Result<[u8; N]> {
+pub(crate) fn random_bytes<const N: usize>() -> Result<[u8; N]> {
     use std::io::Read;
 
     const SOURCE: &str = "/dev/urandom";
@@ -23,7 +23,7 @@ pub fn random_bytes<const N: usize>() -> Result<[u8; N]> {
 /// The standard library seeds its hash keys from the operating system; here they are the key of a hash over a counter,
 /// spread by SHA-256.
 #[cfg(not(unix))]
-pub fn random_bytes<const N: usize>() -> Result<[u8; N]> {
+pub(crate) fn random_bytes<const N: usize>() -> Result<[u8; N]> {
     use std::hash::{BuildHasher, RandomState};
 
     use sha2::{Digest, Sha256};

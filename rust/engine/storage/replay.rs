@@ -133,7 +133,7 @@ fn ends_early(storage: &dyn Storage, end: LogEnd, next_sequence: u64) -> Error {
 ///
 /// # Errors
 /// As [`replay`]; also `damaged` if a log or a record between two others is missing, which a crash can't cause.
-pub fn recover(
+pub(crate) fn recover(
     storage: &dyn Storage,
     first_log: u64,
     applied_sequence: u64,

@@ -117,7 +117,7 @@ pub trait Lock: Send + Sync + Debug {}
 /// Whether `error` says that a file is not there: what a reader sees when a writer replaced the manifest and removed
 /// old files, and the reason to load the manifest again.
 #[must_use]
-pub fn is_absent(error: &Error) -> bool {
+pub(crate) fn is_absent(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }
 

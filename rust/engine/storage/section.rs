@@ -71,7 +71,7 @@ impl Section {
 
     /// All bytes of `owner`, which were made in this process and need no check.
     #[must_use]
-    pub fn trusted(owner: Arc<dyn ByteOwner>) -> Self {
+    pub(crate) fn trusted(owner: Arc<dyn ByteOwner>) -> Self {
         let range = 0..owner.len();
         Self { owner, range, checks: None }
     }
@@ -194,13 +194,13 @@ impl Section {
 
     /// Whether the bytes were made in this process.
     #[must_use]
-    pub fn is_in_memory(&self) -> bool {
+    pub(crate) fn is_in_memory(&self) -> bool {
         self.checks.is_none()
     }
 
     /// Whether every block has been verified, and so was in memory at least once.
     #[must_use]
-    pub fn is_verified(&self) -> bool {
+    pub(crate) fn is_verified(&self) -> bool {
         self.checks.as_ref().is_none_or(|checks| checks.verified.is_whole())
     }
 
@@ -225,7 +225,7 @@ impl Section {
     ///
     /// # Errors
     /// As [`slice`](Self::slice).
-    pub fn settle(&self) -> Result<()> {
+    pub(crate) fn settle(&self) -> Result<()> {
         let Some(checks) = &self.checks else { return Ok(()) };
         self.owner.expect_everywhere(self.range.clone());
         // Not asked for in advance: that brings them in small pages, and what is touched in a row the system reads ahead.
@@ -236,7 +236,7 @@ impl Section {
     }
 
     /// Like [`expect`](Self::expect), also where the blocks were verified: the system may have given their pages away.
-    pub fn request(&self, range: Range<usize>) {
+    pub(crate) fn request(&self, range: Range<usize>) {
         if self.checks.is_some() && range.end <= self.len() {
             self.owner.expect(self.range.start + range.start..self.range.start + range.end);
         }
@@ -293,7 +293,7 @@ fn blocks(range: &Range<usize>) -> Range<usize> {
 
 /// The checksum of every block of `bytes`, in order.
 #[must_use]
-pub fn block_checksums(bytes: &[u8]) -> Vec<u32> {
+pub(crate) fn block_checksums(bytes: &[u8]) -> Vec<u32> {
     bytes.chunks(BLOCK_BYTES).map(crc32c::crc32c).collect()
 }
 

@@ -88,7 +88,7 @@ impl TextIndex {
     ///
     /// # Errors
     /// As `build`.
-    pub fn build_in(
+    pub(crate) fn build_in(
         language: Language,
         row_count: u32,
         texts: &[(u32, Channel, &str)],
@@ -175,7 +175,7 @@ impl TextIndex {
 
     /// Rows with words on a channel, deleted ones too.
     #[must_use]
-    pub fn text_count(&self, channel: Channel) -> u64 {
+    pub(crate) fn text_count(&self, channel: Channel) -> u64 {
         self.head.lengths.get(channel.index()).map_or(0, |lengths| lengths.row_count)
     }
 
@@ -183,7 +183,7 @@ impl TextIndex {
     ///
     /// # Errors
     /// `damaged` if the section is.
-    pub fn rows_with_words(&self, channel: Channel) -> Result<impl Iterator<Item = u32>> {
+    pub(crate) fn rows_with_words(&self, channel: Channel) -> Result<impl Iterator<Item = u32>> {
         let lengths = self.row_lengths(channel)?.unwrap_or_default();
         Ok(lengths.iter().zip(0_u32..).filter(|(length, _)| **length > 0).map(|(_, row)| row))
     }

@@ -111,7 +111,7 @@ impl Language {
     /// Frequency alone would tell in a large collection; in a small one "the" can be rare. English only so far: other
     /// languages rely on frequency.
     #[must_use]
-    pub fn is_stop_word(self, form: &str) -> bool {
+    pub(crate) fn is_stop_word(self, form: &str) -> bool {
         self == Self::English && ENGLISH_STOP_WORDS.binary_search(&form).is_ok()
     }
 }

@@ -98,7 +98,7 @@ impl TextQuery {
     ///
     /// # Errors
     /// As `parse`.
-    pub fn parse_in(text: &str, language: Language) -> Result<Self> {
+    pub(crate) fn parse_in(text: &str, language: Language) -> Result<Self> {
         if text.len() > MAX_QUERY_BYTES {
             let detail = format!("the query has {} bytes, at most {MAX_QUERY_BYTES} are allowed", text.len());
             return Err(Error::InvalidQuery { detail });

@@ -56,7 +56,7 @@ impl TextStats {
 
     /// Words in those rows; lengths above 40 words are counted in steps (tantivy's field norms).
     #[must_use]
-    pub fn word_count(&self) -> u64 {
+    pub(crate) fn word_count(&self) -> u64 {
         self.word_count
     }
 
@@ -138,7 +138,7 @@ impl TextStats {
 
     /// Whether words one letter away have to be looked for (`TextIndex::collect_variants`).
     #[must_use]
-    pub fn forgives_any(&self, query: &TextQuery) -> bool {
+    pub(crate) fn forgives_any(&self, query: &TextQuery) -> bool {
         query.clauses.iter().enumerate().any(|(index, clause)| self.forgives(index, clause).is_some())
     }
 

@@ -95,7 +95,7 @@ impl WordCutter {
     }
 
     /// The stem of one word that is in lower case already.
-    pub fn stem(&mut self, lower: &str) -> String {
+    pub(crate) fn stem(&mut self, lower: &str) -> String {
         self.stem_of(lower).into_owned()
     }
 
@@ -169,7 +169,7 @@ impl WordCutter {
 }
 
 /// Calls `work` with this thread's cutter for `language`, which remembers the stems of earlier calls.
-pub fn with_cutter<T>(language: Language, work: impl FnOnce(&mut WordCutter) -> T) -> T {
+pub(crate) fn with_cutter<T>(language: Language, work: impl FnOnce(&mut WordCutter) -> T) -> T {
     thread_local! {
         static CUTTER: RefCell<Option<WordCutter>> = const { RefCell::new(None) };
     }

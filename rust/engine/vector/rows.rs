@@ -60,14 +60,14 @@ impl<'a> Rows<'a> {
 
     /// The positions of the rows within `range`.
     #[must_use]
-    pub fn positions(&self, range: Range<u32>) -> Range<u32> {
+    pub(crate) fn positions(&self, range: Range<u32>) -> Range<u32> {
         let end = self.below(range.end);
         self.below(range.start).min(end)..end
     }
 
     /// Whether any row of `range` carries a vector.
     #[must_use]
-    pub fn any_within(&self, range: Range<u32>) -> bool {
+    pub(crate) fn any_within(&self, range: Range<u32>) -> bool {
         !self.positions(range).is_empty()
     }
 

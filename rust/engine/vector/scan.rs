@@ -154,7 +154,7 @@ impl VectorColumn {
     ///
     /// # Errors
     /// As `at_least`.
-    pub fn at_least_with_work(
+    pub(crate) fn at_least_with_work(
         &self,
         query: &QueryVector,
         floor: f32,
