@@ -18,6 +18,7 @@ use crate::storage::deletes::write_deletes;
 use crate::storage::manifest::{Manifest, PartEntry};
 use crate::storage::{names, part_file};
 use crate::vector::Index;
+use crate::writer::Writer;
 
 /// Which parts a checkpoint rewrites beside those in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +61,7 @@ impl Shared {
         written
     }
 
+    /// Builds one part of those that are rewritten, and publishes it.
     fn write(&self, frozen: &Snapshot, number: u64, first_log: u64, rewritten: &BTreeSet<usize>) -> Result<()> {
         let contents = frozen.contents_of(rewritten)?;
         let built = if contents.is_empty() {
@@ -87,6 +89,8 @@ impl Shared {
         pool.map_err(failed)?.install(build)
     }
 
+    /// Makes a manifest of what the frozen snapshot held, and puts the new part, if one was built, in the place of those
+    /// that it stands for.
     fn publish(
         &self,
         frozen: &Snapshot,
@@ -103,50 +107,13 @@ impl Shared {
         manifest.spaces = frozen.spaces.clone();
         manifest.settings = Settings { calibrations: frozen.calibrations.clone(), taken: None }.write()?;
         manifest.first_log = first_log;
-        let mut entries = Vec::new();
-        for (index, part) in frozen.parts.iter().enumerate() {
-            if let Home::File(number) = part.home
-                && !rewritten.contains(&index)
-            {
-                let known = manifest.parts.iter().find(|entry| entry.number == number).cloned();
-                let mut entry =
-                    known.ok_or_else(|| Error::Internal { detail: format!("part {number} has no entry") })?;
-                let deleted = part.deleted();
-                if deleted.count() != entry.deleted_count {
-                    let file = writer.take_file_number();
-                    write_deletes(&*self.storage, number, file, &deleted.iter().collect())?;
-                    entry.deletes = Some(file);
-                    entry.deleted_count = deleted.count();
-                }
-                entries.push(entry);
-            }
-        }
+        let mut entries = self.entries_of_kept(frozen, rewritten, writer)?;
         let mut current = Snapshot::clone(&self.snapshot.read());
         let old: Vec<LivePart> = rewritten.iter().filter_map(|&index| frozen.parts.get(index).cloned()).collect();
-        let position = current.parts.iter().position(|part| part.is_one_of(&old)).unwrap_or(current.parts.len());
         if let Some((part, byte_len)) = &built {
-            let Home::File(number) = part.home else {
-                return Err(Error::Internal { detail: "a built part is not in a file".to_owned() });
-            };
-            entries.push(PartEntry {
-                number,
-                byte_len: *byte_len,
-                row_count: part.part.table().row_count(),
-                video_count: part.part.table().video_count(),
-                deletes: None,
-                deleted_count: 0,
-            });
-            // What was deleted or replaced since the freeze is no longer live in the parts that the new one stands for.
-            let mut gone = Vec::new();
-            for (video, content) in (0_u32..).zip(contents) {
-                let mut live = false;
-                for part in current.parts.iter().filter(|part| part.is_one_of(&old)) {
-                    live |= part.find(&content.video.id)?.is_some();
-                }
-                if !live {
-                    gone.push(video);
-                }
-            }
+            entries.push(entry_of_new(part, *byte_len)?);
+            let position = current.parts.iter().position(|part| part.is_one_of(&old)).unwrap_or(current.parts.len());
+            let gone = no_longer_live(contents, &current, &old)?;
             current.parts.insert(position, part.without(gone)?);
         }
         current.parts.retain(|part| !part.is_one_of(&old));
@@ -172,6 +139,35 @@ impl Shared {
         self.remove_all(&writer.manifest.unreferenced(&*self.storage)?)
     }
 
+    /// The manifest's entries of the parts in files that stay. Where videos of one were deleted since its entry was made, the
+    /// deletes are written into a new file first.
+    fn entries_of_kept(
+        &self,
+        frozen: &Snapshot,
+        rewritten: &BTreeSet<usize>,
+        writer: &mut Writer,
+    ) -> Result<Vec<PartEntry>> {
+        let mut entries = Vec::new();
+        for (index, part) in frozen.parts.iter().enumerate() {
+            if let Home::File(number) = part.home
+                && !rewritten.contains(&index)
+            {
+                let known = writer.manifest.parts.iter().find(|entry| entry.number == number).cloned();
+                let mut entry =
+                    known.ok_or_else(|| Error::Internal { detail: format!("part {number} has no entry") })?;
+                let deleted = part.deleted();
+                if deleted.count() != entry.deleted_count {
+                    let file = writer.take_file_number();
+                    write_deletes(&*self.storage, number, file, &deleted.iter().collect())?;
+                    entry.deletes = Some(file);
+                    entry.deleted_count = deleted.count();
+                }
+                entries.push(entry);
+            }
+        }
+        Ok(entries)
+    }
+
     /// Removes every file that the manifest does not name, lastingly: also what could not be removed when the manifest
     /// was new.
     pub(crate) fn remove_leftovers(&self) -> Result<()> {
@@ -192,6 +188,32 @@ impl Shared {
         let removed: Vec<Result<()>> = files.iter().map(|name| self.storage.remove(name)).collect();
         removed.into_iter().collect()
     }
+}
+
+/// The manifest's entry of a part that was just built.
+fn entry_of_new(part: &LivePart, byte_len: u64) -> Result<PartEntry> {
+    let Home::File(number) = part.home else {
+        return Err(Error::Internal { detail: "a built part is not in a file".to_owned() });
+    };
+    let table = part.part.table();
+    let (row_count, video_count) = (table.row_count(), table.video_count());
+    Ok(PartEntry { number, byte_len, row_count, video_count, deletes: None, deleted_count: 0 })
+}
+
+/// Which of a new part's videos, by their numbers there, were deleted or replaced since the freeze: no part of `old`, for
+/// which the new one stands, holds them alive any more.
+fn no_longer_live(contents: &[Content], current: &Snapshot, old: &[LivePart]) -> Result<Vec<u32>> {
+    let mut gone = Vec::new();
+    for (video, content) in (0_u32..).zip(contents) {
+        let mut is_live = false;
+        for part in current.parts.iter().filter(|part| part.is_one_of(old)) {
+            is_live |= part.find(&content.video.id)?.is_some();
+        }
+        if !is_live {
+            gone.push(video);
+        }
+    }
+    Ok(gone)
 }
 
 /// The parts that a checkpoint of this scope rewrites: always those in memory.
