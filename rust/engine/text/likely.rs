@@ -13,9 +13,11 @@ use crate::catalog::row_set::RowSet;
 use crate::error::Result;
 
 impl TextIndex {
-    /// About the `count` rows of `search` with the best scores, best first, of equal ones the first: by the rarest words, of
-    /// which no more are read than have `postings` together, though one at least, and regardless of their order. So scores
-    /// are, but for rounding, no higher than those of `search`. A query of more than words is answered by `search`.
+    /// About the `count` rows that `search` would score best, best first, and of equal scores the first row.
+    ///
+    /// Only the rarest words of the query are read: at least one, and no more than have `postings` postings together. That
+    /// words stand in the query's order adds nothing. So a score is, but for rounding, no higher than that of `search`. A
+    /// query that has anything but plain words is answered by `search`.
     ///
     /// # Errors
     /// As `collect`.
@@ -91,11 +93,11 @@ fn best_of(found: impl IntoIterator<Item = (u32, f32)>, count: usize) -> Vec<(u3
     leaders.finish()
 }
 
-/// The best so far, among others that are still to be sorted out.
+/// The best rows so far, and some others that were not sorted out yet.
 struct Leaders {
     count: usize,
     best: Vec<(u32, f32)>,
-    /// What a row further behind must exceed.
+    /// The score that the next row must exceed to be among the best.
     bar: f32,
 }
 

@@ -14,13 +14,13 @@ use super::remembered::Remembered;
 use crate::catalog::channel::Channel;
 use crate::catalog::row_set::RowSet;
 
-/// Allowed rows are looked up one by one in postings at least this many times as long.
+/// Allowed rows are looked up one by one in postings that are more than this many times as many.
 const SEEK_RATIO: u32 = 32;
-/// A question of ten words asks each of four channels for some sixty terms.
+/// How many terms and their variants are remembered: a question of ten words asks each of four channels for some sixty.
 const REMEMBERED_TERMS: usize = 1024;
 const REMEMBERED_VARIANTS: usize = 512;
 
-/// The places that may be given back.
+/// The places of the rows that a search may find.
 #[derive(Clone, Copy)]
 pub(super) struct Allowed<'a> {
     places: &'a Places,

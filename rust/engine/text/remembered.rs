@@ -1,5 +1,7 @@
-//! What a part's dictionary was asked for last. A question asks for the same words several times, each cut in two as well,
-//! and to find those one letter away is a walk through the dictionary; and that of a part never changes.
+//! Remembers what was looked up in a part's dictionary last.
+//!
+//! A question looks up the same words several times, also cut in two, and finding the words one letter away from one takes a
+//! walk through the dictionary. A part never changes, so what was found once stays true.
 
 use parking_lot::Mutex;
 
@@ -9,7 +11,7 @@ use super::words::place;
 pub(super) struct Remembered<T> {
     /// The most that are remembered: a power of two.
     most: usize,
-    /// None before the first term: each has one place, which the next term of that place takes over.
+    /// Empty before the first term. Each term has one place, by its hash; another term with the same place takes it over.
     places: Mutex<Vec<Option<(String, T)>>>,
 }
 

@@ -220,19 +220,21 @@ pub(super) struct Scoring<'a> {
     words: Words<'a>,
     places: &'a Places,
     row_lengths: Cow<'a, [u8]>,
-    /// By length: what it adds below the line.
+    /// By length of a row: what that adds to the denominator of the saturation.
     norms: [f32; 256],
     allowed: RowSet,
-    /// The sum of the clauses so far; without scores but in a run.
+    /// By place: the sum of the clauses so far. Empty until `run`.
     scores: Vec<f32>,
     matched: RowSet,
     clause: Best,
 }
 
-/// The best that the rows have of the clause at hand. Without scores until a clause needs it.
+/// The best score that each row has from the clause at hand.
 #[derive(Default)]
 struct Best {
+    /// By place, 0 where the clause was not found. Empty until a clause needs it.
     scores: Vec<f32>,
+    /// Those with a score.
     places: Vec<u32>,
 }
 

@@ -15,7 +15,7 @@ use super::query::{Clause, ClauseKind, Occur, Pair, TextQuery};
 use crate::catalog::channel::Channel;
 use crate::error::{Error, Result};
 
-/// How soon repetitions of a word stop to count.
+/// How soon further repetitions of a word stop adding to a score.
 pub const K1: f32 = 0.3;
 /// How much long texts are held back, 0 to 1.
 pub const B: f32 = 0.4;
@@ -27,9 +27,10 @@ pub(super) const ORDERED: f32 = 0.15;
 /// places of that word, and tells little of common ones.
 const PAIRED_ROWS: u64 = 10_000;
 
-/// What is known of a query's words on one channel over all live rows. Starts empty (`TextStats::default()`); every
-/// part adds to it (`TextIndex::collect`), or parts are counted apart and merged; then the variants of words that nothing
-/// has, likewise (`TextIndex::collect_variants`).
+/// What is known of a query's words on one channel over all live rows.
+///
+/// It starts empty (`TextStats::default()`). First every part adds its counts (`TextIndex::collect`), or parts are counted
+/// apart and merged. Then the same is done for the variants of words that no row holds (`TextIndex::collect_variants`).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TextStats {
     pub(super) channel: Option<Channel>,

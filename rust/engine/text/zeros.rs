@@ -1,13 +1,13 @@
-//! Zeros to add up in, one for each row, kept by the thread for its next query: to ask for fresh ones costs a large part
-//! more than to add up a few words.
+//! Lists of zeros, one for each row, in which scores are added up. Each thread keeps some for its next query: for a large
+//! part, getting fresh ones from the system takes longer than adding up a few words.
 
 use std::cell::RefCell;
 
-/// Fewer are made anew each time.
+/// Shorter lists are made anew each time.
 const SHORTEST: usize = 4096;
-/// So many are kept, …
+/// A thread keeps at most this many lists.
 const KEPT: usize = 2;
-/// … of at most so many numbers, 16 MB.
+/// Longer lists, of more than 16 MB, are not kept.
 const LONGEST: usize = 4 << 20;
 
 thread_local! {
@@ -26,7 +26,7 @@ pub(super) fn take(len: usize) -> Vec<f32> {
     }
 }
 
-/// Takes what `take` gave, all zeros again.
+/// Takes back a list that `take` gave. It must hold nothing but zeros again.
 pub(super) fn give_back(zeros: Vec<f32>) {
     if (SHORTEST..=LONGEST).contains(&zeros.len()) {
         ZEROS.with_borrow_mut(|kept| {
