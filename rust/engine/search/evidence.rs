@@ -21,12 +21,12 @@ use crate::vector::QueryVector;
 /// Ranks of rows on one channel, for reciprocal rank fusion: `(part, row)` to rank.
 pub(super) type Ranks = BTreeMap<(usize, u32), u32>;
 
-/// A weight above this leaves no score that it has a part in at 0.
+/// What a channel with a weight above this adds to a score is never rounded to 0.
 const LEAST_SURE_WEIGHT: f32 = 1e-6;
 
-/// Where fewer than this part of the rows may match, the words of these are looked up.
+/// Where fewer than one in so many of a part's rows are allowed, words are looked up in these alone.
 const FEW_ROWS: usize = 16;
-/// Postings that are read for each match where likely ones are wanted.
+/// Where the likeliest matches are wanted, this many postings may be read for each of them.
 const POSTINGS_A_MATCH: usize = 50;
 
 /// Rows with BM25 scores, ascending by row.

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::part::{LivePart, Part};
 use crate::snapshot::Snapshot;
 
-/// An approximate answer takes as long as an exact one of so many times as many rows, and of as many again for this much effort.
+/// An approximate answer takes about as long as an exact one over `exhaustive_rows * (NEAR_TIMES + effort / NEAR_EFFORT)` rows.
 const NEAR_TIMES: u64 = 2;
 const NEAR_EFFORT: u64 = 17;
 
@@ -39,10 +39,10 @@ pub(super) struct Scored {
     pub(super) matches: Option<Vec<Match>>,
 }
 
-/// What words found, by part.
+/// What words found.
 struct FoundWords {
     by_part: Vec<WordMatches>,
-    /// Or of some videos only.
+    /// Whether that is of all allowed videos, and not of some alone.
     is_all: bool,
 }
 
@@ -94,7 +94,8 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// How many times as sure as is sufficient the surest match of a moment is; infinite where nothing can be too little.
+    /// The confidence of a moment's surest match over what is sufficient on its channel: enough from 1 on. Infinite where any
+    /// evidence is enough.
     pub(super) fn sufficiency(&self, moment: &Moment) -> f32 {
         let times = |one: &Match| {
             let ask = self.ask.channels.iter().find(|ask| ask.channel == one.channel)?;

@@ -17,7 +17,7 @@ use crate::vector::{Closeness, VectorColumn};
 
 /// Rows that are bounded in one go: what is known of them stays in the cache.
 const ROWS_TOGETHER: u32 = 4096;
-/// Covers what a floor of cosines is below the least that reaches a confidence.
+/// `cosine_floor` may lie this far below the least cosine that really reaches a confidence.
 const COSINE_ROUNDING: f32 = 1e-5;
 
 /// A video with a score that it does not exceed.

@@ -11,7 +11,7 @@ use crate::search::ask::{ChannelAsk, Term};
 use crate::search::evidence;
 use crate::vector::{Closeness, Reach};
 
-/// Where fewer than this part of a run's rows are wanted, each video is read by itself.
+/// Where fewer than one in so many of a run's rows are wanted, each video is read by itself.
 const FEW_WANTED: usize = 8;
 
 /// From which confidence on a channel a video is a candidate.

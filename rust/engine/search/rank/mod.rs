@@ -26,7 +26,7 @@ use super::spread::VIDEOS_A_TASK;
 use crate::catalog::row_set::RowSet;
 use crate::error::Result;
 
-/// Of up to so many videos the evidence is kept from ranking to telling.
+/// Where at most this many videos are scored, their evidence is kept for telling the hits, and not looked up again.
 const KEPT_VIDEOS: usize = 256;
 
 /// Hits in order, at least those up to the end of the page, and what to count.

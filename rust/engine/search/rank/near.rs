@@ -1,12 +1,16 @@
 //! Approximate answers: the likeliest rows of each channel, and of their videos no more than the page needs.
 //!
-//! Each channel names rows, by vectors of all parts together and by words: of those with a time `vector::passed_by` gives
-//! more than a search for the best of one channel would return, for what is best of several together is seldom among the
-//! best of each. Every row that was named is compared on all channels by codes, and the best row speaks for its video, or where
-//! the timed rows of that overlap the best of each channel. The videos whose rows say most and those whose metadata do, as
-//! many of either as the effort has it, are then scored best bound first, as for an exact answer (`best_first`), until the page is full:
-//! what words say is looked up for them alone. So scores are exact, and what may be missing is a video of which nothing
-//! named the row that speaks for it, or whose row says more than its codes let expect.
+//! 1. Each channel names rows: those that are closest to its vectors, over all parts together, and those that its words
+//!    likely find. It names more than a search on one channel would return (`vector::passed_by`), because a video that is
+//!    best on several channels together is seldom among the best of each.
+//! 2. All named rows are compared on all channels by their codes. A video counts as much as its best row or, where its timed
+//!    rows overlap, as the best of each channel together.
+//! 3. The videos whose rows say most, and those whose metadata do, are scored best bound first until the page is full, as for
+//!    an exact answer (`best_first`). How many of either these are follows from the effort. What words say is looked up for
+//!    these videos alone.
+//!
+//! So scores are exact. A video is missed if none of the channels named its best row, or if that scores higher than its codes
+//! made likely.
 
 use super::bounds::{Bounded, Bounds, Rough};
 use super::reader::{self, Room};
@@ -23,15 +27,17 @@ use crate::vector::{Asked, Closeness, GraphMemory, PASSED, Passed, Path, QueryVe
 
 /// Videos whose named rows are compared by one task.
 const VIDEOS_A_PIECE: usize = 256;
-/// For each row of effort so many videos of all parts are looked into whose metadata say most: there are fewer titles than
-/// rows, and a title counts for every row of its video. Where that means reading, as much fewer.
+/// For each row of effort this many videos are looked into because of their metadata: there are fewer titles than rows, and
+/// a title counts for every row of its video. Where vectors would have to be read from a disk, it is `1 / TITLES`.
 const TITLES: usize = 2;
-/// Of so many for each row of effort what they say is known more closely than by their codes.
+/// For each row of effort, this many titles are named by their vectors, of which the best are then chosen by closer bounds.
 const TITLES_PASSED: usize = 2 * TITLES;
 
-/// Hits in order, at least those up to the end of the page; the videos that were named and may be hits; the way taken.
+/// An approximate answer.
 pub(super) struct Near {
+    /// In order, at least those up to the end of the page.
     pub(super) hits: Vec<Scored>,
+    /// For each part the videos that were named and may be hits.
     pub(super) named: Vec<RowSet>,
     pub(super) plan: Plan,
 }

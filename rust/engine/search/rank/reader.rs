@@ -38,15 +38,17 @@ pub(super) struct Room<'a> {
     pub(super) reaches: Vec<Vec<Reach>>,
     /// By channel and term: rows that hold words.
     pub(super) words: Vec<Vec<&'a [(u32, f32)]>>,
-    /// Whether a row is above a floor.
+    /// By row: whether it may be above a floor on some channel.
     pub(super) reaching: Vec<bool>,
-    /// By channel as the query has them: confidences of the video's rows; and of one term.
+    /// By channel, in the query's order: confidences that the video's rows don't exceed.
     pub(super) channels: Vec<Vec<f32>>,
+    /// The same of one term of a channel, while that is read.
     pub(super) found: Vec<f32>,
-    /// What the clauses say of the row together.
+    /// By row: what the clauses of a channel say together.
     pub(super) clauses: Vec<f32>,
-    /// The channels with a time, blended.
+    /// By row: what the channels with a time score together, before metadata are added.
     pub(super) blended: Vec<f32>,
+    /// By row: whether it may be enough by itself for a hit, on some channel with a time.
     pub(super) is_enough: Vec<bool>,
 }
 
@@ -84,7 +86,7 @@ impl<'a> Reader<'a> {
         self.ask.channels.get(index).is_some_and(|channel| channel.channel != Channel::Metadata)
     }
 
-    /// Where the channel is asked that has no time.
+    /// The place in the query of the channel without a time, metadata, if that is asked.
     pub(super) fn untimed(&self) -> Option<usize> {
         (0..self.ask.channels.len()).find(|&index| !self.is_timed(index))
     }
