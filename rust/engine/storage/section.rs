@@ -13,9 +13,9 @@ use crate::error::{Error, Result};
 
 /// Bytes that one checksum covers.
 pub const BLOCK_BYTES: usize = 64 * 1024;
-/// So many blocks are asked of the disk before they are wanted, where those before them were read.
+/// How many blocks ahead the disk is asked for, where bytes seem to be read in a row: the block before was read.
 const BLOCKS_AHEAD: usize = 16;
-/// So many of a long run are asked for at a time.
+/// Of a long run, at most this many blocks are asked for at a time.
 const MOST_BLOCKS_ASKED: usize = 128;
 
 /// Anything that owns bytes which never change and never move: a mapping or a vector.

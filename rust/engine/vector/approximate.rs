@@ -19,8 +19,9 @@
 //!
 //! Scores are exact whatever the way; what is approximate is that a row can be missed.
 //!
-//! Where several kinds of evidence make a score, the best rows of one are not those of all together, and more of each are
-//! wanted than a walk keeps: `passed_by` gives what it came by as well, of which it has estimates for nothing.
+//! Where several kinds of evidence make up a score, the rows that are best on one are not those that are best on all. Then
+//! more rows of each are wanted than a walk keeps. `passed_by` gives the rows that the walk compared on its way as well: it
+//! has their estimates anyway.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -40,23 +41,23 @@ use crate::error::Result;
 
 /// One step of the walk costs about as much as scanning this many codes.
 const CODES_A_STEP: usize = 240;
-/// Rows whose estimate is no further below the k-th best are scored, as many as the effort: two standard errors of a 4-bit
-/// estimate of vectors with 384 dimensions.
+/// Rows are scored whose estimate is at most this far below the k-th best, but no more of them than the effort. It is two
+/// standard errors of a 4-bit estimate of vectors with 384 dimensions.
 const MARGIN: f32 = 0.01;
-/// So many more than half as many again as are asked for are scored in any case.
+/// Of k rows that are asked for at least `k + k / 2 + FEWEST_MORE` are scored.
 const FEWEST_MORE: usize = 2;
-/// Rows that are scored by their 1-bit codes for each row of effort, times the dimension: eight at 384 dimensions. Fewer
-/// components, greater errors.
+/// Where rows are found by their 1-bit codes, this many divided by the dimension are scored for each row of effort: eight at
+/// 384 dimensions. With fewer components estimates are further off, so more rows are needed.
 const CODED_COMPONENTS: usize = 3072;
-/// And no fewer than this.
+/// At least this many are scored for each row of effort, whatever the dimension.
 const FEWEST_CODED_ROWS: usize = 4;
-/// How many of the rows that a walk keeps are allowed is a matter of chance: so many standard deviations more are kept, or
-/// else every second search for as many rows as the effort would find too few and be exact.
+/// Under a filter a walk keeps as many rows as it takes on average for the effort to be allowed ones, and this many standard
+/// deviations more. Without those, every second search would find too few and fall back to being exact.
 const DEVIATIONS: f64 = 3.0;
 /// A walk through one of n columns keeps `effort / n^SHARING` rows: a smaller graph takes less effort to the same recall,
 /// but not as much less as it is smaller.
 const SHARING: f64 = 0.25;
-/// Where rows count together with those of other channels, `passed_by` is asked for so many for each that a walk keeps.
+/// How many rows are asked of `passed_by` for each that the search itself would keep.
 pub(crate) const PASSED: usize = 8;
 
 /// What some columns found.

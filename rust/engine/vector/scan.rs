@@ -37,7 +37,8 @@ const MOST_READ_ROWS: usize = 64;
 const GROUP_ROWS: usize = 64;
 /// Reading this many vectors in a row costs about as much as one at random.
 const READ_THROUGH: usize = 4;
-/// What of a floor may stay unread where rows are bounded component by component.
+/// Where rows are bounded component by component, those components may stay unread that add at most `floor / READ_SHARE` to
+/// a score.
 const READ_SHARE: f32 = 4.0;
 /// Vectors that are asked for ahead of the one being scored.
 const AHEAD: usize = 8;
