@@ -24,9 +24,9 @@ const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// One library directory. Every method lets go of the GIL while the engine works.
 ///
-/// A fork has a copy of it that nothing may come of: it would write to the same log, each process over what the other was
-/// told is safe, and wait for threads that only the opener has. So there every call is refused, but `close`, which has
-/// nothing to do.
+/// A forked process must not use the copy that it got: both processes would write to the same log, each over what the other
+/// was told is safe, and the copy would wait for threads that exist only in the process that opened the library. So after
+/// a fork every call is refused, except `close`, which then does nothing.
 #[pyclass(frozen, module = "pixr._engine")]
 pub(crate) struct Library {
     /// Shared by calls, exclusive for `close`.
