@@ -102,7 +102,7 @@ class Videos:
             held = _held(library, id)
             shown = self._illustrated(organization, known, held)
             if shown is None:
-                raise ApiError("VIDEO_NOT_FOUND", f"No video {id!r}.")
+                raise _not_found(id)
             if held is not None and (known is None or known.status == "processing"):
                 count = _segment_count(library, id)
                 shown["segments"] = {"count": count, "analyzed": count}
@@ -138,7 +138,7 @@ class Videos:
         with self.database.read() as session, self.libraries.reading(organization) as library:
             known, held = _own(session, organization, id), _held(library, id)
         if held is None:
-            raise ApiError("VIDEO_NOT_FOUND", f"No video {id!r}.")
+            raise _not_found(id)
         file = self.libraries.home(organization) / known.file if known and known.file else local_file(held)
         if file is None or not file.is_file():
             raise ApiError("CONFLICT", "The video's file is not here.")
@@ -170,10 +170,7 @@ class Videos:
             ApiError: VIDEO_NOT_FOUND, CONFLICT if it is not waiting or being processed.
         """
         with self.libraries.writing(organization) as library, self.database.write() as session:
-            known = _own(session, organization, id)
-            held = _held(library, id)
-            if known is None and held is None:
-                raise ApiError("VIDEO_NOT_FOUND", f"No video {id!r}.")
+            known, held = _find(session, library, organization, id)
             if known is None or known.status not in ("queued", "processing"):
                 raise ApiError("CONFLICT", "The video is not being processed.")
             if held is not None:
@@ -229,10 +226,7 @@ class Videos:
         for path, why in flaws(changes):
             raise ApiError("INVALID_VIDEO", f"{'.'.join(map(str, path))}: {why}")
         with self.database.write() as session:
-            known = _own(session, organization, id)
-            held = _held(library, id)
-            if known is None and held is None:
-                raise ApiError("VIDEO_NOT_FOUND", f"No video {id!r}.")
+            known, held = _find(session, library, organization, id)
             if known is None and "pix_investment" in changes:
                 raise ApiError("CONFLICT", "pixInvestment is kept of videos that were given to the server alone.")
             if known is not None:
@@ -248,10 +242,7 @@ class Videos:
             ApiError: VIDEO_NOT_FOUND.
         """
         with self.libraries.writing(organization) as library, self.database.write() as session:
-            known = _own(session, organization, id)
-            held = _held(library, id)
-            if known is None and held is None:
-                raise ApiError("VIDEO_NOT_FOUND", f"No video {id!r}.")
+            known, held = _find(session, library, organization, id)
             if held is not None:
                 library.delete(id)
             shutil.rmtree(self.pictures_of(organization, id), ignore_errors=True)
@@ -299,6 +290,22 @@ def _held(library: Library, id: str) -> Video | None:
         return library.video(id)
     except (VideoNotFound, InvalidInput):  # an id that no video can have is an id that none has
         return None
+
+
+def _find(session: Session, library: Library, organization: str, id: str) -> tuple[VideoRecord | None, Video | None]:
+    """What the server's records and the library have of a video.
+
+    Raises:
+        ApiError: VIDEO_NOT_FOUND, neither has any.
+    """
+    known, held = _own(session, organization, id), _held(library, id)
+    if known is None and held is None:
+        raise _not_found(id)
+    return known, held
+
+
+def _not_found(id: str) -> ApiError:
+    return ApiError("VIDEO_NOT_FOUND", f"No video {id!r}.")
 
 
 def _segment_count(library: Library, id: str) -> int:
