@@ -48,9 +48,11 @@ if TYPE_CHECKING:
 __all__ = ["NOT_KEPT", "Idempotency", "sweep"]
 
 log = logging.getLogger("pixr.server")
+# How long an answer is kept.
 KEPT = timedelta(hours=24)
+# How long a request may be at work before the same one may take its key over.
 HELD = timedelta(seconds=60)
-_MOST_KEY = 255
+_LONGEST_KEY = 255
 _KEPT_HEADERS = (
     "content-type",
     "location",
@@ -60,7 +62,9 @@ _KEPT_HEADERS = (
     "upload-expires",
 )
 _TRIES = 5
+# What tells one upload from another, since its body is not looked at.
 _DESCRIBING_HEADERS = ("upload-length", "upload-metadata")
+# Answers that say "not now" or "not you": the same request may get another one later.
 NOT_KEPT = (401, 402, 403, 408, 409, 423, 425, 429)
 
 
@@ -77,27 +81,27 @@ class Idempotency:
             await self._app(scope, receive, send)
             return
         headers, who = Headers(scope=scope), scope["state"]["principal"]
-        key, piece = headers.get("idempotency-key"), scope["path"].startswith(UPLOADS)
-        if key is None or not isinstance(who, Principal) or (piece and scope["method"] == "PATCH"):
+        key, is_upload = headers.get("idempotency-key"), scope["path"].startswith(UPLOADS)
+        if key is None or not isinstance(who, Principal) or (is_upload and scope["method"] == "PATCH"):
             await self._app(scope, receive, send)
             return
         needed = _needed_scope(scope)
         if needed is not None and needed not in who.scopes:
             await self._app(scope, receive, send)
             return
-        if not 0 < len(key) <= _MOST_KEY or not key.isprintable():
+        if not 0 < len(key) <= _LONGEST_KEY or not key.isprintable():
             await send_problem(scope, receive, send, ApiError("INVALID_REQUEST", "The idempotency key is not usable."))
             return
-        body = b"" if piece else await _whole_body(receive)
+        body = b"" if is_upload else await _whole_body(receive)
         if body is None:
             return
         described = "\n".join(headers.get(name, "") for name in _DESCRIBING_HEADERS)
-        print_of = hashlib.sha256(b"\n".join((scope["query_string"], described.encode(), body))).digest()
+        fingerprint = hashlib.sha256(b"\n".join((scope["query_string"], described.encode(), body))).digest()
         scopes = () if needed is not None else sorted(who.scopes)
         named = "\n".join((who.organization, scope["method"], scope["path"], key, *scopes)).encode()
         id, vault = hashlib.sha256(named).hexdigest(), Fernet(_vault_key(named))
         try:
-            held = await to_thread.run_sync(self._take, id, who.organization, print_of)
+            held = await to_thread.run_sync(self._take, id, who.organization, fingerprint)
         except ApiError as refusal:
             await send_problem(scope, receive, send, refusal)
             return
@@ -106,7 +110,7 @@ class Idempotency:
             again = Response(kept, held.status, {**(held.headers or {}), "Idempotent-Replayed": "true"})
             await again(scope, receive, send)
             return
-        await self._carry_out(scope, receive if piece else _replay(body, receive), send, held, vault)
+        await self._carry_out(scope, receive if is_upload else _replay(body, receive), send, held, vault)
 
     async def _carry_out(
         self, scope: Scope, receive: Receive, send: Send, held: IdempotentRequest, vault: Fernet
