@@ -8,13 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import select
 
-import pixr.server
 from pixr.server.database import Base, Database, now
 from pixr.server.events import record
 from pixr.server.ids import new_id, repeatable
@@ -23,6 +20,7 @@ from pixr.server.oauth.jwt import UserTokens
 from pixr.server.organizations import create_organization
 from pixr.server.settings import Settings
 from pixr.server.signing import Signer
+from tests.python.server.old_database import old_database
 
 
 def test_migrations_make_the_tables_that_the_models_say(database_url: str) -> None:
@@ -35,13 +33,7 @@ def test_migrations_make_the_tables_that_the_models_say(database_url: str) -> No
 
 def test_webhooks_on_their_way_outlive_the_making_anew_of_their_events(tmp_path: Path) -> None:
     """A table is made anew by dropping the old one, and what refers to its rows goes with them."""
-    database = Database(f"sqlite:///{tmp_path / 'old.db'}")
-    config = Config()
-    config.set_main_option("script_location", str(Path(pixr.server.__file__).parent / "migrations"))
-    with database.engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0008")
-        connection.commit()
+    database = old_database(tmp_path, "0008")
     with database.write() as session:
         owner = create_organization(session, "a", "developer").id
         session.add(WebhookEndpoint(id="whe", organization_id=owner, url="https://example.com/h", secret="s"))

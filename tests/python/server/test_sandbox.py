@@ -17,13 +17,14 @@ from typer.testing import CliRunner
 import pixr
 from pixr.cli.app import app
 from pixr.library import Library
-from pixr.server.database import Database, now
+from pixr.server.database import now
 from pixr.server.keys import create_key
 from pixr.server.models import Organization, UsageDay, VideoRecord
 from pixr.server.organizations import create_organization, find_sandbox, sandbox_of
 from pixr.server.sandbox.sandboxes import Sandboxes, next_morning
 from pixr.server.state import ServerState
 from tests.python.server.conftest import fill, state_of
+from tests.python.server.old_database import old_database
 from tests.python.server.partner import Partner, code_of
 
 
@@ -207,17 +208,8 @@ def test_a_sandbox_that_is_deleted_has_used_what_it_had_used(
 
 
 def test_test_keys_from_before_there_were_sandboxes_get_one(tmp_path: Path) -> None:
-    from alembic import command
-    from alembic.config import Config
-
-    import pixr.server
-
-    database = Database(f"sqlite:///{tmp_path / 'old.db'}")
-    config = Config()
-    config.set_main_option("script_location", str(Path(pixr.server.__file__).parent / "migrations"))
+    database = old_database(tmp_path, "0006")
     with database.engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0006")
         columns = "(id, name, plan, sandbox, retention_days, branding, created)"
         for name in ("a", "b"):
             values = f"('{name}', '{name}', 'startup', false, 7, '{{}}', '2026-01-01')"
