@@ -17,13 +17,7 @@ import pixr
 from pixr import parquet
 from pixr.encoder_choice import Choice, recall, remember
 from pixr.errors import InvalidBatch, InvalidVector, SpaceMismatch, StorageError
-
-
-def rows(*ids: str) -> pa.RecordBatch:
-    count = len(ids)
-    return pa.record_batch(
-        {"video_id": list(ids), "start": [0.0] * count, "end": [5.0] * count, "speech": ["solar panels"] * count}
-    )
+from tests.python.said import rows
 
 
 @pytest.fixture

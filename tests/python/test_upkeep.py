@@ -33,13 +33,7 @@ from pixr.errors import (
     StorageError,
     VideoNotFound,
 )
-
-
-def rows(*ids: str) -> pa.RecordBatch:
-    count = len(ids)
-    return pa.record_batch(
-        {"video_id": list(ids), "start": [0.0] * count, "end": [5.0] * count, "speech": ["solar panels"] * count}
-    )
+from tests.python.said import rows
 
 
 def ids(library: pixr.Library) -> list[str]:
