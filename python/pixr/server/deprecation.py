@@ -18,9 +18,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pixr.server.events import record
 from pixr.server.ids import new_id, repeatable
+from pixr.server.instants import rfc3339
 from pixr.server.models import Event, Organization
 from pixr.server.settings import Deprecation
-from pixr.server.videos import rfc3339
 
 __all__ = ["Deprecations", "announce", "find_deprecation"]
 

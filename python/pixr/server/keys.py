@@ -15,10 +15,10 @@ from sqlalchemy.orm import Session
 from pixr.server.database import now
 from pixr.server.errors import ApiError
 from pixr.server.ids import new_id, new_secret
+from pixr.server.instants import rfc3339
 from pixr.server.models import CLIENT_PREFIX, ApiKey, OAuthClient, Organization
 from pixr.server.organizations import find_sandbox, sandbox_of
 from pixr.server.principal import SCOPES, Principal
-from pixr.server.videos import rfc3339
 
 __all__ = [
     "check_overlap",

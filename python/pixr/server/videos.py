@@ -25,6 +25,7 @@ from pixr.server.database import Database, now
 from pixr.server.errors import ApiError, problem_of
 from pixr.server.events import record
 from pixr.server.ids import new_id
+from pixr.server.instants import rfc3339
 from pixr.server.libraries import Libraries
 from pixr.server.models import VideoRecord
 from pixr.server.pictures import PICTURES, pictures_name
@@ -34,7 +35,7 @@ from pixr.show.thumbnails import local_file
 from pixr.types import Creator, Video
 from pixr.wire import video_to_dict
 
-__all__ = ["UNDER_WAY", "Videos", "rfc3339"]
+__all__ = ["UNDER_WAY", "Videos"]
 
 UNDER_WAY = ("uploading", "queued", "processing")
 
@@ -267,11 +268,6 @@ def library_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
     if wanted.get("creator") is not None:
         wanted["creator"] = Creator(**wanted["creator"])
     return wanted
-
-
-def rfc3339(instant: Any) -> str | None:
-    """An instant as it stands in JSON."""
-    return None if instant is None else instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _of(organization: str) -> Any:

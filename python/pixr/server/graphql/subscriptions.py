@@ -15,11 +15,12 @@ from pixr.server.following import follow, last_sequence
 from pixr.server.graphql.guard import Info, told
 from pixr.server.graphql.inputs import SearchInput, given
 from pixr.server.graphql.types import Event, SearchUpdate, Video, facet_list
+from pixr.server.instants import rfc3339
 from pixr.server.principal import Principal
 from pixr.server.schemas.search import SearchRequest
 from pixr.server.searching import answer_search
 from pixr.server.streaming import pieces
-from pixr.server.videos import UNDER_WAY, rfc3339
+from pixr.server.videos import UNDER_WAY
 
 __all__ = ["Subscription"]
 

@@ -20,6 +20,7 @@ from pixr.library import Library
 from pixr.server.database import Database, now
 from pixr.server.events import record
 from pixr.server.ids import new_id
+from pixr.server.instants import rfc3339
 from pixr.server.libraries import Libraries
 from pixr.server.models import Organization, PrivacyReceipt, UsageDay
 from pixr.server.organizations import find_sandbox
@@ -27,7 +28,6 @@ from pixr.server.pictures import PICTURES, pictures_name
 from pixr.server.privacy.export import videos_of_user
 from pixr.server.privacy.files import files_of_organization, files_of_videos, kind_of_file
 from pixr.server.privacy.holdings import of_organization, of_user
-from pixr.server.videos import rfc3339
 from pixr.server.webhooks.inspectors import forget_videos
 
 __all__ = ["delete_organization", "delete_user"]

@@ -28,11 +28,11 @@ from pixr.library import Library
 from pixr.parquet import export
 from pixr.server.database import Database
 from pixr.server.disk_room import check_room, refusing_full_disk
+from pixr.server.instants import rfc3339
 from pixr.server.libraries import Libraries
 from pixr.server.models import VideoRecord
 from pixr.server.privacy.files import files_of_organization, files_of_videos
 from pixr.server.privacy.holdings import SECRET_COLUMNS, kept_of_organization, of_organization, of_user
-from pixr.server.videos import rfc3339
 from pixr.types import Segment
 from pixr.wire import video_to_dict
 

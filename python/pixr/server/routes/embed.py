@@ -16,12 +16,13 @@ from pixr.server.answer import is_known, json_answer, tag_of
 from pixr.server.database import now
 from pixr.server.embedding import EMBED_SECONDS, embed_code, player_headers, player_page
 from pixr.server.errors import ApiError
+from pixr.server.instants import rfc3339
 from pixr.server.models import Organization
 from pixr.server.principal import Admin, VideoReader
 from pixr.server.routes.videos import VideoId
 from pixr.server.schemas.embed import Branding, EmbedShape
 from pixr.server.state import Server, ServerState
-from pixr.server.videos import picture_token, rfc3339
+from pixr.server.videos import picture_token
 
 router = APIRouter(tags=["embed"])
 

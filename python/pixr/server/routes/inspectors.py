@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from pixr.server.answer import json_answer
 from pixr.server.errors import ApiError
+from pixr.server.instants import rfc3339
 from pixr.server.models import Inspector, InspectorRequest
 from pixr.server.principal import WebhookOwner
 from pixr.server.routes.webhooks import shown_delivery
@@ -23,7 +24,6 @@ from pixr.server.schemas.webhooks import (
     NewInspector,
 )
 from pixr.server.state import Server, ServerState
-from pixr.server.videos import rfc3339
 from pixr.server.webhooks.inspector_page import CONTENT_SECURITY_POLICY, page
 from pixr.server.webhooks.inspectors import create_inspector, own_inspector, receive, replay, requests_of, verdict
 

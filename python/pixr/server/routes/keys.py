@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from pixr.server.answer import json_answer
+from pixr.server.instants import rfc3339
 from pixr.server.keys import create_key, list_keys, revoke_key, rotate_key
 from pixr.server.models import ApiKey
 from pixr.server.paging import Cursor, Limit, page
@@ -16,7 +17,6 @@ from pixr.server.principal import Admin, check_gives_away
 from pixr.server.schemas.keys import KeyList, KeyRequest, KeyShape, KeyWithSecret, RotateRequest
 from pixr.server.schemas.shape import Stored
 from pixr.server.state import Server
-from pixr.server.videos import rfc3339
 
 router = APIRouter(prefix="/v1/auth/keys", tags=["auth"])
 

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, Response
 
 from pixr.server.answer import json_answer
 from pixr.server.errors import ApiError
+from pixr.server.instants import rfc3339
 from pixr.server.keys import principal_of_key
 from pixr.server.limiting import count_failure
 from pixr.server.models import OAuthClient
@@ -25,7 +26,6 @@ from pixr.server.principal import SCOPES, Admin, Principal, check_gives_away
 from pixr.server.schemas.oauth import ClientList, ClientRequest, ClientWithSecret, UserToken, UserTokenRequest
 from pixr.server.schemas.shape import Stored
 from pixr.server.state import Server, ServerState
-from pixr.server.videos import rfc3339
 
 router = APIRouter(tags=["auth"])
 

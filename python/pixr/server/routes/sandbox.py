@@ -10,12 +10,12 @@ from starlette.responses import Response
 
 from pixr.server.answer import json_answer
 from pixr.server.database import now
+from pixr.server.instants import rfc3339
 from pixr.server.models import Organization
 from pixr.server.organizations import find_organization, sandbox_of
 from pixr.server.principal import Admin, VideoReader
 from pixr.server.schemas.sandbox import SandboxShape
 from pixr.server.state import Server
-from pixr.server.videos import rfc3339
 
 router = APIRouter(prefix="/v1/sandbox", tags=["sandbox"])
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from pixr.server.answer import json_answer
 from pixr.server.errors import ApiError
+from pixr.server.instants import rfc3339
 from pixr.server.models import Upload
 from pixr.server.principal import VideoWriter, requires
 from pixr.server.schemas.shape import Stored
@@ -21,7 +22,6 @@ from pixr.server.state import Server, ServerState
 from pixr.server.storable import flaws
 from pixr.server.tus import VERSION
 from pixr.server.uploads import CHECKSUMS, Checksum
-from pixr.server.videos import rfc3339
 from pixr.server.whole_numbers import whole_number
 
 router = APIRouter(prefix="/v1/videos/upload", tags=["uploads"])

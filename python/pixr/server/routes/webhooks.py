@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from pixr.server.answer import json_answer
 from pixr.server.events import EventType
+from pixr.server.instants import rfc3339
 from pixr.server.models import Delivery, DeliveryAttempt, Event
 from pixr.server.paging import Cursor, Limit, page
 from pixr.server.principal import WebhookOwner
@@ -29,7 +30,6 @@ from pixr.server.schemas.webhooks import (
     TestRequest,
 )
 from pixr.server.state import Server
-from pixr.server.videos import rfc3339
 from pixr.server.webhooks.body import event_to_dict
 from pixr.server.webhooks.endpoints import (
     create_endpoint,

@@ -25,13 +25,13 @@ from pixr.server.authentication import Credentials
 from pixr.server.errors import ApiError, problem, problem_of
 from pixr.server.events import EVENT_TYPES
 from pixr.server.following import follow, last_sequence
+from pixr.server.instants import rfc3339
 from pixr.server.limiting import check_rate, count_call, count_failure
 from pixr.server.principal import Principal
 from pixr.server.schemas.search import SearchRequest
 from pixr.server.searching import answer_search
 from pixr.server.state import ServerState
 from pixr.server.streaming import pieces
-from pixr.server.videos import rfc3339
 
 router = APIRouter()
 

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from pixr.server.database import now
 from pixr.server.events import record
+from pixr.server.instants import rfc3339
 from pixr.server.models import Event, Organization, SearchAppearance, WebhookEndpoint
-from pixr.server.videos import rfc3339
 from pixr.server.webhooks.queue import KEPT_DAYS
 
 __all__ = ["tell_appearances"]

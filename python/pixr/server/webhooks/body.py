@@ -8,8 +8,8 @@ from typing import Any
 from pydantic_core import to_json
 
 from pixr.server.events import EventType
+from pixr.server.instants import rfc3339
 from pixr.server.models import Event, WebhookEndpoint
-from pixr.server.videos import rfc3339
 from pixr.webhooks import sign, sign_body
 
 __all__ = ["EXAMPLES", "event_body", "event_to_dict", "signed_headers"]

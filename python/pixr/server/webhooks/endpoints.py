@@ -14,9 +14,9 @@ from pixr.server.database import now
 from pixr.server.errors import ApiError
 from pixr.server.events import take_turn
 from pixr.server.ids import new_id
+from pixr.server.instants import rfc3339
 from pixr.server.keys import check_overlap
 from pixr.server.models import Delivery, Event, WebhookEndpoint
-from pixr.server.videos import rfc3339
 from pixr.server.webhooks.body import EXAMPLES
 from pixr.server.webhooks.outbox import enqueue_for
 from pixr.server.webhooks.sender import Sender
