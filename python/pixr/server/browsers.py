@@ -25,7 +25,8 @@ _OPEN = ("/v1/", "/graphql", "/.well-known/", "/openapi", "/postman.json", "/emb
 _CLOSED = ("/v1/auth/authorize",)  # a page with a form, for nobody's scripts
 _METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9-]+( *, *[A-Za-z0-9-]+)*")
-_MOST_SECONDS = "7200"
+# How long a browser may go by an answer to its preflight: Chrome takes no longer time than this.
+_PREFLIGHT_SECONDS = "7200"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -62,7 +63,7 @@ class Browsers:
         if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
             wanted = headers.get("access-control-request-headers", "")
             names = wanted if _HEADER_NAMES.fullmatch(wanted) else ""
-            more = {"Access-Control-Allow-Methods": _METHODS, "Access-Control-Max-Age": _MOST_SECONDS}
+            more = {"Access-Control-Allow-Methods": _METHODS, "Access-Control-Max-Age": _PREFLIGHT_SECONDS}
             preflight = Response(status_code=204, headers=told | more | {"Access-Control-Allow-Headers": names})
             await preflight(scope, receive, send)
             return

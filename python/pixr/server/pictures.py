@@ -46,9 +46,11 @@ SPRITE_COUNT = 25
 SPRITE_WIDTH, SPRITE_HEIGHT = 160, 90
 # The widths that are made: others are rounded up, so that asking for each makes no file of each.
 WIDTHS = (64, 160, 320, 640, 1280, 1920)
+# Of each video; the oldest go first.
 _MOST_KEPT = 256
-_SECONDS = 30
-_MEMORY_BYTES = 4 << 30
+# What one request may take in the process that decodes.
+_DECODING_SECONDS = 30
+_DECODING_BYTES = 4 << 30
 
 
 def pictures_name(video: str) -> str:
@@ -133,7 +135,7 @@ class Pictures:
                 context = multiprocessing.get_context("forkserver")
                 self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_limit)
             try:
-                made: bytes = self._pool.submit(work, source, list(instants), width).result(_SECONDS)
+                made: bytes = self._pool.submit(work, source, list(instants), width).result(_DECODING_SECONDS)
                 return made
             except PixrError as error:
                 raise ApiError("UNREADABLE_VIDEO", "No picture of the video can be taken.") from error
@@ -158,7 +160,7 @@ def _drop_oldest(directory: Path) -> None:
 def _limit() -> None:
     import resource
 
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_AS, (_DECODING_BYTES, _DECODING_BYTES))
 
 
 def _thumbnail(source: Path, instants: Sequence[float], width: int) -> bytes:
