@@ -53,7 +53,13 @@ class Request:
 
 
 class Asker:
-    """Asks on behalf of one library; `encoders` loads them at the first call, `renewed` those now on record."""
+    """Turns questions to one library into what its engine is asked.
+
+    Args:
+        engine: the library's.
+        encoders: gives the library's encoders, and loads them at the first call.
+        renewed: gives those that are on record now: the library may have been reindexed with others since.
+    """
 
     def __init__(
         self, engine: _engine.Library, encoders: Callable[[], Encoders], renewed: Callable[[], Encoders]
@@ -203,7 +209,7 @@ class Asker:
 
 
 class _Asked:
-    """What the engine is asked, by channel."""
+    """What the engine is asked, by channel, as far as the question was read."""
 
     __slots__ = ("alike", "channels", "clause_vectors", "clauses", "text", "vectors", "weights")
 

@@ -46,12 +46,13 @@ if TYPE_CHECKING:
 FOLDER: Final = "reindex"
 _DISCARDED: Final = "reindex.discarded"
 _VIDEOS_A_BATCH: Final = 200
-# A record of the engine's log takes so much; a row has its vector as float16, and its span and description.
+# The longest record that the engine's log takes.
 _MOST_BYTES: Final = 256 << 20
+# What a row takes of it beside its vector, which is of float16: its span and description.
 _BYTES_A_ROW: Final = 120
 
 _CREATE: Final = json.dumps({"access": "create"})
-# Pictures, texts, sound.
+# How many kinds of encoders there are: of pictures, of texts, of sound.
 _KINDS: Final = 3
 
 OnProgress = Callable[[Progress], None]

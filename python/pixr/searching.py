@@ -99,7 +99,14 @@ class SearchOptions:
 def search(
     engine: _engine.Library, encode: Callable[[], Request], question: Question, options: SearchOptions, begun: float
 ) -> Hits:
-    """Ask the engine what `encode` makes of the question. `begun`: when, as `time.perf_counter` counts it.
+    """Ask the engine what `encode` makes of the question, and count facets that pass over their own filter.
+
+    Args:
+        engine: the library's.
+        encode: encodes the question; called once more if the library was reindexed meanwhile.
+        question: the question itself.
+        options: what is asked besides.
+        begun: when the search began, by `time.perf_counter`.
 
     Raises:
         As `Library.search`.
@@ -164,7 +171,7 @@ def _as_json(request: Mapping[str, Any]) -> str:
 
 
 def _left_out(question: Question) -> dict[str, Any] | None:
-    """A moment that is asked by itself is no answer."""
+    """The moment that the question gives as its example, which is left out of the answer."""
     spans = {tuple(ask.like) for ask in asks(question) if ask.like is not None}
     if len(spans) > 1:
         raise InvalidQuery("like: one moment can be asked with, not several")

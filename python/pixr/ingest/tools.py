@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Toolbox", "Tools"]
 
-# For pictures, speech and what else is heard.
+# Processes that decode one video: for its pictures, for speech, and for what else is heard.
 _DECODERS_A_VIDEO = 3
 
 
@@ -39,7 +39,7 @@ class Tools:
 class Toolbox:
     """Loads what indexing needs, once for all workers, when the first asks. Models run on one thread a call.
 
-    Speech or screen text that can't be had is left out, with a warning.
+    Where speech can't be recognised, or words on screen can't be read, videos are indexed without, with a warning.
     """
 
     def __init__(self, library: Library, *, speech: bool | SpeechOptions, screen: bool | ScreenOptions) -> None:
