@@ -253,13 +253,13 @@ impl Log {
     }
 
     /// The sequence that the next record gets.
-    #[must_use]
+    #[cfg(test)]
     pub(crate) fn next_sequence(&self) -> u64 {
         self.state.lock().next_sequence
     }
 
     /// Every record up to this one is lasting.
-    #[must_use]
+    #[cfg(test)]
     pub(crate) fn durable_sequence(&self) -> u64 {
         self.state.lock().durable_sequence
     }

@@ -35,6 +35,7 @@ const PAIRED_ROWS: u64 = 10_000;
 pub struct TextStats {
     pub(super) channel: Option<Channel>,
     pub(super) row_count: u64,
+    /// Lengths above 40 words are counted in steps (tantivy's field norms).
     pub(super) word_count: u64,
     pub(super) clauses: Vec<ClauseStats>,
 }
@@ -53,12 +54,6 @@ impl TextStats {
     #[must_use]
     pub fn row_count(&self) -> u64 {
         self.row_count
-    }
-
-    /// Words in those rows; lengths above 40 words are counted in steps (tantivy's field norms).
-    #[must_use]
-    pub(crate) fn word_count(&self) -> u64 {
-        self.word_count
     }
 
     /// Adds what was counted elsewhere for the same query and channel.
