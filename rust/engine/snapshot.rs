@@ -202,9 +202,9 @@ impl Snapshot {
                 return Ok(());
             };
             let contents = self.contents_of(&members)?;
+            self.push_in_memory(&contents)?;
             let mut indexes = 0..;
             self.parts.retain(|_| indexes.next().is_some_and(|index| !members.contains(&index)));
-            self.push_in_memory(&contents)?;
         }
     }
 
