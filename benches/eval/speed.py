@@ -85,17 +85,17 @@ def index(videos: list[Path], library_path: Path, titles: dict[str, dict[str, An
 def measure_stages(videos: list[Path]) -> dict[str, Any]:
     """Run each stage alone on all cores, one stage after the other, a few videos at a time to bound memory."""
     encoders = default_encoders(EncoderOptions(threads=1))
-    listener = encoders.sound if SoundLabelEncoder.can_hear() else None
+    can_hear = SoundLabelEncoder.can_hear()
     costs = {name: Cost() for name in ("decode", "visual", "speech", "screen", "text", "sound")}
     readers = SimpleQueue[ScreenReader]()
     for _ in range(CORES):
         readers.put(ScreenReader())
     recogniser = None
     with suppress(pixr.errors.SpeechUnavailable, pixr.errors.MissingExtra):
-        recogniser = SpeechRecogniser(thread_count=CORES, gate=may_hold_words if listener is not None else None)
+        recogniser = SpeechRecogniser(thread_count=CORES, gate=may_hold_words if can_hear else None)
     if recogniser is None:
         del costs["speech"], costs["text"]
-    if listener is None:
+    if not can_hear:
         del costs["sound"]
 
     def see(segments: list[CutSegment]) -> None:
@@ -107,6 +107,13 @@ def measure_stages(videos: list[Path]) -> dict[str, Any]:
         for segment in segments:
             reader.read(segment)
         readers.put(reader)
+
+    def listen(path: Path) -> list[AudioChunk]:
+        return list(open_audio(path, sample_rate_hz=encoders.sound.sample_rate_hz)) if encoders.sound else []
+
+    def label(sound: list[AudioChunk]) -> None:
+        if encoders.sound is not None:
+            list(hear(sound, encoders.sound))
 
     duration = 0.0
     with ThreadPoolExecutor(CORES) as pool:
@@ -125,10 +132,8 @@ def measure_stages(videos: list[Path]) -> dict[str, Any]:
                 said = side_by_side("speech", lambda sound: list(recogniser.transcribe(sound)), sounds)
                 texts = [[one.text for one in utterances] for utterances in said if utterances]
                 side_by_side("text", encoders.text.encode_text, texts)
-            if listener is not None:
-                rate, listens = listener.sample_rate_hz, listener
-                heard = side_by_side("decode", lambda path: list(open_audio(path, sample_rate_hz=rate)), some)
-                side_by_side("sound", lambda sound: list(hear(sound, listens)), heard)
+            if can_hear:
+                side_by_side("sound", label, side_by_side("decode", listen, some))
     return {
         "videos": len(videos),
         "video_seconds": duration,
