@@ -187,9 +187,9 @@ def at_least(least: int) -> Callable[[str], int]:
 
 def engines_named(text: str) -> list[str]:
     """Engines by name; the name of a family stands for all of it. A flat scan is compared with Pixr's exact search."""
-    chosen = []
-    for name in [OURS, *filter(None, (word.strip() for word in text.split(",")))]:
-        found = [name] if name in ENGINES else [engine for engine in ENGINES if engine.startswith(f"{name}-")]
+    chosen = [OURS]
+    for name in filter(None, (word.strip() for word in text.split(","))):
+        found = [engine for engine in ENGINES if engine == name or engine.startswith(f"{name}-")]
         if not found:
             raise argparse.ArgumentTypeError(f"no {name}; there are {', '.join(ENGINES)}")
         chosen += [figures.EXACT, *found] if figures.FLAT in found else found
