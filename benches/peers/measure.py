@@ -15,8 +15,10 @@ from __future__ import annotations
 import importlib
 import json
 import multiprocessing
+import os
 import shutil
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +26,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import metadata
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +128,15 @@ def in_child(stage: Callable[..., Any], *arguments: Any) -> Any:
     return found
 
 
+def _end_with_parent() -> None:
+    """Leave when the bench is gone, also where it was killed: an index was built on for an hour, for nobody."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
 def _report(to: Connection, stage: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         to.send((stage(*arguments), None))
     except ModuleNotFoundError as error:

@@ -6,8 +6,10 @@ import argparse
 import importlib.util
 import json
 import math
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -211,6 +213,39 @@ def test_a_flat_scan_is_compared_with_exact_search() -> None:
     """`--peers faiss` gave no ratio of exact searches, and said that no setting reached the recall."""
     assert engines_named("faiss-flat") == ["pixr", "pixr-exact", "faiss-flat"]
     assert engines_named("faiss")[:2] == ["pixr", "pixr-exact"]
+
+
+_BENCH = """
+import time
+from benches.peers.measure import in_child
+def stage(path):
+    while True:
+        with open(path, "a") as file:
+            file.write(".")
+        time.sleep(0.02)
+if __name__ == "__main__":
+    in_child(stage, "written")
+"""
+
+
+def test_a_bench_that_is_killed_leaves_nothing_at_work(tmp_path: Path) -> None:
+    """The process of the stage went on, and wrote into the folder of the next run."""
+    (tmp_path / "bench.py").write_text(_BENCH)
+    written = tmp_path / "written"
+    bench = subprocess.Popen(
+        [sys.executable, "bench.py"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    )
+    try:
+        until = time.monotonic() + 60
+        while not written.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+    finally:
+        bench.kill()
+        bench.wait()
+    time.sleep(1.0)
+    size = written.stat().st_size
+    time.sleep(0.5)
+    assert written.stat().st_size == size
 
 
 def run_bench(tmp_path: Path, *arguments: str, path: str = "/usr/bin:/bin") -> subprocess.CompletedProcess[str]:
