@@ -5,8 +5,9 @@ python -m benches.scale --sizes 3000000 10000000           further points beside
 python -m benches.scale --sizes 1000000 --memory 0.25      also within a quarter of the bytes of the f16 vectors
 
 Rows come from `more_vectors.py` of the data folder, and stay in `--work`. Each size is built by one process and asked
-by another whose files' pages were dropped before. `scale/results.json` keeps a point a size; the table and
-`scale/scale.png` are made of all of them. A memory limit is a cgroup, which takes root; pages of files count too.
+by another whose files' pages were dropped before. `scale/results.json` keeps a point a size, with the commit that was
+asked; the table and `scale/scale.png` are made of all of them. A memory limit is a cgroup, which takes root; pages of
+files count too.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from benches.peers import machine
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS_A_PART = 5_000_000
@@ -54,7 +57,7 @@ def main() -> int:
         points = [other for other in points if other["rows"] != rows] + [point]
         points.sort(key=lambda point: int(point["rows"]))
         kept.write_text(json.dumps(points, indent=2) + "\n", encoding="utf-8")
-    text = _table(points)
+    text = table(points)
     (out / "scale.md").write_text(text, encoding="utf-8")
     print(text)
     _plot(points, out / "scale.png")
@@ -87,6 +90,7 @@ def _measure(binary: Path, arguments: argparse.Namespace, rows: int) -> Point:
             queries = min(arguments.queries, LIMITED_QUERIES)
             limited = _figures(json.loads(_run([*ask, str(queries)], group)))
         point["limited"] = limited | {"limit_mb": limit / 1e6}
+    point |= {"commit": machine.commit("rust", "benches/scale", "Cargo.lock")}
     point |= {"date": time.strftime("%Y-%m-%d"), "cores": os.cpu_count()}
     return point
 
@@ -127,9 +131,11 @@ def fitted(points: Sequence[Point], name: str) -> float | None:
     return sum((x - mean_x) * (y - mean_y) for x, y in pairs) / square if square else None
 
 
-def _table(points: Sequence[Point]) -> str:
+def table(points: Sequence[Point]) -> str:
+    """All sizes, each with the commit that it is of: a later run measures some of them anew."""
     columns: dict[str, Callable[[Point], str]] = {
         "rows": lambda point: f"{point['rows']:,}",
+        "commit": lambda point: str(point.get("commit", "unknown")),
         "parts": lambda point: str(point["parts"]),
         "build (s)": lambda point: f"{point['build_seconds']:,.0f}",
         "peak (MB)": lambda point: f"{point['build_peak_bytes'] / 1e6:,.0f}",

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benches.scale.__main__ import ROWS_A_PART, fitted, kept_parts
+from benches.scale.__main__ import ROWS_A_PART, fitted, kept_parts, table
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,3 +32,30 @@ def test_the_fitted_exponent_is_the_slope_in_logarithms() -> None:
     assert exponent is not None
     assert abs(exponent - 0.5) < 1e-9
     assert fitted(points[:1], "ms") is None
+
+
+def test_the_table_says_which_commit_a_size_is_of() -> None:
+    """Sizes that were asked at another commit stood beside those of this one as if they were of one engine."""
+    known = dict.fromkeys(
+        (
+            "build_seconds",
+            "build_peak_bytes",
+            "bytes",
+            "resident_mb",
+            "exact_p50_ms",
+            "first_ms",
+            "cold_p50_ms",
+            "cold_p99_ms",
+        ),
+        1.0,
+    )
+    points = [
+        {**known, "rows": rows, "parts": 1, "commit": commit} for rows, commit in ((100, "abc1234"), (200, "def5678+"))
+    ]
+    lines = table([*points, {**known, "rows": 300, "parts": 1}]).splitlines()
+    assert [line.split("|")[2].strip() for line in lines[:1] + lines[2:5]] == [
+        "commit",
+        "abc1234",
+        "def5678+",
+        "unknown",
+    ]
