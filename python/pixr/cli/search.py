@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
+from pixr.arguments import check_span
 from pixr.cli.console import complain, is_terminal, print_json
 from pixr.cli.filters import parse_filters
 from pixr.cli.folders import LibraryFolder
@@ -118,6 +119,9 @@ def search(
         options |= {"modes": wanted, "filters": parsed or None}
         _batch(library, snapshot, queries, out, options, explain=explain, as_json=as_json)
         return
+    for option, written in (("--sheet", sheet), ("--html", html)):
+        if written is not None and not written.parent.is_dir():
+            raise typer.BadParameter(f"there is no folder {written.parent}", param_hint=option)
     if not query and not examples:
         raise typer.BadParameter("give a QUERY, a file, a moment or --queries", param_hint="QUERY")
     try:
@@ -194,7 +198,9 @@ def _seconds(text: str | None) -> tuple[float, float] | None:
         return None
     try:
         start, end = text.split("..")
-        return float(start or 0), float(end or 1e9)
+        span = float(start or 0), float(end or 1e9)
+        check_span("between", span)
+        return span
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not A..B, in seconds", param_hint="--between") from None
 

@@ -322,6 +322,10 @@ def test_a_batch_that_is_not_json_leaves_no_answers(run: Run, library: Path, tmp
         ("--queries", "in.jsonl"),
         ("--queries", "in.jsonl", "--out", "out.jsonl", "x"),
         ("--nonsense", "x"),
+        ("--between", "nan..3", "x"),
+        ("--like", "roof,nan,3"),
+        ("--sheet", "absent/x.png", "x"),
+        ("--html", "absent/x.html", "x"),
     ],
 )
 def test_misuse_leaves_with_2(run: Run, library: Path, arguments: tuple[str, ...]) -> None:
