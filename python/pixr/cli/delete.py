@@ -47,10 +47,13 @@ def delete(
                 complain(f"error: {error} [{error.code}]")
             else:
                 rows.append({"videoId": video_id, "deleted": True})
+    gone = sum(row["deleted"] for row in rows)
+    counted = f"{gone} video{'s' * (gone != 1)} deleted"
     if as_json:
         print_json({"videos": rows})
     elif is_terminal():
-        gone = sum(row["deleted"] for row in rows)
-        print(f"{gone} video{'s' * (gone != 1)} deleted")
-    if not all(row["deleted"] for row in rows):
+        print(counted)
+    elif gone < len(rows):  # else the others would seem to have been left as well
+        complain(counted)
+    if gone < len(rows):
         raise typer.Exit(1)

@@ -49,6 +49,7 @@ def test_deleting_takes_out_of_results_and_an_unknown_id_fails(run: Run, library
     rows = {row["videoId"]: row["deleted"] for row in json.loads(done.stdout)["videos"]}
     assert rows == {"roof": True, "nobody": False}
     assert json.loads(run("search", library, "solar", "--json").stdout)["results"] == []
+    assert "1 video deleted" in run("delete", library, "boat", "nobody").stderr
     receipt = run("compact", library, "--json")
     assert receipt.returncode == 0, receipt.stderr
     assert isinstance(json.loads(receipt.stdout), dict)
