@@ -376,6 +376,28 @@ def test_what_is_given_of_a_known_video_is_not_left_out_silently(clips: list[Pat
         assert f"as {first.id}, and keeps its tags, metadata" in warning
 
 
+def test_captions_of_a_known_video_are_not_left_out_silently(clips: list[Path], tmp_path: Path) -> None:
+    """They were not read, and what is said was searched for in vain."""
+    first, other = tmp_path / "first.srt", tmp_path / "other.srt"
+    first.write_text(
+        "1\n00:00:00,000 --> 00:00:01,000\nWe mount\nthe ladder.\n\n2\n09:00:00,000 --> 09:00:01,000\nThe end.\n"
+    )
+    other.write_text("1\n00:00:00,000 --> 00:00:01,000\nA cat sleeps.\n")
+    with pixr.open(tmp_path / "films.pixr") as library:
+
+        def indexed(captions: Path | None) -> tuple[str, tuple[str, ...]]:
+            (outcome,) = library.add_many([Source(clips[0], captions=captions)], speech=False, screen=False)
+            return outcome.status, outcome.warnings
+
+        assert indexed(first)[0] == "added"
+        assert indexed(first) == indexed(None) == ("skipped", ())
+        for captions in (other, tmp_path / "absent.srt"):
+            status, (warning,) = indexed(captions)
+            assert status == "skipped"
+            assert "keeps what is said in it" in warning
+            assert str(captions) in warning
+
+
 def test_a_file_with_other_content_than_before_is_told(clips: list[Path], tmp_path: Path) -> None:
     """Two videos had one source without a word, and pictures of the one before were taken from the new file.
 

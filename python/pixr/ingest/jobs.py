@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pixr.convert import check_video, tags_of
-from pixr.errors import InvalidVideo, PixrError, UnreadableVideo, VideoNotFound
+from pixr.errors import InvalidCaptions, InvalidVideo, PixrError, UnreadableVideo, VideoNotFound
 from pixr.ingest.content import Cancelled, content_hash
 from pixr.ingest.known_content import KnownContent
 from pixr.ingest.tools import Toolbox, Tools
@@ -106,8 +106,8 @@ def _found_again(library: Library, known: KnownContent, video: Video, path: str 
         return video
 
 
-def _not_taken(source: Source, video: Video) -> tuple[str, ...]:
-    """A warning if more is given of a video that is there already than it has: it stays as it is."""
+def _not_taken(library: Library, source: Source, video: Video) -> tuple[str, ...]:
+    """Warnings if more is given of a video that is there already than it has: it stays as it is."""
     given = {
         "id": source.id or video.id,
         "title": source.title or video.title,
@@ -119,9 +119,31 @@ def _not_taken(source: Source, video: Video) -> tuple[str, ...]:
         "metadata": {**video.metadata, **source.metadata},
     }
     other = [name for name, value in given.items() if value != getattr(video, name)]
-    if not other:
-        return ()
-    return (f"it is there already as {video.id}, and keeps its {', '.join(other)}: `Library.update` changes them",)
+    there, warnings = f"it is there already as {video.id}, and keeps", []
+    if other:
+        warnings.append(f"{there} its {', '.join(other)}: `Library.update` changes them")
+    if source.captions is not None and _is_news(library, video, source.captions):
+        warnings.append(f"{there} what is said in it: delete it, and index it with {os.fspath(source.captions)} again")
+    return tuple(warnings)
+
+
+def _is_news(library: Library, video: Video, path: str | os.PathLike[str]) -> bool:
+    """Whether captions, which may be those that the video was indexed with, say what its transcript does not."""
+    from pixr.captions import read_captions
+
+    try:
+        given = read_captions(path)
+        said = _in_one_line(caption.text for caption in library.transcript(video.id))
+    except (InvalidCaptions, OSError):
+        return True
+    except VideoNotFound:  # deleted since this run began
+        return False
+    # Those after its end were left out.
+    return any(_in_one_line([one.text]) not in said for one in given if one.start < video.duration)
+
+
+def _in_one_line(texts: Iterable[str]) -> str:
+    return " ".join(" ".join(texts).split())
 
 
 def _index(
@@ -140,7 +162,7 @@ def _index(
     same = known.claim(digest)
     if same is not None:
         found = _found_again(library, known, same, source.path)
-        return Outcome(source, "skipped", video=found, warnings=_not_taken(source, found))
+        return Outcome(source, "skipped", video=found, warnings=_not_taken(library, source, found))
     outcome = None
     try:
         models = tools()
