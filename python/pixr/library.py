@@ -138,6 +138,8 @@ class Library(Upkeep):
         self.read_only = read_only
         self._encoders = encoders
         self._update_lock = threading.Lock()
+        # What is said of videos is read and written under it, which takes no models and so no time.
+        self._describe_lock = threading.Lock()
 
     @property
     def path(self) -> Path:
@@ -244,7 +246,8 @@ class Library(Upkeep):
         rows = one_batch(batch)
         described = [video_to_text(video) for video in videos]
         set_spaces(self._engine, {**custom_spaces(rows, spaces_of(self._engine)), **(spaces or {})}, rows, described)
-        return self._engine.add_segments(rows, described)
+        with self._describe_lock:  # an update that is under way must not bring back what this replaces
+            return self._engine.add_segments(rows, described)
 
     def update(self, id: str, **changes: Any) -> Video:
         """Change a video's metadata, such as `title="…"` or `tags=[…]`; its segments stay.
@@ -266,15 +269,16 @@ class Library(Upkeep):
             video_to_text(after)  # refuses what can't be stored before models are loaded for it
             is_said = not changes.keys().isdisjoint(("title", "description", "tags"))
             changed = retitled(self._engine, before, after, self._encoders.loaded) if is_said else None
-            # That may have taken seconds, in which another thread described the video with rows that it added.
-            described = video_to_text(replace(self.video(id), **changes))
-            if changed is None:
-                self._engine.update(described)
-            elif changed.rows is None:
-                self._engine.update(described, ["metadata"])
-            else:  # over what is there: rows that others add meanwhile stay
-                self._engine.add_segments(changed.rows, [described])
-            return self.video(id)
+            with self._describe_lock:
+                # That may have taken seconds, in which another thread described the video with rows that it added.
+                described = video_to_text(replace(self.video(id), **changes))
+                if changed is None:
+                    self._engine.update(described)
+                elif changed.rows is None:
+                    self._engine.update(described, ["metadata"])
+                else:  # over what is there: rows that others add meanwhile stay
+                    self._engine.add_segments(changed.rows, [described])
+                return self.video(id)
 
     def delete(self, *ids: str) -> None:
         """Delete videos, all or none. Gone from results at once, from the files after `compact`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,14 @@ import pytest
 
 import pixr
 from pixr.encoders.protocol import Space
-from pixr.errors import DimensionMismatch, InvalidBatch, InvalidInput, InvalidVector, InvalidVideo, SpaceMismatch
+from pixr.errors import (
+    DimensionMismatch,
+    InvalidBatch,
+    InvalidInput,
+    InvalidVector,
+    InvalidVideo,
+    SpaceMismatch,
+)
 
 
 def rows(*vectors: Sequence[float], channel: str = "frame", end: float = 1.0) -> pa.RecordBatch:
@@ -273,6 +280,39 @@ def test_a_field_of_a_wrong_type_is_told_by_its_name(tmp_path: Path, name: str) 
             library.add_segments(rows([1.0, 0.0]), videos=[{"id": 5}])
         with pytest.raises(InvalidVideo, match="it has no id"):
             library.add_segments(rows([1.0, 0.0]), videos=[{"title": "A roof"}])
+
+
+class Held:
+    """The engine, which lets another thread do something before it takes an update."""
+
+    def __init__(self, engine: Any, meanwhile: Callable[[], object]) -> None:
+        self._engine = engine
+        self._other = threading.Thread(target=meanwhile)
+
+    def update(self, *arguments: Any) -> None:
+        self._other.start()
+        self._other.join(0.3)
+        self._engine.update(*arguments)
+
+    def wait(self) -> None:
+        self._other.join()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+
+def test_what_rows_say_of_a_video_stays_when_another_thread_updates_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The update wrote back what it had read before them."""
+    with pixr.open(tmp_path / "l.pixr") as library:
+        library.add_segments(rows([1.0, 0.0]))
+        said = pixr.Video("a", description="A roof", quality="sd", duration=1.0)
+        held = Held(library.engine, lambda: library.add_segments(rows([1.0, 0.0]), videos=[said]))
+        monkeypatch.setattr(library, "_engine", held)
+        library.update("a", quality="hd")
+        held.wait()
+        assert library.video("a") == said
 
 
 def test_a_view_of_lists_is_told_what_is_expected(tmp_path: Path) -> None:
