@@ -286,7 +286,10 @@ def _vector_bytes(channel: Channel, vector: ArrayLike) -> bytes:
         # Numpy makes floats of dates and of texts, leaves out the imaginary part, and what is under a mask.
         if np.ma.is_masked(vector) or not (given.dtype == object or np.can_cast(given.dtype, "<f4", "same_kind")):
             raise TypeError(f"got {'masked ' * np.ma.is_masked(vector)}{given.dtype}")
-        array = np.ascontiguousarray(given, dtype="<f4")
+        with np.errstate(over="raise"):
+            array = np.ascontiguousarray(given, dtype="<f4")
+    except FloatingPointError:
+        raise InvalidQuery(f"vectors: {channel} has a number that is more than a 32-bit float holds") from None
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidQuery(f"vectors: {channel} is not a list of numbers: {error}") from None
     if array.ndim != 1:

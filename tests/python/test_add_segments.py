@@ -18,6 +18,7 @@ from pixr.errors import (
     DimensionMismatch,
     InvalidBatch,
     InvalidInput,
+    InvalidQuery,
     InvalidVector,
     InvalidVideo,
     SpaceMismatch,
@@ -280,6 +281,17 @@ def test_a_field_of_a_wrong_type_is_told_by_its_name(tmp_path: Path, name: str) 
             library.add_segments(rows([1.0, 0.0]), videos=[{"id": 5}])
         with pytest.raises(InvalidVideo, match="it has no id"):
             library.add_segments(rows([1.0, 0.0]), videos=[{"title": "A roof"}])
+
+
+def test_numbers_that_a_vector_can_not_hold_are_told(tmp_path: Path) -> None:
+    """Infinity was told, which nobody had given."""
+    large = pa.record_batch({"video_id": ["b"], "start": [0.0], "end": [1.0], "frame": [[1.0, 1e300]]})
+    with pixr.open(tmp_path / "l.pixr") as library:
+        library.add_segments(rows([1.0, 0.0]))
+        with pytest.raises(InvalidVector, match="component 1 is 1e300, more than a 32-bit float holds"):
+            library.add_segments(large)
+        with pytest.raises(InvalidQuery, match="frame has a number that is more than a 32-bit float holds"):
+            library.search(vectors={"frame": [1.0, 1e300]})
 
 
 class Held:

@@ -232,8 +232,13 @@ fn vector(array: &ArrayRef, row: usize, channel: Channel, id: &VideoId) -> Resul
     match values.data_type() {
         DataType::Float32 => normalise(&what, values.as_primitive::<Float32Type>().values()),
         DataType::Float64 => {
-            let narrowed: Vec<f32> =
-                values.as_primitive::<Float64Type>().values().iter().map(|&value| value as f32).collect();
+            let given = values.as_primitive::<Float64Type>().values();
+            let is_too_large = |value: &f64| value.is_finite() && !(*value as f32).is_finite();
+            if let Some((index, value)) = given.iter().enumerate().find(|(_, value)| is_too_large(value)) {
+                let detail = format!("component {index} is {value:e}, more than a 32-bit float holds");
+                return Err(Error::InvalidVector { what, detail });
+            }
+            let narrowed: Vec<f32> = given.iter().map(|&value| value as f32).collect();
             normalise(&what, &narrowed)
         }
         // f16 vectors of unit length are taken as they are, so that what was exported comes back bit for bit.
