@@ -327,6 +327,18 @@ def test_what_rows_say_of_a_video_stays_when_another_thread_updates_it(
         assert library.video("a") == said
 
 
+def test_whole_numbers_are_filtered_exactly(tmp_path: Path) -> None:
+    """Asked for the post of one number, those came whose numbers are as near as a float tells."""
+    post = 1_234_567_890_123_456_789
+    with pixr.open(tmp_path / "l.pixr") as library:
+        for id, number in (("a", post), ("b", post + 1)):
+            batch = pa.record_batch({"video_id": [id], "start": [0.0], "end": [1.0], "speech": ["solar panels"]})
+            library.add_segments(batch, videos=[{"id": id, "metadata": {"post": number}}])
+        for number, expected in ((post, ["a"]), (post + 1, ["b"]), (post + 2, [])):
+            hits = library.search("solar", channels=["speech"], filters={"metadata": {"post": number}})
+            assert [hit.video.id for hit in hits] == expected
+
+
 def test_a_view_of_lists_is_told_what_is_expected(tmp_path: Path) -> None:
     """Vectors in a layout that the engine does not read were told to be a string."""
     view = pa.array([[1.0, 0.0]], pa.list_view(pa.float32()))

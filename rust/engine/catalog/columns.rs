@@ -4,12 +4,12 @@
 //! the alphabet; a column keeps numbers. Single-valued columns have an entry a video, the others a list of pairs.
 //!
 //! A metadata key is a column; an object inside it is a column for each of its keys, named with dots
-//! (`camera.model`); a list gives a video several values; null is no value. Numbers are compared as 64-bit floats.
+//! (`camera.model`); a list gives a video several values; null is no value. Numbers are kept as 64-bit floats.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Number, Value};
 
 use super::video::Video;
 use crate::error::Result;
@@ -149,6 +149,30 @@ fn gather(video: u32, key: &str, value: &Value, into: &mut BTreeMap<String, (Gat
                 }
             }
         }
+    }
+}
+
+/// A JSON number as a whole one; none where it has a fraction or is too large.
+pub(crate) fn whole(number: &Number) -> Option<i128> {
+    let is_whole = |float: &f64| float.fract() == 0.0 && float.abs() < 2_f64.powi(127);
+    let exact = number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from));
+    exact.or_else(|| number.as_f64().filter(is_whole).map(|float| float as i128))
+}
+
+/// Whether one of the whole numbers is among the values of a column's key.
+pub(crate) fn has_whole(fields: &Map<String, Value>, key: &str, wanted: &[i128]) -> bool {
+    fields.iter().any(|(name, value)| is_at(name, value, key, wanted))
+}
+
+/// As `has_whole`, of a value that is at `name`.
+fn is_at(name: &str, value: &Value, key: &str, wanted: &[i128]) -> bool {
+    match value {
+        Value::Object(fields) => {
+            fields.iter().any(|(field, value)| is_at(&format!("{name}.{field}"), value, key, wanted))
+        }
+        Value::Array(values) => values.iter().any(|value| is_at(name, value, key, wanted)),
+        Value::Number(number) => name == key && whole(number).is_some_and(|whole| wanted.contains(&whole)),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::columns::{Metadata, Strings};
+use super::columns::{Metadata, Strings, has_whole};
 use super::row_set::RowSet;
 use super::table::VideoTable;
 use super::video::VideoId;
@@ -39,8 +39,10 @@ pub enum Column {
 pub enum Scalar {
     /// True or false.
     Boolean(bool),
-    /// A number; whole numbers above 2⁵³ lose their last digits.
+    /// A number.
     Number(f64),
+    /// A whole number of which a float loses the last digits, compared exactly; those of a range are compared as floats.
+    Whole(i128),
     /// Text, compared exactly.
     Text(String),
 }
@@ -202,6 +204,7 @@ fn among(table: &VideoTable, column: &Column, values: &[Scalar]) -> Result<RowSe
         Column::Metadata(key) => {
             if let Some(column) = columns.metadata.get(key) {
                 insert_metadata(column, values, &mut set);
+                insert_whole(table, key, column, values, &mut set)?;
             }
         }
         Column::Duration | Column::Created => {
@@ -240,6 +243,19 @@ fn insert_metadata(column: &Metadata, values: &[Scalar], set: &mut RowSet) {
             set.insert(*video);
         }
     }
+}
+
+/// The column keeps floats: of the videos whose number is as near as a float tells, the records say which it is.
+fn insert_whole(table: &VideoTable, key: &str, column: &Metadata, values: &[Scalar], set: &mut RowSet) -> Result<()> {
+    let wanted: Vec<i128> =
+        values.iter().filter_map(|value| if let Scalar::Whole(whole) = value { Some(*whole) } else { None }).collect();
+    for (video, number) in &column.numbers {
+        let is_near = wanted.iter().any(|whole| *whole as f64 == *number);
+        if is_near && has_whole(&table.video(*video)?.metadata, key, &wanted) {
+            set.insert(*video);
+        }
+    }
+    Ok(())
 }
 
 fn existing(table: &VideoTable, column: &Column) -> Result<RowSet> {

@@ -13,6 +13,7 @@
 
 use serde_json::{Map, Value};
 
+use super::columns::whole;
 use super::filter::{Bound, Column, Filter, Scalar};
 use super::timestamp::Timestamp;
 use crate::error::{Error, Result};
@@ -21,6 +22,8 @@ use crate::error::{Error, Result};
 const MAX_DEPTH: usize = 16;
 /// The most conditions.
 const MAX_CONDITIONS: usize = 1024;
+/// Past it, floats lose the last digits of whole numbers.
+const MOST_EXACT: u128 = 1 << 53;
 /// The most values in all lists together.
 const MAX_VALUES: usize = 65_536;
 
@@ -162,7 +165,10 @@ impl Reader {
 fn scalar(value: &Value, path: &str) -> Result<Scalar> {
     match value {
         Value::Bool(flag) => Some(Scalar::Boolean(*flag)),
-        Value::Number(number) => number.as_f64().map(Scalar::Number),
+        Value::Number(number) => whole(number)
+            .filter(|whole| whole.unsigned_abs() > MOST_EXACT)
+            .map(Scalar::Whole)
+            .or_else(|| number.as_f64().map(Scalar::Number)),
         Value::String(text) => Some(Scalar::Text(text.clone())),
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }

@@ -84,6 +84,33 @@ fn filters_in_the_form_of_the_api_select_the_videos_they_describe() {
     }
 }
 
+/// Ids of posts are such numbers: asked for one, others came whose last digits were another's.
+#[test]
+fn whole_numbers_beyond_those_of_floats_are_compared_exactly() -> Result<()> {
+    let film = |id: &str, post: Value| video(json!({"id": id, "metadata": {"post": post}}));
+    let films = [
+        film("even", json!(9_007_199_254_740_992_u64)),
+        film("odd", json!(9_007_199_254_740_993_u64)),
+        film("in a list", json!([1, 9_007_199_254_740_993_u64])),
+        film("large", json!(u64::MAX)),
+        film("low", json!(i64::MIN)),
+        film("nested", json!({"id": -9_007_199_254_740_993_i64})),
+        film("float", json!(1e300)),
+    ];
+    for (filter, expected) in [
+        (json!({"metadata": {"post": 9_007_199_254_740_993_u64}}), vec![1, 2]),
+        (json!({"metadata": {"post": [9_007_199_254_740_992_u64, u64::MAX]}}), vec![0, 3]),
+        (json!({"metadata": {"post": u64::MAX - 1}}), vec![]),
+        (json!({"metadata": {"post": i64::MIN}}), vec![4]),
+        (json!({"metadata": {"post.id": [-9_007_199_254_740_993_i64, "x"]}}), vec![5]),
+        (json!({"metadata": {"post": 1e300}}), vec![6]),
+    ] {
+        let got: Vec<u32> = Filter::parse(&filter)?.evaluate(&table(&films, &[]))?.iter().collect();
+        assert_eq!(got, expected, "{filter}");
+    }
+    Ok(())
+}
+
 #[test]
 fn a_filter_that_can_not_be_read_names_what_is_wrong() {
     let mut deep = json!({});
