@@ -53,8 +53,10 @@ def check_name(given: Any) -> None:
     """Refuse the name of a snapshot that the engine could not be told.
 
     Raises:
-        InvalidName: it holds half of a surrogate pair.
+        InvalidName: it is no text, or holds half of a surrogate pair.
     """
+    if given is not None and not isinstance(given, str):
+        raise InvalidName(f"{given!r} is no name for a snapshot: a text is expected")
     if isinstance(given, str) and has_lone_surrogate(given):
         raise InvalidName(f"{given!a} is no name for a snapshot: half of a surrogate pair is no character")
 

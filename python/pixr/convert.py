@@ -38,6 +38,7 @@ _TYPES: dict[str, tuple[str, Any]] = {
     "metadata": ("values by name", Mapping),
 }
 """What each field of a video has to be: the engine would tell of a column of JSON."""
+_CREATOR_TYPES: dict[str, tuple[str, Any]] = {"id": _TEXT, "name": _TEXT, "verified": ("true or false", bool)}
 
 
 def video_from_json(value: Mapping[str, Any]) -> Video:
@@ -106,11 +107,17 @@ def video_to_text(video: Video | Mapping[str, Any]) -> str:
             as_json(value, _whole_number)
         except (TypeError, ValueError, RecursionError) as error:
             raise _refused(fields.get("id"), f"{name}: {error}") from None
-        expected, types = _TYPES.get(name, ("a value", object))
-        if not isinstance(value, types) or isinstance(value, bool):
-            got = "nothing" if value is None else type(value).__name__
-            raise _refused(fields.get("id"), f"{name} is {got}, {expected} is expected")
+        _check_type(fields.get("id"), name, value, _TYPES)
+    for name, value in (fields.get("creator") or {}).items():
+        _check_type(fields.get("id"), f"creator.{name}", value, _CREATOR_TYPES)
     return json.dumps(fields)
+
+
+def _check_type(id: Any, name: str, value: Any, known: Mapping[str, tuple[str, Any]]) -> None:
+    expected, types = known.get(name.removeprefix("creator."), ("a value", object))
+    if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
+        got = "nothing" if value is None else type(value).__name__
+        raise _refused(id, f"{name} is {got}, {expected} is expected")
 
 
 def check_video(video: Video) -> None:

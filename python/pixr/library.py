@@ -20,19 +20,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixr import _engine
-from pixr.arguments import MOST_SECONDS, check_id, check_name, check_number, check_whole_number
+from pixr.arguments import MOST_SECONDS, check_choice, check_id, check_name, check_number, check_whole_number
 from pixr.asking import Asker
 from pixr.batches import custom_spaces, one_batch
 from pixr.convert import segments_from_batch, video_from_json, video_to_text
 from pixr.encoder_choice import Given
-from pixr.errors import InvalidQuery, StorageError
+from pixr.errors import InvalidBatch, InvalidQuery, StorageError
 from pixr.ingest_options import ScreenOptions, SpeechOptions
 from pixr.library_encoders import LibraryEncoders
 from pixr.progress import Outcome, Progress, Reindexed, Source
 from pixr.questions import Ask, Question
 from pixr.rows import rows_of
 from pixr.searching import SearchOptions, search
-from pixr.set_spaces import set_spaces
+from pixr.set_spaces import check_spaces, set_spaces
 from pixr.spaces import spaces_of
 from pixr.titles import retitled
 from pixr.types import (
@@ -96,11 +96,14 @@ def open(
     Raises:
         LibraryNotFound, NotALibrary, LibraryLocked, FormatUnsupported, SnapshotNotFound, InvalidName, Damaged,
         StorageError.
-        InvalidQuery: `lock_timeout` or `sync` is none of what is said above.
+        InvalidQuery: `lock_timeout`, `sync` or `limits` is none of what is said above.
         InvalidName: no snapshot can be called as `snapshot` says.
     """
     check_number("lock_timeout", lock_timeout, 0, MOST_SECONDS)
+    check_choice("sync", sync, Sync)
     check_name(snapshot)
+    if limits is not None and not isinstance(limits, Limits):
+        raise InvalidQuery(f"limits is {type(limits).__name__}, pixr.Limits is expected")
     options = {
         "access": "read" if read_only or snapshot is not None else "create" if create else "write",
         "lock_timeout": lock_timeout,
@@ -242,7 +245,12 @@ class Library(Upkeep):
 
         Raises:
             InvalidBatch, InvalidVector, InvalidSpan, InvalidVideo, DimensionMismatch, SpaceMismatch.
+            InvalidQuery: `spaces` are no spaces by channel.
         """
+        if isinstance(videos, str | Mapping) or not isinstance(videos, Iterable):
+            raise InvalidBatch(f"videos is {type(videos).__name__}, a list of videos is expected")
+        if spaces is not None:
+            check_spaces(spaces)
         rows = one_batch(batch)
         described = [video_to_text(video) for video in videos]
         set_spaces(self._engine, {**custom_spaces(rows, spaces_of(self._engine)), **(spaces or {})}, rows, described)

@@ -11,12 +11,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pixr import _engine
+from pixr.convert import MODE_OF
+from pixr.errors import InvalidQuery
 from pixr.types import Channel
 
 if TYPE_CHECKING:
     from pixr.encoders.protocol import Space
 
-__all__ = ["set_spaces"]
+__all__ = ["check_spaces", "set_spaces"]
 
 
 def set_spaces(engine: _engine.Library, spaces: Mapping[Channel, Space], rows: Any, videos: Sequence[str] = ()) -> None:
@@ -34,6 +36,23 @@ def set_spaces(engine: _engine.Library, spaces: Mapping[Channel, Space], rows: A
     for channel in sorted(new, key=lambda channel: channel not in known):  # first those that may be refused
         space = new[channel]
         engine.set_space(channel, space.name, space.version, space.dimension)
+
+
+def check_spaces(spaces: Any) -> None:
+    """Refuse what is no spaces by channel.
+
+    Raises:
+        InvalidQuery: says what is expected.
+    """
+    from pixr.encoders.protocol import Space
+
+    if not isinstance(spaces, Mapping):
+        raise InvalidQuery(f"spaces is {type(spaces).__name__}, spaces by channel are expected")
+    for channel, space in spaces.items():
+        if channel not in MODE_OF:
+            raise InvalidQuery(f"spaces: no channel {channel!r}; channels are {', '.join(MODE_OF)}")
+        if not isinstance(space, Space):
+            raise InvalidQuery(f"spaces: {channel} is {type(space).__name__}, a Space is expected")
 
 
 def _rehearse(spaces: Mapping[Channel, Mapping[str, Any]], rows: Any, videos: Sequence[str]) -> None:

@@ -281,6 +281,29 @@ def test_a_field_of_a_wrong_type_is_told_by_its_name(tmp_path: Path, name: str) 
             library.add_segments(rows([1.0, 0.0]), videos=[{"id": 5}])
         with pytest.raises(InvalidVideo, match="it has no id"):
             library.add_segments(rows([1.0, 0.0]), videos=[{"title": "A roof"}])
+        wrong: dict[str, Any] = {"id is int": 5, "name is nothing": None, "verified is int": 1}
+        for told, value in wrong.items():
+            creator: dict[str, Any] = {"id": "usr_1", told.partition(" ")[0]: value}
+            with pytest.raises(InvalidVideo, match=rf'^invalid video "a": creator.{told}'):
+                library.update("a", creator=pixr.Creator(**creator))
+
+
+SPACES: dict[str, Any] = {
+    "spaces is list": [Space("mine", "1", 2)],
+    "spaces: no channel 5": {5: Space("mine", "1", 2)},
+    "spaces: frame is dict, a Space is expected": {"frame": {"name": "mine", "version": "1", "dimension": 2}},
+}
+
+
+@pytest.mark.parametrize("reason", SPACES)
+def test_what_is_no_spaces_by_channel_is_told(tmp_path: Path, reason: str) -> None:
+    """They were a TypeError of `dataclasses`, or of Python's own about mappings."""
+    with pixr.open(tmp_path / "l.pixr") as library:
+        with pytest.raises(InvalidQuery, match=reason):
+            library.add_segments(rows([1.0, 0.0]), spaces=SPACES[reason])
+        for videos in (3, pixr.Video("a")):
+            with pytest.raises(InvalidBatch, match=f"videos is {type(videos).__name__}, a list of videos is expected"):
+                library.add_segments(rows([1.0, 0.0]), videos=videos)  # type: ignore[arg-type]
 
 
 def test_numbers_that_a_vector_can_not_hold_are_told(tmp_path: Path) -> None:

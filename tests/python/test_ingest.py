@@ -398,6 +398,13 @@ def test_captions_of_a_known_video_are_not_left_out_silently(clips: list[Path], 
             assert str(captions) in warning
 
 
+@pytest.mark.parametrize("jobs", [0, -1, 1.5, "2", True])
+def test_jobs_that_are_no_count_are_refused(tmp_path: Path, jobs: Any) -> None:
+    """None at a time were as many as there are by default, and a text was a TypeError."""
+    with pixr.open(tmp_path / "l.pixr") as library, pytest.raises(pixr.errors.InvalidQuery, match=r"^jobs is "):
+        list(library.add_many([], jobs=jobs))
+
+
 def test_a_file_with_other_content_than_before_is_told(clips: list[Path], tmp_path: Path) -> None:
     """Two videos had one source without a word, and pictures of the one before were taken from the new file.
 

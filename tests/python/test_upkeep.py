@@ -313,6 +313,8 @@ def test_options_that_mean_nothing_are_refused(tmp_path: Path) -> None:
         pixr.open(tmp_path / "x", lock_timeout=-1)
     with pytest.raises(InvalidQuery, match="lock_timeout is inf, expected a number from 0 to 1,000,000,000"):
         pixr.open(tmp_path / "x", lock_timeout=float("inf"))
+    with pytest.raises(InvalidQuery, match=r"limits is dict, pixr\.Limits is expected"):
+        pixr.open(tmp_path / "x", limits={"parts": 3})  # type: ignore[arg-type]
     for limits in ({"parts": -1}, {"log_bytes": 1.5}, {"writer_memory": 1 << 80}, {"cursor_seconds": float("nan")}):
         (name,) = limits
         with pytest.raises(InvalidQuery, match=f"^{name} is "):
@@ -342,6 +344,8 @@ def test_a_name_that_is_no_text_is_no_snapshots(library: pixr.Library) -> None:
     for call in (library.take_snapshot, library.delete_snapshot, lambda name: pixr.open(library.path, snapshot=name)):
         with pytest.raises(InvalidName, match="half of a surrogate pair"):
             call("\udcff")
+        with pytest.raises(InvalidName, match="3 is no name for a snapshot"):
+            call(3)  # type: ignore[arg-type]
 
 
 def test_a_writer_whose_directory_was_replaced_leaves_the_other_alone(library: pixr.Library, tmp_path: Path) -> None:

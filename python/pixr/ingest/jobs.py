@@ -9,6 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pixr.arguments import check_whole_number
 from pixr.convert import check_video, tags_of
 from pixr.errors import InvalidCaptions, InvalidVideo, PixrError, UnreadableVideo, VideoNotFound
 from pixr.ingest.content import Cancelled, content_hash
@@ -27,6 +28,7 @@ __all__ = ["ingest"]
 
 # Each video at work takes two decoder processes and its queues, about a third of a gigabyte.
 _MOST_JOBS = 8
+_MOST_JOBS_ASKED = 1_000_000
 
 
 def default_jobs() -> int:
@@ -49,7 +51,10 @@ def ingest(
 
     Raises:
         MissingExtra: a package without which nothing can be indexed is not installed.
+        InvalidQuery: `jobs` is no whole number from 1 on.
     """
+    if jobs is not None:
+        check_whole_number("jobs", jobs, 1, _MOST_JOBS_ASKED)
     known = KnownContent(library.videos(), skip=skip_known)
     jobs = jobs or default_jobs()
     stop = threading.Event()
@@ -64,7 +69,7 @@ def ingest(
             return Outcome(source, "failed", error=UnreadableVideo(source.path, str(error)))
 
     pending: set[Future[Outcome]] = set()
-    pool = ThreadPoolExecutor(max_workers=max(1, jobs), thread_name_prefix="pixr-ingest")
+    pool = ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="pixr-ingest")
     listener = threading.get_ident()
     try:
         for source in sources:
