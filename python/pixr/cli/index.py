@@ -105,6 +105,8 @@ def index(
         raise typer.BadParameter(str(error), param_hint="--metadata") from None
     if "" in sources:  # the current folder it would be, where a script's variable was not set
         raise typer.BadParameter("the name of a file is empty", param_hint="FILE|DIR|URL...")
+    if "" in (tag or ()):  # before a library is made that no video gets into
+        raise typer.BadParameter("a tag is empty", param_hint="--tag")
     targets = expand(sources)
     if not targets:
         raise typer.BadParameter("there is no video in " + ", ".join(sources), param_hint="FILE|DIR|URL...")

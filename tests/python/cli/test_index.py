@@ -294,6 +294,7 @@ def _index_until_a_video_is_there(folder: Path) -> subprocess.Popen[str]:
     "arguments",
     [
         ("empty",),
+        ("a.mp4", "--tag", ""),
         ("",),
         ("a.mp4", ""),
         ("a.mp4", "b.mp4", "--title", "T"),
