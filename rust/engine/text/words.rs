@@ -3,7 +3,8 @@
 //! A word is a run of letters and digits, with apostrophes inside it ("don't") and combining accents. What French and
 //! Italian elide before a word is none of it ("l'eau" → "eau"). Chinese, Japanese and Thai put no space between words, so
 //! each of their characters is a word of its own. A letter that is written in several characters (a Korean syllable in
-//! its sounds, as names of files on macOS are) is the one that they compose. A word's *form* is in lower case with accents
+//! its sounds, as names of files on macOS are) is the one that they compose, and half-width Katakana is the same as that
+//! of full width. A word's *form* is in lower case with accents
 //! folded ("Café" → "cafe"); its *stem* has its endings taken off first ("panels" → "panel"). Words longer than
 //! `MAX_WORD_BYTES` are skipped but keep their place in the order, so phrases do not close over them.
 
@@ -12,7 +13,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use tantivy::tokenizer::{AsciiFoldingFilter, RawTokenizer, Stemmer, TextAnalyzer, TokenStream};
-use unicode_normalization::char::compose;
+use unicode_normalization::char::{compose, decompose_compatible};
 
 use super::language::Language;
 
@@ -117,7 +118,7 @@ impl WordCutter {
         let mut lower = String::new();
         let mut start = 0;
         let mut position = 0;
-        let mut characters = text.char_indices().peekable();
+        let mut characters = text.char_indices().map(|(at, character)| (at, full_width(character))).peekable();
         while let Some((at, character)) = characters.next() {
             let end = at + character.len_utf8();
             let is_alone = stands_alone(character);
@@ -234,6 +235,15 @@ fn composed(one: char, other: char) -> Option<char> {
     if is_part { compose(one, other) } else { None }
 }
 
+/// Katakana of half width, as old captions have it, in full width; any other character as it is. Both take three bytes.
+fn full_width(character: char) -> char {
+    let mut full = character;
+    if matches!(character, '\u{ff66}'..='\u{ff9f}') {
+        decompose_compatible(character, |part| full = part);
+    }
+    full
+}
+
 /// Characters of scripts that are written without spaces: Thai, Lao, Khmer, Kana, Han.
 fn stands_alone(character: char) -> bool {
     character >= '\u{0e00}'
@@ -282,6 +292,14 @@ mod tests {
         }
         let words = WordCutter::new(Language::English).cut("カ\u{3099}");
         assert_eq!(words[0].range, 0..6);
+    }
+
+    #[test]
+    fn katakana_of_half_width_is_that_of_full_width() {
+        assert_eq!(forms("ﾊﾟﾈﾙ ｶﾞｰﾄﾞ abcｶ"), forms("パネル ガード abcカ"));
+        assert_eq!(forms("ﾊﾟｶ"), ["パ", "カ"]);
+        let words = WordCutter::new(Language::English).cut("ﾊﾟｶ");
+        assert_eq!(words.into_iter().map(|word| word.range).collect::<Vec<_>>(), [0..6, 6..9]);
     }
 
     #[test]
