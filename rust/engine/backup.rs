@@ -116,6 +116,12 @@ impl Held {
         self
     }
 
+    /// The parts and bitmaps, which may have a second name in place of a copy.
+    pub(crate) fn unchanging_files(&self) -> impl Iterator<Item = FileName> {
+        let parts = self.parts.iter().map(|(entry, _)| FileName::Part(entry.number));
+        parts.chain(self.deletes.iter().map(|(name, _)| *name))
+    }
+
     /// Writes the state into `target`.
     ///
     /// # Errors

@@ -60,11 +60,8 @@ impl Shared {
         target.create_dir("")?;
         target.create(names::UNFINISHED)?.sync()?;
         names::create_directories(&target)?;
-        for entry in &held.manifest.parts {
-            let deletes = entry.deletes.map(|number| FileName::Deletes { part: entry.number, number });
-            for file in std::iter::once(FileName::Part(entry.number)).chain(deletes) {
-                self.storage.link(&file.to_string(), &format!("{dir}/{file}"))?;
-            }
+        for file in held.unchanging_files() {
+            self.storage.link(&file.to_string(), &format!("{dir}/{file}"))?;
         }
         target.sync_dir(names::PARTS)?;
         target.sync_dir(names::DELETES)?;
@@ -145,7 +142,7 @@ fn is_whole(storage: &dyn Storage, name: &str) -> Result<bool> {
 }
 
 /// Removes the files of a snapshot, the manifest first: without it, there is none.
-fn remove(storage: &Arc<dyn Storage>, name: &str) -> Result<()> {
+pub(crate) fn remove(storage: &Arc<dyn Storage>, name: &str) -> Result<()> {
     storage.remove(&manifest(name))?;
     let dir = directory(name);
     if storage.exists(&dir)? {

@@ -3,17 +3,23 @@
 //! Nothing is changed where the damage is. What is whole is taken over video by video, and of a video whose evidence is
 //! damaged whatever else it has. Parts are independent of each other, and so are a log's records that store or delete
 //! videos: what lies behind a damaged one is still read.
+//!
+//! The new library is made where the target keeps named snapshots, and gets its own place when it is whole. A repair that
+//! is cut short leaves no library at the target, and begins anew when it is asked for again.
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 use serde::Serialize;
 
+use crate::backup::{Held, Target};
 use crate::catalog::channel::Channel;
 use crate::catalog::video::{Evidence, Segment, Space, VideoId};
 use crate::error::{Error, Result};
 use crate::library::Library;
+use crate::named;
 use crate::operation::{Content, Operation};
 use crate::options::{Access, Durability, Options};
 use crate::part::Part;
@@ -22,9 +28,10 @@ use crate::storage::deletes::read_deletes;
 use crate::storage::disk::DiskStorage;
 use crate::storage::log_format::{LOG_HEADER_BYTES, find_record, read_header, read_record};
 use crate::storage::manifest::{Manifest, PartEntry};
-use crate::storage::names::{self, FileName};
+use crate::storage::names::{self, FileName, SNAPSHOTS, UNFINISHED};
 use crate::storage::part_file;
-use crate::storage::seam::{Storage, is_absent};
+use crate::storage::seam::{Lock, Storage, is_absent};
+use crate::storage::subdirectory::Subdirectory;
 
 /// What `repair` saved and what it could not.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -76,12 +83,10 @@ fn repair(source: &Path, target: &Path) -> Result<RepairReport> {
     }
     let mut damaged = Vec::new();
     let manifest = read_manifest(&source, &mut damaged)?;
-    if target.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(Error::LibraryExists { path: target.to_owned() });
-    }
+    let (place, working, lock) = begin(target)?;
     let options = Options { durability: Durability::None, ..Access::Create.into() };
     let report = RepairReport { path: target.display().to_string(), damaged, ..RepairReport::default() };
-    let target = Library::open(target, options)?;
+    let target = Library::open_in(Arc::clone(&working), options)?;
     let mut repair = Repair { source: &source, target, report, incomplete: BTreeSet::new() };
     repair.settings(&manifest)?;
     // Where two parts disagree on a space, the library went over to that of the later one.
@@ -96,7 +101,52 @@ fn repair(source: &Path, target: &Path) -> Result<RepairReport> {
     report.videos = repair.target.snapshot().video_count();
     report.incomplete_videos = repair.incomplete.into_iter().collect();
     repair.target.close()?;
+    finish(&place, &*working, lock)?;
     Ok(report)
+}
+
+/// Where the new library is made until it is whole: the name of a snapshot, without a manifest but for this while.
+const WORKING: &str = "repair";
+
+/// The target, the place in it where the library is made, and what keeps another repair out of it.
+fn begin(target: &Path) -> Result<(Arc<dyn Storage>, Arc<dyn Storage>, Box<dyn Lock>)> {
+    let is_empty = |target: &Path| target.read_dir().map_or(true, |mut entries| entries.next().is_none());
+    let is_cut_short =
+        |target: &Path| !target.join(FileName::Manifest.to_string()).exists() && target.join(UNFINISHED).exists();
+    if !is_empty(target) && !is_cut_short(target) {
+        return Err(Error::LibraryExists { path: target.to_owned() });
+    }
+    let place: Arc<dyn Storage> = Arc::new(DiskStorage::create(target)?);
+    let lock = place.lock(&FileName::Lock.to_string())?;
+    if place.exists(&FileName::Manifest.to_string())? {
+        return Err(Error::LibraryExists { path: target.to_owned() });
+    }
+    place.create(UNFINISHED)?.sync()?;
+    place.sync_dir("")?;
+    named::remove(&place, WORKING)?;
+    let dir = format!("{SNAPSHOTS}/{WORKING}");
+    place.create_dir(&dir)?;
+    let working = Arc::new(Subdirectory::new(Arc::clone(&place), &dir));
+    Ok((place, working, lock))
+}
+
+/// Makes the whole library that is at `working` that of the target.
+fn finish(place: &Arc<dyn Storage>, working: &dyn Storage, lock: Box<dyn Lock>) -> Result<()> {
+    let held = Held::new(working)?;
+    names::create_directories(&**place)?;
+    for file in held.unchanging_files() {
+        place.link(&format!("{SNAPSHOTS}/{WORKING}/{file}"), &file.to_string())?;
+    }
+    place.sync_dir(names::PARTS)?;
+    place.sync_dir(names::DELETES)?;
+    // Else it would be a snapshot of the new library.
+    working.remove(&FileName::Manifest.to_string())?;
+    working.sync_dir("")?;
+    // As with a restore, whose lock it is from here on.
+    drop(lock);
+    held.store(working, &**place, Target::New)?;
+    named::remove(place, WORKING)?;
+    place.remove_dir(SNAPSHOTS)
 }
 
 /// The manifest, or one made of the files that are there.

@@ -362,6 +362,23 @@ fn repair_goes_on_behind_a_damaged_record_of_the_log() {
     assert_eq!(code(Library::repair(&copy, dir.path().join("saved"))), "library_exists");
 }
 
+/// It left a library of a part of the videos, which opened as if it were all, and refused to be run again.
+#[test]
+fn a_repair_that_was_cut_short_leaves_no_library_and_begins_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, saved) = (dir.path().join("films.pixr"), dir.path().join("saved"));
+    created(&path, &[film("a", "solar"), film("b", "garden")]).close().unwrap();
+    // What is there when it is killed after the first video.
+    created(&saved.join("snapshots").join("repair"), &[film("half", "harbour")]).close().unwrap();
+    fs::write(saved.join("UNFINISHED"), "").unwrap();
+    assert_eq!(code(Library::open(&saved, Access::Create)), "not_a_library");
+    let report = Library::repair(&path, &saved).unwrap();
+    assert_eq!((report.videos, report.damaged.len()), (2, 0));
+    assert_eq!(opened(&saved).into_keys().collect::<Vec<_>>(), ["a", "b"]);
+    assert!(!saved.join("snapshots").exists() && !saved.join("UNFINISHED").exists());
+    assert_eq!(code(Library::repair(&path, &saved)), "library_exists");
+}
+
 #[test]
 fn repair_does_without_a_manifest() {
     let dir = tempfile::tempdir().unwrap();

@@ -27,6 +27,7 @@ from pixr.errors import (
     LibraryClosed,
     LibraryExists,
     LibraryLocked,
+    NotALibrary,
     ReadOnly,
     SnapshotExists,
     SnapshotNotFound,
@@ -364,3 +365,19 @@ def test_a_writer_whose_directory_was_replaced_leaves_the_other_alone(library: p
         assert restored.check()["damaged"] == []
     with pixr.open(tmp_path / "moved.pixr") as moved:
         assert ids(moved) == ["a", "b", "c", "late"]
+
+
+def test_a_repair_that_was_killed_leaves_no_library_and_is_run_again(library: pixr.Library, tmp_path: Path) -> None:
+    """It left a library of a part of the videos, and the next run refused to replace it."""
+    library.close()
+    saved = tmp_path / "saved.pixr"
+    with pixr.open(saved / "snapshots" / "repair") as half:  # as it is when the first video was saved
+        half.add_segments(rows("half"))
+    (saved / "UNFINISHED").touch()
+    with pytest.raises(NotALibrary):
+        pixr.open(saved)
+    assert pixr.repair(library.path, saved)["videos"] == 3
+    with pixr.open(saved) as repaired:
+        assert ids(repaired) == ["a", "b", "c"]
+        assert (repaired.check()["damaged"], repaired.snapshots()) == ([], [])
+    assert not (saved / "snapshots").exists()
