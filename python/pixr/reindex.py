@@ -28,7 +28,7 @@ import numpy as np
 
 from pixr import _engine
 from pixr.encoder_choice import Choice, Given, chosen, recall, remember
-from pixr.errors import InvalidBatch, LibraryLocked, UnreadableVideo, VideoNotFound
+from pixr.errors import InvalidBatch, LibraryLocked, StorageError, UnreadableVideo, VideoNotFound
 from pixr.inside import encoders_of, engine_of
 from pixr.progress import Progress, Reindexed
 from pixr.rows import Rows
@@ -82,7 +82,10 @@ def reindex(
         MissingExtra, ModelNotFound, ModelError: the models can't be loaded.
         InvalidBatch: the library is too large for the one step.
         LibraryLocked: another run is under way, or another writer did not close in time; what is encoded is kept.
+        StorageError: the library was moved or removed since it was opened.
     """
+    if not (library.path / "MANIFEST").is_file():  # else what is staged would make the folder anew, as no library
+        raise StorageError(f"{library.path}: the library that was opened is not there any more")
     choice = _merged(library.path, encoder, options)
     encoders = _load(choice, options)
     held = spaces_of(engine_of(library))

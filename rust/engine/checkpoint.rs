@@ -172,8 +172,10 @@ impl Shared {
     /// was new.
     pub(crate) fn remove_leftovers(&self) -> Result<()> {
         let _one_at_a_time = self.checkpoint.lock();
-        let guard = self.writer.lock();
-        let writer = guard.as_ref().ok_or_else(|| self.not_writable())?;
+        let mut guard = self.writer.lock();
+        let writer = guard.as_mut().ok_or_else(|| self.not_writable())?;
+        // What another writer has made since would be taken for leftovers.
+        writer.mend(&*self.storage)?;
         let leftovers = writer.manifest.unreferenced(&*self.storage)?;
         if !leftovers.is_empty() {
             // If it is not lasting, for a sync that failed, a crash leaves one that names them.

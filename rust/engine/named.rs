@@ -41,9 +41,7 @@ impl Shared {
     /// Takes a snapshot of the library as it is now.
     pub(crate) fn take_snapshot(&self, name: &str) -> Result<NamedSnapshot> {
         check_name(name)?;
-        if self.writer.lock().is_none() {
-            return Err(self.not_writable());
-        }
+        self.refuse_unless_writer()?;
         if is_whole(&*self.storage, name)? {
             return Err(Error::SnapshotExists { name: name.to_owned() });
         }
@@ -70,6 +68,10 @@ impl Shared {
         describe(&target, name)
     }
 
+    fn refuse_unless_writer(&self) -> Result<()> {
+        self.writer.lock().as_mut().ok_or_else(|| self.not_writable())?.mend(&*self.storage)
+    }
+
     /// All snapshots, by name.
     pub(crate) fn snapshots(&self) -> Result<Vec<NamedSnapshot>> {
         let mut found = Vec::new();
@@ -83,9 +85,7 @@ impl Shared {
 
     /// Deletes a snapshot. Who has it open keeps reading it.
     pub(crate) fn delete_snapshot(&self, name: &str) -> Result<()> {
-        if self.writer.lock().is_none() {
-            return Err(self.not_writable());
-        }
+        self.refuse_unless_writer()?;
         storage_of(&self.storage, name)?;
         let _one_at_a_time = self.checkpoint.lock();
         remove(&self.storage, name)

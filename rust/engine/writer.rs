@@ -18,18 +18,23 @@ pub(crate) struct Writer {
     log: Arc<Log>,
     /// Number and bytes of the logs before it that the manifest still needs, and of some that it does not any more.
     older: Vec<(u64, u64)>,
-    _lock: Box<dyn Lock>,
+    lock: Box<dyn Lock>,
 }
 
 impl Writer {
     /// `older`: number and bytes of the logs before `log`.
     pub(crate) fn new(manifest: Manifest, log: Log, older: Vec<(u64, u64)>, lock: Box<dyn Lock>) -> Self {
-        Self { manifest, log: Arc::new(log), older, _lock: lock }
+        Self { manifest, log: Arc::new(log), older, lock }
     }
 
     /// Goes on with the log after an earlier failure, if the disk has recovered. Everything that writes to the log asks
     /// for it first, so that a disk that was full for a while needs no reopening.
+    ///
+    /// # Errors
+    /// `io` also where the library was moved or removed since it was opened, or its lock: what is written to files that
+    /// nobody finds, or that another writes to as well, must not be acknowledged.
     pub(crate) fn mend(&mut self, storage: &dyn Storage) -> Result<()> {
+        self.lock.refuse_if_gone()?;
         if self.log.is_stuck() {
             self.go_on_with(self.log.resume(storage)?);
         }

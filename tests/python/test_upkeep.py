@@ -355,16 +355,58 @@ def test_a_writer_whose_directory_was_replaced_leaves_the_other_alone(library: p
     library.path.rename(tmp_path / "moved.pixr")
     pixr.restore(tmp_path / "backup", library.path)
     before = {file: file.read_bytes() for file in library.path.rglob("*") if file.is_file()}
-    library.add_segments(rows("late"))  # goes to the log of the one that was moved
+    with pytest.raises(StorageError, match="another LOCK has taken the place"):
+        library.add_segments(rows("late"))
     for call in (library.commit, library.compact, lambda: library.take_snapshot("monday"), library.close):
-        with pytest.raises(StorageError, match="another directory has taken the place"):
+        with pytest.raises(StorageError, match="another LOCK has taken the place"):
             call()
     assert {file: file.read_bytes() for file in library.path.rglob("*") if file.is_file()} == before
     with pixr.open(library.path) as restored:
         assert ids(restored) == ["a", "b", "c"]
         assert restored.check()["damaged"] == []
     with pixr.open(tmp_path / "moved.pixr") as moved:
-        assert ids(moved) == ["a", "b", "c", "late"]
+        assert ids(moved) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("how", ["moved", "removed", "emptied"])
+def test_nothing_is_acknowledged_where_the_library_is_gone(library: pixr.Library, tmp_path: Path, how: str) -> None:
+    """What was added went to a file without a name, and was gone with the process; a commit said it, if one came."""
+    if how == "moved":
+        library.path.rename(tmp_path / "moved.pixr")
+    else:
+        shutil.rmtree(library.path)
+    if how == "emptied":
+        library.path.mkdir()
+    for call in (
+        lambda: library.add_segments(rows("late")),
+        lambda: library.update("a", title="late"),
+        lambda: library.delete("a"),
+        lambda: library.take_snapshot("monday"),
+        lambda: library.reindex("minilm"),
+    ):
+        with pytest.raises(StorageError, match=r"is not there any more"):
+            call()
+    assert ids(library) == ["a", "b", "c"]
+    assert library.path.exists() == (how == "emptied")
+    if how == "moved":
+        (tmp_path / "moved.pixr").rename(library.path)
+        library.add_segments(rows("d"))
+        library.close()
+        with pixr.open(library.path) as again:
+            assert ids(again) == ["a", "b", "c", "d"]
+
+
+def test_a_writer_whose_lock_was_removed_gives_way_to_the_next(library: pixr.Library) -> None:
+    """Both wrote to one log, each over what the other was told to be there for good."""
+    library.commit()
+    (library.path / "LOCK").unlink()
+    with pixr.open(library.path) as other:
+        for call in (lambda: library.add_segments(rows("lost")), library.compact, lambda: library.take_snapshot("x")):
+            with pytest.raises(StorageError, match="another LOCK has taken the place"):
+                call()
+        other.add_segments(rows("d"))
+    with pixr.open(library.path) as again:
+        assert ids(again) == ["a", "b", "c", "d"]
 
 
 def test_a_repair_that_was_killed_leaves_no_library_and_is_run_again(library: pixr.Library, tmp_path: Path) -> None:

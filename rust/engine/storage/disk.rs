@@ -14,8 +14,8 @@ use crate::error::{Error, Result};
 
 /// A directory on a disk.
 ///
-/// Where another takes its place, as when a library is moved away and a backup restored there, that one is read and never
-/// written to: its files are not those that were opened here.
+/// Where it is moved away or removed nothing is written, for nobody would find it; and where another takes its place, as
+/// when a backup is restored there, that one is read and never written to: its files are not those that were opened here.
 #[derive(Debug, Clone)]
 pub struct DiskStorage {
     root: PathBuf,
@@ -60,10 +60,8 @@ impl DiskStorage {
 
     /// Where a file lies that is to be made, renamed or removed.
     fn place_to_change(&self, name: &str) -> Result<PathBuf> {
-        if self.opened.as_ref().is_some_and(|opened| is_replaced(opened, &self.root)) {
-            let detail = "another directory has taken the place of the one that was opened";
-            return Err(Error::io(&self.root, "write to", io::Error::other(detail)));
-        }
+        let opened = self.opened.as_ref().and_then(|opened| Identity::of(&opened.metadata().ok()?));
+        refuse_if_gone(opened, &self.root, "directory")?;
         self.place(name)
     }
 }
@@ -208,7 +206,8 @@ impl Storage for DiskStorage {
         let process = std::process::id();
         // For the message to others only: on a full disk the lock is held without it, so that room can be made.
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{process}"));
-        Ok(Box::new(DiskLock { file, process }))
+        let identity = file.metadata().ok().as_ref().and_then(Identity::of);
+        Ok(Box::new(DiskLock { path, file, identity, process }))
     }
 }
 
@@ -283,11 +282,18 @@ impl WriteFile for DiskFile {
 /// An advisory lock of the operating system, which ends with the process whatever ends it.
 #[derive(Debug)]
 struct DiskLock {
+    path: PathBuf,
     file: File,
+    /// None where the system tells files apart by their names alone.
+    identity: Option<Identity>,
     process: u32,
 }
 
-impl Lock for DiskLock {}
+impl Lock for DiskLock {
+    fn refuse_if_gone(&self) -> Result<()> {
+        refuse_if_gone(self.identity, &self.path, "LOCK")
+    }
+}
 
 impl Drop for DiskLock {
     fn drop(&mut self) {
@@ -324,21 +330,40 @@ fn create_dirs(path: &Path) -> Result<()> {
     sync_directory(parent.unwrap_or(Path::new(".")))
 }
 
-/// Whether `path` leads to another directory than the one that was opened there. Where it leads nowhere, none has taken
-/// its place, and what is done there fails by itself.
-#[cfg(unix)]
-fn is_replaced(opened: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    match (opened.metadata(), fs::metadata(path)) {
-        (Ok(opened), Ok(there)) => (opened.dev(), opened.ino()) != (there.dev(), there.ino()),
-        _ => false,
+/// Which file or directory it is, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    number: u64,
+}
+
+impl Identity {
+    #[cfg(unix)]
+    fn of(metadata: &fs::Metadata) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt;
+        Some(Self { device: metadata.dev(), number: metadata.ino() })
+    }
+
+    /// Elsewhere what is open can't be moved or removed.
+    #[cfg(not(unix))]
+    fn of(_metadata: &fs::Metadata) -> Option<Self> {
+        None
     }
 }
 
-/// Elsewhere a directory that holds open files can't be moved.
-#[cfg(not(unix))]
-fn is_replaced(_opened: &File, _path: &Path) -> bool {
-    false
+/// Refuses to write where `path` does not lead to what was opened there any more. What can't be looked at is not known
+/// to be gone, and what is done there fails by itself.
+fn refuse_if_gone(opened: Option<Identity>, path: &Path, kind: &str) -> Result<()> {
+    let Some(opened) = opened else { return Ok(()) };
+    let detail = match fs::metadata(path) {
+        Ok(there) if Identity::of(&there) == Some(opened) => return Ok(()),
+        Ok(_) => format!("another {kind} has taken the place of the one that was opened"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            format!("the {kind} that was opened is not there any more")
+        }
+        Err(_) => return Ok(()),
+    };
+    Err(Error::io(path, "write to", io::Error::other(detail)))
 }
 
 #[cfg(unix)]
@@ -412,6 +437,30 @@ mod tests {
         fs::rename(dir.path().join("moved"), &root)?;
         storage.remove("mine")?;
         assert_eq!(storage.list("")?, Vec::<String>::new());
+        Ok(())
+    }
+
+    /// What was added to a library whose directory was removed was acknowledged, and gone with the process.
+    #[test]
+    fn nothing_is_written_where_what_was_opened_is_gone() -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let (root, moved) = (dir.path().join("films"), dir.path().join("moved"));
+        let storage = DiskStorage::create(&root)?;
+        let lock = storage.lock("LOCK")?;
+        let is_refused = |outcome: Result<()>| matches!(outcome, Err(Error::Io { operation: "write to", .. }));
+        lock.refuse_if_gone()?;
+        fs::rename(&root, &moved)?;
+        assert!(is_refused(lock.refuse_if_gone()));
+        assert!(is_refused(storage.create_dir("dir")));
+        assert!(is_refused(storage.remove("LOCK")));
+        assert!(!root.exists());
+        fs::rename(&moved, &root)?;
+        lock.refuse_if_gone()?;
+        fs::remove_file(root.join("LOCK"))?;
+        assert!(is_refused(lock.refuse_if_gone()));
+        let other = storage.lock("LOCK")?;
+        assert!(is_refused(lock.refuse_if_gone()));
+        other.refuse_if_gone()?;
         Ok(())
     }
 

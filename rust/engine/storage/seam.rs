@@ -112,7 +112,15 @@ pub trait WriteFile: Send + Sync + Debug {
 }
 
 /// A lock that is held; dropping frees it.
-pub trait Lock: Send + Sync + Debug {}
+pub trait Lock: Send + Sync + Debug {
+    /// Refuses a lock that its name leads to no more: another may have been taken since, or the directory be gone.
+    ///
+    /// # Errors
+    /// `io`.
+    fn refuse_if_gone(&self) -> Result<()> {
+        Ok(())
+    }
+}
 
 /// Whether `error` says that a file is not there: what a reader sees when a writer replaced the manifest and removed
 /// old files, and the reason to load the manifest again.
