@@ -23,6 +23,7 @@ from pixr.errors import (
     InvalidVideo,
     SpaceMismatch,
 )
+from pixr.inside import engine_of
 
 
 def rows(*vectors: Sequence[float], channel: str = "frame", end: float = 1.0) -> pa.RecordBatch:
@@ -343,7 +344,7 @@ def test_what_rows_say_of_a_video_stays_when_another_thread_updates_it(
     with pixr.open(tmp_path / "l.pixr") as library:
         library.add_segments(rows([1.0, 0.0]))
         said = pixr.Video("a", description="A roof", quality="sd", duration=1.0)
-        held = Held(library.engine, lambda: library.add_segments(rows([1.0, 0.0]), videos=[said]))
+        held = Held(engine_of(library), lambda: library.add_segments(rows([1.0, 0.0]), videos=[said]))
         monkeypatch.setattr(library, "_engine", held)
         library.update("a", quality="hd")
         held.wait()
