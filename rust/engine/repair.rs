@@ -83,10 +83,10 @@ fn repair(source: &Path, target: &Path) -> Result<RepairReport> {
     }
     let mut damaged = Vec::new();
     let manifest = read_manifest(&source, &mut damaged)?;
-    let (place, working, lock) = begin(target)?;
+    let site = Site::begin(target)?;
     let options = Options { durability: Durability::None, ..Access::Create.into() };
     let report = RepairReport { path: target.display().to_string(), damaged, ..RepairReport::default() };
-    let target = Library::open_in(Arc::clone(&working), options)?;
+    let target = Library::open_in(Arc::clone(&site.working), options)?;
     let mut repair = Repair { source: &source, target, report, incomplete: BTreeSet::new() };
     repair.settings(&manifest)?;
     // Where two parts disagree on a space, the library went over to that of the later one.
@@ -101,52 +101,63 @@ fn repair(source: &Path, target: &Path) -> Result<RepairReport> {
     report.videos = repair.target.snapshot().video_count();
     report.incomplete_videos = repair.incomplete.into_iter().collect();
     repair.target.close()?;
-    finish(&place, &*working, lock)?;
+    site.finish()?;
     Ok(report)
 }
 
 /// Where the new library is made until it is whole: the name of a snapshot, without a manifest but for this while.
 const WORKING: &str = "repair";
 
-/// The target, the place in it where the library is made, and what keeps another repair out of it.
-fn begin(target: &Path) -> Result<(Arc<dyn Storage>, Arc<dyn Storage>, Box<dyn Lock>)> {
-    let is_empty = |target: &Path| target.read_dir().map_or(true, |mut entries| entries.next().is_none());
-    let is_cut_short =
-        |target: &Path| !target.join(FileName::Manifest.to_string()).exists() && target.join(UNFINISHED).exists();
-    if !is_empty(target) && !is_cut_short(target) {
-        return Err(Error::LibraryExists { path: target.to_owned() });
-    }
-    let place: Arc<dyn Storage> = Arc::new(DiskStorage::create(target)?);
-    let lock = place.lock(&FileName::Lock.to_string())?;
-    if place.exists(&FileName::Manifest.to_string())? {
-        return Err(Error::LibraryExists { path: target.to_owned() });
-    }
-    place.create(UNFINISHED)?.sync()?;
-    place.sync_dir("")?;
-    named::remove(&place, WORKING)?;
-    let dir = format!("{SNAPSHOTS}/{WORKING}");
-    place.create_dir(&dir)?;
-    let working = Arc::new(Subdirectory::new(Arc::clone(&place), &dir));
-    Ok((place, working, lock))
+/// Where a library is repaired to.
+struct Site {
+    target: Arc<dyn Storage>,
+    /// The place in it where the library is made.
+    working: Arc<dyn Storage>,
+    /// Keeps another repair out.
+    lock: Box<dyn Lock>,
 }
 
-/// Makes the whole library that is at `working` that of the target.
-fn finish(place: &Arc<dyn Storage>, working: &dyn Storage, lock: Box<dyn Lock>) -> Result<()> {
-    let held = Held::new(working)?;
-    names::create_directories(&**place)?;
-    for file in held.unchanging_files() {
-        place.link(&format!("{SNAPSHOTS}/{WORKING}/{file}"), &file.to_string())?;
+impl Site {
+    /// Takes a directory that is empty, or that another repair left unfinished.
+    fn begin(path: &Path) -> Result<Self> {
+        let is_empty = path.read_dir().map_or(true, |mut entries| entries.next().is_none());
+        let is_cut_short = || !path.join(FileName::Manifest.to_string()).exists() && path.join(UNFINISHED).exists();
+        if !is_empty && !is_cut_short() {
+            return Err(Error::LibraryExists { path: path.to_owned() });
+        }
+        let target: Arc<dyn Storage> = Arc::new(DiskStorage::create(path)?);
+        let lock = target.lock(&FileName::Lock.to_string())?;
+        if target.exists(&FileName::Manifest.to_string())? {
+            return Err(Error::LibraryExists { path: path.to_owned() });
+        }
+        target.create(UNFINISHED)?.sync()?;
+        target.sync_dir("")?;
+        named::remove(&target, WORKING)?;
+        let dir = format!("{SNAPSHOTS}/{WORKING}");
+        target.create_dir(&dir)?;
+        let working = Arc::new(Subdirectory::new(Arc::clone(&target), &dir));
+        Ok(Self { target, working, lock })
     }
-    place.sync_dir(names::PARTS)?;
-    place.sync_dir(names::DELETES)?;
-    // Else it would be a snapshot of the new library.
-    working.remove(&FileName::Manifest.to_string())?;
-    working.sync_dir("")?;
-    // As with a restore, whose lock it is from here on.
-    drop(lock);
-    held.store(working, &**place, Target::New)?;
-    named::remove(place, WORKING)?;
-    place.remove_dir(SNAPSHOTS)
+
+    /// Makes the whole library that was made in the place for it that of the target.
+    fn finish(self) -> Result<()> {
+        let Self { target, working, lock } = self;
+        let held = Held::new(&*working)?;
+        names::create_directories(&*target)?;
+        for file in held.unchanging_files() {
+            target.link(&format!("{SNAPSHOTS}/{WORKING}/{file}"), &file.to_string())?;
+        }
+        target.sync_dir(names::PARTS)?;
+        target.sync_dir(names::DELETES)?;
+        // Else it would be a snapshot of the new library.
+        working.remove(&FileName::Manifest.to_string())?;
+        working.sync_dir("")?;
+        // As with a restore, whose lock it is from here on.
+        drop(lock);
+        held.store(&*working, &*target, Target::New)?;
+        named::remove(&target, WORKING)?;
+        target.remove_dir(SNAPSHOTS)
+    }
 }
 
 /// The manifest, or one made of the files that are there.
