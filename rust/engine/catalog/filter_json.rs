@@ -22,8 +22,8 @@ use crate::error::{Error, Result};
 const MAX_DEPTH: usize = 16;
 /// The most conditions.
 const MAX_CONDITIONS: usize = 1024;
-/// Past it, floats lose the last digits of whole numbers.
-const MOST_EXACT: u128 = 1 << 53;
+/// From it on, one float stands for several whole numbers.
+const LEAST_INEXACT: u128 = 1 << 53;
 /// The most values in all lists together.
 const MAX_VALUES: usize = 65_536;
 
@@ -166,7 +166,7 @@ fn scalar(value: &Value, path: &str) -> Result<Scalar> {
     match value {
         Value::Bool(flag) => Some(Scalar::Boolean(*flag)),
         Value::Number(number) => whole(number)
-            .filter(|whole| whole.unsigned_abs() > MOST_EXACT)
+            .filter(|whole| whole.unsigned_abs() >= LEAST_INEXACT)
             .map(Scalar::Whole)
             .or_else(|| number.as_f64().map(Scalar::Number)),
         Value::String(text) => Some(Scalar::Text(text.clone())),
