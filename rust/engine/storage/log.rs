@@ -1,7 +1,7 @@
 //! The write-ahead log: what was acknowledged is in it before it is anywhere else.
 //!
-//! A log is a file of records with consecutive sequences. [`Log::append`] writes one, [`Log::sync_up_to`] makes it
-//! lasting; one sync serves every record written before it, whichever thread asks. [`recover`](super::replay::recover)
+//! A log is a file of records with consecutive sequences. [`Log::append`] writes one, `Log::sync_up_to` makes it
+//! lasting; one sync serves every record written before it, whichever thread asks. `replay::recover`
 //! reads them back.
 //!
 //! A crash can leave at the end of a log records that were never synced: whole, cut, or with holes. They were never

@@ -72,7 +72,7 @@ fn walk(path: &Path, bytes: &[u8], end: LogEnd, visit: &mut dyn FnMut(u64, &[u8]
 /// that follow a writer.
 ///
 /// # Errors
-/// As [`recover`]; `io` with `NotFound` if the log was removed since, after which only the manifest says where to go on.
+/// As `recover`; `io` with `NotFound` if the log was removed since, after which only the manifest says where to go on.
 pub fn follow(storage: &dyn Storage, end: LogEnd, visit: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<LogEnd> {
     let mut end = end;
     let mut tries = 0;
