@@ -3,10 +3,11 @@
     library/reindex/     while it is under way: an engine library with the new vectors, a video at a time
 
 Words that are stored (speech, titles) are encoded anew; pictures and sound are read from the videos' sources again. An
-interrupted run goes on where it was; a video that has changed since is done again. When every video is there, one
-atomic step of the engine changes the spaces; a crash before it leaves the old ones, a crash after it the new ones, and
-the same call again writes down whose they are. Where anything was written between the last look and that step, the
-step is refused and what is new is encoded first. `compact` removes deleted videos from what is staged as well.
+interrupted run goes on where it was; a video that has changed since is done again, and all of them if what was staged
+is damaged. When every video is there, one atomic step of the engine changes the spaces; a crash before it leaves the
+old ones, a crash after it the new ones, and the same call again writes down whose they are. Where anything was written
+between the last look and that step, the step is refused and what is new is encoded first. `compact` removes deleted
+videos from what is staged as well.
 
 That step holds the library in memory once more, and its new vectors in one log record, which bounds them at 256 MB:
 some 300,000 segments of 384 dimensions. More is refused before anything is encoded.
@@ -28,7 +29,16 @@ import numpy as np
 
 from pixr import _engine
 from pixr.encoder_choice import Choice, Given, chosen, recall, remember
-from pixr.errors import InvalidBatch, LibraryLocked, StorageError, UnreadableVideo, VideoNotFound
+from pixr.errors import (
+    Damaged,
+    FormatUnsupported,
+    InvalidBatch,
+    LibraryLocked,
+    NotALibrary,
+    StorageError,
+    UnreadableVideo,
+    VideoNotFound,
+)
 from pixr.inside import encoders_of, engine_of
 from pixr.progress import Progress, Reindexed
 from pixr.rows import Rows
@@ -178,7 +188,9 @@ def forget_deleted(library: _engine.Library, path: Path) -> None:
     if not (path / FOLDER).exists():
         return
     with suppress(LibraryLocked):
-        staging = _engine.Library.open(path / FOLDER, _CREATE)
+        staging = _staged_before(path / FOLDER)
+        if staging is None:
+            return
         try:
             staging.delete(sorted(set(staging.video_ids()) - set(library.video_ids())))
             staging.compact()
@@ -208,10 +220,20 @@ def _load(choice: Choice, options: EncoderOptions) -> Encoders:
     return encoders
 
 
+def _staged_before(folder: Path) -> _engine.Library | None:
+    """What an interrupted run has staged. None where something of it can't be read: all of it is removed then."""
+    with suppress(Damaged, FormatUnsupported, NotALibrary):
+        staging = _engine.Library.open(folder, _CREATE)
+        if not json.loads(staging.check())["damaged"]:
+            return staging
+        staging.close()
+    _discard(folder)
+    return None
+
+
 def _open_staging(folder: Path, changed: dict[Channel, TextEncoder]) -> _engine.Library:
     """What an earlier run has done for the same spaces; begun anew if it was for others."""
-    if folder.exists():
-        staging = _engine.Library.open(folder, _CREATE)
+    if folder.exists() and (staging := _staged_before(folder)) is not None:
         spaces = json.loads(staging.settings())["spaces"]
         wanted = {channel: vars(encoder.space) for channel, encoder in changed.items()}
         if spaces == wanted:

@@ -199,6 +199,31 @@ def test_what_an_interrupted_run_staged_of_a_deleted_video_is_gone_after_compact
         assert opened.reindex(recorded / "siglip", encoder_options=OPTIONS).encoded == 1
 
 
+@pytest.mark.parametrize("file", ["MANIFEST", "parts/*", "wal/*"])
+@pytest.mark.parametrize("compacts", [True, False])
+def test_what_was_staged_and_damaged_since_is_made_anew(
+    library: Path, recorded: Path, file: str, compacts: bool
+) -> None:
+    """Neither a reindexing nor `compact` ended any more, until somebody removed `reindex/`."""
+
+    def interrupt(step: Progress) -> None:
+        if step.seconds_done == 2:
+            raise KeyboardInterrupt
+
+    with pixr.open(library) as opened:
+        with pytest.raises(KeyboardInterrupt):
+            opened.reindex(recorded / "siglip", encoder_options=OPTIONS, on_progress=interrupt)
+        damaged = max((library / "reindex").glob(file), key=lambda path: path.stat().st_size)
+        content = bytearray(damaged.read_bytes())
+        content[len(content) // 2] ^= 0x55
+        damaged.write_bytes(content)
+        if compacts:
+            opened.compact()
+        report = opened.reindex(recorded / "siglip", encoder_options=OPTIONS)
+        assert (report.encoded, report.complete) == (3, True)
+        assert len(opened.search("red", min_score=0.0)) == 3
+
+
 def test_readers_that_stay_open_go_over_with_the_library(library: Path, recorded: Path) -> None:
     with pixr.open(library, read_only=True, encoder_options=OPTIONS) as reader:
         assert len(reader.search("red", modes=["visual"], min_score=0.0)) == 3
