@@ -210,9 +210,15 @@ class Library(Upkeep):
         By default `jobs` is half of the cores, two to eight, and one on one core. What is found does not depend on it.
         What had to be left out of a video stands in the `warnings` of its outcome.
         With `skip_known`, a file whose content is in the library already is skipped.
+
+        Raises:
+            InvalidQuery: `sources` is one source, or no list at all; `jobs` is no whole number from 1 on.
+            MissingExtra: a package without which nothing can be indexed is not installed.
         """
         from pixr.ingest import ingest
 
+        if isinstance(sources, str | bytes | PathLike | Source) or not isinstance(sources, Iterable):
+            raise InvalidQuery(f"sources is {type(sources).__name__}, a list of paths or Sources is expected")
         made = (source if isinstance(source, Source) else Source(source) for source in sources)
         yield from ingest(
             self, made, speech=speech, screen=screen, jobs=jobs, skip_known=skip_known, on_progress=on_progress

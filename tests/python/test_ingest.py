@@ -398,6 +398,13 @@ def test_captions_of_a_known_video_are_not_left_out_silently(clips: list[Path], 
             assert str(captions) in warning
 
 
+@pytest.mark.parametrize("sources", ["film.mp4", Path("film.mp4"), pixr.Source("film.mp4"), b"film.mp4", 3, None])
+def test_one_source_is_no_list_of_them(tmp_path: Path, sources: Any) -> None:
+    """Of a name each letter was a file that is not there."""
+    with pixr.open(tmp_path / "l.pixr") as library, pytest.raises(pixr.errors.InvalidQuery, match="sources is"):
+        list(library.add_many(sources))
+
+
 @pytest.mark.parametrize("jobs", [0, -1, 1.5, "2", True])
 def test_jobs_that_are_no_count_are_refused(tmp_path: Path, jobs: Any) -> None:
     """None at a time were as many as there are by default, and a text was a TypeError."""
