@@ -21,7 +21,7 @@ use std::ops::Range;
 use half::f16;
 use rayon::prelude::*;
 
-use super::kernels::{Kernels, Squares, prefetch};
+use super::kernels::{Kernels, Squares};
 use crate::error::{Error, Result};
 use crate::storage::section::Section;
 
@@ -289,7 +289,6 @@ impl VerticalQuery<'_> {
 
     /// Adds what the components asked for say of each position.
     fn read(&self, asked: Range<usize>, kernels: &Kernels, positions: Range<u32>, uppers: &mut [f32]) -> Result<()> {
-        let mut fours = Vec::with_capacity(asked.len().div_ceil(4));
         for four in self.asked.get(asked).unwrap_or_default().chunks(4) {
             let mut asked = [Squares { weight: 0.0, less: 0, codes: &[] }; 4];
             for (slot, &(index, weight, less)) in asked.iter_mut().zip(four) {
@@ -300,13 +299,7 @@ impl VerticalQuery<'_> {
             // Where fewer are left, the first stands for the others and counts nothing.
             let filler = Squares { weight: 0.0, ..asked[0] };
             asked.iter_mut().skip(four.len()).for_each(|slot| *slot = filler);
-            fours.push(asked);
-        }
-        for (at, four) in fours.iter().enumerate() {
-            // Components lie far from each other, and the codes of these rows hardly fill a page of each.
-            let next = fours.get(at + 1).into_iter().flatten();
-            next.for_each(|component| prefetch(component.codes));
-            (kernels.add_squares)(four, uppers);
+            (kernels.add_squares)(&asked, uppers);
         }
         Ok(())
     }
