@@ -45,6 +45,7 @@ import pixr
 from pixr.asking import Asker
 from pixr.evaluation import read_ground_truth
 from pixr.evaluation.reliability import draw_diagram, reliability
+from pixr.inside import encoders_of
 from pixr.questions import from_dict
 from pixr.wire import source_name
 
@@ -141,7 +142,8 @@ def gather_titles(pairs: Pairs, channels: Channels) -> list[Match]:
 
 def _ask(library: pixr.Library, question: dict[str, Any], folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every match of a question with no least score, and the video it is in."""
-    asked = Asker(library._engine, library.encoders, library.encoders).request(from_dict(question, folder))
+    encoders = encoders_of(library)
+    asked = Asker(library._engine, encoders.loaded, encoders.loaded).request(from_dict(question, folder))
     request = {**asked.request, "limit": 20, "moments_per_hit": 20, "min_score": 0.0}
     answer = json.loads(library._engine.search_json(json.dumps(request), asked.vectors, asked.clause_vectors))
     for hit in answer["hits"]:

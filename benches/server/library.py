@@ -24,6 +24,7 @@ import pixr
 from pixr.calibration import prepare
 from pixr.encoders.load import DEFAULT_MODEL, load_encoders
 from pixr.encoders.protocol import Space
+from pixr.inside import engine_of
 from pixr.types import Channel
 
 DATA = Path(os.environ.get("PIXR_BENCH_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
@@ -73,7 +74,7 @@ def make_library(path: Path, segments: int) -> None:
     spaces: dict[Channel, Space] = {"frame": encoders.visual.space, "speech": encoders.text.space}
     made = path.with_name(f"unfinished-{os.getpid()}.pixr")
     with pixr.open(made) as library:
-        prepare(library._engine, encoders)
+        prepare(engine_of(library), encoders)
         for rows in _batches(segments, chance):
             count = sum(length for _, length in rows)
             first = rows[0][0]

@@ -107,14 +107,14 @@ def video_to_text(video: Video | Mapping[str, Any]) -> str:
             as_json(value, _whole_number)
         except (TypeError, ValueError, RecursionError) as error:
             raise _refused(fields.get("id"), f"{name}: {error}") from None
-        _check_type(fields.get("id"), name, value, _TYPES)
+        _check_type(fields.get("id"), name, value, _TYPES.get(name))
     for name, value in (fields.get("creator") or {}).items():
-        _check_type(fields.get("id"), f"creator.{name}", value, _CREATOR_TYPES)
+        _check_type(fields.get("id"), f"creator.{name}", value, _CREATOR_TYPES.get(name))
     return json.dumps(fields)
 
 
-def _check_type(id: Any, name: str, value: Any, known: Mapping[str, tuple[str, Any]]) -> None:
-    expected, types = known.get(name.removeprefix("creator."), ("a value", object))
+def _check_type(id: Any, name: str, value: Any, known: tuple[str, Any] | None) -> None:
+    expected, types = known or ("a value", object)
     if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
         got = "nothing" if value is None else type(value).__name__
         raise _refused(id, f"{name} is {got}, {expected} is expected")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pixr.encoders.load import Encoders
     from pixr.server.homes import Homes
 
-__all__ = ["Libraries", "SharedEncoders", "open_to_write"]
+__all__ = ["Libraries", "SharedEncoders", "SharedLibraryEncoders", "open_to_write"]
 
 # Readers look for a new snapshot when the last look is 50 ms old.
 VISIBLE_SECONDS = 0.06
@@ -60,20 +60,25 @@ class SharedEncoders:
         return load_encoders(names, None)
 
 
-class _SharedLibraryEncoders(LibraryEncoders):
-    """The encoders of one library, out of those that are loaded for all."""
+class SharedLibraryEncoders(LibraryEncoders):
+    """The encoders that one library is asked and indexed with, out of those that are loaded for all."""
 
     def __init__(self, path: Path, shared: SharedEncoders) -> None:
         super().__init__(path, shared.encoder, None)
         self._shared = shared
 
     def loaded(self) -> Encoders:
+        """Those that are loaded for all."""
         return self._shared.load(self.choice().names)
+
+    def for_indexing(self) -> Encoders:
+        """The same, as they are: they outlive the library."""
+        return self.loaded()
 
 
 def _open_to_read(path: Path, shared: SharedEncoders) -> Library:
     """A library opened for reading that asks with the process's encoders."""
-    return Library(engine_of(pixr.open(path, read_only=True)), path, _SharedLibraryEncoders(path, shared))
+    return Library(engine_of(pixr.open(path, read_only=True)), path, SharedLibraryEncoders(path, shared))
 
 
 @dataclass

@@ -22,13 +22,12 @@ import httpx
 from pixr.errors import InvalidInput, MissingExtra, PixrError, UnreadableVideo
 from pixr.inside import engine_of
 from pixr.library import Library
-from pixr.library_encoders import LibraryEncoders
 from pixr.media.freed_memory import keep_freed
 from pixr.progress import Outcome, Progress, Source
 from pixr.server.database import Database
 from pixr.server.errors import ApiError
 from pixr.server.homes import Homes
-from pixr.server.libraries import VISIBLE_SECONDS, Libraries, SharedEncoders, open_to_write
+from pixr.server.libraries import VISIBLE_SECONDS, Libraries, SharedEncoders, SharedLibraryEncoders, open_to_write
 from pixr.server.metrics import INGEST_VIDEOS
 from pixr.server.models import VideoRecord
 from pixr.server.processing.fetch import fetch
@@ -75,18 +74,7 @@ class LeasedEngine:
 def _open_leased(path: Path, encoders: IndexingEncoders, check: Callable[[], None]) -> Library:
     """A library that is written to through leases, with encoders that outlive it."""
     engine = cast("_engine.Library", LeasedEngine(path, encoders.encoder, check))
-    return Library(engine, path, _WorkersEncoders(path, encoders))
-
-
-class _WorkersEncoders(LibraryEncoders):
-    """The encoders of one library, out of those that a worker has loaded."""
-
-    def __init__(self, path: Path, workers: IndexingEncoders) -> None:
-        super().__init__(path, workers.encoder, None)
-        self._workers = workers
-
-    def for_indexing(self) -> Encoders:
-        return self._workers.load(self.choice().names)
+    return Library(engine, path, SharedLibraryEncoders(path, encoders))
 
 
 class IndexingEncoders(SharedEncoders):
