@@ -24,7 +24,7 @@ def test_every_extra_that_an_error_names_exists() -> None:
     assert {"encoders", "media", "screen", "speech"} <= named
     there = set(metadata("pixr").get_all("Provides-Extra") or ())
     assert named <= there
-    (listed,) = re.findall(r"its error names \((.*?)\)", README.read_text(encoding="utf-8"), re.DOTALL)
+    (listed,) = re.findall(r"its error names it \((.*?)\)", README.read_text(encoding="utf-8"), re.DOTALL)
     assert named <= set(re.findall(r"\[(\w+)\]", listed)) <= there
 
 
