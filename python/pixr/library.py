@@ -74,30 +74,31 @@ def open(
     encoder: Given | None = None,
     encoder_options: EncoderOptions | None = None,
 ) -> Library:
-    """Open the library in directory `path`; made if absent, unless `create` is false.
+    """Open the library in directory `path`. It is created if absent, unless `create` is false.
 
-    One handle may write, any number may read (`read_only=True` takes no lock and sees what the writer commits).
+    One handle may write, any number may read. With `read_only=True` a handle takes no lock, and sees what the writer
+    commits.
 
     Args:
         path: the library's directory.
-        create: make the library if nothing is there.
+        create: create the library if nothing is there.
         read_only: open for searching only; works on a read-only file system too.
-        snapshot: open the snapshot of this name (`take_snapshot`) instead of the library as it is; read only.
+        snapshot: open the snapshot of this name (`take_snapshot`), read-only, instead of the library as it is.
         lock_timeout: seconds to wait for another writer to close before LibraryLocked.
-        sync: when a write is acknowledged, and so what a power cut can lose. "always": when it is on disk; nothing.
-            "group": when the system has it, synced every 20 ms; the last half second at most. "none": when the system
-            has it; what came after the last commit. Killing the process loses nothing under any of them.
+        sync: when a write is acknowledged. "always": once it is on disk; a power cut loses nothing. "group": once the
+            system has it, which syncs every 20 ms; a power cut loses the last half second at most. "none": once the
+            system has it; a power cut loses what came after the last commit. With all three, killing the process
+            loses nothing.
         limits: bounds on memory, log, parts and what cursors hold.
-        encoder: name or folder of a model, or several; each fills the channels it can (pictures `frame`, sentences
-            `speech` and `metadata`, sound `sound`) and the embedded models the rest. By default those that the library
-            was indexed with.
+        encoder: name or folder of a model, or several. Each fills the channels it can (pictures `frame`, sentences
+            `speech` and `metadata`, sound `sound`), and the embedded models fill the rest. By default, the models that
+            the library was indexed with.
         encoder_options: threads, providers, batch size, precision.
 
     Raises:
-        LibraryNotFound, NotALibrary, LibraryLocked, FormatUnsupported, SnapshotNotFound, InvalidName, Damaged,
-        StorageError.
-        InvalidQuery: `lock_timeout`, `sync` or `limits` is none of what is said above.
-        InvalidName: no snapshot can be called as `snapshot` says.
+        LibraryNotFound, NotALibrary, LibraryLocked, FormatUnsupported, SnapshotNotFound, Damaged, StorageError.
+        InvalidQuery: `lock_timeout`, `sync` or `limits` is not one of the values above.
+        InvalidName: a snapshot can't have the name `snapshot`.
     """
     check_number("lock_timeout", lock_timeout, 0, MOST_SECONDS)
     check_choice("sync", sync, Sync)
@@ -111,9 +112,9 @@ def open(
         "snapshot": snapshot,
         "limits": asdict(limits) if limits is not None else {},
     }
-    if not fspath(path):  # not the folder that one happens to be in
+    if not fspath(path):  # an empty path would mean the current folder
         raise StorageError("the path of the library is empty")
-    folder = Path(path).absolute()  # where it is now, wherever the process goes later
+    folder = Path(path).absolute()  # stays right if the process changes its folder later
     engine = _engine.Library.open(folder, json.dumps(options))
     encoders = LibraryEncoders(folder, encoder, encoder_options)
     return Library(engine, folder, encoders, read_only=options["access"] == "read")
@@ -122,8 +123,8 @@ def open(
 class Library(Upkeep):
     """One directory on disk: everything Pixr knows about a set of videos. Made by `pixr.open`.
 
-    Safe to use from several threads, but not across a fork: a forked process opens the library for itself, calls on the
-    handle that came with it raise LibraryClosed. A context manager: leaving it commits and closes.
+    Safe to use from several threads, but not across a fork: in a forked process, calls on the inherited handle raise
+    LibraryClosed, and it has to open the library itself. A library is a context manager: leaving it commits and closes.
 
     Attributes:
         read_only: whether this handle only reads.
@@ -141,7 +142,7 @@ class Library(Upkeep):
         self.read_only = read_only
         self._encoders = encoders
         self._update_lock = threading.Lock()
-        # What is said of videos is read and written under it, which takes no models and so no time.
+        # Held while metadata of videos are read and written. No model is used under it, so it is never held for long.
         self._describe_lock = threading.Lock()
 
     @property
@@ -170,15 +171,28 @@ class Library(Upkeep):
     ) -> Video:
         """Index one video file: its pictures, speech, words on screen and metadata. Searchable when this returns.
 
-        `speech` and `screen` may be left out; `SpeechOptions` and `ScreenOptions` choose other models or languages.
-        A video with the same id is replaced in one step. Without `id`, the id is made from the content, so that adding
-        the same file twice changes nothing but the metadata. `captions`, a file of SRT, WebVTT or JSON, says what is
-        said, which is then not recognised. What has to be left out, such as speech where no recogniser is installed,
-        is told by a RuntimeWarning.
+        A video with the same id is replaced in one step. What has to be left out, such as speech where no recogniser is
+        installed, is reported by a RuntimeWarning.
+
+        Args:
+            source: the video file.
+            id: the video's id. By default it is made from the content, so that adding the same file twice changes only
+                the metadata.
+            title: the video's title, which is searched.
+            description: a longer text, which is searched.
+            tags: words to search and filter by.
+            created: when it was made, an RFC 3339 date or date and time.
+            quality: such as "hd", to filter by.
+            creator: who made it.
+            metadata: anything else, as JSON.
+            captions: a file of SRT, WebVTT or JSON with what is said, in place of recognising it.
+            speech: False leaves speech out; `SpeechOptions` choose another model or language.
+            screen: False leaves words on screen out; `ScreenOptions` choose another model or languages.
+            on_progress: called as stages advance.
 
         Raises:
             UnreadableVideo: the file can't be decoded; nothing was added.
-            InvalidVideo: what is said of it can't be stored; nothing was added.
+            InvalidVideo: the metadata can't be stored; nothing was added.
             InvalidCaptions: the captions can't be read; nothing was added.
             ModelError, ModelNotFound: no recogniser at hand can write the languages of `ScreenOptions`.
             MissingExtra: a media package is not installed.
@@ -204,15 +218,23 @@ class Library(Upkeep):
         skip_known: bool = True,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Iterator[Outcome]:
-        """Index files, `jobs` at a time, and yield what became of each. A broken file is reported, the rest goes on.
+        """Index files, `jobs` at a time, and yield what became of each.
 
-        So is a source of which something is said that can't be stored (InvalidVideo), before its video is decoded.
-        By default `jobs` is half of the cores, two to eight, and one on one core. What is found does not depend on it.
-        What had to be left out of a video stands in the `warnings` of its outcome.
-        With `skip_known`, a file whose content is in the library already is skipped.
+        A file that can't be decoded becomes a failed outcome, and the rest goes on. So does a source whose metadata
+        can't be stored (InvalidVideo), before its video is decoded. What had to be left out of a video is in the
+        `warnings` of its outcome.
+
+        Args:
+            sources: the files, as paths or with their metadata.
+            speech: as for `add`.
+            screen: as for `add`.
+            jobs: how many to index at a time; what is found does not depend on it. By default half of the cores, but
+                two to eight, and one on one core.
+            skip_known: skip a file whose content is in the library already.
+            on_progress: called as stages advance.
 
         Raises:
-            InvalidQuery: `sources` is one source, or no list at all; `jobs` is no whole number from 1 on.
+            InvalidQuery: `sources` is a single source or not a list; `jobs` is not a whole number of at least 1.
             MissingExtra: a package without which nothing can be indexed is not installed.
         """
         from pixr.ingest import ingest
@@ -233,25 +255,25 @@ class Library(Upkeep):
     ) -> list[str]:
         """Add segments with your own vectors and texts; no media or model package is involved.
 
-        Columns: `video_id` (string), `start`, `end` (float64 seconds), and for each kind of evidence a column named for
-        its channel: a list of floats is a vector (normalised here), a string is text. `speech.vector` and `speech.text`
-        name both of one channel, `frame.description` what is shown. A segment whose video, start and end are there
-        already takes the new evidence; others are added. The batch is read without a copy and stored in one atomic
-        step; one that is refused leaves nothing behind.
+        The batch has the columns `video_id` (string), `start` and `end` (float64 seconds), and for each kind of
+        evidence a column named after its channel. A list of floats is a vector (normalised here), a string is text. If
+        a channel has both, name them as in `speech.vector` and `speech.text`; `frame.description` says what is shown. A
+        segment whose video, start and end are in the library already takes the new evidence; others are added. The
+        batch is read without a copy and stored in one atomic step; a refused batch leaves nothing behind.
 
         Args:
             batch: a RecordBatch, a Table, or anything with `__arrow_c_array__` or `__arrow_c_stream__`, such as a frame
-                of polars or pandas, or a RecordBatchReader; all that it has is one step.
+                of polars or pandas, or a RecordBatchReader. All that it yields is stored in the one step.
             videos: metadata of videos named in the batch.
-            spaces: which space each channel's vectors are of. By default the one that the library has for the channel;
-                where it has none, one called "custom" of their dimension.
+            spaces: the space of each channel's vectors. By default the one that the library has for the channel; if it
+                has none, one called "custom" of their dimension.
 
         Returns:
             The ids of the videos that the batch names, in order of appearance.
 
         Raises:
             InvalidBatch, InvalidVector, InvalidSpan, InvalidVideo, DimensionMismatch, SpaceMismatch.
-            InvalidQuery: `spaces` are no spaces by channel.
+            InvalidQuery: `spaces` does not give spaces by channel.
         """
         if isinstance(videos, str | Mapping) or not isinstance(videos, Iterable):
             raise InvalidBatch(f"videos is {type(videos).__name__}, a list of videos is expected")
@@ -260,15 +282,15 @@ class Library(Upkeep):
         rows = one_batch(batch)
         described = [video_to_text(video) for video in videos]
         set_spaces(self._engine, {**custom_spaces(rows, spaces_of(self._engine)), **(spaces or {})}, rows, described)
-        with self._describe_lock:  # an update that is under way must not bring back what this replaces
+        with self._describe_lock:  # a concurrent update must not bring back what this replaces
             return self._engine.add_segments(rows, described)
 
     def update(self, id: str, **changes: Any) -> Video:
         """Change a video's metadata, such as `title="…"` or `tags=[…]`; its segments stay.
 
-        Where title, description or tags change and their vector is of the library's encoder, it is made anew in the
-        same step; without that encoder it goes, with a RuntimeWarning. Vectors of one's own stay: add the new one with
-        `add_segments`.
+        If title, description or tags change and their vector is of the library's encoder, it is made anew in the same
+        step; if that encoder is missing, the vector is removed, with a RuntimeWarning. Your own vectors stay: replace
+        them with `add_segments`.
 
         Raises:
             VideoNotFound, InvalidVideo.
@@ -276,33 +298,32 @@ class Library(Upkeep):
         unknown = set(changes) - set(Video.__dataclass_fields__) | ({"id"} & set(changes))
         if unknown:
             raise InvalidQuery(f"a video has no {', '.join(sorted(unknown))} to change")
-        # What is read, changed and written by one thread is not to be undone by another.
-        with self._update_lock:
+        with self._update_lock:  # no other thread may undo what this one reads, changes and writes
             before = self.video(id)
             after = replace(before, **changes)
             video_to_text(after)  # refuses what can't be stored before models are loaded for it
-            is_said = not changes.keys().isdisjoint(("title", "description", "tags"))
-            changed = retitled(self._engine, before, after, self._encoders.loaded) if is_said else None
+            changes_words = not changes.keys().isdisjoint(("title", "description", "tags"))
+            changed = retitled(self._engine, before, after, self._encoders.loaded) if changes_words else None
             with self._describe_lock:
-                # That may have taken seconds, in which another thread described the video with rows that it added.
+                # Encoding may have taken seconds; meanwhile another thread may have added segments with metadata.
                 described = video_to_text(replace(self.video(id), **changes))
                 if changed is None:
                     self._engine.update(described)
                 elif changed.rows is None:
                     self._engine.update(described, ["metadata"])
-                else:  # over what is there: rows that others add meanwhile stay
+                else:  # added to the rows there, so that rows which others add meanwhile stay
                     self._engine.add_segments(changed.rows, [described])
                 return self.video(id)
 
     def delete(self, *ids: str) -> None:
-        """Delete videos, all or none. Gone from results at once, from the files after `compact`.
+        """Delete videos, all or none. They are gone from results at once, and from the files after `compact`.
 
         Raises:
             VideoNotFound: names the first that is not there.
         """
         for id in ids:
             check_id(id)
-        with self._update_lock:  # an update that is under way must not bring back what this deletes
+        with self._update_lock:  # a concurrent update must not bring back what this deletes
             self._engine.delete(list(ids))
 
     def reindex(
@@ -314,23 +335,22 @@ class Library(Upkeep):
         lock_timeout: float = 0.0,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Reindexed:
-        """Embed every video anew with other models: stored words again, pictures and sound from the sources.
+        """Embed every video anew with other models: words from the library, pictures and sound from the source files.
 
-        The vectors that are there serve until all is done, then one step changes over and they are gone. An interrupted
-        run goes on with the same call. On a handle that only reads, the lock is taken for that step alone, so that
-        others may write until then.
+        The old vectors serve until all is done; then one step replaces them. To continue an interrupted run, make the
+        same call again. A read-only handle takes the lock only for that last step, so that others may write until then.
 
         Args:
             encoder: as for `pixr.open`; a channel that none of these fills keeps its encoder.
             encoder_options: threads, providers, batch size, precision.
-            leave_out_failed: change over even if some videos can't be read any more; these keep no such vectors.
-            lock_timeout: seconds that a handle which only reads waits for another writer before the last step.
-            on_progress: told after each video.
+            leave_out_failed: change over even if some videos can't be read any more; these lose their vectors.
+            lock_timeout: seconds that a read-only handle waits for another writer before the last step.
+            on_progress: called after each video.
 
         Raises:
             MissingExtra, ModelNotFound, ModelError: the models can't be loaded.
             InvalidBatch: the library is too large to change over in one step (some 300,000 segments).
-            LibraryLocked: another such run is under way, or another writer; what is encoded is kept.
+            LibraryLocked: another such run or another writer is at work; what was encoded so far is kept.
         """
         from pixr.reindex import reindex
 
@@ -375,52 +395,55 @@ class Library(Upkeep):
         """Find videos and their moments.
 
         Args:
-            query: words, 8 KiB and 256 different ones at most. Among words, those `"in quotes"` must stand so,
-                `-excluded` ones must not stand there, and `begin*` finds all that begin so; pictures and meanings are
-                found by what is left of the question. Clauses ("a dog on a beach, waves crash") are asked one by one as
-                well, so one may be seen and another heard. Or questions that `pixr.then`, `while_`, `without` or
-                `blend` relate; then `match.part` says which one it answers.
+            query: words, 8 KiB and 256 different ones at most. In texts, words `"in quotes"` must stand together in
+                this order, `-excluded` words must not occur, and `begin*` stands for all words that begin so; pictures
+                and meanings are found by the rest of the question. Clauses ("a dog on a beach, waves crash") are also
+                asked one by one, so that one may be seen and another heard. Or questions related by `pixr.then`,
+                `while_`, `without` or `blend`; then `match.part` says which one a match answers.
             image: a picture to find: a file, its bytes, or RGB uint8 of shape (height, width, 3).
-            audio: a sound to find, a file or its bytes: what is said in it, and what is heard where a model of sounds
-                indexed the library.
-            clip: a video to find moments like: a file or its bytes. What it shows; with modes, also what is said in it.
-            like: `(video id, start, end)`: more like this moment of the library, which is left out itself.
+            audio: a sound to find, a file or its bytes: by what is said in it, and by what is heard if the library was
+                indexed with a model of sounds.
+            clip: a video to find similar moments to, a file or its bytes: by what it shows, and by what is said in it
+                if `modes` ask for that.
+            like: `(video id, start, end)`: find more like this moment of the library, without the moment itself.
             vectors: your own vectors by channel, each of shape (dimension,).
             modes: "visual", "text", "audio"; by default all that the question can be asked in.
             channels: a finer choice in place of `modes`.
             weights: relative weights by channel, 1 where absent.
-            filters: what videos to look in; every key has to hold. `{"duration": {"min": 10, "max": 60}}` in seconds,
-                both ends included; `{"created": {"after": "2023-01-01", "before": "2024-01-01"}}`, without the latter;
-                `quality`, `creator` (its id), `id`: one value or a list of which one must match; `tags` as well, or
-                `{"all": […]}`; `metadata` by key: such values, `{"min", "max"}`, or `{"exists": True}`; `and` and `or`
-                of lists of filters, `not` of one.
-            video: only in this video, or one of these.
-            between: only what happens between two instants of a video, in seconds.
-            limit: hits of this page, 1 to 1000.
-            cursor: `next_cursor` of the page before, with the same question.
-            min_score: leave out moments with lower scores, in [0, 1]. By default those are left out on which no
-                channel's evidence is enough by itself, as its calibration says; 0 leaves out none.
+            filters: which videos to search; every key has to hold. `{"duration": {"min": 10, "max": 60}}` in seconds,
+                both ends included; `{"created": {"after": "2023-01-01", "before": "2024-01-01"}}`, where `before` is
+                not included; `quality`, `creator` (its id), `id`: a value, or a list of which one must match; `tags`:
+                the same, or `{"all": […]}`; `metadata` by key: such values, `{"min", "max"}`, or `{"exists": True}`;
+                `and` and `or` join lists of filters, `not` negates one.
+            video: search only this video, or these.
+            between: search only between two instants of each video, in seconds.
+            limit: hits on this page, 1 to 1000.
+            cursor: `next_cursor` of the page before; the question must be the same.
+            min_score: leave out moments with lower scores, in [0, 1]; 0 leaves out none. By default a moment is left
+                out if no channel's evidence is enough by itself, according to the channel's calibration.
             fusion: how channels become one score; see docs/ARCHITECTURE.md for what each does.
             facets: columns to count over all hits ("durations", "quality", "tags", "created", "creator",
                 "metadata.KEY"), or True for all of these but metadata. Durations are "0-300", "300-900" and "900+"
-                seconds, `created` is the year in UTC, qualities are in small letters, creators their ids; "unknown" are
-                videos without a value, but for tags and metadata. Metadata counts texts and booleans, no numbers. Of
-                more than 1,000 values the most frequent are told.
-            facet_mode: what they count. "filtered", the hits; "disjunctive", what would be hits if the filter said
-                nothing of the facet's own column, to offer other choices. Each such facet is one more search.
-            moments: the most moments of each hit, 1 to 1,000.
+                seconds. `created` is counted by its year in UTC, `quality` in small letters, `creator` by its id.
+                Videos without a value count as "unknown", except for tags and metadata. Metadata are counted if they
+                are texts and booleans, no numbers. Of more than 1,000 values the most frequent are returned.
+            facet_mode: what facets count. "filtered": the hits. "disjunctive": what would be hits if the filter said
+                nothing about the facet's own column, to offer other choices; each such facet is one more search.
+            moments: at most so many moments of each hit, 1 to 1,000.
             diversity: how different a video's moments must be, in [0, 1]: 0.1 leaves out those that look the same as a
-                better one, 0.5 also those within half a minute of it, 1 keeps one. By default none is left out.
-            effort: exact by default; a number, 1 to 10,000, asks for an approximate answer: so many rows of each
-                channel are considered, scores stay exact, and a hit may be missed. Of few segments (8,000 that the
-                filters leave, and 235 for each of effort) the answer is exact, which takes no longer.
-            total: what `total` and facets of an approximate answer count. "exact", every video that the exact answer
-                returns: costs little where any evidence is enough (own vectors); where it must reach a confidence or
-                `min_score`, to count is to search exactly, and so is then the answer. "found": what was found.
+                better one, 0.5 also those within half a minute of it, and 1 keeps only one. By default none is left
+                out.
+            effort: 1 to 10,000 asks for an approximate answer: only so many rows of each channel are considered; scores
+                stay exact, but a hit may be missed. Where the filters leave few segments (8,000, and 235 for each of
+                effort) the answer is exact, which takes no longer. By default answers are exact.
+            total: what `total` and facets of an approximate answer count. "exact": every video that the exact answer
+                returns. This costs little where any evidence is enough (own vectors); where evidence must reach a
+                confidence or `min_score`, counting is searching exactly, so the answer is then exact as well. "found":
+                what was found.
 
         Raises:
             InvalidQuery, InvalidFilter, InvalidCursor, CursorExpired, DimensionMismatch, SpaceMismatch, MissingExtra.
-            VideoNotFound: `like` names no video.
+            VideoNotFound: the library has no video of the id in `like`.
             UnreadableVideo: `audio` or `clip` can't be decoded.
             ModelNotFound, ModelError: the models that the library was indexed with can't be loaded.
         """
@@ -446,7 +469,7 @@ class Library(Upkeep):
             raise InvalidQuery("a question says itself what is asked: give its parts pictures or sounds")
         else:
             question = query
-        # Made anew each time: kept, it would be a circle of references, which keeps the library's lock as well.
+        # Made anew each time: if kept, it would be in a cycle of references, which would keep the library's lock too.
         asker = Asker(self._engine, self._encoders.loaded, self._encoders.renewed)
         encode = partial(asker.request, question, modes=modes, channels=channels, weights=weights)
         return search(self._engine, encode, question, options, begun)
@@ -459,7 +482,7 @@ class Library(Upkeep):
         return video_from_json(json.loads(self._engine.video(id)))
 
     def videos(self) -> Iterator[Video]:
-        """All videos, by id. One that is deleted meanwhile is left out."""
+        """All videos, in order of their ids. Videos deleted meanwhile are left out."""
         from pixr.errors import VideoNotFound
 
         for id in self._engine.video_ids():
@@ -467,19 +490,21 @@ class Library(Upkeep):
                 yield self.video(id)
 
     def segments(self, id: str) -> list[Segment]:
-        """A video's segments, by time. Raises VideoNotFound."""
+        """A video's segments, in order of time. Raises VideoNotFound."""
         import pyarrow as pa
 
         check_id(id)
         return segments_from_batch(pa.record_batch(self._engine.segments([id])))
 
     def transcript(self, id: str) -> list[Caption]:
-        """What is said in a video, in order of time; `pixr.captions.write_captions` makes files of it.
+        """What is said in a video, in order of time; `pixr.captions.write_captions` turns it into a file.
 
-        Times are those that are searched: an edge near the beginning or end of the shot in which it lies was moved
-        there (by up to 2.5 seconds, in a shot of at most 6 seconds however far). What was given as captions too.
+        The times are those that are searched. When the video was indexed, an edge near the beginning or end of its
+        shot was moved there (by up to 2.5 seconds; in a shot of at most 6 seconds, however far). This applies to given
+        captions as well.
 
-        Raises: VideoNotFound.
+        Raises:
+            VideoNotFound.
         """
         from pixr.captions import Caption
 
@@ -488,15 +513,16 @@ class Library(Upkeep):
         return sorted(said, key=lambda one: (one.start, one.end))
 
     def chapters(self, id: str, *, least_seconds: float | None = None, most: int = 30) -> list[Chapter]:
-        """Cut a video into chapters: by its shots, the pauses in what is said, and where what it is about changes.
+        """Cut a video into chapters: by its shots, by pauses in what is said, and where its subject changes.
 
         Args:
-            id: the video.
-            least_seconds: the shortest chapter; by default a twentieth of the video, 10 to 120 seconds.
-            most: as many chapters at most.
+            id: the video's id.
+            least_seconds: the shortest chapter; by default a twentieth of the video, but 10 to 120 seconds.
+            most: the most chapters.
 
         Raises:
-            VideoNotFound; InvalidQuery: a number is out of range.
+            VideoNotFound.
+            InvalidQuery: a number is out of range.
         """
         from pixr.chapters import find_chapters
 
@@ -514,21 +540,21 @@ class Library(Upkeep):
 
         Returns:
             `path`, `format`, `snapshot` (its number); `videos`, `segments`, `duration` (seconds of all videos),
-            `deleted_videos` (whose bytes are still there); `parts`, of them `parts_in_memory`; `byte_len` of all files,
-            `log_byte_len`, `memory_byte_len`; `background_failure`, why a part could not be written, or None;
-            `cursor_snapshots` and `cursor_byte_len`, what is kept for cursors; `named_snapshots`, how many; by channel
-            `spaces` (name, version, dimension) and `channels` (segments with `vectors` and with `texts`);
-            `section_byte_len`, bytes by kind.
+            `deleted_videos` (those whose bytes are still there); `parts`, and of them `parts_in_memory`; `byte_len` of
+            all files, `log_byte_len`, `memory_byte_len`; `background_failure`, why a part could not be written, or
+            None; `cursor_snapshots` and `cursor_byte_len`, what is kept for cursors; `named_snapshots`, how many there
+            are; by channel, `spaces` (name, version, dimension) and `channels` (how many segments have `vectors` and
+            `texts`); `section_byte_len`, bytes by kind.
         """
         return dict(json.loads(self._engine.info()))
 
     # -- closing ------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Commit and give up the lock. Closing twice is allowed.
+        """Commit and release the lock. Closing twice is allowed.
 
-        Writing then raises LibraryClosed. Reading and searching go on until the handle is gone, and its files stay open
-        as long: one that wrote shows the library as it was when it was closed, one that only reads as it is.
+        Writing then raises LibraryClosed. Reading and searching still work, and files stay open, until the handle is
+        gone: a handle that wrote shows the library as it was when it was closed, a read-only handle as it is now.
         """
         self._engine.close()
 
