@@ -5,8 +5,8 @@
     pixr.without("a street at night", "cars")
     pixr.blend(pixr.ask(image="tile.jpg"), ("at night", 0.5), ("people", -0.7))
 
-Wherever a question is taken, plain words will do; a part of a related question may be related once more. `from_dict`
-reads the JSON of batches and requests, `parse` the short form of the command line.
+A question may always be given as plain words. A part of a related question may itself be related, once. `from_dict`
+reads questions from the JSON of batches and requests, `parse` from the short form of the command line.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = ["Ask", "Blend", "Compound", "Question", "Then", "While", "Without", "
 DEFAULT_WITHIN_SECONDS = 10.0
 MOST_WITHIN_SECONDS = 1_000_000
 MOST_WEIGHT = 1_000_000_000  # weights are relative, and the engine's numbers end at some 38 digits
-MOST_NESTED = 16  # the engine takes fewer, and says how many
+MOST_NESTED = 16  # keeps recursion in bounds; the engine allows fewer, and its error says how many
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Ask:
     weights: Mapping[Channel, float] | None = None
 
     def __post_init__(self) -> None:
-        # What comes from JSON has any type.
+        # JSON gives fields of any type.
         if self.query is not None:
             _check_words(self.query)
         for name in ("modes", "channels"):
@@ -134,7 +134,7 @@ class Without:
 
 @dataclass(frozen=True, slots=True)
 class Blend:
-    """Several at once, each as important as its weight; made by `pixr.blend`."""
+    """Several questions at once, each as important as its weight; made by `pixr.blend`."""
 
     parts: tuple[tuple[Question, float], ...]
 
@@ -164,55 +164,56 @@ def ask(
     channels: Sequence[Channel] | None = None,
     weights: Mapping[Channel, float] | None = None,
 ) -> Ask:
-    """One question, as `Library.search` takes it, to be a part of others.
+    """One question, with the arguments of `Library.search`, to be related to others.
 
     Raises:
-        InvalidQuery: a field has a wrong type, or a weight is for no channel.
+        InvalidQuery: a field has a wrong type, or a weight is for an unknown channel.
     """
     return Ask(query, image, audio, clip, like, vectors, modes, channels, weights)
 
 
 def then(first: Question, second: Question, within: float = DEFAULT_WITHIN_SECONDS) -> Then:
-    """One, and then another, which begins at most `within` seconds after the first ends.
+    """One thing, and then another, which begins at most `within` seconds after the first ends.
 
-    A moment of it reaches from the start of the one to the end of the other, and its score is the product of both.
+    A moment reaches from the start of the first to the end of the second. Its score is the product of both.
 
     Raises:
-        InvalidQuery: `within` is no number from 0 to 1,000,000.
+        InvalidQuery: `within` is not a number from 0 to 1,000,000.
     """
     return Then(first, second, within)
 
 
 def while_(first: Question, second: Question) -> While:
-    """Two at once: they overlap by at least half of the shorter. The score is the product of both."""
+    """Two things at once: their moments overlap by at least half of the shorter. The score is the product of both."""
     return While(first, second)
 
 
 def without(first: Question, second: Question) -> Without:
-    """One where the other is not at the same time.
+    """One thing where another is not there at the same time.
 
-    The surer it is that the other is there, the lower the score; where it is as likely as not there is no moment.
+    The surer it is that the other is there, the lower the score. Where it is as likely there as not, there is no
+    moment.
     """
     return Without(first, second)
 
 
 def blend(*parts: Question | tuple[Question, float]) -> Blend:
-    """Several at once as one question: a part, or a part with its weight, 1 by default.
+    """Several questions as one. Each part is a question, or a question with its weight, which is 1 by default.
 
-    A weight below zero, -1 at least, is for what should not be there. The score is the mean of what is wanted by
-    weight, less what is not. A blend has at most 8 parts, one of them with a weight above zero.
+    A weight below zero, down to -1, is for what should not be there. The score is the weighted mean of what is wanted,
+    less what is not. A blend has at most 8 parts, at least one of them with a weight above zero.
 
     Raises:
-        InvalidQuery: a part is no question with its weight, or the weight no number from -1.
+        InvalidQuery: a part is not a question or a question with its weight, or a weight is not a number of -1 or more.
     """
     return Blend(tuple(part if isinstance(part, tuple) else (part, 1.0) for part in parts))
 
 
 def asks(question: Question, depth: int = 0) -> Iterator[Ask]:
-    """The single questions in the order in which they are written. `depth`: within how many others this one is.
+    """The single questions, in the order in which they are written. `depth` is how many others this one is within.
 
     Raises:
-        InvalidQuery: it is no question, or within more others than anybody means.
+        InvalidQuery: it is not a question, or is nested deeper than `MOST_NESTED`.
     """
     _check_depth(depth)
     if isinstance(question, str):
@@ -254,10 +255,10 @@ _RELATED = ("then", "while", "not", "blend", "within")
 def from_dict(value: Mapping[str, Any], folder: str | os.PathLike[str] = ".") -> Question:
     """Read a question from JSON: `{"query": …, "then": …, "within": 8}`.
 
-    `query`, `image`, `audio`, `clip` (paths, relative to `folder`), `like` (`[video id, start, end]`), `vectors`,
-    `modes`, `channels` and `weights` ask; `then` (with `within` seconds), `while` and `not` relate that to a second
-    question, which is words or such an object again; `blend` is a list of `[question, weight]` instead. Parts take
-    `modes` and `channels` of the whole where they have none of their own. Other fields are left alone.
+    A question is asked by `query`, `image`, `audio`, `clip` (paths, relative to `folder`), `like` (`[video id, start,
+    end]`), `vectors`, `modes`, `channels` and `weights`. `then` (with `within` seconds), `while` and `not` relate it to
+    a second question, which is words or such an object again. `blend` stands alone: a list of `[question, weight]`.
+    Parts without `modes` or `channels` take those of the whole. Other fields are ignored.
 
     Raises:
         InvalidQuery: a field can't be understood; the message names it.
@@ -333,10 +334,9 @@ _HINT = 'such as "a dog THEN a cat WITHIN 5s", "a beach WHILE music" or "(a dog 
 
 
 def parse(text: str) -> Question:
-    """Read `A THEN B WITHIN 8s`, `A WHILE B`, `A NOT B`; a part in brackets may be related once more.
+    """Read `A THEN B WITHIN 8s`, `A WHILE B`, `A NOT B`; a part in brackets may itself be related, once.
 
-    The words that relate are capitals, so everything else is a plain question, also one with "then" in it; in quotes
-    they are words like others.
+    Only words in capitals relate, so a question with "then" in it is a plain one. In quotes they are words like others.
 
     Raises:
         InvalidQuery: a part is missing, or brackets don't match.
@@ -384,7 +384,7 @@ def _operand(text: str, depth: int) -> tuple[Question, str]:
 
 
 def _marks(text: str) -> Iterator[tuple[int, str]]:
-    """Where words that relate and closing brackets stand outside of quotes, and which."""
+    """The relating words and closing brackets outside of quotes: where each stands, and which it is."""
     return ((found.start(), found[0]) for found in _MARKS.finditer(text) if not found[0].startswith('"'))
 
 

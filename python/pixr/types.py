@@ -43,21 +43,21 @@ Way = Literal["exact", "codes", "filtered_walk", "approximate"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on what a library uses, for `pixr.open`; None is the engine's own.
+    """Bounds on what a library uses, for `pixr.open`. None stands for the engine's default, which is given for each.
 
-    What is bounded by work (the first three) starts it at the limit, and makes writers wait at twice as much.
+    At the first three limits background work begins; at twice the limit writers wait for it.
 
     Args:
-        writer_memory: bytes of segments in memory before they become a part; 128 MiB. While it is written, they are in
-            memory three times.
+        writer_memory: bytes of segments in memory before they become a part; 128 MiB. While the part is written, they
+            are in memory three times.
         log_bytes: bytes of log before a part is written; 64 MiB.
-        parts: parts (one open, mapped file each) past which the smallest are merged; 64.
-        cursor_snapshots: old states kept for cursors; 32.
-        cursor_seconds: how long after its last use; 600.
-        cursor_bytes: bytes on disk that only they hold; 1 GiB. In memory they hold at most `writer_memory`.
+        parts: how many parts there may be before the smallest are merged; 64. Each is one open, mapped file.
+        cursor_snapshots: how many old states are kept for cursors; 32.
+        cursor_seconds: how long an old state is kept after its last use; 600.
+        cursor_bytes: bytes on disk that only old states hold; 1 GiB. In memory they hold at most `writer_memory`.
 
     Raises:
-        InvalidQuery: one is below 0, or no whole number (`cursor_seconds`: no number).
+        InvalidQuery: one is below 0, or not a whole number (`cursor_seconds`: not a number).
     """
 
     writer_memory: int | None = None
@@ -116,13 +116,22 @@ class Segment:
 class Match:
     """Evidence on one channel: when, how sure, what it says.
 
-    `confidence` in [0, 1] is how often such evidence is right, where that was fitted for the space. `contribution` is
-    this match's part of the moment's score, and the contributions of a moment add up to it; scores are made of the
-    confidences that rank, which come in the same order. `cosine` and `bm25` are the raw scores, None where there are
-    none.
-    `highlights` are spans of `description` (in characters) where words of the query stand. `clause` is the clause of
-    the question that it answers best, None where that is the whole; `part` is which of related questions it answers.
-    What a moment must not have contributes less than nothing.
+    Attributes:
+        start: in seconds.
+        end: in seconds.
+        mode: the channel's mode.
+        channel: the kind of evidence.
+        confidence: in [0, 1], how often such evidence is right, if that was fitted for the space. Scores are made of
+            other confidences, which come in the same order.
+        weight: the channel's weight in the score.
+        contribution: this match's part of the moment's score; the contributions of a moment add up to it. What the
+            moment must not have contributes less than nothing.
+        cosine: the raw score of vectors, None if none were compared.
+        bm25: the raw score of words, None if none were compared.
+        description: what the evidence says, in words.
+        highlights: spans of `description`, in characters, that are words of the query.
+        clause: the clause of the question that it answers best, None if that is the whole question.
+        part: which of related questions it answers.
     """
 
     start: float
@@ -172,9 +181,9 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Milliseconds spent: encoding the query, searching, and all in all.
+    """Milliseconds spent: encoding the query, searching, and in total.
 
-    `counting` is what of the search went only into the total and the facets.
+    `counting` is the part of the search that went only into the total and the facets.
     """
 
     encode: float
@@ -187,10 +196,17 @@ class Timing:
 class Hits(Sequence[Hit]):
     """One page of hits, with counts over the full list.
 
-    `total` and `facets` count every video that the query would return without a limit; `total_relation` says whether
-    exactly. `next_cursor` is None on the last page. `warnings` tell what was asked for and could not be done. `plan`
-    says how each channel was searched: "exact", or with effort "approximate", under a filter "filtered_walk", and
-    "codes" where there is nothing to walk: few rows, or what "approximate" reads is not in memory.
+    Attributes:
+        items: the hits of this page.
+        total: how many videos the query would return without a limit.
+        total_relation: whether `total` and `facets` are exact.
+        facets: by column and value, how many of all these videos have it.
+        next_cursor: leads to the next page; None on the last.
+        snapshot: the number of the state that was searched.
+        timing: how long it took.
+        warnings: what was asked for but could not be done.
+        plan: how each channel was searched. Without effort, "exact". With effort, "approximate", or "filtered_walk"
+            under a filter, or "codes" where no graph can be walked: there are few rows, or it is not in memory.
     """
 
     items: tuple[Hit, ...]
