@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 from pixr.clauses import split_clauses
 from pixr.convert import MODE_OF
 from pixr.errors import InvalidQuery, MissingExtra, SpaceMismatch
-from pixr.operators import wanted
+from pixr.operators import without_operators
 from pixr.questions import Ask, Blend, Question, Then, While, asks
 from pixr.spaces import is_not_spoken, space_name, spaces_of
 from pixr.types import Channel, Mode
@@ -32,21 +32,24 @@ __all__ = ["MODES", "Asker", "Request"]
 MODES: dict[Mode, tuple[Channel, ...]] = {
     mode: tuple(channel for channel, of in MODE_OF.items() if of == mode) for mode in get_args(Mode)
 }
-# Those that words are asked of as they are.
+# Channels that match the words themselves, not only their meaning.
 TEXT_CHANNELS: tuple[Channel, ...] = ("metadata", "screen", "speech")
+
+# A question's vectors by channel, and those of each of its clauses.
+QuestionVectors: TypeAlias = tuple[dict[str, bytes], list[dict[str, bytes]]]
 
 
 @dataclass
 class Request:
-    """What the engine is given for a question: JSON, and beside it the vectors of it or of its parts.
+    """What the engine is given for a question: JSON, and beside it the question's vectors or those of its parts.
 
-    `clauses` and `parts` are what the answer's numbers of clauses and parts stand for.
+    The engine answers with numbers of clauses and parts, which `clauses` and `parts` turn into words.
     """
 
     request: dict[str, Any]
     vectors: dict[str, bytes] = field(default_factory=dict)
     clause_vectors: list[dict[str, bytes]] = field(default_factory=list)
-    part_vectors: list[tuple[dict[str, bytes], list[dict[str, bytes]]]] = field(default_factory=list)
+    part_vectors: list[QuestionVectors] = field(default_factory=list)
     clauses: list[str] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -69,45 +72,38 @@ class Asker:
         self._renewed = renewed
 
     def request(self, question: Question, **passed: Any) -> Request:
-        """Encode a question. `modes`, `channels` and `weights` hold for the parts that say nothing else.
+        """Encode a question. Parts without `modes`, `channels` or `weights` take those that are passed.
 
         Raises:
             InvalidQuery, SpaceMismatch, MissingExtra, UnreadableVideo, VideoNotFound.
         """
-        warnings: list[str] = []
         given = {name: value for name, value in passed.items() if value is not None}
         if isinstance(question, str | Ask):
-            asked = self._ask(_filled(question, given), warnings)
+            asked = self._ask(_filled(question, given))
             return Request(
-                asked.request(), asked.vectors, asked.clause_vectors, clauses=asked.clauses, warnings=warnings
+                asked.request(), asked.vectors, asked.clause_vectors, clauses=asked.clauses, warnings=asked.warnings
             )
-        vectors: list[tuple[dict[str, bytes], list[dict[str, bytes]]]] = []
-        compound = self._relate(question, given, warnings, vectors)
+        parts: list[_Asked] = []
+        compound = self._relate(question, given, parts)
         return Request(
             {"compound": compound},
-            part_vectors=vectors,
+            part_vectors=[(part.vectors, part.clause_vectors) for part in parts],
             parts=[str(part) for part in asks(question)],
-            warnings=list(dict.fromkeys(warnings)),
+            warnings=list(dict.fromkeys(warning for part in parts for warning in part.warnings)),
         )
 
-    def _relate(
-        self,
-        question: Question,
-        passed: Mapping[str, Any],
-        warnings: list[str],
-        vectors: list[tuple[dict[str, bytes], list[dict[str, bytes]]]],
-    ) -> dict[str, Any]:
-        """A related question as the engine takes it. `passed` holds for parts that say nothing else.
+    def _relate(self, question: Question, passed: Mapping[str, Any], parts: list[_Asked]) -> dict[str, Any]:
+        """A related question as the engine takes it. `passed` fills in what a part leaves out.
 
-        The parts' vectors are added to `vectors` in the order in which the parts are written.
+        The encoded parts are added to `parts` in the order in which they are written.
         """
 
         def part(of: Question) -> dict[str, Any]:
             if isinstance(of, str | Ask):
-                asked = self._ask(_filled(of, passed), warnings)
-                vectors.append((asked.vectors, asked.clause_vectors))
+                asked = self._ask(_filled(of, passed))
+                parts.append(asked)
                 return {"ask": asked.request()}
-            return {"compound": self._relate(of, passed, warnings, vectors)}
+            return {"compound": self._relate(of, passed, parts)}
 
         if isinstance(question, Blend):
             return {"blend": {"parts": [[part(of), weight] for of, weight in question.parts]}}
@@ -118,7 +114,7 @@ class Asker:
             return {"then": {**both, "within_seconds": question.within}}
         return {"while" if isinstance(question, While) else "without": both}
 
-    def _ask(self, ask: Ask, warnings: list[str]) -> _Asked:
+    def _ask(self, ask: Ask) -> _Asked:
         """Encode one question for the channels that it is asked of."""
         asked = _Asked()
         if ask.vectors:
@@ -140,33 +136,26 @@ class Asker:
 
             spaces = spaces_of(self._engine)
             if ask.audio is not None:
-                asked.take(from_sound(ask.audio, self._encoders(), spaces, channels, warnings), channels)
+                asked.take(from_sound(ask.audio, self._encoders(), spaces, channels, asked.warnings), channels)
             if ask.clip is not None:
-                asked.take(from_clip(ask.clip, self._encoders(), spaces, channels, warnings), channels)
+                asked.take(from_clip(ask.clip, self._encoders(), spaces, channels, asked.warnings), channels)
         if said is not None or ask.image is not None:
-            self._encode(said, ask.image, channels, asked, warnings)
+            self._encode(said, ask.image, channels, asked)
         asked.channels = [channel for channel in channels if channel in asked.text or channel in asked.vectors]
         if not asked.channels:
             if not any((said, ask.image is not None, ask.audio, ask.clip, ask.like, ask.vectors)):
                 raise InvalidQuery("the query asks for nothing: give words, an image or vectors")
             if not channels:
                 raise InvalidQuery("the query names no mode or channel to ask")
-            raise InvalidQuery("; ".join(warnings) or f"nothing can be asked of {', '.join(channels)}")
+            raise InvalidQuery("; ".join(asked.warnings) or f"nothing can be asked of {', '.join(channels)}")
         asked.weights = {channel: weight for channel, weight in asked.weights.items() if channel in asked.channels}
         return asked
 
-    def _encode(
-        self,
-        query: str | None,
-        image: Picture | None,
-        channels: list[Channel],
-        asked: _Asked,
-        warnings: list[str],
-    ) -> None:
+    def _encode(self, query: str | None, image: Picture | None, channels: list[Channel], asked: _Asked) -> None:
         """Encode the question once for each space that the asked channels hold."""
         spaces = {channel: space for channel, space in spaces_of(self._engine).items() if channel in channels}
         if image is not None and "frame" in channels and "frame" not in spaces:
-            warnings.append("the image was not asked: the library holds no vectors of pictures")
+            asked.warnings.append("the image was not asked: the library holds no vectors of pictures")
         if not spaces or all(channel in asked.vectors for channel in spaces):
             return
         try:
@@ -174,14 +163,14 @@ class Asker:
         except MissingExtra as error:
             if not asked.text or image is not None:
                 raise
-            warnings.append(f"searched by words only: {error}")
+            asked.warnings.append(f"searched by words only: {error}")
             return
         held_spaces = {channel: space_name(space) for channel, space in spaces.items()}
         if set(held_spaces.values()) - {str(one.space) for one in encoders.all}:
-            encoders = self._renewed()
-        meant = wanted(query) if query is not None else ""
+            encoders = self._renewed()  # the library may have been reindexed with others
+        meant = without_operators(query) if query is not None else ""
         if query is not None and not meant:
-            warnings.append("the question says nothing to look for")
+            asked.warnings.append("the question says nothing to look for")
         encoded: dict[str, Vectors] = {}
         for channel, held in held_spaces.items():
             if channel in asked.vectors:
@@ -193,7 +182,7 @@ class Asker:
                     raise SpaceMismatch(
                         f"{detail}; give vectors, open with that encoder, or change it with `pixr reindex`"
                     )
-                warnings.append(detail)
+                asked.warnings.append(detail)
             elif image is not None and channel == "frame":
                 from pixr.media.pictures import load_picture
 
@@ -202,16 +191,13 @@ class Asker:
             elif meant:
                 if held not in encoded:
                     encoded[held] = encoder.encode_text([meant, *asked.clauses])
-                whole, *parts = encoded[held]
-                asked.vectors[channel] = whole.tobytes()
-                for vectors, part in zip(asked.clause_vectors, parts, strict=True):
-                    vectors[channel] = part.tobytes()
+                asked.take_words(channel, encoded[held])
 
 
 class _Asked:
-    """What the engine is asked, by channel, as far as the question was read."""
+    """What the engine is asked, by channel, as far as the question was read; and what could not be asked."""
 
-    __slots__ = ("alike", "channels", "clause_vectors", "clauses", "text", "vectors", "weights")
+    __slots__ = ("alike", "channels", "clause_vectors", "clauses", "text", "vectors", "warnings", "weights")
 
     def __init__(self) -> None:
         self.channels: list[Channel] = []
@@ -221,6 +207,14 @@ class _Asked:
         self.weights: dict[Channel, float] = {}
         self.clauses: list[str] = []
         self.clause_vectors: list[dict[str, bytes]] = []
+        self.warnings: list[str] = []
+
+    def take_words(self, channel: Channel, encoded: Vectors) -> None:
+        """Ask a channel by the vector of the question's words and those of its clauses, in this order."""
+        whole, *clauses = encoded
+        self.vectors[channel] = whole.tobytes()
+        for vectors, clause in zip(self.clause_vectors, clauses, strict=True):
+            vectors[channel] = clause.tobytes()
 
     def take(self, example: Example, channels: Sequence[Channel]) -> None:
         """Add what an example says to what is asked of these channels; what was asked already stays."""
@@ -245,7 +239,7 @@ class _Asked:
 
 
 def _filled(question: str | Ask, passed: Mapping[str, Any]) -> Ask:
-    """The question, asked of what is passed on where it says nothing itself."""
+    """The question, with what is passed in place of what it leaves out."""
     one = Ask(question) if isinstance(question, str) else question
     says = one.modes is not None or one.channels is not None
     kept = {
@@ -259,23 +253,23 @@ def _filled(question: str | Ask, passed: Mapping[str, Any]) -> Ask:
 def _channels(ask: Ask) -> list[Channel]:
     """The channels to ask, in their order."""
     if ask.channels is not None:
-        wanted = set(ask.channels)
+        named = set(ask.channels)
     elif ask.modes is not None:
         if unknown := [mode for mode in ask.modes if mode not in MODES]:
             raise InvalidQuery(f"no mode {', '.join(map(repr, unknown))}; modes are {', '.join(MODES)}")
-        wanted = {channel for mode in ask.modes for channel in MODES[mode]}
+        named = {channel for mode in ask.modes for channel in MODES[mode]}
     elif ask.query is not None and ask.query.strip():
-        wanted = set(MODE_OF)
+        named = set(MODE_OF)
     else:
-        wanted = set()
+        named = set()
         if ask.image is not None or ask.clip is not None or ask.like is not None:
-            wanted |= set(MODES["visual"])
+            named |= set(MODES["visual"])
         if ask.audio is not None:
-            wanted |= set(MODES["audio"])
-    wanted |= set(ask.vectors or ())
-    if foreign := wanted - set(MODE_OF):
+            named |= set(MODES["audio"])
+    named |= set(ask.vectors or ())
+    if foreign := named - set(MODE_OF):
         raise InvalidQuery(f"no channel {', '.join(map(repr, sorted(foreign)))}; channels are {', '.join(MODE_OF)}")
-    return [channel for channel in MODE_OF if channel in wanted]
+    return [channel for channel in MODE_OF if channel in named]
 
 
 def _vector_bytes(channel: Channel, vector: ArrayLike) -> bytes:

@@ -1,16 +1,16 @@
-"""What in a question is no word but says how words must stand: `"in quotes"`, `-excluded`, `begin*`.
+"""The operators of a question: marks that say how words must occur, `"in quotes"`, `-excluded`, `begin*`.
 
-The engine reads them (`rust/engine/text/query.rs`). What is encoded is what is meant without them, and what was heard
-in an example means nothing by its dashes and quotation marks.
+The engine reads them (`rust/engine/text/query.rs`). Encoders are given a question without them. In what was heard in an
+example, dashes and quotation marks are no operators, and are taken out before it is asked.
 """
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["as_words", "wanted"]
+__all__ = ["as_words", "without_operators"]
 
-# What the engine takes of one question.
+# The most that the engine takes of one question.
 MOST_WORDS = 256
 MOST_BYTES = 8 * 1024
 
@@ -19,15 +19,15 @@ _QUOTED = rf"[{_QUOTES}]([^{_QUOTES}]*)[{_QUOTES}]"
 _DEMANDS = re.compile(rf"{_QUOTED}|(?<![^\s{_QUOTES}])-(?:{_QUOTED}|[^\W\d_][^\s{_QUOTES}]*)|[{_QUOTES}]")
 _MARKS = re.compile(rf"[{_QUOTES}*]")
 _DASHES = re.compile(r"(?<!\S)-+")
-# From Thai on each character is counted, since scripts without spaces have words of one.
+# From Thai on each character counts as a word: scripts without spaces have words of one character.
 _WORD = re.compile(r"[^\W_\u0e00-\U0010ffff]+|[\u0e00-\U0010ffff]")
 
 
-def wanted(text: str) -> str:
+def without_operators(text: str) -> str:
     """What a question is about: without quotation marks, and without what it excludes.
 
     Example:
-        >>> wanted('a "wooden boat" at sea -storm -"at night"')
+        >>> without_operators('a "wooden boat" at sea -storm -"at night"')
         'a wooden boat at sea'
     """
     if not _DEMANDS.search(text):
@@ -36,7 +36,7 @@ def wanted(text: str) -> str:
 
 
 def as_words(text: str) -> str:
-    """What is said somewhere as a question that demands and excludes nothing: its first words, as many as may be asked.
+    """What is said somewhere, as a question without operators: as many of its first words as may be asked.
 
     Example:
         >>> as_words('-Where? -"To the harbour," he said.')

@@ -9,7 +9,7 @@ import pytest
 
 import pixr
 from pixr.calibration import prepare
-from pixr.operators import MOST_BYTES, MOST_WORDS, as_words, wanted
+from pixr.operators import MOST_BYTES, MOST_WORDS, as_words, without_operators
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from pixr.operators import MOST_BYTES, MOST_WORDS, as_words, wanted
     ],
 )
 def test_a_question_is_about_what_it_does_not_exclude(text: str, about: str) -> None:
-    assert wanted(text) == about
+    assert without_operators(text) == about
 
 
 def said(tmp_path: Path, *spoken: str) -> pixr.Library:
