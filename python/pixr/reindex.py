@@ -1,13 +1,13 @@
 """Re-embeds a library with other models: the old space serves until the new one is complete, then it is dropped.
 
-    library/reindex/     while it is under way: an engine library with the new vectors, a video at a time
+    library/reindex/     while a run is under way: an engine library with the new vectors, staged video by video
 
-Words that are stored (speech, titles) are encoded anew; pictures and sound are read from the videos' sources again. An
-interrupted run goes on where it was; a video that has changed since is done again, and all of them if what was staged
-is damaged. When every video is there, one atomic step of the engine changes the spaces; a crash before it leaves the
-old ones, a crash after it the new ones, and the same call again writes down whose they are. Where anything was written
-between the last look and that step, the step is refused and what is new is encoded first. `compact` removes deleted
-videos from what is staged as well.
+- An interrupted run goes on where it was. A video that has changed since is encoded again, and all of them if what was
+  staged is damaged. `compact` removes deleted videos from what is staged as well.
+- When every video is staged, one atomic step of the engine changes the spaces. It is refused if anything was written
+  since the last look; then what is new is encoded first.
+- A crash before that step leaves the old spaces, a crash after it the new ones. In the latter case the record of the
+  encoders is still missing: the same call again writes it.
 
 That step holds the library in memory once more, and its new vectors in one log record, which bounds them at 256 MB:
 some 300,000 segments of 384 dimensions. More is refused before anything is encoded.
@@ -15,17 +15,13 @@ some 300,000 segments of 384 dimensions. More is refused before anything is enco
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
+from typing import TYPE_CHECKING, Final
 
 from pixr import _engine
 from pixr.encoder_choice import Choice, Given, chosen, recall, remember
@@ -41,16 +37,14 @@ from pixr.errors import (
 )
 from pixr.inside import encoders_of, engine_of
 from pixr.progress import Progress, Reindexed
-from pixr.rows import Rows
-from pixr.source_files import source_to_path
+from pixr.reencoding import encode_anew, fingerprint, stored_rows
 from pixr.spaces import spaces_of
-from pixr.titles import words_of
-from pixr.types import Channel, Video
+from pixr.types import Channel
 from pixr.whole_file import sync_names
 
 if TYPE_CHECKING:
     from pixr.encoders.load import Encoders
-    from pixr.encoders.protocol import EncoderOptions, ImageEncoder, TextEncoder
+    from pixr.encoders.protocol import EncoderOptions, TextEncoder
     from pixr.library import Library
 
 FOLDER: Final = "reindex"
@@ -58,12 +52,13 @@ _DISCARDED: Final = "reindex.discarded"
 _VIDEOS_A_BATCH: Final = 200
 # The longest record that the engine's log takes.
 _MOST_BYTES: Final = 256 << 20
-# What a row takes of it beside its vector, which is of float16: its span and description.
+# What a row takes of it beside its float16 vector, for its span and description.
 _BYTES_A_ROW: Final = 120
+_BYTES_A_COMPONENT: Final = 2
 
 _CREATE: Final = json.dumps({"access": "create"})
-# How many kinds of encoders there are: of pictures, of texts, of sound.
-_KINDS: Final = 3
+# There are encoders of pictures, of texts and of sound.
+_ENCODER_KINDS: Final = 3
 
 OnProgress = Callable[[Progress], None]
 
@@ -80,13 +75,13 @@ def reindex(
     """Embed every video anew on the channels whose encoder changes.
 
     Args:
-        library: open for writing; or for reading, then the lock is taken for the last step alone, and other processes
-            may write until then.
+        library: open for writing; or for reading, in which case the lock is taken only for the last step, and other
+            processes may write until then.
         encoder: as for `pixr.open`; a channel that none of them fills keeps its encoder.
-        options: how they run.
-        leave_out_failed: change even if some videos can't be encoded; these keep no vectors on those channels.
+        options: how the encoders run.
+        leave_out_failed: change over even if some videos can't be encoded; these lose their vectors on those channels.
         lock_timeout: seconds to wait for another writer before the last step.
-        on_progress: told after each video.
+        on_progress: called after each video.
 
     Raises:
         MissingExtra, ModelNotFound, ModelError: the models can't be loaded.
@@ -94,7 +89,7 @@ def reindex(
         LibraryLocked: another run is under way, or another writer did not close in time; what is encoded is kept.
         StorageError: the library was moved or removed since it was opened.
     """
-    if not (library.path / "MANIFEST").is_file():  # else what is staged would make the folder anew, as no library
+    if not (library.path / "MANIFEST").is_file():  # staging would make its folder anew, which is then not a library
         raise StorageError(f"{library.path}: the library that was opened is not there any more")
     choice = _merged(library.path, encoder, options)
     encoders = _load(choice, options)
@@ -152,7 +147,7 @@ def _check_size(library: Library, changed: dict[Channel, TextEncoder]) -> None:
     """Refuse what can't be changed over in one step before it takes hours."""
     counts = library.info()["channels"]
     byte_len = sum(
-        counts.get(channel, {}).get("vectors", 0) * (2 * encoder.space.dimension + _BYTES_A_ROW)
+        counts.get(channel, {}).get("vectors", 0) * (_BYTES_A_COMPONENT * encoder.space.dimension + _BYTES_A_ROW)
         for channel, encoder in changed.items()
     )
     if byte_len > _MOST_BYTES:
@@ -165,12 +160,12 @@ def _check_size(library: Library, changed: dict[Channel, TextEncoder]) -> None:
 def _finish(library: Library, choice: Choice) -> None:
     remember(library.path, choice)
     encoders_of(library).forget()
-    with suppress(OSError):  # what stays is of no use, and does no harm
+    with suppress(OSError):  # what can't be removed does no harm
         _discard(library.path / FOLDER)
 
 
 def _discard(folder: Path) -> None:
-    """Remove what was staged, under another name: a kill in the middle leaves what can't be opened."""
+    """Remove what was staged, after renaming it: if killed in the middle, no half of it is opened as a library."""
     discarded = folder.with_name(_DISCARDED)
     shutil.rmtree(discarded, ignore_errors=True)
     if folder.exists():
@@ -180,9 +175,9 @@ def _discard(folder: Path) -> None:
 
 
 def forget_deleted(library: _engine.Library, path: Path) -> None:
-    """Remove from what an interrupted run has staged, and from its files, the videos that the library has no more.
+    """Remove videos that the library no longer has from what an interrupted run has staged, and from its files.
 
-    A run that is under way is left alone: it removes them, and then all that it staged.
+    A run that is under way is left alone: it removes them itself, and in the end all that it staged.
     """
     shutil.rmtree(path / _DISCARDED, ignore_errors=True)
     if not (path / FOLDER).exists():
@@ -199,13 +194,13 @@ def forget_deleted(library: _engine.Library, path: Path) -> None:
 
 
 def _merged(path: Path, encoder: Given, options: EncoderOptions) -> Choice:
-    """The models named, and of those on record each that fills a channel that none of these does."""
+    """The models named, and those on record that fill a channel which none of the named ones fills."""
     from pixr.encoders.load import fills
 
     new = chosen(encoder, options.precision)
     taken = frozenset[str]().union(*(fills(name, options) for name in new.names))
-    # Of a model whose channels are all replaced nothing is asked: its folder may be gone.
-    before = recall(path) if len(taken) < _KINDS else None
+    # A model whose channels are all replaced is not looked at: its folder may be gone.
+    before = recall(path) if len(taken) < _ENCODER_KINDS else None
     kept = [name for name in (before.names if before is not None else ()) if not fills(name, options) & taken]
     return Choice((*new.names, *kept), new.precision)
 
@@ -221,7 +216,7 @@ def _load(choice: Choice, options: EncoderOptions) -> Encoders:
 
 
 def _staged_before(folder: Path) -> _engine.Library | None:
-    """What an interrupted run has staged. None where something of it can't be read: all of it is removed then."""
+    """What an interrupted run has staged. If some of it can't be read, all of it is removed and this is None."""
     with suppress(Damaged, FormatUnsupported, NotALibrary):
         staging = _engine.Library.open(folder, _CREATE)
         if not json.loads(staging.check())["damaged"]:
@@ -232,7 +227,7 @@ def _staged_before(folder: Path) -> _engine.Library | None:
 
 
 def _open_staging(folder: Path, changed: dict[Channel, TextEncoder]) -> _engine.Library:
-    """What an earlier run has done for the same spaces; begun anew if it was for others."""
+    """What an earlier run has staged for the same spaces; begun anew if it was for others."""
     if folder.exists() and (staging := _staged_before(folder)) is not None:
         spaces = json.loads(staging.settings())["spaces"]
         wanted = {channel: vars(encoder.space) for channel, encoder in changed.items()}
@@ -253,7 +248,10 @@ def _stage(
     report: Reindexed,
     on_progress: OnProgress | None,
 ) -> None:
-    """Encode what isn't staged yet, or has changed since it was; `report.failed` is then of this look."""
+    """Encode what isn't staged yet, or has changed since it was. Afterwards `report.failed` has what failed this time.
+
+    A video that was refused before, and has not changed, is refused again without being tried.
+    """
     here = set(staging.video_ids())
     live = engine_of(library).video_ids()
     before = {(video.id, mark): reason for video, mark, reason in report.refused}
@@ -261,7 +259,7 @@ def _stage(
     staging.delete(sorted(here - set(live)))
     for number, id in enumerate(live):
         try:
-            video, rows = library.video(id), _spans(library, id)
+            video, rows = library.video(id), stored_rows(engine_of(library), id)
         except VideoNotFound:
             continue  # deleted meanwhile; the next look sees it
         mark = fingerprint(video, rows)
@@ -269,7 +267,7 @@ def _stage(
             try:
                 if reason := before.get((id, mark)):
                     raise UnreadableVideo(video.source or id, reason)
-                made = _encode(video, rows, changed)
+                made = encode_anew(video, rows, changed)
             except (UnreadableVideo, OSError, ValueError) as error:
                 reason = error.reason if isinstance(error, UnreadableVideo) else str(error)
                 report.refused.append((video, mark, reason))
@@ -280,99 +278,6 @@ def _stage(
                 report.encoded += 1
         if on_progress is not None:
             on_progress(Progress(video.source or id, "store", number + 1, len(live), True))
-
-
-def _spans(library: Library, id: str) -> list[dict[str, Any]]:
-    """A video's segments; of vectors, only whether there is one."""
-    import pyarrow as pa
-
-    batch = pa.record_batch(engine_of(library).segments([id]))
-    columns = {
-        name: batch.column(name).is_valid() if name.endswith(".vector") else batch.column(name)
-        for name in batch.schema.names
-    }
-    rows: list[dict[str, Any]] = pa.RecordBatch.from_pydict(columns).to_pylist()
-    return [row for row in rows if row["start"] is not None]
-
-
-def fingerprint(video: Video, rows: list[dict[str, Any]]) -> str:
-    """Changes with whatever the new vectors depend on: the source, the words, the spans."""
-    said = [(row["start"], row["end"], row.get("speech.text"), bool(row.get("frame.vector"))) for row in rows]
-    told = (video.title, video.description, list(video.tags), video.source, video.content_hash)
-    return hashlib.sha256(json.dumps([told, said]).encode()).hexdigest()
-
-
-def _encode(video: Video, rows: list[dict[str, Any]], changed: dict[Channel, TextEncoder]) -> Rows:
-    from pixr.encoders.protocol import ImageEncoder, SoundEncoder
-
-    made = Rows(video.id)
-    if (text := changed.get("speech")) is not None:
-        said = [row for row in rows if row.get("speech.text")]
-        for row, vector in zip(said, text.encode_documents([row["speech.text"] for row in said]), strict=True):
-            made.add(row["start"], row["end"], "speech", vector=vector)
-    if (text := changed.get("metadata")) is not None:
-        words = words_of(video)
-        for row in rows:
-            if row.get("metadata.vector") and words:
-                made.add(row["start"], row["end"], "metadata", vector=text.encode_documents([words])[0])
-    if isinstance(visual := changed.get("frame"), ImageEncoder):
-        _encode_frames(video, rows, visual, made)
-    if isinstance(sound := changed.get("sound"), SoundEncoder):
-        _encode_sound(video, sound, made)
-    return made
-
-
-def _encode_frames(video: Video, rows: list[dict[str, Any]], encoder: ImageEncoder, made: Rows) -> None:
-    """One vector for each span that has one now, of the source's pictures in it."""
-    from pixr.media.sandbox import open_segments
-
-    waiting = sorted({(row["start"], row["end"]) for row in rows if row.get("frame.vector")}, reverse=True)
-    if not waiting:
-        return
-    held: dict[tuple[float, float], list[Any]] = {}
-
-    def close(spans: Sequence[tuple[float, float]]) -> None:
-        for span in spans:
-            if vectors := held.pop(span):
-                pooled = encoder.pool(np.stack(vectors))
-                made.add(*span, "frame", vector=pooled, description=encoder.describe(pooled[None])[0])
-
-    last: Any = None
-    with open_segments(_source(video)) as stream:
-        for segment in stream:
-            frames = segment.frames
-            fresh = [one for at, one in enumerate(frames) if not one.repeats_previous or (at == 0 and last is None)]
-            encoded = iter(encoder.encode_images([frame.image for frame in fresh])) if fresh else iter(())
-            new = {id(frame) for frame in fresh}
-            for frame in frames:
-                last = next(encoded) if id(frame) in new else last
-                at = frame.timestamp_seconds
-                while waiting and waiting[-1][0] <= at:
-                    held[waiting.pop()] = []
-                close([span for span in held if span[1] <= at])
-                for vectors in held.values():
-                    vectors.append(last)
-    close(list(held))
-
-
-def _encode_sound(video: Video, encoder: Any, made: Rows) -> None:
-    from pixr.media.sandbox import open_audio
-    from pixr.media.sounds import hear
-
-    for sound in hear(open_audio(_source(video), sample_rate_hz=encoder.sample_rate_hz), encoder):
-        made.add(sound.start_seconds, sound.end_seconds, "sound", vector=sound.vector, description=sound.description)
-
-
-def _source(video: Video) -> str:
-    """The video's file, which must be the one that was indexed: what else is known of it was found in that."""
-    from pixr.ingest import content_hash
-
-    file = source_to_path(video.source) if video.source else None
-    if file is None or not file.is_file():
-        raise UnreadableVideo(video.source or video.id, f"its source is not there any more: {video.source or 'none'}")
-    if video.content_hash is not None and content_hash(file) != video.content_hash:
-        raise UnreadableVideo(file, f"{video.source} is not the file that was indexed")
-    return os.fspath(file)
 
 
 def _switch(
@@ -392,9 +297,8 @@ def _switch(
     wanted |= {"video_id", "start", "end"}
     table = pa.Table.from_batches(batches)
     table = table.select([name for name in table.column_names if name in wanted])
-    table = table.filter(
-        table["start"].is_valid()
-    ).combine_chunks()  # a video without segments has a row without a span
+    # A video without segments has a row without a span.
+    table = table.filter(table["start"].is_valid()).combine_chunks()
     if len(parts := table.to_batches()) > 1:
         raise InvalidBatch("the new vectors are too many for one step")
     rows = parts[0] if parts else pa.RecordBatch.from_pylist([], schema=table.schema)
