@@ -31,9 +31,11 @@ __all__ = ["MODE_COLOURS", "write_sheet"]
 
 MODE_COLOURS = {"visual": "#3b82f6", "text": "#d97706", "audio": "#059669"}
 INK, FAINT, PAPER, CARD, SCORE = "#111827", "#6b7280", "#ffffff", "#f3f4f6", "#111827"
+PICTURE_GROUND, NO_PICTURE_INK, BAR_GROUND = "#1f2937", "#9ca3af", "#d1d5db"
 COLUMNS, CELL_WIDTH, PICTURE_HEIGHT, GAP, MARGIN = 4, 320, 180, 16, 24
-LINE_HEIGHT, MATCH_LINES = 20, 4
+LINE_HEIGHT, MATCH_LINES, PADDING = 20, 4, 10
 CELL_HEIGHT = PICTURE_HEIGHT + (3 + MATCH_LINES) * LINE_HEIGHT + 12
+CONFIDENCE_WIDTH, CONFIDENCE_GAP = 48, 8
 HEADING_HEIGHT, EMPTY_HEIGHT, MAX_MOMENTS = 44, 36, 24
 
 
@@ -42,6 +44,16 @@ class _Fonts:
     heading: Font
     text: Font
     small: Font
+
+
+@dataclass(frozen=True)
+class _Canvas:
+    """The sheet, and what everything on it is drawn with."""
+
+    sheet: Image
+    draw: ImageDraw
+    fonts: _Fonts
+    thumbnails: Thumbnails
 
 
 def write_sheet(path: Path, sections: Sequence[tuple[str, Hits]], *, per_section: int = MAX_MOMENTS) -> None:
@@ -64,7 +76,7 @@ def write_sheet(path: Path, sections: Sequence[tuple[str, Hits]], *, per_section
     sheet = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(sheet)
     fonts = _Fonts(*(_font(size) for size in (22, 15, 13)))
-    thumbnails = Thumbnails(CELL_WIDTH)
+    canvas = _Canvas(sheet, draw, fonts, Thumbnails(CELL_WIDTH))
     top = MARGIN
     for (query, found), taken in zip(moments, heights, strict=True):
         draw.text((MARGIN, top + 6), _fit(draw, query, fonts.heading, width - 2 * MARGIN), INK, fonts.heading)
@@ -74,7 +86,7 @@ def write_sheet(path: Path, sections: Sequence[tuple[str, Hits]], *, per_section
         for number, (hit, moment) in enumerate(found):
             row, column = divmod(number, COLUMNS)
             corner = MARGIN + column * (CELL_WIDTH + GAP), top + row * (CELL_HEIGHT + GAP)
-            _draw_cell(sheet, draw, corner, hit, moment, thumbnails, fonts)
+            _draw_cell(canvas, corner, hit, moment)
         top += taken
     with whole_file(path) as partial:
         sheet.save(partial, "PNG")
@@ -97,52 +109,61 @@ def _best(hits: Hits, count: int) -> list[tuple[Hit, Moment]]:
     return [(hit, moment) for _, _, hit, moment in ranked[:count]]
 
 
-def _draw_cell(
-    sheet: Image,
-    draw: ImageDraw,
-    corner: tuple[int, int],
-    hit: Hit,
-    moment: Moment,
-    thumbnails: Thumbnails,
-    fonts: _Fonts,
-) -> None:
+def _draw_cell(canvas: _Canvas, corner: tuple[int, int], hit: Hit, moment: Moment) -> None:
+    """Draw a moment: its picture, then a line each for its video, its times and score, a bar, and its matches."""
+    draw, fonts = canvas.draw, canvas.fonts
     left, top = corner
     draw.rectangle((left, top, left + CELL_WIDTH, top + CELL_HEIGHT), fill=CARD)
-    draw.rectangle((left, top, left + CELL_WIDTH, top + PICTURE_HEIGHT), fill="#1f2937")
-    picture = thumbnails.at(hit.video, moment.peak)
-    if picture is not None:
-        scale = min(CELL_WIDTH / picture.width, PICTURE_HEIGHT / picture.height)
-        picture = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
-        place = left + (CELL_WIDTH - picture.width) // 2, top + (PICTURE_HEIGHT - picture.height) // 2
-        sheet.paste(picture, place)
-    else:
-        draw.text((left + 8, top + PICTURE_HEIGHT // 2 - 8), "no picture", "#9ca3af", fonts.small)
-    x, y, room = left + 10, top + PICTURE_HEIGHT + 6, CELL_WIDTH - 20
+    _draw_picture(canvas, corner, hit, moment)
+    x, y, room = left + PADDING, top + PICTURE_HEIGHT + 6, CELL_WIDTH - 2 * PADDING
     draw.text((x, y), _fit(draw, hit.video.title or source_name(hit.video), fonts.text, room), INK, fonts.text)
     y += LINE_HEIGHT
-    when = f"{clock(moment.start)} – {clock(moment.end)}"
-    draw.text((x, y), when, FAINT, fonts.small)
-    number = f"{moment.score:.2f}"
-    draw.text((x + room - draw.textlength(number, fonts.small), y), number, INK, fonts.small)
+    draw.text((x, y), f"{clock(moment.start)} – {clock(moment.end)}", FAINT, fonts.small)
+    score = f"{moment.score:.2f}"
+    draw.text((x + room - draw.textlength(score, fonts.small), y), score, INK, fonts.small)
     y += LINE_HEIGHT
-    _draw_bar(draw, x, y + 2, room, 6, moment.score, SCORE)
-    y += LINE_HEIGHT - 4
+    _draw_bar(draw, (x, y + 2, x + room, y + 8), moment.score, SCORE)
+    _draw_matches(canvas, (x, y + LINE_HEIGHT - 4), room, moment)
+
+
+def _draw_picture(canvas: _Canvas, corner: tuple[int, int], hit: Hit, moment: Moment) -> None:
+    """Draw the frame at the moment's peak, as large as fits, in the middle of its field."""
+    left, top = corner
+    canvas.draw.rectangle((left, top, left + CELL_WIDTH, top + PICTURE_HEIGHT), fill=PICTURE_GROUND)
+    picture = canvas.thumbnails.at(hit.video, moment.peak)
+    if picture is None:
+        place = (left + 8, top + PICTURE_HEIGHT // 2 - 8)
+        canvas.draw.text(place, "no picture", NO_PICTURE_INK, canvas.fonts.small)
+        return
+    scale = min(CELL_WIDTH / picture.width, PICTURE_HEIGHT / picture.height)
+    picture = picture.resize((max(1, round(picture.width * scale)), max(1, round(picture.height * scale))))
+    place = (left + (CELL_WIDTH - picture.width) // 2, top + (PICTURE_HEIGHT - picture.height) // 2)
+    canvas.sheet.paste(picture, place)
+
+
+def _draw_matches(canvas: _Canvas, corner: tuple[int, int], room: int, moment: Moment) -> None:
+    """Draw a line for each match: a bar for its confidence, and what it says."""
+    x, y = corner
+    draw, font = canvas.draw, canvas.fonts.small
+    indent = CONFIDENCE_WIDTH + CONFIDENCE_GAP
     ordered = reasons(moment)
     for match in ordered[:MATCH_LINES]:
-        _draw_bar(draw, x, y + 5, 48, 8, match.confidence, MODE_COLOURS[match.mode])
+        _draw_bar(draw, (x, y + 5, x + CONFIDENCE_WIDTH, y + 13), match.confidence, MODE_COLOURS[match.mode])
         said = match.description or match.part
         text = f"{match.channel}: {said}" if said else match.channel
-        draw.text((x + 56, y), _fit(draw, text, fonts.small, room - 56), INK, fonts.small)
+        draw.text((x + indent, y), _fit(draw, text, font, room - indent), INK, font)
         y += LINE_HEIGHT
     if len(ordered) > MATCH_LINES:
-        draw.text((x + room - 24, y - LINE_HEIGHT), f"+{len(ordered) - MATCH_LINES}", FAINT, fonts.small)
+        draw.text((x + room - 24, y - LINE_HEIGHT), f"+{len(ordered) - MATCH_LINES}", FAINT, font)
 
 
-def _draw_bar(draw: ImageDraw, x: int, y: int, width: int, height: int, share: float, colour: str) -> None:
-    draw.rectangle((x, y, x + width, y + height), fill="#d1d5db")
-    filled = round(width * min(max(share, 0.0), 1.0))
+def _draw_bar(draw: ImageDraw, box: tuple[int, int, int, int], share: float, colour: str) -> None:
+    """Fill a share of a box: left, top, right, bottom."""
+    left, top, right, bottom = box
+    draw.rectangle(box, fill=BAR_GROUND)
+    filled = round((right - left) * min(max(share, 0.0), 1.0))
     if filled:
-        draw.rectangle((x, y, x + filled, y + height), fill=colour)
+        draw.rectangle((left, top, left + filled, bottom), fill=colour)
 
 
 def _fit(draw: ImageDraw, text: str, font: Font, width: float) -> str:
