@@ -1,10 +1,10 @@
 """Cuts a video into chapters, from what is stored of it: no media is read.
 
-A chapter begins where the picture is cut, nobody is in the middle of a sentence, and what is shown and said after it is
-unlike what was before. The unlikeness of both sides (cosines of the mean vectors of about as much as half a chapter,
-against those of the video's other cuts) is weighed with the length of the pause in speech; the strongest boundaries
-win, none nearer to another than the least length of a chapter. Titles are the words that are said and written in a
-chapter more than in the others, and what it shows. `benches/eval/chapters.py` measures the boundaries.
+A chapter begins at a cut where nobody is in the middle of a sentence, and where what is shown and said after it is
+unlike what was before. How unlike both sides are is told by the cosine of their mean vectors, compared with the
+video's other cuts, and by the length of the pause in speech. The strongest boundaries win, if no other is nearer than
+the least length of a chapter. A title is made of the words that are said and written in a chapter more than in the
+others, or of what it shows. `benches/eval/chapters.py` measures the boundaries.
 
 Time is linear in the segments, but for sorting.
 """
@@ -19,6 +19,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pixr.common_words import COMMON_WORDS
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -32,174 +34,18 @@ PAUSE_WORTH = 0.05  # what a long pause adds to unlikeness, in standard deviatio
 WORDS_WORTH = 0.3  # what words weigh beside the pictures' 1: a sentence says little of what it is about
 LONG_PAUSE_SECONDS = 2.0
 STANDS_OUT = 0.5  # standard deviations above the mean from which unlikeness is a boundary
+CHAPTERS_A_VIDEO = 20  # how many chapters of the least length fill a video, within the two bounds below
+LEAST_SECONDS, MOST_LEAST_SECONDS = 10.0, 120.0
+WINDOW_CHAPTERS, LEAST_WINDOW_SECONDS = 1.5, 8.0  # how much of either side of a cut is compared
+SENTENCE_SLACK_SECONDS = 0.2  # how far a sentence may reach over a cut
 _WORD = re.compile(r"[^\W\d_][\w'’-]{2,}")
-_COMMON = frozenset(
-    [
-        "about",
-        "after",
-        "again",
-        "all",
-        "also",
-        "and",
-        "any",
-        "are",
-        "back",
-        "because",
-        "been",
-        "before",
-        "being",
-        "but",
-        "can",
-        "could",
-        "did",
-        "does",
-        "doing",
-        "don't",
-        "down",
-        "each",
-        "even",
-        "every",
-        "few",
-        "first",
-        "for",
-        "from",
-        "get",
-        "gets",
-        "getting",
-        "give",
-        "goes",
-        "going",
-        "gonna",
-        "good",
-        "got",
-        "had",
-        "has",
-        "have",
-        "having",
-        "here",
-        "here's",
-        "him",
-        "his",
-        "how",
-        "i'll",
-        "i'm",
-        "i've",
-        "into",
-        "it's",
-        "its",
-        "itself",
-        "just",
-        "know",
-        "let",
-        "let's",
-        "like",
-        "little",
-        "look",
-        "lot",
-        "made",
-        "make",
-        "many",
-        "maybe",
-        "more",
-        "most",
-        "much",
-        "must",
-        "need",
-        "new",
-        "not",
-        "now",
-        "off",
-        "okay",
-        "old",
-        "one",
-        "only",
-        "other",
-        "our",
-        "out",
-        "over",
-        "own",
-        "people",
-        "put",
-        "really",
-        "right",
-        "said",
-        "same",
-        "say",
-        "see",
-        "she",
-        "should",
-        "show",
-        "some",
-        "something",
-        "still",
-        "such",
-        "take",
-        "than",
-        "that",
-        "that's",
-        "the",
-        "their",
-        "them",
-        "then",
-        "there",
-        "there's",
-        "these",
-        "they",
-        "they're",
-        "thing",
-        "things",
-        "think",
-        "this",
-        "those",
-        "through",
-        "time",
-        "too",
-        "two",
-        "under",
-        "until",
-        "use",
-        "used",
-        "using",
-        "very",
-        "video",
-        "want",
-        "was",
-        "way",
-        "we'll",
-        "we're",
-        "we've",
-        "well",
-        "went",
-        "were",
-        "what",
-        "what's",
-        "when",
-        "where",
-        "which",
-        "while",
-        "who",
-        "why",
-        "will",
-        "with",
-        "without",
-        "won't",
-        "would",
-        "yeah",
-        "yes",
-        "you",
-        "you'll",
-        "you're",
-        "you've",
-        "your",
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """A part of a video about one thing: from `start` to `end` in seconds.
+    """A part of a video about one thing, from `start` to `end` in seconds.
 
-    `words` are said or written in it more than elsewhere in the video, `concepts` is what it shows.
+    `words` are said or written in it more than elsewhere in the video; `concepts` are what it shows.
     """
 
     start: float
@@ -211,7 +57,7 @@ class Chapter:
 
 @dataclass(frozen=True)
 class _Track:
-    """Vectors on one channel in order of time, with sums from the first on, so that any run's mean is at hand."""
+    """The vectors of one channel in order of time, as running sums, from which the mean of any run is quickly made."""
 
     starts: list[float]
     ends: list[float]
@@ -219,7 +65,10 @@ class _Track:
     weight: float
 
     def mean(self, begins: float, ends: float) -> Floats | None:
-        """Of what begins in between; where nothing does, of what began last before and goes on. None without either."""
+        """The mean direction of what begins in this span, or of what still goes on in it if nothing begins there.
+
+        None if there is neither.
+        """
         import numpy as np
 
         first, last = bisect_left(self.starts, begins), bisect_left(self.starts, ends)
@@ -235,19 +84,21 @@ class _Track:
 def find_chapters(
     rows: Sequence[dict[str, Any]], duration: float, *, least_seconds: float | None = None, most: int = 30
 ) -> list[Chapter]:
-    """The chapters of a video from its stored segments (`pixr.library` reads them), which together are all of it.
+    """The chapters of a video, which together cover all of it.
 
     Args:
-        rows: as the engine exports them: `start`, `end`, `frame.vector`, `frame.description`, `speech.text`, ….
+        rows: its segments as the engine exports them: `start`, `end`, `frame.vector`, `frame.description`,
+            `speech.text`, ….
         duration: of the video, in seconds.
-        least_seconds: the shortest chapter; by default a twentieth of the video, 10 to 120 seconds.
-        most: as many chapters at most.
+        least_seconds: the shortest chapter; by default a twentieth of the video, but 10 to 120 seconds.
+        most: the most chapters.
     """
     rows = sorted((row for row in rows if row["start"] is not None), key=lambda row: (row["start"], row["end"]))
     duration = max([duration, *(row["end"] for row in rows)])
     if duration <= 0:
         return []
-    least = least_seconds if least_seconds is not None else min(max(duration / 20, 10.0), 120.0)
+    usual = min(max(duration / CHAPTERS_A_VIDEO, LEAST_SECONDS), MOST_LEAST_SECONDS)
+    least = least_seconds if least_seconds is not None else usual
     said = [(row["start"], row["end"]) for row in rows if row.get("speech.text")]
     tracks = [track for channel in ("frame", "speech") if (track := _track(rows, channel)) is not None]
     cuts = sorted({row["start"] for row in rows if row.get("frame.vector") is not None})
@@ -256,7 +107,7 @@ def find_chapters(
     scored = _score(cuts, said, tracks, duration, least)
     bounds = _choose(scored, duration, least, most)
     spans = list(zip([0.0, *bounds], [*bounds, duration], strict=True))
-    return _name(spans, rows)
+    return _titled(spans, rows)
 
 
 def _track(rows: Sequence[dict[str, Any]], channel: str) -> _Track | None:
@@ -274,23 +125,23 @@ def _track(rows: Sequence[dict[str, Any]], channel: str) -> _Track | None:
 def _score(
     cuts: Sequence[float], said: Sequence[tuple[float, float]], tracks: Sequence[_Track], duration: float, least: float
 ) -> list[tuple[float, float]]:
-    """How much of a boundary each cut is, with its instant; those within a sentence are left out."""
+    """How much of a boundary each cut is, and when it is. Cuts within a sentence are left out."""
     import numpy as np
 
     starts = [start for start, _ in said]
     latest: list[float] = []
     for _, end in said:
         latest.append(max(end, latest[-1] if latest else 0.0))
-    window = max(1.5 * least, 8.0)
+    window = max(WINDOW_CHAPTERS * least, LEAST_WINDOW_SECONDS)
     instants: list[float] = []
     unlike: list[list[float]] = []
     pauses: list[float] = []
     for cut in cuts:
         if not 0.0 < cut < duration:
             continue
-        at = bisect_right(starts, cut - 0.2)
+        at = bisect_right(starts, cut - SENTENCE_SLACK_SECONDS)
         before = latest[at - 1] if at else 0.0
-        if before > cut + 0.2:
+        if before > cut + SENTENCE_SLACK_SECONDS:
             continue  # in the middle of a sentence
         sides = [(track.mean(cut - window, cut), track.mean(cut, cut + window)) for track in tracks]
         if all(one is None or other is None for one, other in sides):
@@ -304,7 +155,7 @@ def _score(
     weights = np.array([track.weight for track in tracks])
     values = np.array(unlike)
     known = ~np.isnan(values)
-    # Against the other cuts of this video, since a channel's cosines may all lie close together.
+    # Compared with the other cuts of this video, since a channel's cosines may all lie close together.
     count = np.maximum(known.sum(axis=0), 1)
     means = np.where(known, values, 0.0).sum(axis=0) / count
     away = np.where(known, values - means, 0.0)
@@ -314,6 +165,7 @@ def _score(
 
 
 def _choose(scored: Sequence[tuple[float, float]], duration: float, least: float, most: int) -> list[float]:
+    """The cuts at which chapters begin, in order of time: the best first, none too near to another or to an end."""
     if not scored:
         return []
     worths = [worth for worth, _ in scored]
@@ -330,7 +182,8 @@ def _choose(scored: Sequence[tuple[float, float]], duration: float, least: float
     return chosen
 
 
-def _name(spans: Sequence[tuple[float, float]], rows: Sequence[dict[str, Any]]) -> list[Chapter]:
+def _titled(spans: Sequence[tuple[float, float]], rows: Sequence[dict[str, Any]]) -> list[Chapter]:
+    """The spans as chapters, each with what is said, written and shown in it more than in the others."""
     words: list[Counter[str]] = [Counter() for _ in spans]
     shown: list[Counter[str]] = [Counter() for _ in spans]
     spelled: dict[str, str] = {}
@@ -341,7 +194,7 @@ def _name(spans: Sequence[tuple[float, float]], rows: Sequence[dict[str, Any]]) 
         for channel in ("speech", "screen"):
             for word in _WORD.findall(row.get(f"{channel}.text") or ""):
                 key = word.lower().replace("’", "'")
-                if key not in _COMMON:
+                if key not in COMMON_WORDS:
                     words[at][key] += 1
                     spelled.setdefault(key, word)
         concepts = (row.get("frame.description") or "").partition(": ")[2]
@@ -350,8 +203,8 @@ def _name(spans: Sequence[tuple[float, float]], rows: Sequence[dict[str, Any]]) 
     shown_in = Counter(name for counted in shown for name in counted)
     chapters = []
     for number, (start, end) in enumerate(spans):
-        told = _telling(words[number], in_chapters, len(spans))
-        seen = _telling(shown[number], shown_in, len(spans))
+        told = _distinctive(words[number], in_chapters, len(spans))
+        seen = _distinctive(shown[number], shown_in, len(spans))
         parts = [spelled[word] for word in told] or list(seen)
         title = ", ".join(parts[:TITLE_WORDS]) or f"Chapter {number + 1}"
         title = title[:1].upper() + title[1:]
@@ -359,7 +212,7 @@ def _name(spans: Sequence[tuple[float, float]], rows: Sequence[dict[str, Any]]) 
     return chapters
 
 
-def _telling(counted: Counter[str], in_chapters: Counter[str], count: int) -> list[str]:
-    """Up to three that stand here and not elsewhere, the most telling first."""
-    worth = {word: times * math.log((1 + count) / in_chapters[word]) for word, times in counted.items()}
+def _distinctive(counted: Counter[str], in_chapters: Counter[str], chapter_count: int) -> list[str]:
+    """Up to three words that occur here more than elsewhere, the most distinctive first."""
+    worth = {word: times * math.log((1 + chapter_count) / in_chapters[word]) for word, times in counted.items()}
     return sorted(worth, key=lambda word: (-worth[word], word))[:TITLE_WORDS]
