@@ -1,7 +1,7 @@
-"""Pictures of videos: thumbnails at an instant, and a sprite of the whole, as WebP, kept beside the videos.
+"""Pictures of videos as WebP, kept beside the videos: thumbnails at an instant, and a sprite of the whole.
 
-Media is hostile input also when it was decoded before: pictures are taken in a process of their own, with limits on
-memory and time, and one that dies costs that picture.
+Media is hostile input even if it was decoded before. So pictures are taken in a process of their own, with limits on
+memory and time; if it dies, only that picture is lost.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -44,9 +44,9 @@ PICTURES = "pictures"
 SPRITE_COLUMNS = 5
 SPRITE_COUNT = 25
 SPRITE_WIDTH, SPRITE_HEIGHT = 160, 90
-# The widths that are made: others are rounded up, so that asking for each makes no file of each.
+# The widths that are made. Others are rounded up to one of these, so that asking for many widths makes few files.
 WIDTHS = (64, 160, 320, 640, 1280, 1920)
-# Of each video; the oldest go first.
+# How many thumbnails of a video are kept; the oldest are removed first.
 _MOST_KEPT = 256
 # What one request may take in the process that decodes.
 _DECODING_SECONDS = 30
@@ -65,6 +65,15 @@ class Picture:
     content: bytes
 
 
+@dataclass(frozen=True)
+class _Order:
+    """What the decoding process is asked for: frames of a file, and how wide they may be."""
+
+    source: Path
+    instants: tuple[float, ...]
+    width: int
+
+
 class Pictures:
     """Takes pictures, one at a time, and keeps them."""
 
@@ -75,14 +84,15 @@ class Pictures:
     def at(self, source: Path, kept: Path, seconds: float, width: int, check: Callable[[], object]) -> Picture:
         """The frame shown at `seconds`, its longer side at most the first of `WIDTHS` that is not below `width`.
 
-        `kept` is the video's directory, where the newest pictures stay, unless `check` raises: it says that the video
-        was deleted while its picture was taken.
+        `kept` is the video's directory, in which the newest pictures are kept. `check` is called once the picture is
+        taken, and raises if the video was deleted meanwhile; its directory is then removed.
 
         Raises:
             ApiError: UNREADABLE_VIDEO; what `check` raises.
         """
         step = next((one for one in WIDTHS if one >= width), WIDTHS[-1])
-        return self._kept(kept / f"{round(seconds * 10)}-{step}.webp", _thumbnail, source, (seconds,), step, check)
+        order = _Order(source, (seconds,), step)
+        return self._kept(kept / f"{round(seconds * 10)}-{step}.webp", _thumbnail, order, check)
 
     def sprite(self, source: Path, kept: Path, duration: float, check: Callable[[], object]) -> Picture:
         """Frames of the whole video in rows of five, each in a field of 160 × 90; `kept` and `check` as in `at`.
@@ -90,8 +100,8 @@ class Pictures:
         Raises:
             ApiError: UNREADABLE_VIDEO; what `check` raises.
         """
-        instants = [duration * (number + 0.5) / SPRITE_COUNT for number in range(SPRITE_COUNT)]
-        return self._kept(kept / "sprite.webp", _sprite, source, instants, SPRITE_WIDTH, check)
+        instants = tuple(duration * (number + 0.5) / SPRITE_COUNT for number in range(SPRITE_COUNT))
+        return self._kept(kept / "sprite.webp", _sprite, _Order(source, instants, SPRITE_WIDTH), check)
 
     def close(self) -> None:
         """End the process."""
@@ -100,21 +110,14 @@ class Pictures:
                 self._pool.shutdown(wait=True, cancel_futures=True)
                 self._pool = None
 
-    def _kept(
-        self,
-        path: Path,
-        work: Callable[[Path, Sequence[float], int], bytes],
-        source: Path,
-        instants: Sequence[float],
-        width: int,
-        check: Callable[[], object],
-    ) -> Picture:
+    def _kept(self, path: Path, draw: Callable[[_Order], bytes], order: _Order, check: Callable[[], object]) -> Picture:
+        """The picture that is kept at `path`, or else a new one, which is kept there."""
         try:
             return Picture(path.read_bytes())
         except FileNotFoundError:
             pass
-        made = self._make(work, source, instants, width)
-        with suppress(FileNotFoundError):  # the directory went meanwhile
+        made = self._make(draw, order)
+        with suppress(FileNotFoundError):  # the directory was removed meanwhile
             path.parent.mkdir(parents=True, exist_ok=True)
             fresh = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
             fresh.write_bytes(made)
@@ -127,15 +130,13 @@ class Pictures:
         _drop_oldest(path.parent)
         return Picture(made)
 
-    def _make(
-        self, work: Callable[[Path, Sequence[float], int], bytes], source: Path, instants: Sequence[float], width: int
-    ) -> bytes:
+    def _make(self, draw: Callable[[_Order], bytes], order: _Order) -> bytes:
         with self._lock:
             if self._pool is None:
                 context = multiprocessing.get_context("forkserver")
                 self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=_limit)
             try:
-                made: bytes = self._pool.submit(work, source, list(instants), width).result(_DECODING_SECONDS)
+                made: bytes = self._pool.submit(draw, order).result(_DECODING_SECONDS)
                 return made
             except PixrError as error:
                 raise ApiError("UNREADABLE_VIDEO", "No picture of the video can be taken.") from error
@@ -148,7 +149,7 @@ class Pictures:
 
 
 def _drop_oldest(directory: Path) -> None:
-    """Leave the newest thumbnails of a video; its sprite is none. Other processes may do the same."""
+    """Keep only the newest thumbnails of a video; the sprite is not one. Other processes may do the same meanwhile."""
     ages = []
     for path in directory.glob("*-*.webp"):
         with suppress(FileNotFoundError):
@@ -163,23 +164,23 @@ def _limit() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_DECODING_BYTES, _DECODING_BYTES))
 
 
-def _thumbnail(source: Path, instants: Sequence[float], width: int) -> bytes:
+def _thumbnail(order: _Order) -> bytes:
     from PIL.Image import fromarray
 
     from pixr.media.frame_at import frame_at
 
-    return _webp(fromarray(frame_at(source, instants[0], width)))
+    return _webp(fromarray(frame_at(order.source, order.instants[0], order.width)))
 
 
-def _sprite(source: Path, instants: Sequence[float], width: int) -> bytes:
+def _sprite(order: _Order) -> bytes:
     from PIL.Image import fromarray, new
 
     from pixr.media.frame_at import frame_at
 
-    rows = -(-len(instants) // SPRITE_COLUMNS)
+    rows = -(-len(order.instants) // SPRITE_COLUMNS)
     sheet = new("RGB", (SPRITE_COLUMNS * SPRITE_WIDTH, rows * SPRITE_HEIGHT))
-    for number, seconds in enumerate(instants):
-        frame = fromarray(frame_at(source, seconds, width))
+    for number, seconds in enumerate(order.instants):
+        frame = fromarray(frame_at(order.source, seconds, order.width))
         frame.thumbnail((SPRITE_WIDTH, SPRITE_HEIGHT))
         left = number % SPRITE_COLUMNS * SPRITE_WIDTH + (SPRITE_WIDTH - frame.width) // 2
         top = number // SPRITE_COLUMNS * SPRITE_HEIGHT + (SPRITE_HEIGHT - frame.height) // 2
