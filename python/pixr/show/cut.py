@@ -1,9 +1,9 @@
 """Cuts moments out of their sources into files of their own.
 
-Packets are copied where a picture that stands by itself lies close enough before the moment: no loss, and as quick as
-reading. Else, and where no container takes them, the pictures are encoded anew from the moment's first on, so that a
-cut begins where the moment does; sound is copied in either case. Where the source's container can't be written, or
-doesn't take the codecs, the cut is a Matroska file. Sound that this doesn't take either (WMA, ADPCM) is encoded anew.
+If a keyframe lies close enough before the moment, packets are copied: nothing is lost, and it is as quick as reading.
+If not, or if no container takes them, the pictures are encoded anew from the moment's first on, so that the cut begins
+where the moment does. Sound is copied in either case. If the source's container can't be written, or doesn't take the
+codecs, the cut is a Matroska file. Sound that Matroska doesn't take either (WMA, ADPCM) is encoded anew.
 """
 
 from __future__ import annotations
@@ -30,11 +30,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Cut", "cut_moment", "cut_moments"]
 
+# How much earlier than the moment a copy may begin.
 SLACK_SECONDS = 0.5
-# A picture that was there before a moment is its first, unless the next comes as soon as this.
+# The picture that is shown when a moment begins is its first, unless the next one comes as soon as this.
 _STANDING_SECONDS = 0.1
-# What comes first behind a place that was sought may be no sound: in an MPEG stream its frames are found by trying.
+# Sound is read from so much earlier: right behind a place that was sought there may be none yet, because in an MPEG
+# stream the frames of sound are found by trying.
 _SETTLING_SECONDS = 1.0
+# Times that differ by less than this count as the same: Matroska rounds its time stamps to milliseconds.
+_CLOCK_SLACK_SECONDS = 1e-3
+_USUAL_FRAME_RATE = Fraction(25)
 WRITABLE = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 
 
@@ -42,8 +47,8 @@ WRITABLE = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".w
 class Cut:
     """A moment's file, from `start` to `end` in seconds of the source.
 
-    `copied` says that its pictures are the source's own; then it may begin up to half a second early, and end a few
-    pictures late where those before need them.
+    `copied` says that its pictures are the source's own. Then it may begin up to half a second early, and end a few
+    pictures late if those before need them to be decoded.
     """
 
     path: Path
@@ -52,13 +57,22 @@ class Cut:
     copied: bool
 
 
+@dataclass(frozen=True)
+class _Way:
+    """A way to write a cut: into which kind of container, and what may be copied rather than encoded anew."""
+
+    container: str
+    may_copy_pictures: bool
+    may_copy_sound: bool
+
+
 def cut_moments(folder: Path, hits: Hits) -> list[Cut]:
     """Cut every moment of the hits into `folder`, which is made, named by rank, source and time.
 
-    Moments whose source is not a file that is there are left out. An existing file of the same name is replaced.
+    Moments whose source is not an existing file are left out. An existing cut of the same name is replaced.
 
     Raises:
-        UnreadableVideo: a moment can't be cut; all others are.
+        UnreadableVideo: a moment can't be cut; all others were.
         MissingExtra: PyAV is not installed.
         OSError: a file can't be written.
     """
@@ -81,7 +95,7 @@ def cut_moments(folder: Path, hits: Hits) -> list[Cut]:
 
 
 def cut_moment(source: Path, start: float, end: float, out: Path) -> Cut:
-    """Cut `[start, end)`, in seconds, out of `source` into `out`, whose ending is chosen here.
+    """Cut `[start, end)`, in seconds, out of `source` into `out`, to whose name the suffix of its container is added.
 
     Raises: as `cut_moments`.
     """
@@ -92,14 +106,12 @@ def cut_moment(source: Path, start: float, end: float, out: Path) -> Cut:
     av.logging.set_level(None)
     first = WRITABLE.get(source.suffix.lower(), "matroska")
     refused: Exception | None = None
-    last = "matroska"
-    ways = ((first, True, True), (last, True, True), (last, False, True), (last, True, False), (last, False, False))
-    for kind, may_copy, may_copy_sound in dict.fromkeys(ways):
-        suffix = next(suffix for suffix, name in WRITABLE.items() if name == kind)
+    for way in dict.fromkeys(_ways(first)):
+        suffix = next(suffix for suffix, name in WRITABLE.items() if name == way.container)
         path = out.with_name(f"{out.name}{suffix}")
         try:
             with whole_file(path) as partial:
-                begins, copied = _write(source, start, end, partial, kind, may_copy, may_copy_sound)
+                begins, copied = _write(source, start, end, partial, way)
         except (av.error.FFmpegError, ValueError) as error:  # ValueError: the container doesn't take the codec
             refused = error
         else:
@@ -107,9 +119,16 @@ def cut_moment(source: Path, start: float, end: float, out: Path) -> Cut:
     raise UnreadableVideo(source, f"it can't be cut: {getattr(refused, 'strerror', None) or refused}")
 
 
-def _write(
-    source: Path, start: float, end: float, out: Path, kind: str, may_copy: bool, may_copy_sound: bool
-) -> tuple[float, bool]:
+def _ways(container: str) -> Iterator[_Way]:
+    """The ways to try, the best first."""
+    yield _Way(container, True, True)
+    for may_copy_sound in (True, False):
+        for may_copy_pictures in (True, False):
+            yield _Way("matroska", may_copy_pictures, may_copy_sound)
+
+
+def _write(source: Path, start: float, end: float, out: Path, way: _Way) -> tuple[float, bool]:
+    """Write the cut; where it begins, in seconds of the source, and whether its pictures are copies."""
     import av
 
     with av.open(os.fspath(source), metadata_errors="ignore") as given:
@@ -119,13 +138,13 @@ def _write(
         sounds = sound_of(given)
         origin = (given.start_time or 0) / av.time_base
         begins, ends = origin + start, origin + end
-        key = _key_before(source, begins) if may_copy else None
+        key = _key_before(source, begins) if way.may_copy_pictures else None
         copied = key is not None and begins - key <= SLACK_SECONDS
-        with av.open(os.fspath(out), "w", format=kind) as made:
+        with av.open(os.fspath(out), "w", format=way.container) as made:
             if copied and key is not None:
                 seek_to, begins = begins, key
                 shown: Any = made.add_stream_from_template(pictures, opaque=True)  # else only what can be encoded
-                heard = _add_sound(made, sounds, may_copy_sound)
+                heard = _add_sound(made, sounds, way.may_copy_sound)
                 for packet in _shown_before(ends, _with_dts(_packets(given, pictures, seek_to, ends))):
                     _mux(made, packet, shown, begins)
             else:
@@ -133,27 +152,44 @@ def _write(
                 first = next(frames, None)
                 if first is None:
                     raise UnreadableVideo(source, "no picture of the moment can be decoded")
-                shown = made.add_stream("libx264", rate=pictures.average_rate or Fraction(25))
-                shown.width, shown.height = max(2, first.width // 2 * 2), max(2, first.height // 2 * 2)
-                shown.pix_fmt = "yuv420p"
-                shown.sample_aspect_ratio = _shape_of_points(pictures, first)
-                shown.time_base = shown.codec_context.time_base = pictures.time_base
-                shown.options = {"crf": "20", "preset": "veryfast"}
-                heard = _add_sound(made, sounds, may_copy_sound)
+                shown = _add_encoded_pictures(made, pictures, first)
+                heard = _add_sound(made, sounds, way.may_copy_sound)
                 for frame in chain((first,), frames):
                     made.mux(shown.encode(frame))
                 made.mux(shown.encode(None))
-            if heard is not None and may_copy_sound:
-                for packet in _packets(given, sounds, begins - _SETTLING_SECONDS, ends):
-                    if _time(packet) >= begins:
-                        _mux(made, packet, heard, begins)
-            elif heard is not None:
-                for heard_frame in decoded(_packets(given, sounds, begins - _SETTLING_SECONDS, ends)):
-                    if heard_frame.time is not None and begins <= heard_frame.time < ends:
-                        heard_frame.pts = round((heard_frame.time - begins) / heard_frame.time_base)
-                        made.mux(heard.encode(heard_frame))
-                made.mux(heard.encode(None))
+            if heard is not None:
+                needed = _packets(given, sounds, begins - _SETTLING_SECONDS, ends)
+                if way.may_copy_sound:
+                    _copy_sound(made, heard, needed, begins)
+                else:
+                    _encode_sound(made, heard, needed, begins, ends)
     return max(0.0, begins - origin), copied
+
+
+def _add_encoded_pictures(made: Any, pictures: Any, first: Any) -> Any:
+    """A stream of H.264 for pictures like the first one, on the clock of the source's pictures."""
+    stream = made.add_stream("libx264", rate=pictures.average_rate or _USUAL_FRAME_RATE)
+    stream.width, stream.height = (max(2, side // 2 * 2) for side in (first.width, first.height))  # even, as it needs
+    stream.pix_fmt = "yuv420p"
+    stream.sample_aspect_ratio = _shape_of_points(pictures, first)
+    stream.time_base = stream.codec_context.time_base = pictures.time_base
+    stream.options = {"crf": "20", "preset": "veryfast"}
+    return stream
+
+
+def _copy_sound(made: Any, stream: Any, packets: Iterable[Any], begins: float) -> None:
+    for packet in packets:
+        if _time(packet) >= begins:
+            _mux(made, packet, stream, begins)
+
+
+def _encode_sound(made: Any, stream: Any, packets: Iterable[Any], begins: float, ends: float) -> None:
+    """Encode what is heard in between, on a clock that is zero where it begins."""
+    for frame in decoded(packets):
+        if frame.time is not None and begins <= frame.time < ends:
+            frame.pts = round((frame.time - begins) / frame.time_base)
+            made.mux(stream.encode(frame))
+    made.mux(stream.encode(None))
 
 
 def _add_sound(made: Any, sounds: Any, may_copy: bool) -> Any:
@@ -163,9 +199,9 @@ def _add_sound(made: Any, sounds: Any, may_copy: bool) -> Any:
 
 
 def _key_before(source: Path, seconds: float) -> float | None:
-    """When the last picture at or before the instant that stands by itself is shown, on the container's clock.
+    """When the last keyframe at or before the instant is shown, on the container's clock.
 
-    None as well where seeking led past it, and where a copy could not tell when pictures are shown.
+    None if there is none, if seeking led past it, or if a copy could not tell when pictures are shown.
     """
     import av
 
@@ -175,7 +211,7 @@ def _key_before(source: Path, seconds: float) -> float | None:
         if tells_only_when_decoded(pictures) and pictures.codec_context.has_b_frames:
             return None
         for packet in _packets(container, pictures, seconds, math.inf):
-            if _time(packet) > seconds + 1e-3:
+            if _time(packet) > seconds + _CLOCK_SLACK_SECONDS:
                 break
             if packet.is_keyframe and packet.pts is not None:
                 found = _time(packet)
@@ -183,8 +219,8 @@ def _key_before(source: Path, seconds: float) -> float | None:
 
 
 def _packets(container: Any, stream: Any, begins: float, ends: float) -> Iterator[Any]:
-    """The packets that are needed for what is shown or heard in between, in their order, and some before these."""
-    for packet in packets_from(container, stream, begins + 1e-3):
+    """The packets that are needed for what is shown or heard in this span, in their order, and some before them."""
+    for packet in packets_from(container, stream, begins + _CLOCK_SLACK_SECONDS):
         if packet.size == 0 or (packet.dts is None and packet.pts is None):
             continue
         needed = packet.pts if packet.dts is None else packet.dts
@@ -195,9 +231,9 @@ def _packets(container: Any, stream: Any, begins: float, ends: float) -> Iterato
 
 
 def _shown_before(ends: float, packets: Iterable[Any]) -> Iterator[Any]:
-    """The packets shown before an instant, in their order, and of later ones those that stand before one of them.
+    """The packets shown before an instant, and later ones that one of these follows in the file; in their order.
 
-    Only these may be needed to decode it. What stands behind all would show the beginning of the next shot.
+    Only these may be needed for decoding. Those behind all of them would show the beginning of the next shot.
     """
     later: list[Any] = []
     for packet in packets:
@@ -210,9 +246,9 @@ def _shown_before(ends: float, packets: Iterable[Any]) -> Iterator[Any]:
 
 
 def _with_dts(packets: Iterable[Any]) -> Iterator[Any]:
-    """The packets, each with a time of decoding: where pictures are reordered, Matroska tells none for the first ones.
+    """The packets, each with a time of decoding.
 
-    They get the ticks just before the first that is told.
+    If pictures are reordered, Matroska gives none to the first ones: they get the ticks just before the first given.
     """
     waiting: list[Any] = []
     for packet in packets:
@@ -224,19 +260,19 @@ def _with_dts(packets: Iterable[Any]) -> Iterator[Any]:
         yield from waiting
         waiting.clear()
         yield packet
-    for early in waiting:  # they are all that there is
+    for early in waiting:  # no packet had one
         early.dts = early.pts
     yield from waiting
 
 
 def _frames(container: Any, stream: Any, begins: float, ends: float) -> Iterator[Any]:
-    """The pictures that are shown in between, on a clock that is zero where it begins.
+    """The pictures shown in this span, on a clock that is zero where it begins.
 
-    One that was there before, and stands for a while, is the first.
+    The first is the one that is shown when it begins, if it stays for a while.
     """
     standing, followed = None, False
     for frame in decode_from(container, stream, begins):
-        if frame.time is None or frame.time < begins - 1e-3:
+        if frame.time is None or frame.time < begins - _CLOCK_SLACK_SECONDS:
             standing = frame
             continue
         if frame.time >= ends:
@@ -250,14 +286,14 @@ def _frames(container: Any, stream: Any, begins: float, ends: float) -> Iterator
 
 
 def _shape_of_points(given: Any, placed: Any) -> Fraction:
-    """That of the cut's points, which lie on their side where its pictures were turned by a quarter."""
+    """The aspect ratio of the cut's points: if its pictures were turned by a quarter, so were the points."""
     shape: Fraction = given.sample_aspect_ratio or Fraction(1)
     is_turned = (placed.width > placed.height) != (given.width > given.height)
     return 1 / shape if is_turned else shape
 
 
 def _placed(frame: Any, seconds: float) -> Any:
-    """The picture at its time in the cut, turned as the container says: a new stream says nothing of it."""
+    """The picture at its time in the cut, turned upright, because the new stream does not say how to turn it."""
     placed = frame
     if turns := round(frame.rotation / 90) % 4:
         import av
@@ -272,7 +308,7 @@ def _placed(frame: Any, seconds: float) -> Any:
 
 
 def _mux(container: Any, packet: Any, stream: Any, begins: float) -> None:
-    if packet.dts is None or _time(packet) < begins - 1e-3:
+    if packet.dts is None or _time(packet) < begins - _CLOCK_SLACK_SECONDS:
         return
     offset = round(begins / packet.time_base)
     packet.pts, packet.dts = packet.pts - offset, packet.dts - offset
@@ -286,5 +322,5 @@ def _time(packet: Any) -> float:
 
 
 def _name(video: Video) -> str:
-    """The source's name as a part of a file's name anywhere."""
+    """The source's name, as it may be part of a file's name on any system."""
     return re.sub(r"[^\w.-]+", "_", Path(source_name(video)).stem)[:60] or "video"
