@@ -1,4 +1,4 @@
-"""Brings what speaks Arrow to the one batch that the engine reads, and tells which spaces its vectors found."""
+"""Turns anything that speaks Arrow into the single batch that the engine reads, and finds spaces for its vectors."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["custom_spaces", "one_batch"]
 
 
 def one_batch(batch: Any) -> pa.RecordBatch:
-    """A table, or what else speaks Arrow, as one batch of plain columns; the engine reads no dictionaries.
+    """A table, or anything else that speaks Arrow, as one batch without dictionaries, which the engine can't read.
 
     Raises:
-        InvalidBatch: it is none, or too large for one.
+        InvalidBatch: it does not speak Arrow, or is too large for one batch.
     """
     import pyarrow as pa
 
@@ -47,13 +47,13 @@ def _of_table(table: pa.Table) -> pa.RecordBatch:
 
 
 def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch without dictionaries."""
+    """The batch with its dictionaries resolved."""
     import pyarrow as pa
 
     for place, field in enumerate(batch.schema):
         if pa.types.is_dictionary(field.type):
             column = batch.column(place)
-            if str(field.type.value_type) == "string_view":  # of polars; pyarrow takes none out of a dictionary
+            if str(field.type.value_type) == "string_view":  # from polars; pyarrow can't take it out of a dictionary
                 words = column.dictionary.cast(pa.large_string())
                 column = pa.DictionaryArray.from_arrays(column.indices, words)
             try:
@@ -73,7 +73,7 @@ def custom_spaces(batch: pa.RecordBatch, known: Mapping[Channel, Any]) -> dict[C
     spaces: dict[Channel, Space] = {}
     for field, column in zip(batch.schema, batch.columns, strict=True):
         channel = field.name.removesuffix(".vector")
-        values = getattr(column, "storage", column)  # of a tensor, what it is stored as
+        values = getattr(column, "storage", column)  # a tensor is stored as a list
         kind = values.type
         is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
         if channel not in MODE_OF or channel in known or not is_list:

@@ -1,7 +1,7 @@
-"""Prepares a library for what these encoders write: which space each channel holds, and how sure a raw score makes us.
+"""Prepares a library for what its encoders write: the space of each channel, and how sure a raw score makes us.
 
-The parameters were fitted by `models/fit_calibration.py` and lie beside the models in `calibration.json`, by the space
-they belong to; the library keeps its own copy, so that a later version changes no score of an existing library.
+The parameters were fitted by `models/fit_calibration.py` and lie beside the models in `calibration.json`, each with the
+space that it belongs to. A library keeps its own copy, so that a later version changes no score in it.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def prepare(engine: _engine.Library, encoders: Encoders) -> None:
 
 
 def for_encoders(encoders: Encoders) -> dict[Channel, dict[str, Any]]:
-    """The calibration of each channel: fitted where it was fitted on these spaces, else what stands in for it."""
+    """The calibration of each channel: the fitted one if it was fitted on the channel's space, else a substitute."""
     spaces = {channel: encoder.space for channel, encoder in encoders.by_channel.items()}
     return fitted(spaces) | _priors(spaces, encoders)
 
 
 def _priors(spaces: dict[Channel, Space], encoders: Encoders) -> dict[Channel, dict[str, Any]]:
-    """What stands in where nothing was fitted on a space: what the model's family is known for, or its own cosines."""
+    """Substitutes for spaces on which nothing was fitted, made from the model's family or from its own cosines."""
     from pixr.encoders.null_cosines import calibrate_texts
     from pixr.encoders.published import SentenceEncoder
 
@@ -57,7 +57,7 @@ def _priors(spaces: dict[Channel, Space], encoders: Encoders) -> dict[Channel, d
 
 
 def fitted(spaces: dict[Channel, Space]) -> dict[Channel, dict[str, Any]]:
-    """The fitted calibration of each channel, without the curve for vectors where it was fitted on another space."""
+    """The fitted calibration of each channel, without the curves for vectors if they were fitted on another space."""
     from pixr.encoders.registry import EMBEDDED
 
     table: dict[str, Any] = json.loads((EMBEDDED / FILE_NAME).read_text(encoding="utf8"))
@@ -68,7 +68,7 @@ def fitted(spaces: dict[Channel, Space]) -> dict[Channel, dict[str, Any]]:
         if space is None or entry.get("space") != str(space):
             calibration.pop("vector", None)
             calibration.pop("alike", None)
-            if "space" in entry:  # what is told was fitted to these curves
+            if "space" in entry:  # reported confidences were fitted to these curves
                 calibration.pop("reported", None)
                 calibration.pop("alike_reported", None)
         chosen[channel] = calibration

@@ -1,4 +1,4 @@
-"""What indexing is given, tells while it works, and says at the end."""
+"""What indexing is given, what it reports while it works, and what it returns at the end."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Stage = Literal["decode", "visual", "speech", "screen", "sound", "store"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file to index, with what is known of it. Without `id`, the content's hash makes one.
+    """A file to index, with its metadata. Without `id`, an id is made from the hash of its content.
 
-    `captions` is a file (SRT, WebVTT, JSON) of what is said, which is then not recognised.
+    `captions` is a file (SRT, WebVTT, JSON) with what is said, in place of recognising it.
     """
 
     path: str | PathLike[str]
@@ -45,9 +45,9 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one source. `warnings` tell what was left out, such as speech that can't be recognised here.
+    """What became of one source. `warnings` say what was left out, such as speech that can't be recognised here.
 
-    `stage_seconds` is the time each stage was busy, on its own thread.
+    `stage_seconds` is how long each stage was busy, on its own thread.
     """
 
     source: Source
@@ -60,13 +60,13 @@ class Outcome:
 
 @dataclass
 class Reindexed:
-    """What came of `Library.reindex`.
+    """What `Library.reindex` did.
 
     Attributes:
-        channels: those whose vectors are of another space now, or will be.
-        encoded: how many videos this run encoded; an earlier one may have done others.
-        complete: whether the new spaces serve now. With failures they don't, unless these were to be left out.
-        refused: what `failed` is made of: (video, its fingerprint, reason).
+        channels: those whose vectors are now of another space, or will be once it is complete.
+        encoded: how many videos this run encoded; an earlier run may have encoded others.
+        complete: whether the new spaces serve now. They don't after failures, unless these were to be left out.
+        refused: (video, its fingerprint, reason) for each video in `failed`.
     """
 
     channels: tuple[Channel, ...]
@@ -76,5 +76,5 @@ class Reindexed:
 
     @property
     def failed(self) -> list[tuple[Video, str]]:
-        """(video, reason) of those that can't be encoded anew, such as for a source that is gone."""
+        """(video, reason) for each video that can't be encoded anew, for example because its source is gone."""
         return [(video, reason) for video, _, reason in self.refused]

@@ -29,23 +29,24 @@ def metadata_words(title: str, description: str, tags: Iterable[str]) -> str:
 
 
 def words_of(video: Video) -> str:
-    """The same of an indexed video; a title that is only the name of its file says nothing."""
+    """The text whose vector stands for an indexed video's metadata. A title that only names its file is left out."""
     is_named = video.source is not None and is_title_of(video.title, source_to_path(video.source) or video.source)
     return metadata_words("" if is_named else video.title, video.description, video.tags)
 
 
 @dataclass(frozen=True)
 class Retitled:
-    """Rows to be laid over a video's, with its new vector; None where it has none any more."""
+    """Rows with a video's new vector, to be laid over the rows it has; None if it has no such vector any more."""
 
     rows: pa.RecordBatch | None
 
 
 def retitled(engine: _engine.Library, before: Video, after: Video, encoders: Callable[[], Encoders]) -> Retitled | None:
-    """What a video whose words change gets for a vector; None where there is none to change.
+    """The new vector of a video whose words change; None if it has no vector to change.
 
-    Vectors of one's own stay: only what an encoder of the library made is made anew. Where that can't be loaded the
-    vector goes, with a RuntimeWarning: the video is then found by the words themselves, and by the old ones no more.
+    Only a vector that an encoder of the library made is made anew; users' own vectors stay. If the encoder can't be
+    loaded, the vector is removed, with a RuntimeWarning: the video is then found by its new words themselves, and no
+    longer by the old ones.
     """
     space = spaces_of(engine).get("metadata")
     if space is None or words_of(before) == words_of(after):
@@ -72,7 +73,7 @@ def retitled(engine: _engine.Library, before: Video, after: Video, encoders: Cal
 
 
 def _spans(held: pa.Table) -> list[tuple[float, float]]:
-    """Where a video has such vectors: one for the whole, as it is indexed."""
+    """The spans of a video that have such a vector: as it is indexed, one for the whole video."""
     import pyarrow.compute as pc
 
     if VECTOR not in held.column_names:

@@ -1,4 +1,4 @@
-"""Writes a file that appears whole or not at all, also after a power cut, and leaves alone what is no file."""
+"""Writes a file that appears whole or not at all, also after a power cut. Pipes and devices are written directly."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ __all__ = ["sync_names", "whole_file"]
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Give where to write what is to be at `path`: beside it, and it is put there when all is on disk.
+    """Yield a path to write to, beside `path`; the file is moved to `path` once all of it is on disk.
 
-    Two that write to one path at once have a place each, so that what stands there is whole. A pipe or a device, as
-    `/dev/stdout` is, is written to as it is: a file in its place would end it. A link stays what it is. Where
-    `/dev/stdout` leads to a file, what is written follows what is there already.
+    - Two writers of one path each get a path of their own, so that the file at `path` is always whole.
+    - A pipe or a device, such as `/dev/stdout`, is written to directly, since a file must not take its place.
+    - A link stays a link: the file that it leads to is replaced.
+    - If `/dev/stdout` leads to a file, what is written is appended to it.
 
     Raises:
-        IsADirectoryError: `path` is one.
-        OSError: it can't be written; the error names `path`.
+        IsADirectoryError: `path` is a directory.
+        OSError: the file can't be written; the error names `path`.
     """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -42,17 +43,17 @@ def whole_file(path: Path) -> Iterator[Path]:
     partial = whole.with_name(f".{whole.name}.{secrets.token_hex(4)}.partial")
     try:
         yield partial
-        # The name can reach the disk first: after a power cut there was an empty file, and not the one before.
+        # Else the name may reach the disk before the bytes: a power cut then left an empty file in place of the old.
         _sync(partial, os.O_RDWR)
         os.replace(partial, whole)
         sync_names(whole.parent)
     except OSError as error:
-        if error.filename == str(partial):  # a name that nobody gave
+        if error.filename == str(partial):  # a name that the caller doesn't know
             error.filename = str(path)
             del error.filename2
         raise
     finally:
-        with suppress(OSError):  # where its folder is no folder
+        with suppress(OSError):  # its folder may not be a folder
             partial.unlink()
 
 
@@ -65,14 +66,14 @@ def _sync(path: Path, flags: int) -> None:
 
 
 def sync_names(folder: Path) -> None:
-    """Make the names in a folder lasting, where the system can: some file systems over a network refuse it."""
+    """Make the names in a folder survive a power cut, if the system can: some network file systems refuse it."""
     if hasattr(os, "O_DIRECTORY"):
         with suppress(OSError):
             _sync(folder, os.O_RDONLY)
 
 
 def _open_file(path: Path) -> int | None:
-    """The number of the open file that a path such as `/dev/stdout` or `/dev/fd/3` stands for."""
+    """The number of the open file that a path such as `/dev/stdout` or `/dev/fd/3` stands for. None for others."""
     if not path.is_file():
         return None
     at, numbered = path.absolute(), Path("/dev/fd")
