@@ -1,6 +1,6 @@
-"""Refuses what is no argument of its kind, by its name: the engine reads JSON, and would tell a column of that.
+"""Checks arguments, so that an error names the argument: the engine reads JSON, and would name a column of that.
 
-What comes from a file of questions or a request has any type, so each check takes anything.
+What comes from a file of questions or from a request may have any type, so each check accepts anything.
 """
 
 from __future__ import annotations
@@ -17,43 +17,43 @@ __all__ = [
     "MOST_SECONDS",
     "check_choice",
     "check_id",
-    "check_name",
     "check_names",
     "check_number",
+    "check_snapshot_name",
     "check_span",
     "check_text",
     "check_whole_number",
 ]
 
-# Some thirty years.
+# Some thirty years: longer than anything here takes or lasts.
 MOST_SECONDS = 1_000_000_000
 
 
 def check_choice(name: str, given: Any, known: Any) -> None:
-    """Refuse what is not among the values of a `Literal`.
+    """Refuse anything but the values of the `Literal` type `known`.
 
     Raises:
-        InvalidQuery: says which there are.
+        InvalidQuery: lists the values.
     """
     if given not in get_args(known):
         raise InvalidQuery(f"{name} is {given!r}, expected {' or '.join(get_args(known))}")
 
 
 def check_id(given: Any) -> None:
-    """Refuse the id of a video that no video can have, since the engine takes characters alone.
+    """Refuse an id that no video can have, because it can't be passed to the engine.
 
     Raises:
-        VideoNotFound: it holds half of a surrogate pair.
+        VideoNotFound: it holds half of a surrogate pair, which is no character.
     """
     if isinstance(given, str) and has_lone_surrogate(given):
         raise VideoNotFound(f"no video {given!a}: half of a surrogate pair is no character")
 
 
-def check_name(given: Any) -> None:
-    """Refuse the name of a snapshot that the engine could not be told.
+def check_snapshot_name(given: Any) -> None:
+    """Refuse a name of a snapshot that can't be passed to the engine; None is no name, and allowed.
 
     Raises:
-        InvalidName: it is no text, or holds half of a surrogate pair.
+        InvalidName: it is not a text, or holds half of a surrogate pair.
     """
     if given is not None and not isinstance(given, str):
         raise InvalidName(f"{given!r} is no name for a snapshot: a text is expected")
@@ -62,7 +62,7 @@ def check_name(given: Any) -> None:
 
 
 def check_number(name: str, given: Any, least: float = -math.inf, most: float = math.inf) -> None:
-    """Refuse what is no finite number from `least` to `most`.
+    """Refuse anything but a finite number from `least` to `most`.
 
     Raises:
         InvalidQuery: says what is expected.
@@ -72,7 +72,7 @@ def check_number(name: str, given: Any, least: float = -math.inf, most: float = 
 
 
 def check_whole_number(name: str, given: Any, least: int, most: int) -> None:
-    """Refuse what is no whole number from `least` to `most`.
+    """Refuse anything but a whole number from `least` to `most`.
 
     Raises:
         InvalidQuery: says what is expected.
@@ -82,7 +82,7 @@ def check_whole_number(name: str, given: Any, least: int, most: int) -> None:
 
 
 def check_span(name: str, given: Any) -> None:
-    """Refuse what is not two finite numbers; whether they are a span is the engine's to say.
+    """Refuse anything but two finite numbers; the engine checks whether they are a span.
 
     Raises:
         InvalidQuery: says what is expected.
@@ -94,20 +94,20 @@ def check_span(name: str, given: Any) -> None:
 
 
 def check_text(name: str, given: Any) -> None:
-    """Refuse what is no text.
+    """Refuse anything but a text.
 
     Raises:
-        InvalidQuery: names the type that it has.
+        InvalidQuery: names the type that was given.
     """
     if not isinstance(given, str):
         raise InvalidQuery(f"{name} is {type(given).__name__}, a text is expected")
 
 
 def check_names(name: str, given: Any) -> None:
-    """Refuse what is no list of names; a name by itself is none.
+    """Refuse anything but a list of names; a single name is not one.
 
     Raises:
-        InvalidQuery: names the type that it has.
+        InvalidQuery: names the type that was given.
     """
     if isinstance(given, str) or not isinstance(given, Collection):
         raise InvalidQuery(f"{name} is {type(given).__name__}, a list of names is expected")

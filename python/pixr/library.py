@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixr import _engine
-from pixr.arguments import MOST_SECONDS, check_choice, check_id, check_name, check_number, check_whole_number
+from pixr.arguments import MOST_SECONDS, check_choice, check_id, check_number, check_snapshot_name, check_whole_number
 from pixr.asking import Asker
 from pixr.batches import custom_spaces, one_batch
 from pixr.convert import segments_from_batch, video_from_json, video_to_text
@@ -102,7 +102,7 @@ def open(
     """
     check_number("lock_timeout", lock_timeout, 0, MOST_SECONDS)
     check_choice("sync", sync, Sync)
-    check_name(snapshot)
+    check_snapshot_name(snapshot)
     if limits is not None and not isinstance(limits, Limits):
         raise InvalidQuery(f"limits is {type(limits).__name__}, pixr.Limits is expected")
     options = {

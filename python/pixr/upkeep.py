@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pixr import _engine
-from pixr.arguments import check_name
+from pixr.arguments import check_snapshot_name
 from pixr.encoder_choice import carry, recall
 from pixr.errors import ModelError, StorageError
 
@@ -106,7 +106,7 @@ class Upkeep:
         Raises:
             InvalidName, SnapshotExists, ReadOnly, StorageError.
         """
-        check_name(name)
+        check_snapshot_name(name)
         taken: dict[str, Any] = json.loads(self._engine.take_snapshot(name))
         carry(self._path, self._path / "snapshots" / name)
         return taken
@@ -121,7 +121,7 @@ class Upkeep:
         Raises:
             SnapshotNotFound, InvalidName, ReadOnly, StorageError.
         """
-        check_name(name)
+        check_snapshot_name(name)
         self._engine.delete_snapshot(name)
 
     def check(self) -> dict[str, Any]:
