@@ -37,7 +37,7 @@ _TYPES: dict[str, tuple[str, Any]] = {
     "content_hash": _OPTIONAL_TEXT,
     "metadata": ("values by name", Mapping),
 }
-"""What each field of a video has to be: the engine would tell of a column of JSON."""
+"""What the fields of a video have to be. The engine checks it as well, but names only a column of its JSON."""
 _CREATOR_TYPES: dict[str, tuple[str, Any]] = {"id": _TEXT, "name": _TEXT, "verified": ("true or false", bool)}
 
 
@@ -63,7 +63,7 @@ def video_to_json(video: Video) -> dict[str, Any]:
     """A video as the engine reads it; unknown values are left out.
 
     Raises:
-        InvalidVideo: a field has a type that none can be made of.
+        InvalidVideo: `creator` or `metadata` has a wrong type.
     """
     if video.creator is not None and not isinstance(video.creator, Creator):
         raise _refused(video.id, f"creator is {type(video.creator).__name__}, a Creator is expected")
@@ -121,9 +121,9 @@ def _check_type(id: Any, name: str, value: Any, known: tuple[str, Any] | None) -
 
 
 def check_video(video: Video) -> None:
-    """Refuse what could not be stored, before work is spent on it. A video takes half a millisecond.
+    """Refuse metadata that can't be stored, before work is spent on the video. This takes half a millisecond.
 
-    What a video must be like is the engine's to say, so a library in memory is asked to take it.
+    The engine decides what can be stored, so a library in memory is given the video.
 
     Raises:
         InvalidVideo: the message names the field and what is wrong with it.
@@ -132,10 +132,10 @@ def check_video(video: Video) -> None:
 
 
 def tags_of(id: Any, tags: Any) -> tuple[str, ...]:
-    """The tags of a video, from any that can be gone through but a text, of which each letter would be a tag.
+    """The tags of a video, from anything that yields texts but is not a text, whose letters would become tags.
 
     Raises:
-        InvalidVideo: these are none.
+        InvalidVideo: `tags` is something else.
     """
     if isinstance(tags, str) or not isinstance(tags, Iterable):
         raise _refused(id, f"tags is {type(tags).__name__}, a list of words is expected")
