@@ -1,7 +1,7 @@
-"""Which encoders a library was indexed with, so that it is asked with the same without being told.
+"""Records which encoders a library was indexed with, so that it is searched with the same ones by default.
 
-`encoders.json` in the library's folder: names and folders as they were given, and the precision of their files. It is a
-convenience: what a vector may be compared with is the engine's business, by the space of each channel.
+`encoders.json` in the library's folder has the names and folders that were given, and the precision of their files. The
+record is a convenience: which vectors may be compared is checked by the engine, from the space of each channel.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ class Choice:
 
 
 def chosen(given: Given, precision: str) -> Choice:
-    """What was asked for, with folders as absolute paths: a library outlives the folder that one was in."""
+    """What was asked for, with folders as absolute paths, which stay right in processes started elsewhere."""
     names = [given] if isinstance(given, (str, os.PathLike)) else list(given)
     said = [os.fspath(name) for name in names]
     return Choice(tuple(os.path.abspath(name) if Path(name).is_dir() else name for name in said), precision)
 
 
 def recall(library: Path) -> Choice | None:
-    """What the library was indexed with; None if it was never said.
+    """What the library was indexed with; None if nothing was recorded.
 
     Raises:
         ModelError: the file is damaged.
@@ -70,35 +70,35 @@ def recall(library: Path) -> Choice | None:
 
 
 def remember(library: Path, choice: Choice) -> None:
-    """Write the choice down, lasting and in one step. Does nothing where it is the one on record.
+    """Record the choice, in one step that survives a power cut. Does nothing if it is the one on record.
 
     Raises:
-        OSError: it can't be written.
+        OSError: the record can't be written.
     """
     try:
         if recall(library) == choice:
             return
     except ModelError:
-        pass  # damaged: written anew
+        pass  # a damaged record is written anew
     with whole_file(library / FILE_NAME) as partial:
         partial.write_text(choice.encode() + "\n", encoding="utf8")
 
 
 def remember_first(library: Path, choice: Choice) -> None:
-    """Write the choice down where the library has none; another that is there stays, even if its file is damaged.
+    """Record the choice if the library has no record yet. An existing one stays, even if it is damaged.
 
     Raises:
-        OSError: it can't be written.
+        OSError: the record can't be written.
     """
     if not (library / FILE_NAME).exists():
         remember(library, choice)
 
 
 def carry(source: Path, target: Path) -> None:
-    """Write down for `target`, a copy of the library `source`, what `source` was indexed with.
+    """Copy the record of a library to its copy.
 
     Raises:
-        ModelError: the file of `source` is damaged.
+        ModelError: the record of `source` is damaged.
         OSError: that of `target` can't be written.
     """
     choice = recall(source)

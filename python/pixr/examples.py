@@ -1,4 +1,4 @@
-"""Questions by example: a sound, a clip, or a moment that is in the library, as vectors and words by channel."""
+"""Turns an example (a sound, a clip, or a moment of the library) into vectors and words to ask each channel with."""
 
 from __future__ import annotations
 
@@ -29,13 +29,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Example", "from_clip", "from_moment", "from_sound"]
 
-# What is looked at and heard of an example.
+# How much of an example is looked at and listened to.
 EXAMPLE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
 class Example:
-    """What an example says: vectors of shape (dimension,) and words by channel; `alike` are of the channel's medium."""
+    """What an example asks each channel: a vector of shape (dimension,), words, or both.
+
+    `alike` are the channels whose vector was made from their own medium, as of `frame` from a picture, not from words.
+    """
 
     vectors: Mapping[Channel, NDArray[np.float32]] = field(default_factory=dict)
     texts: Mapping[Channel, str] = field(default_factory=dict)
@@ -43,13 +46,13 @@ class Example:
 
 
 def from_moment(engine: _engine.Library, id: str, start: float, end: float) -> Example:
-    """What is stored of a moment: the mean of its pictures' and sounds' vectors, and what is said.
+    """What is stored of a moment: the mean vectors of its pictures, sounds and speech, and the words that are said.
 
-    A segment belongs to the moment where they overlap by half of the shorter.
+    A segment belongs to the moment if they overlap by at least half of the shorter.
 
     Raises:
         VideoNotFound: there is no such video.
-        InvalidQuery: nothing is known of that span.
+        InvalidQuery: nothing is stored of that span.
     """
     rows = [row for row in rows_of(engine, id) if _overlaps((row["start"], row["end"]), (start, end))]
     vectors: dict[Channel, NDArray[np.float32]] = {}
@@ -66,7 +69,7 @@ def from_moment(engine: _engine.Library, id: str, start: float, end: float) -> E
 def from_clip(
     clip: File, encoders: Encoders, spaces: Mapping[Channel, Any], channels: Sequence[Channel], warnings: list[str]
 ) -> Example:
-    """What a video shows and, where those channels are asked, what is heard in it; of its first two minutes.
+    """What the first two minutes of a video show, and what is heard in them if a channel of sound is asked.
 
     Raises:
         UnreadableVideo: it can't be decoded.
@@ -93,7 +96,7 @@ def from_clip(
 def from_sound(
     sound: File, encoders: Encoders, spaces: Mapping[Channel, Any], channels: Sequence[Channel], warnings: list[str]
 ) -> Example:
-    """What is said in a sound, and what else is heard where the encoders hear; of its first two minutes.
+    """What is said in the first two minutes of a sound, and what else is heard if an encoder of sounds is there.
 
     Raises:
         UnreadableVideo: it can't be decoded.
@@ -126,7 +129,7 @@ def from_sound(
 
 
 def _asked_words(said: str) -> dict[Channel, str]:
-    """What is said, as it is asked of speech; empty where it has no words."""
+    """What is said, as a question to the channel `speech`; empty if it has no words."""
     words = as_words(said)
     return {"speech": words} if words else {}
 

@@ -1,4 +1,4 @@
-"""What only the package itself needs of a library that a user holds: the engine's handle and the encoders."""
+"""Gives the rest of the package what a library keeps from its users: the engine's handle and the encoders."""
 
 from __future__ import annotations
 

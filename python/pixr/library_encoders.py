@@ -1,4 +1,4 @@
-"""The encoders that one library is indexed and asked with: which they are, and loaded when they are first needed."""
+"""The encoders that one library is indexed and searched with, loaded when they are first needed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["LibraryEncoders"]
 class LibraryEncoders:
     """The encoders of the library in one folder. Safe to use from several threads.
 
-    Which they are: those that were given when the library was opened, else those that it was indexed with, else the
+    They are those that were given when the library was opened, or else those that it was indexed with, or else the
     embedded ones.
     """
 
@@ -32,13 +32,13 @@ class LibraryEncoders:
 
     @property
     def options(self) -> EncoderOptions:
-        """How they run."""
+        """How the encoders run."""
         from pixr.encoders.protocol import EncoderOptions
 
         return self._options or EncoderOptions()
 
     def loaded(self) -> Encoders:
-        """The encoders to ask with; the first call loads them.
+        """The encoders to search with; the first call loads them.
 
         Raises:
             MissingExtra: onnxruntime or tokenizers is not installed.
@@ -53,7 +53,7 @@ class LibraryEncoders:
             return self._loaded[1]
 
     def renewed(self) -> Encoders:
-        """The same, loaded anew if others are on record by now: another handle may have reindexed the library.
+        """The same, but loaded anew if others are on record by now: another handle may have reindexed the library.
 
         Raises: as `loaded`.
         """
@@ -80,11 +80,11 @@ class LibraryEncoders:
         return self._choose()[0]
 
     def remember(self) -> None:
-        """Write down beside the library which encoders these are, so that whoever opens it asks with the same."""
+        """Record in the library's folder which encoders these are, so that it is searched with the same ones."""
         remember(self._folder, self.choice())
 
     def forget(self) -> None:
-        """Choose and load them anew at the next call: the library holds vectors of other spaces now."""
+        """Choose and load the encoders anew at the next call, because the library now holds vectors of other spaces."""
         with self._lock:
             self._loaded = None
             self._given = None

@@ -1,4 +1,4 @@
-"""Carries out one search: checks what is asked with, has the question encoded, asks the engine, counts facets anew."""
+"""Carries out one search: checks its options, has the question encoded, asks the engine, and counts facets anew."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ __all__ = ["SearchOptions", "search"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchOptions:
-    """What a search is told besides its question, as `Library.search` explains it.
+    """The options of a search besides its question, as `Library.search` explains them.
 
     Raises:
-        InvalidQuery, InvalidFilter: one of them has a wrong type or is out of its range; the message names it.
+        InvalidQuery, InvalidFilter: an option has a wrong type or is out of range; the message names it.
     """
 
     filters: Mapping[str, Any] | None

@@ -1,4 +1,4 @@
-"""What one does with a library as a whole: commit, check, compact, back up, keep a state, mend, move."""
+"""What is done with a library as a whole: commit, check, compact, back up, keep a state, repair, export, load."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ __all__ = ["Upkeep", "repair", "restore"]
 
 
 def restore(backup: str | PathLike[str], path: str | PathLike[str]) -> dict[str, Any]:
-    """Make a new library at `path` of a backup, after verifying every byte of it. Returns a receipt as `backup` does.
+    """Make a new library at `path` from a backup, after verifying every byte of it. Returns a receipt as `backup` does.
 
     Raises:
         LibraryExists: there is a library at `path`; it is left as it is.
-        LibraryNotFound, NotALibrary: of `backup`; the latter also where `path` holds something else.
+        LibraryNotFound: there is nothing at `backup`.
+        NotALibrary: `backup` is not a library, or `path` holds something else.
         LibraryLocked: another copy is being made at `path`.
         FormatUnsupported, Damaged, StorageError.
     """
@@ -34,9 +35,9 @@ def repair(source: str | PathLike[str], path: str | PathLike[str]) -> dict[str, 
     """Save what can be read of the damaged library `source` into a new one at `path`; `source` is left as it is.
 
     Returns:
-        `path`, that of the new library; `videos`: how many were saved; `incomplete_videos`: ids of those that lack
-        something; `lost_videos`: ids of the lost, as far as they can be read, and `lost_video_count`: how many more;
-        `damaged`: a line for each damage, naming the file.
+        `path`, that of the new library; `videos`, how many were saved; `incomplete_videos`, the ids of those that lack
+        something; `lost_videos`, the ids of lost ones as far as they can be read, and `lost_video_count`, how many more
+        were lost; `damaged`, a line for each damage, which names the file.
 
     Raises:
         LibraryLocked: a writer has `source` open.
@@ -44,7 +45,7 @@ def repair(source: str | PathLike[str], path: str | PathLike[str]) -> dict[str, 
         LibraryNotFound, NotALibrary, FormatUnsupported, StorageError.
     """
     report: dict[str, Any] = json.loads(_engine.Library.repair(source, path))
-    with suppress(ModelError):  # damaged too; the library is then asked with the usual encoders
+    with suppress(ModelError):  # damaged as well; the library is then searched with the default encoders
         carry(Path(source), Path(path))
     return report
 
@@ -57,15 +58,18 @@ class Upkeep:
         self._path = path
 
     def commit(self) -> None:
-        """Write what is only in the log into parts. Nothing is lost without it; the next opening is quicker with it."""
+        """Write what is only in the log into parts. Nothing is lost without this, but the next opening is slower."""
         self._engine.commit()
 
     def compact(self) -> dict[str, Any]:
         """Rewrite the files without what was deleted. Afterwards no file of the library has its bytes.
 
-        The receipt: `removed_videos`, `removed_files`, `removed_byte_len`, `byte_len_before`, `byte_len_after`,
-        `snapshot`, and `named_snapshots`, which hold what they held until they are deleted. Readers that have the old
-        files open keep them on disk until they look at the library again, or their cursors expire.
+        Named snapshots hold what they held until they are deleted. Readers that have the old files open keep them on
+        disk until they look at the library again, or until their cursors expire.
+
+        Returns:
+            `removed_videos`, `removed_files`, `removed_byte_len`, `byte_len_before`, `byte_len_after`, `snapshot` (its
+            number), and the names of all `named_snapshots`.
         """
         from pixr.reindex import forget_deleted
 
@@ -76,17 +80,18 @@ class Upkeep:
     def backup(self, path: str | PathLike[str]) -> dict[str, Any]:
         """Copy the library as it is now into directory `path`, while others write and search.
 
-        The copy is a library; `pixr.restore` makes a new one of it. Into a directory with an earlier backup of this
-        library only new files are copied, and what is not needed any more is removed.
+        The copy is a library; `pixr.restore` makes a new one from it. If the directory has an earlier backup of this
+        library, only new files are copied, and those no longer needed are removed.
 
         Returns:
-            `path`, `snapshot` (its number), `copied_files`, `copied_byte_len`, `kept_files`, `kept_byte_len` (there
-            already), `removed_files`.
+            `path`, `snapshot` (its number), `copied_files`, `copied_byte_len`, `kept_files` and `kept_byte_len` (what
+            was there already), `removed_files`.
 
         Raises:
             BackupMismatch: `path` has a backup of another library, or of another history of this one.
             LibraryLocked: someone writes at `path`.
-            StorageError: `path` is inside of the library, or can't be written. NotALibrary, Damaged.
+            StorageError: `path` is inside the library, or can't be written.
+            NotALibrary, Damaged.
         """
         if self._path.resolve() in Path(path).resolve().parents:
             raise StorageError(f"a backup at {path} would be a part of the library that it is to outlive")
@@ -95,10 +100,13 @@ class Upkeep:
         return receipt
 
     def take_snapshot(self, name: str) -> dict[str, Any]:
-        """Keep the library as it is now under `name`: letters, digits, "-", "_", "." but first; 64 at most.
+        """Keep the library as it is now under a name, until `delete_snapshot`.
 
-        It is opened with `pixr.open(path, snapshot=name)` and stays until `delete_snapshot`. Taking one copies nothing;
-        what is deleted later stays on disk as long as a snapshot holds it.
+        A snapshot is opened with `pixr.open(path, snapshot=name)`. Taking one copies nothing, but what is deleted later
+        stays on disk as long as a snapshot holds it.
+
+        Args:
+            name: at most 64 letters, digits, "-", "_" and ".", with no "." at the beginning.
 
         Returns:
             `name`, `snapshot` (its number), `taken` (seconds since 1970), `videos`, `byte_len`.
@@ -112,11 +120,11 @@ class Upkeep:
         return taken
 
     def snapshots(self) -> list[dict[str, Any]]:
-        """The snapshots that `take_snapshot` made, in order of their names, each as it returned it."""
+        """All named snapshots in order of their names, each as `take_snapshot` returned it."""
         return list(json.loads(self._engine.snapshots()))
 
     def delete_snapshot(self, name: str) -> None:
-        """Delete a snapshot and what only it holds. Who has it open keeps reading it.
+        """Delete a snapshot and what only it holds. Handles that have it open can go on reading it.
 
         Raises:
             SnapshotNotFound, InvalidName, ReadOnly, StorageError.
@@ -128,24 +136,24 @@ class Upkeep:
         """Verify every byte of every file, those of snapshots too.
 
         Returns:
-            `{"files", "byte_len", "damaged": [one line each], "unfinished": [logs]}`. A log is unfinished if it ends in
-            bytes of no whole record: of a write that a crash cut short, or damaged ones.
+            `{"files", "byte_len", "damaged": [one line each], "unfinished": [logs]}`. A log is unfinished if its last
+            bytes are not a whole record: a crash cut a write short, or they are damaged.
         """
         return dict(json.loads(self._engine.check()))
 
     def export(self, path: str | PathLike[str]) -> int:
         """Write all videos and segments to a Parquet file that `load` reads back into an equal library.
 
-        It also says which encoders the library was indexed with: their names, or the folders that they were in. The
-        file is of one moment, though others write. Where they do, a copy of the library lies beside `path` until all is
-        written; it takes as much space.
+        The file also says which encoders the library was indexed with: their names, or the folders that they were in.
+        It shows the library at one moment, even while others write. In that case a copy of the library lies beside
+        `path` until all is written, and takes as much space.
 
         Returns:
             How many videos were written.
 
         Raises:
             StorageError: the file can't be written; what was at `path` is left as it is.
-            ModelError: which encoders these are can't be read.
+            ModelError: the record of the library's encoders can't be read.
         """
         from pixr.parquet import export
 
@@ -154,8 +162,8 @@ class Upkeep:
     def load(self, path: str | PathLike[str]) -> int:
         """Add everything that `export` wrote. Returns how many videos were read.
 
-        A library that was never indexed with encoders is from then on asked with those of the file. A file whose first
-        rows are refused leaves nothing behind; what came before other rows that are refused stays.
+        A library that was never indexed with encoders is from then on searched with those named in the file. If the
+        first rows of the file are refused, nothing is added; if later rows are, what came before them stays.
 
         Raises:
             InvalidBatch: the file is not such a Parquet file, or is damaged.
@@ -167,6 +175,6 @@ class Upkeep:
         return load(self._engine, Path(path), self._path)
 
     def _open_folder(self) -> Path:
-        """The folder that is open: that of a snapshot, where one is."""
+        """The folder that is open, which for a snapshot is the snapshot's."""
         opened = Path(json.loads(self._engine.info())["path"])
-        return opened if opened.is_dir() else self._path  # the engine shows a name that is no UTF-8 as it can
+        return opened if opened.is_dir() else self._path  # a name that is not UTF-8 is changed in the report
