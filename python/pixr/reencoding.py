@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pixr.errors import UnreadableVideo
+from pixr.frame_vectors import frame_vectors
 from pixr.rows import Rows
 from pixr.source_files import source_to_path
 from pixr.titles import words_of
@@ -75,30 +76,27 @@ def _encode_frames(video: Video, rows: list[dict[str, Any]], encoder: ImageEncod
     waiting = sorted({(row["start"], row["end"]) for row in rows if row.get("frame.vector")}, reverse=True)
     if not waiting:
         return
-    held: dict[tuple[float, float], list[Any]] = {}
+    vectors_of: dict[tuple[float, float], list[Any]] = {}  # by each span that has begun and not ended
 
     def close(spans: Sequence[tuple[float, float]]) -> None:
         for span in spans:
-            if vectors := held.pop(span):
+            if vectors := vectors_of.pop(span):
                 pooled = encoder.pool(np.stack(vectors))
                 made.add(*span, "frame", vector=pooled, description=encoder.describe(pooled[None])[0])
 
     last: Any = None
     with open_segments(_source(video)) as stream:
         for segment in stream:
-            frames = segment.frames
-            fresh = [one for at, one in enumerate(frames) if not one.repeats_previous or (at == 0 and last is None)]
-            encoded = iter(encoder.encode_images([frame.image for frame in fresh])) if fresh else iter(())
-            new = {id(frame) for frame in fresh}
-            for frame in frames:
-                last = next(encoded) if id(frame) in new else last
+            encoded = frame_vectors(encoder, segment.frames, last)
+            for frame, vector in zip(segment.frames, encoded, strict=True):
                 at = frame.timestamp_seconds
                 while waiting and waiting[-1][0] <= at:
-                    held[waiting.pop()] = []
-                close([span for span in held if span[1] <= at])
-                for vectors in held.values():
-                    vectors.append(last)
-    close(list(held))
+                    vectors_of[waiting.pop()] = []
+                close([span for span in vectors_of if span[1] <= at])
+                for vectors in vectors_of.values():
+                    vectors.append(vector)
+                last = vector
+    close(list(vectors_of))
 
 
 def _encode_sound(video: Video, encoder: Any, made: Rows) -> None:

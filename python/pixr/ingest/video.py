@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixr.convert import video_from_json, video_to_text
 from pixr.errors import InvalidCaptions, PixrError, UnreadableVideo, VideoNotFound
+from pixr.frame_vectors import frame_vectors
 from pixr.ingest.content import Cancelled, content_hash
 from pixr.ingest.found import CutsSoFar, Found
 from pixr.ingest.tools import Tools
@@ -179,21 +180,15 @@ class VideoRun:
         self._tell("visual", self._duration(), finished=True)
 
     def _encode(self, segment: CutSegment, last: Any) -> Any:
-        """Encode a segment's pictures; one that repeats the picture before it takes that one's vector."""
+        """Encode a segment's pictures, of which `last` is the vector of the one before; the vector of its last one."""
         import numpy as np
 
         encoder = self._tools.encoders.visual
-        fresh = [not frame.repeats_previous or (last is None and at == 0) for at, frame in enumerate(segment.frames)]
-        new = [frame.image for frame, is_new in zip(segment.frames, fresh, strict=True) if is_new]
-        encoded = iter(encoder.encode_images(new)) if new else iter(())
-        vectors = []
-        for is_new in fresh:
-            last = next(encoded) if is_new else last
-            vectors.append(last)
+        vectors = frame_vectors(encoder, segment.frames, last)
         pooled = encoder.pool(np.stack(vectors))
         described = encoder.describe(pooled[None, :])[0]
         self._found.frames.append((segment.start_seconds, segment.end_seconds, pooled, described))
-        return last
+        return vectors[-1]
 
     def _read_screen(self, segments: queue.Queue[CutSegment | None]) -> None:
         reader = self._tools.screen
