@@ -1,4 +1,4 @@
-"""Indexes sources, some at a time: which are known already, which are new, and what became of each."""
+"""Indexes sources, some at a time: skips those that are known already, and says what became of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pixr.errors import InvalidCaptions, InvalidVideo, PixrError, UnreadableVide
 from pixr.ingest.content import Cancelled, content_hash
 from pixr.ingest.known_content import KnownContent
 from pixr.ingest.tools import Toolbox, Tools
-from pixr.ingest.video import OnProgress, VideoRun
+from pixr.ingest.video import HashedSource, OnProgress, VideoRun
 from pixr.ingest_options import ScreenOptions, SpeechOptions
 from pixr.progress import Outcome, Source
 from pixr.source_files import file_state, is_title_of, path_to_source, source_to_path, title_of
@@ -32,7 +32,7 @@ _MOST_JOBS_ASKED = 1_000_000
 
 
 def default_jobs() -> int:
-    """How many videos are at work at the same time: enough that one's end, which fills one core, overlaps another."""
+    """How many videos to index at a time: the end of a video fills only one core, so another has to overlap it."""
     cores = os.cpu_count() or 1
     return 1 if cores == 1 else min(max(2, cores // 2), _MOST_JOBS)
 
@@ -84,17 +84,17 @@ def ingest(
         # Also on Ctrl-C and when the caller stops listening: what runs ends at its next segment.
         stop.set()
         running = [future for future in pending if not future.cancel()]
-        # Threads are not joined: a generator left in a circle of references is ended by whichever thread collects it,
-        # which may hold what a thread needs to end, or to begin. So there nothing is waited for at all.
+        # Threads are waited for only by the thread that listened. A generator left in a cycle of references is ended by
+        # whichever thread collects it, which may hold something that a worker needs to end, or to begin.
         pool.shutdown(wait=False)
         if threading.get_ident() == listener:
             wait(running)
 
 
 def _found_again(library: Library, known: KnownContent, video: Video, path: str | os.PathLike[str]) -> Video:
-    """The video, with where its file is now if that is no more where it was: pictures of it are taken from there.
+    """The video, with its file's new path if it was moved: thumbnails are taken from there.
 
-    Another video that was indexed from there says that it was replaced.
+    It was moved if nothing is at its old path any more, or if another video has since been indexed from there.
     """
     source = path_to_source(path)
     if not video.source or not video.content_hash or video.source == source:
@@ -112,7 +112,7 @@ def _found_again(library: Library, known: KnownContent, video: Video, path: str 
 
 
 def _not_taken(library: Library, source: Source, video: Video) -> tuple[str, ...]:
-    """Warnings if more is given of a video that is there already than it has: it stays as it is."""
+    """Warnings of metadata and captions that are given for a known video and differ from its own, which it keeps."""
     given = {
         "id": source.id or video.id,
         "title": source.title or video.title,
@@ -133,7 +133,7 @@ def _not_taken(library: Library, source: Source, video: Video) -> tuple[str, ...
 
 
 def _is_news(library: Library, video: Video, path: str | os.PathLike[str]) -> bool:
-    """Whether captions, which may be those that the video was indexed with, say what its transcript does not."""
+    """Whether captions say anything that the video's transcript does not."""
     from pixr.captions import read_captions
 
     try:
@@ -143,7 +143,7 @@ def _is_news(library: Library, video: Video, path: str | os.PathLike[str]) -> bo
         return True
     except VideoNotFound:  # deleted since this run began
         return False
-    # Those after its end were left out.
+    # Captions after the video's end were left out when it was indexed.
     return any(_in_one_line([one.text]) not in said for one in given if one.start < video.duration)
 
 
@@ -160,10 +160,10 @@ def _index(
     on_progress: OnProgress | None,
 ) -> Outcome:
     _check_paths(source)
-    before = file_state(source.path)
+    state = file_state(source.path)
     digest = content_hash(source.path, stop)
-    told = _told(source, digest)
-    check_video(told)
+    hashed = HashedSource(source, _described(source, digest), digest, state)
+    check_video(hashed.video)
     same = known.claim(digest)
     if same is not None:
         found = _found_again(library, known, same, source.path)
@@ -173,7 +173,7 @@ def _index(
         models = tools()
         if stop.is_set():  # while they were loaded
             raise Cancelled
-        run = VideoRun(library, source, told, digest, before, models, stop, on_progress)
+        run = VideoRun(library, hashed, models, stop, on_progress)
         try:
             outcome = run.run()
         except Cancelled:
@@ -182,7 +182,9 @@ def _index(
             run.take_back()
             raise
         if outcome.video is not None:
-            outcome = replace(outcome, warnings=(*outcome.warnings, *known.warnings(outcome.video, told.source)))
+            outcome = replace(
+                outcome, warnings=(*outcome.warnings, *known.warnings(outcome.video, hashed.video.source))
+            )
         return outcome
     finally:
         known.release(digest, None if outcome is None else outcome.video)
@@ -193,12 +195,12 @@ def _check_paths(source: Source) -> None:
     for name, path in given.items():
         if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
             raise InvalidVideo(f"{name} is {type(path).__name__}, a path is expected")
-    if not os.fspath(source.path):  # not the folder that one happens to be in
+    if not os.fspath(source.path):  # an empty path would mean the current folder
         raise InvalidVideo("path is empty")
 
 
-def _told(source: Source, digest: str) -> Video:
-    """What is known of a video before it is decoded."""
+def _described(source: Source, digest: str) -> Video:
+    """A video's metadata, as far as they are known before it is decoded."""
     id = source.id or f"vid_{digest[:20]}"
     return Video(
         id=id,

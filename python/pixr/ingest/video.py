@@ -5,12 +5,14 @@
     sound  ─┬▶ speech: recognise, align to shots         ─┼▶ rows ─▶ engine
             └▶ sound: encode what else is heard          ─┘
 
-Each arrow runs on its own thread, and the queues between them are short, so memory does not grow with the video. The
-heavy work (decoder processes, onnxruntime, ctranslate2) lets go of the GIL. Every model call keeps to one thread: the
-cores are filled by stages, pieces of speech and videos side by side, which never wait for each other inside a call.
-What is found does not depend on how many there are. What is ready of a long video is stored while the rest is
-processed; such a video has no content hash yet, so that an interrupted run begins it anew. A video that is replaced
-stays as it was until the new one is whole, and of one that is refused after all nothing stays.
+- *Threads.* Each arrow runs on its own thread, and the queues between them are short, so memory does not grow with the
+  video. The heavy work (decoder processes, onnxruntime, ctranslate2) releases the GIL. Every model call keeps to one
+  thread: the cores are filled by stages, pieces of speech and videos side by side, which never wait for each other
+  inside a call. What is found does not depend on how many there are.
+- *Long videos.* What is ready is stored while the rest is processed. Such a video has no content hash yet, so that an
+  interrupted run begins it anew.
+- *Replaced and refused videos.* A video that is replaced stays as it was until the new one is whole. Of a video that is
+  refused after all, nothing stays.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pixr.convert import video_from_json, video_to_text
@@ -42,14 +44,34 @@ if TYPE_CHECKING:
     from pixr.media.sandbox import SegmentStream
     from pixr.media.segments import CutSegment
 
-__all__ = ["OnProgress", "VideoRun"]
+__all__ = ["HashedSource", "OnProgress", "VideoRun"]
 
 # Segments between two stages: enough to keep both busy, few enough to bound memory.
 _QUEUE_LENGTH = 8
 # The first part of a long video is stored after so many seconds of work, later ones each time it has doubled.
 _INTERIM_SECONDS = 30.0
 
+# The least height of a picture, lying or standing, that is called so.
+_HEIGHT_OF_QUALITY = {"4k": 2160, "hd": 720, "sd": 1}
+
 OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class HashedSource:
+    """A source, and what is known of it before it is decoded.
+
+    Attributes:
+        source: what is to be indexed.
+        video: its metadata.
+        digest: the hash of its content.
+        state: the file's state before it was hashed, by which a change is noticed.
+    """
+
+    source: Source
+    video: Video
+    digest: str
+    state: tuple[int, ...]
 
 
 class VideoRun:
@@ -58,19 +80,15 @@ class VideoRun:
     def __init__(
         self,
         library: Library,
-        source: Source,
-        told: Video,
-        digest: str,
-        before: tuple[int, ...],
+        hashed: HashedSource,
         tools: Tools,
         stop: threading.Event,
         on_progress: OnProgress | None,
     ) -> None:
         self._library = library
-        self._source = source
-        self._told = told
-        self._digest = digest
-        self._before = before
+        self._hashed = hashed
+        self._source = hashed.source
+        self._video = hashed.video
         self._tools = tools
         self._cancelled = stop
         self._failed = threading.Event()
@@ -85,10 +103,10 @@ class VideoRun:
         self._stored_segments = 0
 
     def run(self) -> Outcome:
-        """Index it.
+        """Index the video.
 
         Raises:
-            UnreadableVideo: it is none, or it changed meanwhile.
+            UnreadableVideo: it can't be decoded, or it changed meanwhile.
             Cancelled: the run was stopped.
         """
         from pixr.media.sandbox import open_segments
@@ -134,18 +152,18 @@ class VideoRun:
         """Delete what was stored so far of a video that is refused after all."""
         if not self._stored_segments:
             return
-        with suppress(PixrError):  # why it is refused is what the caller hears
-            if self._library.video(self._told.id).content_hash is None:
-                self._library.delete(self._told.id)
+        with suppress(PixrError):  # the caller is to hear why the video was refused
+            if self._library.video(self._video.id).content_hash is None:
+                self._library.delete(self._video.id)
 
     def _check_unchanged(self) -> None:
-        """Refuse a file that was written to or replaced: what was found is of no one content, least of all its hash's.
+        """Refuse a file that was changed or replaced while it was read: what was found would not belong to its hash.
 
-        One that is gone was read while it was there.
+        A file that is gone now was read whole before.
         """
         path = self._source.path
         now = file_state(path)
-        if now and now != self._before and content_hash(path) != self._digest:
+        if now and now != self._hashed.state and content_hash(path) != self._hashed.digest:
             raise UnreadableVideo(path, "it changed while it was indexed")
 
     # -- stages, each on its own thread -------------------------------------------------------------------------------
@@ -207,7 +225,7 @@ class VideoRun:
             self._tell("screen", self._duration(), finished=True)
 
     def _read_captions(self, path: str | os.PathLike[str]) -> None:
-        """What is said from a file, in place of recognition."""
+        """Read what is said from a file, in place of recognising it."""
         from pixr.captions import read_captions
         from pixr.media.utterances import Utterance
 
@@ -240,8 +258,7 @@ class VideoRun:
                 self._seconds["speech"] = time.perf_counter() - begun
                 self._tell("speech", utterance.end_seconds)
         except UnreadableVideo as error:
-            # The pictures may be whole where the sound is not.
-            self._warnings.append(f"indexed without the rest of its sound: {error.reason}")
+            self._warn_of_sound(error)
         self._seconds["speech"] = time.perf_counter() - begun
         self._tell("speech", self._duration(), finished=True)
 
@@ -261,10 +278,14 @@ class VideoRun:
                 self._seconds["sound"] = time.perf_counter() - begun
                 self._tell("sound", heard.end_seconds)
         except UnreadableVideo as error:
-            warning = f"indexed without the rest of its sound: {error.reason}"
-            if warning not in self._warnings:
-                self._warnings.append(warning)
+            self._warn_of_sound(error)
         self._tell("sound", self._duration(), finished=True)
+
+    def _warn_of_sound(self, error: UnreadableVideo) -> None:
+        """Go on without the rest of the sound, since the pictures may be whole. Two stages may notice; one says it."""
+        warning = f"indexed without the rest of its sound: {error.reason}"
+        if warning not in self._warnings:
+            self._warnings.append(warning)
 
     def _guard(self, stage: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -284,14 +305,14 @@ class VideoRun:
         if elapsed < _INTERIM_SECONDS or ready < 2 * self._stored_segments or self._failed.is_set():
             return
         if not self._stored_segments and self._is_there():
-            return  # it is replaced in one step, by what is whole
+            return  # a video that is there is replaced in one step, once the new one is whole
         self._store(complete=False)
         self._stored_at = time.monotonic()
         self._stored_segments = ready
 
     def _is_there(self) -> bool:
         try:
-            self._library.video(self._told.id)
+            self._library.video(self._video.id)
         except VideoNotFound:
             return False
         return True
@@ -309,12 +330,12 @@ class VideoRun:
 
     def _describe(self, *, complete: bool) -> Video:
         height = min(self._info.width, self._info.height) if self._info else 0
-        measured = "4k" if height >= 2160 else "hd" if height >= 720 else "sd" if height else None
+        measured = next((quality for quality, least in _HEIGHT_OF_QUALITY.items() if height >= least), None)
         return replace(
-            self._told,
+            self._video,
             duration=self._duration(),
-            quality=self._told.quality or measured,
-            content_hash=self._digest if complete else None,
+            quality=self._video.quality or measured,
+            content_hash=self._hashed.digest if complete else None,
         )
 
     def _duration(self) -> float:
@@ -322,7 +343,7 @@ class VideoRun:
         return max(seen, self._info.duration_seconds if self._info else 0.0)
 
     def _tell(self, stage: Stage, seconds_done: float, *, finished: bool = False) -> None:
-        give_back()  # every stage comes by here after a piece of work
+        give_back()  # here, because every stage calls this after each piece of work
         if self._on_progress is not None:
             with suppress(queue.Full):
                 self._on_progress(
