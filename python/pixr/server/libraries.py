@@ -1,8 +1,8 @@
-"""Each organization's library, opened when asked for.
+"""Opens each organization's library when it is asked for.
 
-Reading handles are kept, the longest unused closed first, so that a thousand idle organizations cost nothing. Writing
-takes the library's lock for one operation and gives it back: any process of the server, a worker, or `pixr index`
-beside it can write next. A write is acknowledged when every reader sees it.
+Reading handles are kept open, and the one unused longest is closed first, so that a thousand idle organizations cost
+nothing. A write takes the library's lock for one operation only, so that any process can write next: another one of the
+server, a worker, or `pixr index` beside it. A write is acknowledged once every reader sees it.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Libraries", "SharedEncoders", "SharedLibraryEncoders", "open_to_write"]
 
-# Readers look for a new snapshot when the last look is 50 ms old.
+# When every reader sees a write: a reader looks for a new snapshot if its last look is 50 ms old.
 VISIBLE_SECONDS = 0.06
 LOCK_WAIT_SECONDS = 10.0
-# Threads of this process that may be about one library; forty serve all.
+# How many threads of this process may write to one library or wait for it; forty threads serve all libraries.
 MOST_WRITERS = 16
 
 
@@ -61,18 +61,18 @@ class SharedEncoders:
 
 
 class SharedLibraryEncoders(LibraryEncoders):
-    """The encoders that one library is asked and indexed with, out of those that are loaded for all."""
+    """The encoders that one library is searched and indexed with, taken from those that are loaded for all."""
 
     def __init__(self, path: Path, shared: SharedEncoders) -> None:
         super().__init__(path, shared.encoder, None)
         self._shared = shared
 
     def loaded(self) -> Encoders:
-        """Those that are loaded for all."""
+        """The encoders that are loaded for all libraries."""
         return self._shared.load(self.choice().names)
 
     def for_indexing(self) -> Encoders:
-        """The same, as they are: they outlive the library."""
+        """The same encoders, not loaded anew, because they outlive the library."""
         return self.loaded()
 
 

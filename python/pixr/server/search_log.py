@@ -1,8 +1,8 @@
 """Remembers what was searched, found and clicked, for analytics.
 
-Searches are written in batches, twice a second, so that they cost a search nothing; a process that is killed forgets
-that half second. They wait while the database is away; one that it can't store is dropped, lest it hold up all others.
-What is older than an organization's retention is deleted by `maintenance.py`.
+Records are written in batches, twice a second, so that a search does not wait for them; a process that is killed
+forgets the last half second. While the database is away, records wait. A record that it can't store is dropped, so that
+it does not hold up the others. `maintenance.py` deletes what is older than an organization's retention.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ __all__ = ["SearchLog"]
 
 log = logging.getLogger("pixr.server.searches")
 _FLUSH_SECONDS = 0.5
+# After which other processes have surely written what they answered.
 _OTHERS_SECONDS = 2 * _FLUSH_SECONDS
 _MOST_WAITING = 20_000
-_TOP = 20
+_TOP_QUERIES = 20
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class SearchLog:
         self._thread.start()
 
     def add(self, who: Principal, query: str | None, hits: Hits, places: Sequence[int]) -> str:
-        """Remember a page of results, with the place that each has among all of them; the search's id."""
+        """Remember a page of results, with each one's place among all results. Returns the id of the search."""
         id, instant = new_id("srch"), now()
         record = {
             "id": id,
@@ -124,7 +125,7 @@ class SearchLog:
                 .where(*mine, SearchRecord.query.is_not(None))
                 .group_by(SearchRecord.query)
                 .order_by(func.count().desc(), SearchRecord.query)
-                .limit(_TOP)
+                .limit(_TOP_QUERIES)
             ).all()
         return _rates(count, clicks) | {
             "averagePosition": float(position) if position is not None else None,
@@ -175,7 +176,7 @@ class SearchLog:
                     .where(*mine, SearchRecord.query.is_not(None), *conditions)
                     .group_by(SearchRecord.query)
                     .order_by(func.count().desc(), SearchRecord.query)
-                    .limit(_TOP)
+                    .limit(_TOP_QUERIES)
                 ).all()
                 return [{"query": query, "count": times} for query, times in found]
 

@@ -118,7 +118,7 @@ class Usage:
         return None if monthly is None else monthly + max(0, self._settings.free_calls - (ever - used))
 
     def _tell(self, session: Session, organization: str, count: int, used: int, ever: int) -> None:
-        """Record `usage.threshold` where the last `count` calls passed one; once a month, whoever counts."""
+        """Record `usage.threshold` if the last `count` calls passed a threshold; once a month in all processes."""
         owner = session.get(Organization, organization)
         limit = self._limit(owner.plan, used, ever) if owner is not None else None
         for percent in _PERCENTS:
