@@ -26,6 +26,7 @@ __all__ = [
     "VideoWriter",
     "WebhookOwner",
     "check_gives_away",
+    "check_serves",
 ]
 
 Scope = Literal["videos.read", "videos.write", "search", "analytics", "webhooks", "admin"]
@@ -64,9 +65,18 @@ class Principal:
         Raises:
             ApiError: FORBIDDEN, the organization is suspended.
         """
-        if organization.suspended is not None:
-            raise ApiError("FORBIDDEN", "The organization is suspended.")
+        check_serves(organization)
         return cls(organization.id, organization.plan, subject, frozenset(scopes), environment, rate_limit, expires)
+
+
+def check_serves(organization: Organization | None) -> None:
+    """Refuse whatever is asked in the name of an organization that is suspended, or not there.
+
+    Raises:
+        ApiError: FORBIDDEN.
+    """
+    if organization is None or organization.suspended is not None:
+        raise ApiError("FORBIDDEN", "The organization is suspended.")
 
 
 def check_gives_away(giver: Principal, scopes: Iterable[str]) -> None:

@@ -96,6 +96,24 @@ def test_urls_of_pictures_are_signed_for_one_video(shown: Partner) -> None:
     assert shown.client.get(url.partition("&token")[0]).status_code == 401
 
 
+def test_signed_urls_of_a_suspended_organization_open_nothing(shown: Partner, server: ServerState) -> None:
+    """Its keys were refused; pictures, players, media and uploads under URLs given before went on."""
+    picture = path_of(shown.post("/v1/search", json={"query": "solar panels"}).json()["results"][0]["thumbnailUrl"])
+    player = path_of(shown.get("/v1/videos/roof/embed").json()["url"])
+    upload = path_of(shown.post("/v1/videos/upload/init", json={"filename": "a.mp4", "size": 4}).json()["uploadUrl"])
+    urls = [picture, picture.replace("/thumbnail", "/sprite"), player, f"{player}/media"]
+    assert [shown.client.get(url).status_code for url in urls] == [200] * 4
+    with server.database.write() as session:
+        session.get_one(Organization, shown.organization).suspended = now()
+    assert [shown.client.get(url).status_code for url in urls] == [403] * 4
+    piece = {"Content-Type": "application/offset+octet-stream", "Tus-Resumable": "1.0.0", "Upload-Offset": "0"}
+    assert code_of(shown.client.patch(upload, content=b"abcd", headers=piece)) == "FORBIDDEN"
+    with server.database.write() as session:
+        session.get_one(Organization, shown.organization).suspended = None
+    assert [shown.client.get(url).status_code for url in urls] == [200] * 4
+    assert shown.client.patch(upload, content=b"abcd", headers=piece).status_code == 204
+
+
 def test_a_sprite_has_a_field_for_each_span_of_its_track(shown: Partner) -> None:
     sheet = Image.open(io.BytesIO(shown.get("/v1/videos/roof/sprite").content)).convert("RGB")
     assert sheet.size == (800, 450)

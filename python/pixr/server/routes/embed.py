@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from anyio import to_thread
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, MalformedRangeHeader, RangeNotSatisfiable, Response
 
@@ -21,13 +21,22 @@ from pixr.server.models import Organization
 from pixr.server.principal import Admin, VideoReader
 from pixr.server.routes.videos import VideoId
 from pixr.server.schemas.embed import Branding, EmbedShape
-from pixr.server.state import Server, ServerState
+from pixr.server.signed_urls import open_url
+from pixr.server.state import Server
 from pixr.server.videos import picture_token
 
 router = APIRouter(tags=["embed"])
 
 Seconds = Annotated[float, Query(ge=0, le=1e6, allow_inf_nan=False, description="where to begin")]
 EmbedToken = Annotated[str, Path(max_length=1000, examples=["eyJ"])]
+
+
+async def _opened(token: EmbedToken, server: Server) -> tuple[str, str]:
+    """The organization and the video that the token is for."""
+    return await open_url(server, token, purpose="embed", max_age=EMBED_SECONDS)
+
+
+Opened = Annotated[tuple[str, str], Depends(_opened)]
 PAGE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/html": {"schema": {"type": "string"}, "example": "<!doctype html>…"}}},
     304: {"description": "What you have is what it is"},
@@ -93,9 +102,9 @@ def set_branding(asked: Branding, caller: Admin, server: Server) -> Response:
 
 
 @router.get("/embed/{token}", operation_id="getPlayer", response_class=HTMLResponse, responses=PAGE)
-def player(token: EmbedToken, server: Server, request: Request, t: Seconds = 0.0) -> Response:
+def player(token: EmbedToken, opened: Opened, server: Server, request: Request, t: Seconds = 0.0) -> Response:
     """Show the player."""
-    organization, video = _opened(server, token)
+    organization, video = opened
     shown = server.videos.get(organization, video)
     with server.database.read() as session:
         branding = session.get_one(Organization, organization).branding
@@ -109,9 +118,9 @@ def player(token: EmbedToken, server: Server, request: Request, t: Seconds = 0.0
 
 
 @router.get("/embed/{token}/media", operation_id="getMedia", response_class=FileResponse, responses=MEDIA)
-async def media(token: EmbedToken, server: Server, request: Request) -> Response:
+async def media(opened: Opened, server: Server, request: Request) -> Response:
     """Play the video's file; ranges are served."""
-    organization, video = _opened(server, token)
+    organization, video = opened
     source, _ = await to_thread.run_sync(server.videos.source, organization, video)
     headers = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
     about = await to_thread.run_sync(os.stat, source)
@@ -119,8 +128,3 @@ async def media(token: EmbedToken, server: Server, request: Request) -> Response
     if "range" not in request.headers and is_known(request, file.headers["etag"]):
         return Response(status_code=304, headers=headers | {"ETag": file.headers["etag"]})
     return file
-
-
-def _opened(server: ServerState, token: str) -> tuple[str, str]:
-    organization, video = server.signer.open_token(token, purpose="embed", max_age=EMBED_SECONDS)
-    return str(organization), str(video)

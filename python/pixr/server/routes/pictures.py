@@ -14,6 +14,7 @@ from pixr.server.errors import ApiError
 from pixr.server.pictures import SPRITE_COLUMNS, SPRITE_COUNT, SPRITE_HEIGHT, SPRITE_WIDTH, WIDTHS, Picture
 from pixr.server.principal import requires
 from pixr.server.routes.videos import VideoId
+from pixr.server.signed_urls import open_url
 from pixr.server.state import Server, ServerState
 from pixr.server.videos import picture_token
 
@@ -96,10 +97,10 @@ async def sprite_times(request: Request, video_id: VideoId, server: Server, toke
 async def _owner(request: Request, server: ServerState, video: str, token: str | None) -> str:
     if token is None:
         return (await _reads(request)).organization
-    organization, signed = server.signer.open_token(token, purpose="picture", timed=False)
+    organization, signed = await open_url(server, token, purpose="picture", timed=False)
     if signed != video:
         raise ApiError("INVALID_TOKEN", "The token is of another video.")
-    return str(organization)
+    return organization
 
 
 def _tagged(request: Request, content: bytes, media_type: str) -> Response:

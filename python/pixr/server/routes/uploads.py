@@ -18,6 +18,7 @@ from pixr.server.models import Upload
 from pixr.server.principal import VideoWriter, requires
 from pixr.server.schemas.shape import Stored
 from pixr.server.schemas.uploads import UploadRequest, UploadShape
+from pixr.server.signed_urls import open_url
 from pixr.server.state import Server, ServerState
 from pixr.server.storable import flaws
 from pixr.server.tus import VERSION
@@ -45,10 +46,10 @@ async def _owner(
     """Whose upload it is: the token of its URL says so, or else credentials do."""
     if token is None:
         return (await _writes(request)).organization
-    organization, signed = server.signer.open_token(token, purpose="upload")
+    organization, signed = await open_url(server, token, purpose="upload")
     if signed != upload_id:
         raise ApiError("INVALID_TOKEN", "The token is of another upload.")
-    return str(organization)
+    return organization
 
 
 Owner = Annotated[str, Depends(_owner)]
