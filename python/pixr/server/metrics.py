@@ -23,8 +23,8 @@ REQUEST_SECONDS = Histogram(
 SEARCH_SECONDS = Histogram(
     "pixr_search_duration_seconds", "Time of a search by stage: wait, encode, search", ("stage",), buckets=_LATENCY
 )
-SEARCHES_WAITING = Gauge("pixr_searches_waiting", "Searches waiting for a thread", multiprocess_mode="livesum")
-SEARCHES_REFUSED = Counter("pixr_searches_refused_total", "Searches refused because too many waited")
+SEARCHES_WAITING = Gauge("pixr_searches_waiting", "Searches and the like that wait", multiprocess_mode="livesum")
+SEARCHES_REFUSED = Counter("pixr_searches_refused_total", "Searches and the like refused since too many waited")
 LIBRARIES_OPEN = Gauge("pixr_libraries_open", "Libraries open for reading", multiprocess_mode="livesum")
 INDEX_SEGMENTS = Gauge("pixr_index_segments", "Segments in open libraries", multiprocess_mode="livemax")
 INGEST_VIDEOS = Counter("pixr_ingest_videos_total", "Attempts at a video: completed, failed, left", ("outcome",))

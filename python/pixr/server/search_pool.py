@@ -1,17 +1,21 @@
-"""Runs searches, and what else may take long, off the event loop: a few threads, and a queue that refuses when full."""
+"""Runs searches, and what else may take long, off the event loop: a few threads, and a queue that refuses when full.
+
+All organizations share them. Those of whom least is at work go first, and take turns; where the queue is full, room is
+made for one by refusing the newest of whoever has most in it. So whoever asks for one thing behind a hundred of
+another's waits for one or two of these, and not for all.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-import time
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from pixr.server.errors import ApiError
-from pixr.server.metrics import SEARCH_SECONDS, SEARCHES_REFUSED, SEARCHES_WAITING
-from pixr.server.tracing import stage
+from pixr.server.metrics import SEARCHES_REFUSED, SEARCHES_WAITING
 
 __all__ = ["SearchPool"]
 
@@ -19,47 +23,97 @@ T = TypeVar("T")
 
 
 class SearchPool:
-    """`concurrency` searches at a time, `queue` more that wait, and no others."""
+    """`concurrency` searches at a time, no more than `each` of one organization, `queue` more that wait, and no others.
 
-    def __init__(self, concurrency: int, queue: int) -> None:
+    All but `close` belong to one event loop.
+    """
+
+    def __init__(self, concurrency: int, queue: int, each: int | None = None) -> None:
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="pixr-search")
-        self._most = concurrency + queue
         self._concurrency = concurrency
-        self._taken = 0  # of the event loop alone
+        self._queue = queue
+        self._each = each or concurrency
+        self._at_work = Counter[str]()
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # who was served last comes last
 
-    async def run(self, work: Callable[[], T]) -> T:
+    async def run(self, organization: str, work: Callable[[], T]) -> T:
         """The result of `work`, called on a thread of the pool.
 
         Raises:
             ApiError: OVERLOADED, too many wait already.
         """
-        if self._taken >= self._most:
-            SEARCHES_REFUSED.inc()
-            raise ApiError("OVERLOADED", "Too many requests of this kind wait.", headers={"Retry-After": "1"})
-        self._taken += 1
-        SEARCHES_WAITING.set(max(0, self._taken - self._concurrency))
-        asked = time.perf_counter()
+        await self._turn(organization)
         context = contextvars.copy_context()
-
-        def timed() -> T:
-            waited = time.perf_counter() - asked
-            SEARCH_SECONDS.labels("wait").observe(waited)
-            context.run(stage, "wait", waited)
-            return context.run(work)
-
-        future = asyncio.get_running_loop().run_in_executor(self._threads, timed)
-        future.add_done_callback(self._done)
-        return await future
+        future = asyncio.get_running_loop().run_in_executor(self._threads, context.run, work)
+        future.add_done_callback(lambda _: self._end(organization))
+        return await asyncio.shield(future)  # nobody may wait for it any more, and its thread is at work still
 
     def check(self) -> None:
         """Raise if the next search would be refused."""
-        if self._taken >= self._most:
-            raise ApiError("OVERLOADED", "Too many searches wait.")
-
-    def _done(self, future: asyncio.Future[T]) -> None:  # noqa: ARG002 - how a callback is called
-        self._taken -= 1
-        SEARCHES_WAITING.set(max(0, self._taken - self._concurrency))
+        if self._at_work.total() >= self._concurrency and self._waiting_count() >= self._queue:
+            raise _overloaded()
 
     def close(self) -> None:
         """Finish what was begun."""
         self._threads.shutdown(wait=True)
+
+    async def _turn(self, organization: str) -> None:
+        """Wait for a thread, which is this one's when it returns."""
+        if self._may_begin(organization):
+            self._at_work[organization] += 1
+            return
+        self._make_room(organization)
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(organization, deque()).append(turn)
+        SEARCHES_WAITING.inc()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn in self._waiting.get(organization, ()):
+                self._leave(organization, turn)
+            elif not turn.cancelled() and turn.exception() is None:  # it was given just then
+                self._end(organization)
+            raise
+
+    def _may_begin(self, organization: str) -> bool:
+        return self._at_work.total() < self._concurrency and self._at_work[organization] < self._each
+
+    def _make_room(self, organization: str) -> None:
+        if self._waiting_count() < self._queue:
+            return
+        SEARCHES_REFUSED.inc()
+        greediest = max(self._waiting, key=lambda one: len(self._waiting[one]), default=organization)
+        if len(self._waiting.get(greediest, ())) <= len(self._waiting.get(organization, ())) + 1:
+            raise _overloaded()
+        newest = self._waiting[greediest][-1]
+        self._leave(greediest, newest)
+        if not newest.cancelled():
+            newest.set_exception(_overloaded())
+
+    def _end(self, organization: str) -> None:
+        """Give a thread that is free again to whoever is next."""
+        self._at_work[organization] -= 1
+        if not self._at_work[organization]:
+            del self._at_work[organization]
+        while able := [one for one in self._waiting if self._may_begin(one)]:
+            chosen = min(able, key=lambda one: self._at_work[one])
+            turn = self._waiting[chosen][0]
+            self._leave(chosen, turn)
+            if chosen in self._waiting:
+                self._waiting[chosen] = self._waiting.pop(chosen)
+            if not turn.cancelled():
+                self._at_work[chosen] += 1
+                turn.set_result(None)
+
+    def _leave(self, organization: str, turn: asyncio.Future[None]) -> None:
+        self._waiting[organization].remove(turn)
+        if not self._waiting[organization]:
+            del self._waiting[organization]
+        SEARCHES_WAITING.dec()
+
+    def _waiting_count(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+
+def _overloaded() -> ApiError:
+    return ApiError("OVERLOADED", "Too many requests of this kind wait.", headers={"Retry-After": "1"})

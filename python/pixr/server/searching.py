@@ -7,6 +7,7 @@ them a result has. Of what was deleted since the first page nothing is shown, an
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -50,6 +51,9 @@ async def answer_search(
     """
 
     def work() -> dict[str, Any]:
+        waited = time.perf_counter() - asked_at
+        SEARCH_SECONDS.labels("wait").observe(waited)
+        stage("wait", waited)
         with span("search", {"pixr.organization": who.organization}) as traced:
             answer = searched()
             traced.tell({"pixr.search_id": answer["searchId"], "pixr.total": answer["pagination"]["total"]})
@@ -82,8 +86,9 @@ async def answer_search(
         if asked.links:
             folder = tempfile.TemporaryDirectory(prefix="pixr-question-", ignore_cleanup_errors=True)
             place = Path(until_answered.enter_context(folder))
-            linked = await server.links.run(lambda: _linked(server.settings, asked.links, place))
-        return await server.searches.run(work)
+            linked = await server.links.run(who.organization, lambda: _linked(server.settings, asked.links, place))
+        asked_at = time.perf_counter()
+        return await server.searches.run(who.organization, work)
 
 
 def _sealed(server: ServerState, who: Principal, before: int, cursor: str | None) -> str | None:

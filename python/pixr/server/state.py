@@ -38,6 +38,7 @@ log = logging.getLogger("pixr.server")
 # Each part has so long to end, also when the time for all has passed: what was counted is written.
 _LEAST_SECONDS = 0.5
 _LINKS_AT_ONCE = 16
+_SLOW_AT_ONCE, _SLOW_OF_ONE = 8, 2
 
 
 @dataclass
@@ -61,6 +62,7 @@ class ServerState:
     search_log: SearchLog
     pictures: Pictures
     pictures_pool: SearchPool
+    slow: SearchPool  # exports and deletions, which may take minutes, lest these fill the threads that serve all else
     dev_principal: Principal | None = None
     stopping: bool = False
     close_by: float = math.inf  # monotonic
@@ -84,6 +86,7 @@ class ServerState:
             self.searches.close,
             self.links.close,
             self.pictures_pool.close,
+            self.slow.close,
             self.pictures.close,
             self.usage.close,
             self.search_log.close,
@@ -132,6 +135,7 @@ def build_state(settings: Settings) -> ServerState:
         search_log=SearchLog(database),
         pictures=Pictures(),
         pictures_pool=SearchPool(4, settings.search_queue),
+        slow=SearchPool(_SLOW_AT_ONCE, settings.search_queue, _SLOW_OF_ONE),
     )
     if settings.dev:
         from pixr.server.organizations import first_organization

@@ -10,13 +10,16 @@ import random
 import resource
 import shutil
 import tempfile
+import threading
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import IO, Any
 
+import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -27,7 +30,9 @@ from pixr.server.models import Delivery, DeliveryAttempt, Event
 from pixr.server.privacy import deletion, export, files
 from pixr.server.state import ServerState
 from tests.python.server.conftest import POSTGRES
+from tests.python.server.live import Live
 from tests.python.server.partner import Partner, code_of
+from tests.python.server.receiver import wait_until
 
 MARKER = "zyxmarkerqwv"
 
@@ -96,6 +101,7 @@ def test_an_export_has_what_belongs_to_the_organization_as_a_part_of_something(
     marked: Partner, server: ServerState
 ) -> None:
     """What inspectors received, how webhooks were answered, the organization itself and receipts were left out."""
+    server.courier.close()  # or it attempts the delivery as well
     marked.post("/v1/privacy/deletions", json={"scope": "user", "userId": "usr_none"})
     marked.post("/v1/webhooks/endpoints", json={"url": "https://example.com/h"})
     marked.delete("/v1/videos/boat")
@@ -155,6 +161,31 @@ def test_an_export_that_the_disk_has_no_room_for_is_refused_and_leaves_nothing(
     assert (refused.status_code, code_of(refused)) == (507, "INSUFFICIENT_STORAGE")
     assert deleted_files() == before
     assert not list(tmp_path.glob("pixr-export-*"))
+
+
+def test_exports_of_one_organization_hold_nobody_up(
+    listen: Callable[..., Live], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So many as there are threads that serve all requests held up everyone, who could not even show credentials."""
+    live, gate, at_work = listen(), threading.Event(), list[str]()
+
+    def slow(*arguments: Any, **options: Any) -> IO[bytes]:
+        at_work.append("export")
+        gate.wait()
+        return export.write_export(*arguments, **options)
+
+    monkeypatch.setattr("pixr.server.routes.privacy.write_export", slow)
+    with httpx.Client(base_url=live.url, headers=live.headers, timeout=60) as client, ThreadPoolExecutor(45) as many:
+        asked = [many.submit(client.get, "/v1/export") for _ in range(45)]
+        try:
+            wait_until(lambda: len(at_work) == 2)
+            for method, path in (("GET", "/v1/videos"), ("POST", "/v1/search")):
+                body = {"query": "solar"} if method == "POST" else None
+                assert httpx.request(method, live.url + path, headers=live.headers, json=body, timeout=5).is_success
+            assert len(at_work) == 2
+        finally:
+            gate.set()
+        assert [one.result().status_code for one in asked] == [200] * 45
 
 
 def deleted_files() -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -165,14 +166,55 @@ def test_a_body_that_is_no_json_or_too_large_is_refused(acme: Partner) -> None:
 def test_searches_past_the_queue_are_refused_and_room_comes_back() -> None:
     async def scene() -> None:
         pool, gate = SearchPool(1, 1), threading.Event()
-        begun = [asyncio.create_task(pool.run(gate.wait)) for _ in range(2)]
+        begun = [asyncio.create_task(pool.run("org", gate.wait)) for _ in range(2)]
         await asyncio.sleep(0)
         with pytest.raises(ApiError) as refused:
-            await pool.run(lambda: True)
+            await pool.run("org", lambda: True)
         assert (refused.value.code, refused.value.headers) == ("OVERLOADED", {"Retry-After": "1"})
         gate.set()
         assert await asyncio.gather(*begun) == [True, True]
-        assert await pool.run(lambda: 7) == 7
+        assert await pool.run("org", lambda: 7) == 7
+        pool.close()
+
+    asyncio.run(scene())
+
+
+def test_what_many_ask_for_takes_turns_and_who_has_most_waiting_makes_room() -> None:
+    """Whoever asked for one thing behind a hundred of another's waited for all of these, or was refused."""
+
+    async def scene() -> None:
+        pool, gate, order = SearchPool(1, 4), threading.Event(), list[str]()
+
+        def work(name: str) -> None:
+            gate.wait()
+            order.append(name)
+
+        busy = [asyncio.create_task(pool.run("busy", partial(work, "busy"))) for _ in range(5)]
+        await asyncio.sleep(0)
+        one = asyncio.create_task(pool.run("one", partial(work, "one")))
+        refused = (await asyncio.gather(*busy[-1:], return_exceptions=True))[0]
+        assert isinstance(refused, ApiError)
+        assert refused.code == "OVERLOADED"
+        gate.set()
+        await asyncio.gather(*busy[:-1], one)
+        assert order == ["busy", "busy", "one", "busy", "busy"]
+        pool.close()
+
+    asyncio.run(scene())
+
+
+def test_a_place_in_the_queue_comes_back_when_nobody_waits_for_it_any_more() -> None:
+    async def scene() -> None:
+        pool, gate = SearchPool(2, 8, 1), threading.Event()
+        begun = [asyncio.create_task(pool.run("org", gate.wait)) for _ in range(3)]
+        await asyncio.sleep(0)
+        assert await pool.run("other", lambda: 7) == 7  # of one organization there is no more than one at work
+        for task in begun[:2]:
+            task.cancel()
+        await asyncio.wait(begun[:2])
+        gate.set()
+        assert await begun[2]
+        assert await pool.run("org", lambda: 7) == 7
         pool.close()
 
     asyncio.run(scene())

@@ -41,7 +41,8 @@ class Mutation:
         context = info.context
         asked = context.valid(UrlRequest, {"url": url, "metadata": given(metadata, nulls=False) or {}})
 
-        await context.server.links.run(lambda: resolve(asked.url, context.server.settings.allowed_networks))
+        allowed = context.server.settings.allowed_networks
+        await context.server.links.run(context.organization, lambda: resolve(asked.url, allowed))
 
         def work() -> dict[str, Any]:
             videos = context.server.videos

@@ -260,13 +260,14 @@ class Video:
     @strawberry.field(extensions=[Call("videos.read")], description="Cut by what is seen and said.")
     async def chapters(self, info: Info, min_chapter_length: float | None = None, most: int = 30) -> list[Chapter]:
         asked = info.context.checked("chapters", minChapterLength=min_chapter_length, most=most)
-        found = await info.context.run(
+        found = await info.context.server.searches.run(
+            info.context.organization,
             lambda: info.context.server.videos.chapters(
                 info.context.organization,
                 cast("dict[str, Any]", self)["videoId"],
                 least_seconds=asked.min_chapter_length,
                 most=asked.most,
-            )
+            ),
         )
         return cast("list[Chapter]", found)
 
@@ -274,9 +275,8 @@ class Video:
     async def analytics(self, info: Info, days: Days = 30) -> VideoAnalytics:
         video: str = cast("dict[str, Any]", self)["videoId"]
         asked = info.context.checked("days", days=days)
-        found = await info.context.run(
-            lambda: video_analytics(info.context.server, info.context.organization, video, asked.days)
-        )
+        server, whose = info.context.server, info.context.organization
+        found = await server.searches.run(whose, lambda: video_analytics(server, whose, video, asked.days))
         return cast("VideoAnalytics", found)
 
 

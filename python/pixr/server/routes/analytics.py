@@ -23,9 +23,10 @@ SearchId = Annotated[Stored, Path(alias="searchId", max_length=100, examples=["s
 
 
 @router.get("/v1/videos/{videoId}/analytics", operation_id="getVideoAnalytics", response_model=VideoAnalytics)
-def of_video(video_id: VideoId, caller: AnalyticsReader, server: Server, days: Days = 30) -> Response:
+async def of_video(video_id: VideoId, caller: AnalyticsReader, server: Server, days: Days = 30) -> Response:
     """Tell how findable a video is, how often it appeared in results, and how often it was chosen."""
-    return json_answer(video_analytics(server, caller.organization, video_id, days))
+    whose = caller.organization
+    return json_answer(await server.searches.run(whose, lambda: video_analytics(server, whose, video_id, days)))
 
 
 @router.get("/v1/analytics/searches", operation_id="getSearchAnalytics", response_model=SearchAnalytics)

@@ -55,7 +55,7 @@ async def thumbnail(
         kept = server.videos.pictures_of(organization, video_id)
         return server.pictures.at(source, kept, min(t, duration), width, find)
 
-    return _tagged(request, (await server.pictures_pool.run(take)).content, "image/webp")
+    return _tagged(request, (await server.pictures_pool.run(organization, take)).content, "image/webp")
 
 
 @router.get(
@@ -70,7 +70,7 @@ async def sprite(request: Request, video_id: VideoId, server: Server, token: Tok
         source, duration = find()
         return server.pictures.sprite(source, server.videos.pictures_of(organization, video_id), duration, find)
 
-    return _tagged(request, (await server.pictures_pool.run(take)).content, "image/webp")
+    return _tagged(request, (await server.pictures_pool.run(organization, take)).content, "image/webp")
 
 
 @router.get(
@@ -83,7 +83,7 @@ async def sprite(request: Request, video_id: VideoId, server: Server, token: Tok
 async def sprite_times(request: Request, video_id: VideoId, server: Server, token: Token = None) -> Response:
     """Say which field of the sprite shows which seconds (WebVTT), as players read it."""
     organization = await _owner(request, server, video_id, token)
-    _, duration = await server.pictures_pool.run(lambda: server.videos.source(organization, video_id))
+    _, duration = await server.pictures_pool.run(organization, lambda: server.videos.source(organization, video_id))
     signed = picture_token(server.signer, organization, video_id)
     lines = ["WEBVTT", ""]
     for number in range(SPRITE_COUNT):

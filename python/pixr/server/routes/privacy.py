@@ -19,7 +19,7 @@ from pixr.server.privacy.deletion import delete_organization, delete_user
 from pixr.server.privacy.export import write_export
 from pixr.server.schemas.privacy import DeletionRequest, Receipt, ReceiptList
 from pixr.server.schemas.shape import Stored
-from pixr.server.state import Server
+from pixr.server.state import Server, ServerState
 
 router = APIRouter(tags=["privacy"])
 
@@ -32,11 +32,12 @@ _BLOCK_BYTES = 1 << 16
     response_class=StreamingResponse,
     responses={200: {"content": {"application/zip": {"example": "PK…"}}, "description": "A ZIP file"}},
 )
-def export(
+async def export(
     caller: Admin, server: Server, user_id: Annotated[Stored | None, Query(alias="userId", max_length=200)] = None
 ) -> Response:
     """Get everything that is held about the organization, or about one of its users, as a ZIP file."""
-    made = write_export(server.database, server.libraries, caller.organization, user=user_id)
+    whose = caller.organization
+    made = await server.slow.run(whose, lambda: write_export(server.database, server.libraries, whose, user=user_id))
     headers = {"Content-Disposition": 'attachment; filename="pixr-export.zip"', "Cache-Control": "no-store"}
     return StreamingResponse(
         _blocks(made), media_type="application/zip", headers=headers, background=BackgroundTask(made.close)
@@ -44,17 +45,9 @@ def export(
 
 
 @router.post("/v1/privacy/deletions", operation_id="deletePersonalData", response_model=Receipt)
-def delete(asked: DeletionRequest, caller: Admin, server: Server) -> Response:
+async def delete(asked: DeletionRequest, caller: Admin, server: Server) -> Response:
     """Delete a user's data, or all of the organization's; the receipt says what went, and is kept."""
-    server.search_log.flush_everywhere()  # what waits to be written has to be there to be deleted
-    if asked.scope == "organization":
-        if asked.confirm != caller.organization:
-            raise ApiError("INVALID_REQUEST", "`confirm` has to be the organization's id.")
-        server.search_log.forget(caller.organization)  # what could not be written is not to come after the deletion
-        return json_answer(delete_organization(server.database, server.libraries, caller.organization))
-    assert asked.user_id is not None
-    server.search_log.forget(caller.organization, asked.user_id)
-    return json_answer(delete_user(server.database, server.libraries, caller.organization, asked.user_id))
+    return await server.slow.run(caller.organization, lambda: _delete(server, caller.organization, asked))
 
 
 @router.get("/v1/privacy/receipts", operation_id="listPrivacyReceipts", response_model=ReceiptList)
@@ -76,3 +69,15 @@ def _shown(one: PrivacyReceipt) -> dict[str, Any]:
 def _blocks(file: IO[bytes]) -> Iterator[bytes]:
     while block := file.read(_BLOCK_BYTES):
         yield block
+
+
+def _delete(server: ServerState, organization: str, asked: DeletionRequest) -> Response:
+    server.search_log.flush_everywhere()  # what waits to be written has to be there to be deleted
+    if asked.scope == "organization":
+        if asked.confirm != organization:
+            raise ApiError("INVALID_REQUEST", "`confirm` has to be the organization's id.")
+        server.search_log.forget(organization)  # what could not be written is not to come after the deletion
+        return json_answer(delete_organization(server.database, server.libraries, organization))
+    assert asked.user_id is not None
+    server.search_log.forget(organization, asked.user_id)
+    return json_answer(delete_user(server.database, server.libraries, organization, asked.user_id))

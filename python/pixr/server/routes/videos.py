@@ -53,7 +53,8 @@ def update_videos(batch: BatchRequest, caller: VideoWriter, server: Server) -> R
 @router.post("", operation_id="createVideo", status_code=202, response_model=VideoShape)
 async def create_video(asked: UrlRequest, caller: VideoWriter, server: Server) -> Response:
     """Fetch a video from a URL, in the background. Private addresses are refused, on redirects too."""
-    await server.links.run(lambda: resolve(asked.url, server.settings.allowed_networks))
+    allowed = server.settings.allowed_networks
+    await server.links.run(caller.organization, lambda: resolve(asked.url, allowed))
 
     def add() -> Response:
         id = server.videos.add_url(caller.organization, asked.url, asked.metadata.recorded())
@@ -101,10 +102,11 @@ def update_video(video_id: VideoId, changes: VideoChanges, caller: VideoWriter, 
 
 
 @router.post("/{videoId}/chapters", operation_id="createChapters", response_model=ChapterList)
-def create_chapters(video_id: VideoId, asked: ChaptersRequest, caller: VideoReader, server: Server) -> Response:
+async def create_chapters(video_id: VideoId, asked: ChaptersRequest, caller: VideoReader, server: Server) -> Response:
     """Cut a video into chapters, with titles, by what is seen and said. The same video gives the same chapters."""
-    found = server.videos.chapters(
-        caller.organization, video_id, least_seconds=asked.min_chapter_length, most=asked.most
+    whose, least_seconds, most = caller.organization, asked.min_chapter_length, asked.most
+    found = await server.searches.run(
+        whose, lambda: server.videos.chapters(whose, video_id, least_seconds=least_seconds, most=most)
     )
     return json_answer({"videoId": video_id, "chapters": found})
 
