@@ -247,6 +247,23 @@ def test_one_video_does_not_wait_for_all_of_another_organization(
     assert [one.id if one else None for one in claimed] == [first, alone, second, third, None]
 
 
+def test_one_worker_serves_organizations_in_turns(
+    acme: Partner, server: ServerState, join: Callable[..., Partner]
+) -> None:
+    """With one worker nothing is being processed when it looks for the next, so it took the oldest of all."""
+    partners = {partner.organization: partner for partner in (acme, join("Second"), join("Third"))}
+    for partner, many in zip(partners.values(), (4, 2, 1), strict=True):
+        for _ in range(many):
+            uploaded(partner, b"no video")
+    worker, ended = worker_of(server, ingest_attempts=1), list[str]()
+    while worker.work_once():
+        with server.database.read() as session:
+            done = session.scalars(select(VideoRecord).where(VideoRecord.finished.is_not(None)))
+            ended.append(max(done, key=lambda one: str(one.finished)).organization_id)
+    first, second, third = partners
+    assert ended == [first, second, third, first, second, first, first]
+
+
 def test_a_long_poll_answers_when_something_changes(acme: Partner, server: ServerState, clip: bytes) -> None:
     id = uploaded(acme, clip)
     timer = threading.Timer(0.3, lambda: Queue(server.database, 3).claim("w"))

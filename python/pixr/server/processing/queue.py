@@ -6,11 +6,12 @@ stop gives its video back, which counts for nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import case, func, or_, select
 from sqlalchemy.orm import Session
 
 from pixr.server.database import Database, now
@@ -25,16 +26,23 @@ _RETRY_SECONDS = (5, 60, 600)
 
 @dataclass(frozen=True)
 class Queue:
-    """The videos that wait to be processed: first of organizations of which none is being processed, then oldest first.
+    """The videos that wait to be processed.
 
-    So who uploads one video behind a thousand of another's waits for one worker to be free, and not for a thousand.
+    First of organizations of which none is being processed, then of those that the worker has not served of late, then
+    oldest first. So who uploads one video behind a thousand of another's waits for one worker to be free, and not for a
+    thousand, also where there is one worker alone.
     """
 
     database: Database
     most_attempts: int
 
-    def claim(self, worker: str) -> VideoRecord | None:
-        """Take the next video for `worker`, or None if none waits."""
+    def claim(self, worker: str, lately: Sequence[str] = ()) -> VideoRecord | None:
+        """Take the next video for `worker`, or None if none waits.
+
+        `lately` are organizations that it has served, the last one last.
+        """
+        turns = {organization: number for number, organization in enumerate(lately, start=1)}
+        turn = [case(turns, value=VideoRecord.organization_id, else_=0)] if turns else []
         while True:
             with self.database.write() as session:
                 at_work = select(VideoRecord.organization_id).where(
@@ -50,7 +58,7 @@ class Queue:
                             (VideoRecord.status == "processing") & (VideoRecord.lease_expires < now()),
                         )
                     )
-                    .order_by(VideoRecord.organization_id.in_(served), VideoRecord.added, VideoRecord.id)
+                    .order_by(VideoRecord.organization_id.in_(served), *turn, VideoRecord.added, VideoRecord.id)
                     .limit(1)
                     .with_for_update(skip_locked=True)
                 )

@@ -46,6 +46,7 @@ __all__ = ["IndexingEncoders", "Worker", "main"]
 
 log = logging.getLogger("pixr.server.worker")
 _POLL_SECONDS = 0.5
+_MOST_SERVED = 100
 _TAKEN_AWAY = "it was deleted, cancelled or given to another worker"
 _CHANGEABLE = ("title", "description", "tags", "created", "quality", "creator")
 
@@ -104,6 +105,7 @@ class Worker:
         self._libraries = libraries
         self._queue = Queue(database, settings.ingest_attempts)
         self._encoders = encoders or IndexingEncoders(settings.encoder)
+        self._served: list[str] = []  # organizations, the last one last
         self._sandboxes = Sandboxes(settings, database, libraries)
 
     def run(self) -> None:
@@ -114,9 +116,11 @@ class Worker:
 
     def work_once(self) -> bool:
         """Process the next video; False if none waits."""
-        video = self._queue.claim(self.id)
+        video = self._queue.claim(self.id, self._served)
         if video is None:
             return False
+        others = [one for one in self._served if one != video.organization_id]
+        self._served = [*others, video.organization_id][-_MOST_SERVED:]
         begun = time.monotonic()
         job = _Job(video, self._queue, self.id, self._settings, self.stopping)
         about: dict[str, str | int] = {
