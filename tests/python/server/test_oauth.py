@@ -7,9 +7,11 @@ import hashlib
 import json
 import re
 import socket
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -25,8 +27,10 @@ from pixr.server.database import now
 from pixr.server.models import ApiKey
 from pixr.server.state import ServerState
 from tests.python.server.conftest import state_of
+from tests.python.server.dripping import dripping
 from tests.python.server.live import Live
 from tests.python.server.partner import Partner, code_of
+from tests.python.server.receiver import wait_until
 
 CALLBACK = "https://editor.example.com/callback"
 VERIFIER = "v" * 64
@@ -455,6 +459,58 @@ def test_an_issuer_that_does_not_answer_holds_up_nobody_else(acme: Partner, star
             answers = list(pool.map(lambda _: client.get("/v1/videos", headers=headers), range(50)))
             assert {code_of(answer) for answer in answers} == {"INVALID_TOKEN"}
         assert time.monotonic() - begun < 15.0
+
+
+@pytest.mark.parametrize("way", ["headers", "body"])
+def test_an_issuer_that_answers_without_end_holds_up_nobody(
+    acme: Partner, start: Callable[..., TestClient], way: str
+) -> None:
+    """A byte now and then was waited for without end, and no thread was left for others: anybody may name an issuer."""
+    with dripping() as url:
+        named = {"issuer": "https://id.acme.example", "organization": acme.organization, "jwks_url": f"{url}/{way}"}
+        client = start(trusted_issuers=[named])
+        forged = jwt.encode({"iss": "https://id.acme.example"}, "k" * 32, algorithm="HS256")
+        begun = time.monotonic()
+        answer = client.get("/v1/videos", headers={"Authorization": f"Bearer {forged}"})
+        assert code_of(answer) == "INVALID_TOKEN"
+        assert time.monotonic() - begun < 12.0
+
+
+def test_tokens_are_good_while_new_keys_of_their_issuer_are_being_fetched(
+    acme: Partner, start: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All tokens of all issuers waited while one issuer was slow to answer."""
+    key, asked, go_on = RSAKey.generate_key(2048, auto_kid=True), list[str](), threading.Event()
+
+    class Issuer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            if len(asked) > 1:
+                go_on.wait(20)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"keys": [key.as_dict(private=False)]}).encode())
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Issuer) as issuer, ThreadPoolExecutor(1) as pool:
+        pool.submit(issuer.serve_forever, 0.05)
+        url = f"http://127.0.0.1:{issuer.server_port}/jwks"
+        named = {"issuer": "https://id.acme.example", "organization": acme.organization, "jwks_url": url}
+        client = start(trusted_issuers=[named])
+        claims: dict[str, Any] = {"iss": "https://id.acme.example", "aud": "pixr", "sub": "u", "org": acme.organization}
+        claims |= {"scopes": ["videos.read"], "exp": int(time.time()) + 600}
+        token = jwt.encode(claims, key.private_key, algorithm="RS256", headers={"kid": key.kid})
+        headers = {"Authorization": f"Bearer {token}"}
+        assert client.get("/v1/videos", headers=headers).status_code == 200
+        monkeypatch.setattr(state_of(client).user_tokens, "_clock", lambda: time.monotonic() + 3600)
+        with ThreadPoolExecutor(1) as other:
+            first = other.submit(client.get, "/v1/videos", headers=headers)
+            wait_until(lambda: len(asked) == 2)
+            begun = time.monotonic()
+            assert client.get("/v1/videos", headers=headers).status_code == 200
+            assert time.monotonic() - begun < 2.0
+            go_on.set()
+            assert first.result().status_code == 200
+        issuer.shutdown()
 
 
 def test_the_keys_of_an_issuer_stay_good_while_new_ones_cannot_be_fetched(

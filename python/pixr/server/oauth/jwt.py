@@ -14,6 +14,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -29,6 +30,7 @@ from pixr.server.models import Organization
 from pixr.server.oauth.tokens import invalid_token
 from pixr.server.own_secrets import own_secret
 from pixr.server.principal import SCOPES, Principal
+from pixr.server.punctual import punctual_client, within
 from pixr.server.settings import Settings, TrustedIssuer
 
 __all__ = ["AUDIENCE", "UserTokens"]
@@ -43,6 +45,8 @@ _KEYS_SECONDS = 600
 # Keys that can't be fetched are asked for again after this, and until then those from before are used, or none. So are
 # those that lack the one that a token names: the issuer may have a new one.
 _AGAIN_SECONDS = 30
+_FETCH_SECONDS = 5.0
+_MOST_KEY_BYTES = 1 << 20
 
 
 class UserTokens:
@@ -53,8 +57,7 @@ class UserTokens:
         self._settings = settings
         self._database = database
         self._key = ECKey.import_key(json.loads(own_secret(database, _NAME, _new_key)))
-        self._keys: dict[str, tuple[float, float, KeySet | None]] = {}  # when fetched, and until when
-        self._lock = threading.Lock()
+        self._keys = {one.issuer: _Keys() for one in settings.trusted_issuers}
 
     def public_keys(self) -> dict[str, Any]:
         """The JWKS."""
@@ -141,31 +144,63 @@ class UserTokens:
         raise ValueError("an issuer that nobody has named")
 
     def _keys_of(self, issuer: TrustedIssuer, named: object) -> KeySet:
-        with self._lock:
-            fetched, until, keys = self._keys.get(issuer.issuer, (-math.inf, -math.inf, None))
-            if keys is not None and named not in (None, *(key.kid for key in keys)):
-                until = min(until, fetched + _AGAIN_SECONDS)
-            if self._clock() >= until:
-                seconds = _KEYS_SECONDS
+        """The issuer's keys. One thread fetches them; others use those from before meanwhile, or wait for the first."""
+        known = self._keys[issuer.issuer]
+        if self._clock() >= known.until_for(named):
+            waits = _FETCH_SECONDS if known.keys is None else 0.0
+            if known.fetching.acquire(timeout=waits):
                 try:
-                    keys = _fetched(issuer)
-                except (JoseError, ValueError, KeyError, TypeError, OSError, httpx.HTTPError):
-                    log.warning("keys could not be fetched", extra={"issuer": issuer.issuer}, exc_info=True)
-                    seconds = _AGAIN_SECONDS
-                instant = self._clock()
-                self._keys[issuer.issuer] = (instant, instant + seconds, keys)
-        if keys is None:
+                    if self._clock() >= known.until_for(named):  # nobody did meanwhile
+                        self._fetch(issuer, known)
+                finally:
+                    known.fetching.release()
+        if known.keys is None:
             raise ValueError("an issuer whose keys are not known")
-        return keys
+        return known.keys
+
+    def _fetch(self, issuer: TrustedIssuer, known: _Keys) -> None:
+        seconds = _KEYS_SECONDS
+        try:
+            known.keys = _fetched(issuer)
+        except (JoseError, ValueError, KeyError, TypeError, OSError, httpx.HTTPError):
+            log.warning("keys could not be fetched", extra={"issuer": issuer.issuer}, exc_info=True)
+            seconds = _AGAIN_SECONDS
+        known.fetched = self._clock()
+        known.until = known.fetched + seconds
+
+
+@dataclass
+class _Keys:
+    """The keys of an issuer: when they were fetched, and until when they are good (`clock`)."""
+
+    fetched: float = -math.inf
+    until: float = -math.inf
+    keys: KeySet | None = None
+    fetching: threading.Lock = field(default_factory=threading.Lock)
+
+    def until_for(self, named: object) -> float:
+        """Until when they are good for a token that names a key."""
+        if self.keys is not None and named not in (None, *(key.kid for key in self.keys)):
+            return min(self.until, self.fetched + _AGAIN_SECONDS)
+        return self.until
 
 
 def _fetched(issuer: TrustedIssuer) -> KeySet:
-    if issuer.jwks_file is not None:
-        content = issuer.jwks_file.read_bytes()
-    else:
-        content = httpx.get(str(issuer.jwks_url), timeout=5).raise_for_status().content
+    file = issuer.jwks_file
+    content = file.read_bytes() if file is not None else _received(str(issuer.jwks_url))
     keys: KeySet = KeySet.import_key_set(from_json(content))
     return keys
+
+
+def _received(url: str) -> bytes:
+    """What is at a URL, in time and no more than keys are."""
+    content = b""
+    with within(_FETCH_SECONDS), punctual_client(_FETCH_SECONDS) as client, client.stream("GET", url) as answer:
+        for block in answer.raise_for_status().iter_bytes(_MOST_KEY_BYTES):
+            content += block
+            if len(content) > _MOST_KEY_BYTES:
+                raise ValueError("an issuer whose keys have no end")
+    return content
 
 
 def _new_key() -> bytes:
