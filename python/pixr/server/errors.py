@@ -58,6 +58,7 @@ CODES: dict[str, Code] = {
     "RANGE_NOT_SATISFIABLE": Code(416, "Range is not in the file", "`Content-Range` says how long the file is."),
     "REQUEST_TIMEOUT": Code(408, "Too slow", "Send the body faster; an upload goes on where it was."),
     "NOT_FOUND": Code(404, "Not found", "No such path or thing."),
+    "MALFORMED_REQUEST": Code(400, "Not an HTTP request", "Use a method of HTTP, and headers of 64 KiB at most."),
     "METHOD_NOT_ALLOWED": Code(405, "Method not allowed", "`Allow` lists the methods of this path."),
     "VIDEO_NOT_FOUND": Code(404, "Video not found", "It was deleted, or never was in this organization."),
     "KEY_NOT_FOUND": Code(404, "Key not found", "It never was in this organization."),

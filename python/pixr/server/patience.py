@@ -4,7 +4,7 @@ A request's headers have to come whole within the time of `slow_client_seconds`,
 the connection, and are at most `MOST_HEADER_BYTES` long, which uvicorn would keep in memory whatever they are. An
 answer that is not read is given up when the socket's buffer has not emptied for as long. What of a body is left when it
 has been answered already is read for as long once more. How fast a body has to come is a matter of `body_limit.py`,
-which can still answer.
+which can still answer. What is no HTTP, or has a method that nobody knows, is refused here too, as all errors are told.
 """
 
 from __future__ import annotations
@@ -13,7 +13,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from pydantic_core import to_json
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from pixr.server.errors import MEDIA_TYPE, ApiError, problem
+from pixr.server.ids import new_id
 
 __all__ = ["MOST_HEADER_BYTES", "PATIENCE", "PatientProtocol"]
 
@@ -40,6 +44,19 @@ class PatientProtocol(HttpToolsProtocol):
         self._header_bytes = self._header_bytes + len(data) if self._in_headers else 0
         if self._header_bytes > MOST_HEADER_BYTES and not self.transport.is_closing():
             self.send_400_response("The headers are too long.")
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what no application is asked about, and end the connection."""
+        id = new_id("req")
+        error = ApiError("MALFORMED_REQUEST", msg)
+        body = to_json(problem(error, instance="", request_id=id))
+        head = (
+            f"HTTP/1.1 {error.status} Bad Request\r\nContent-Type: {MEDIA_TYPE}\r\nContent-Length: {len(body)}\r\n"
+            f"X-Request-Id: {id}\r\nConnection: close\r\n"
+        )
+        usual = b"".join(b"%b: %b\r\n" % header for header in self.server_state.default_headers)
+        self.transport.write(head.encode() + usual + b"\r\n" + body)
+        self.transport.close()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first headers."""

@@ -15,6 +15,7 @@ import pytest
 
 from tests.python.server.conftest import fill
 from tests.python.server.live import Live
+from tests.python.server.partner import code_of
 
 PATIENCE = 1.0
 
@@ -54,6 +55,25 @@ def drip(connection: socket.socket, piece: bytes, seconds: float) -> bytes:
         except OSError:
             return got
     raise AssertionError("the server still listens")
+
+
+@pytest.mark.parametrize(
+    "asked", [b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01", b"GET / HTTP/1.1\r\nX: " + b"a" * 200_000]
+)
+def test_what_is_no_http_is_refused_in_the_form_of_all_errors(live: Live, asked: bytes) -> None:
+    """It was told in plain text, without the id by which an operator could be asked about it."""
+    answer = b""
+    with connect(live) as connection, suppress(ConnectionResetError):
+        connection.sendall(asked)
+        while read := connection.recv(65536):
+            answer += read
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+    assert status == "HTTP/1.1 400 Bad Request"
+    response = httpx.Response(400, headers=headers, content=body)
+    assert code_of(response) == "MALFORMED_REQUEST"
+    assert headers["connection"] == "close"
 
 
 @pytest.mark.parametrize("line", [b"X-%d: " + b"a" * 8000 + b"\r\n", b"a" * 8000])
