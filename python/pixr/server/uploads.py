@@ -178,7 +178,7 @@ class Uploads:
                     await _off_loop(_write, file, bytes(waiting))
                     got += len(waiting)
                 if checksum is None and got > safe:
-                    self._acknowledge(upload, file, got)
+                    await _off_loop(self._acknowledge, upload, file, got)
                 raise
             await _off_loop(_write, file, bytes(waiting))
             got += len(waiting)

@@ -14,6 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
@@ -27,6 +28,7 @@ from pixr.server.state import ServerState
 from tests.python.server.conftest import POSTGRES, state_of
 from tests.python.server.live import Live
 from tests.python.server.partner import Partner, code_of
+from tests.python.server.receiver import wait_until
 
 PIECE = {"Content-Type": "application/offset+octet-stream", "Tus-Resumable": "1.0.0"}
 BYTES = bytes(range(256)) * 40
@@ -269,3 +271,22 @@ def test_one_request_at_a_time_writes(acme: Partner, server: ServerState) -> Non
         refused = send(acme.client, upload, 0, BYTES)
         assert (refused.status_code, code_of(refused)) == (423, "UPLOAD_LOCKED")
     assert send(acme.client, upload, 0, BYTES).status_code == 204
+
+
+def test_a_piece_that_breaks_off_holds_nobody_up_while_the_database_is_busy(listen: Callable[..., Live]) -> None:
+    """What it brought was acknowledged on the event loop, which waited there for whoever wrote to the database."""
+    live = listen()
+    with httpx.Client(base_url=live.url, headers=live.headers) as client:
+        asked = {"filename": "roof.mp4", "size": 1 << 20}
+        upload = client.post("/v1/videos/upload/init", json=asked).json()
+        path, address = path_of(upload), (str(client.base_url.host), int(client.base_url.port or 0))
+        with live.state.database.write() as session, socket.create_connection(address) as sent:
+            session.get_one(Upload, upload["uploadId"], with_for_update=True)
+            head = "".join(f"{name}: {value}\r\n" for name, value in (PIECE | {"Upload-Offset": "0"}).items())
+            sent.sendall(f"PATCH {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n{head}\r\n".encode())
+            sent.sendall(b"a" * 1000)
+            time.sleep(0.5)
+            sent.close()
+            time.sleep(0.5)
+            assert client.get("/health/live", timeout=3).status_code == 200
+        wait_until(lambda: client.head(path).headers["upload-offset"] == "1000")
