@@ -162,6 +162,15 @@ def test_uploads_clicks_and_webhooks_are_those_of_rest(acme: Partner) -> None:
     assert ask(acme, "{ webhookEndpoints { secret } }")["webhookEndpoints"] == [{"secret": None}]
 
 
+def test_a_new_endpoint_tells_all_of_itself_with_its_secret(acme: Partner) -> None:
+    """Whoever asked when it was made got an error and no secret, which is shown once, and the endpoint was there."""
+    fields = "endpointId url description eventTypes maxConcurrency enabled disabledReason created previousSecretExpires"
+    asked = f'mutation {{ createWebhookEndpoint(input: {{url: "https://example.com/h"}}) {{ secret {fields} }} }}'
+    made = ask(acme, asked)["createWebhookEndpoint"]
+    assert made.pop("secret").startswith("whsec_")
+    assert acme.get("/v1/webhooks/endpoints").json()["endpoints"] == [made]
+
+
 def test_scopes_and_tenancy_hold_field_by_field(join: Callable[..., Partner], acme: Partner) -> None:
     reader = join("Reader", scopes=["videos.read"])
     body = reader.post(

@@ -73,7 +73,6 @@ def create(asked: EndpointRequest, caller: WebhookOwner, server: Server) -> Resp
             description=asked.description,
             max_concurrency=asked.max_concurrency,
         )
-        session.flush()  # what the database fills in is told too
         return json_answer(shown_endpoint(made) | {"secret": made.secret}, 201, NO_STORE)
 
 

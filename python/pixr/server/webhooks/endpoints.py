@@ -65,7 +65,9 @@ def create_endpoint(
         max_concurrency=max_concurrency,
         secret=new_secret(),
     )
-    return session.merge(made)
+    kept = session.merge(made)
+    session.flush()  # what the database fills in is told too
+    return kept
 
 
 def list_endpoints(session: Session, organization: str) -> list[WebhookEndpoint]:
