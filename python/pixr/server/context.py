@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -59,6 +60,11 @@ class RequestContext:
 
         try:
             await self._app(scope, receive, answer)
+        except asyncio.CancelledError:  # at the end of the process, when what it had to finish in is over
+            if status or scope["type"] == "websocket":
+                raise
+            stopping = ApiError("UNAVAILABLE", "The server is stopping.", headers={"Retry-After": "1"})
+            await send_problem(scope, receive, answer, stopping)
         except Exception as error:
             failed = problem_of(error)
             log.exception("request failed", extra={"code": failed.code})

@@ -169,3 +169,25 @@ def test_an_answer_that_is_not_read_is_given_up(live: Live) -> None:
         except OSError:
             return
     raise AssertionError("the server still waits for its answers to be read")
+
+
+def test_a_request_that_the_end_of_the_server_cuts_short_is_told_so(listen: Callable[..., Live]) -> None:
+    """It was an internal error in plain text, which nobody asks again after."""
+    live = listen()
+    asked = {"filename": "a.mp4", "size": 1000}
+    upload = httpx.post(f"{live.url}/v1/videos/upload/init", json=asked, headers=live.headers).json()
+    path = upload["uploadUrl"].removeprefix(live.url)
+    piece = {"Tus-Resumable": "1.0.0", "Upload-Offset": 0, "Content-Type": "application/offset+octet-stream"}
+    answer = b""
+    with connect(live) as connection:
+        connection.sendall(head(live, "PATCH", path, **{"Content-Length": 1000} | piece) + b"a" * 10)
+        time.sleep(0.5)
+        live.stop()
+        while read := connection.recv(65536):
+            answer += read
+    first, _, body = answer.partition(b"\r\n\r\n")
+    status, *lines = first.decode().split("\r\n")
+    headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+    assert status == "HTTP/1.1 503 Service Unavailable"
+    assert code_of(httpx.Response(503, headers=headers, content=body)) == "UNAVAILABLE"
+    assert headers["retry-after"] == "1"
