@@ -23,11 +23,13 @@ import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import delete
 
 from pixr.library import Library
 from pixr.server.database import now
 from pixr.server.models import Delivery, DeliveryAttempt, Event
-from pixr.server.privacy import deletion, export, files
+from pixr.server.pictures import pictures_name
+from pixr.server.privacy import deletion, export, files, holdings
 from pixr.server.state import ServerState
 from tests.python.server.conftest import POSTGRES
 from tests.python.server.live import Live
@@ -186,6 +188,23 @@ def test_exports_of_one_organization_hold_nobody_up(
         finally:
             gate.set()
         assert [one.result().status_code for one in asked] == [200] * 45
+
+
+def test_users_with_more_videos_than_a_database_takes_parameters_are_given_out_and_deleted(
+    marked: Partner, server: ServerState
+) -> None:
+    """Both were an internal error: past 65,535 videos on PostgreSQL, past 32,766 or 250,000 on SQLite."""
+    count = 260_000
+    videos = [f"v{number:06}" for number in range(count)] + ["marked"]
+    home = server.libraries.home(marked.organization)
+    kinds = {path.parent.name for path in files.files_of_videos(server.database, home, marked.organization, videos)}
+    assert kinds == {pictures_name("marked")}
+    with server.database.write() as session:
+        gone = {
+            table.name: session.execute(delete(table).where(condition)).rowcount  # type: ignore[attr-defined]
+            for table, condition in holdings.of_user(marked.organization, "usr_9", videos)
+        }
+    assert gone["search_appearances"] == 1
 
 
 def deleted_files() -> list[str]:

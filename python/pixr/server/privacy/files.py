@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from pixr.server.among import among
 from pixr.server.database import Database
 from pixr.server.models import UPLOADS, VideoRecord
 from pixr.server.pictures import PICTURES, pictures_name
@@ -22,7 +23,7 @@ def files_of_organization(home: Path) -> list[Path]:
 
 def files_of_videos(database: Database, home: Path, organization: str, videos: Sequence[str]) -> list[Path]:
     """The uploads of some videos, their pictures, and what is named for one of them."""
-    query = select(VideoRecord.file).where(VideoRecord.organization_id == organization, VideoRecord.id.in_(videos))
+    query = select(VideoRecord.file).where(VideoRecord.organization_id == organization, among(VideoRecord.id, videos))
     with database.read() as session:
         uploads = {home / file for file in session.scalars(query) if file}
     wanted = {*videos, *map(pictures_name, videos)}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import ColumnElement, Table, or_, select
 
+from pixr.server.among import among
 from pixr.server.database import Base
 
 __all__ = ["SECRET_COLUMNS", "kept_of_organization", "of_organization", "of_user"]
@@ -49,11 +50,11 @@ def of_user(organization: str, user: str, videos: Sequence[str]) -> Iterator[tup
         columns = table.columns
         about: list[ColumnElement[bool]] = []
         if table.name == "videos":
-            about.append(columns["id"].in_(videos))
+            about.append(among(columns["id"], videos))
         if "video_id" in columns:
-            about.append(columns["video_id"].in_(videos))
+            about.append(among(columns["video_id"], videos))
         if "subject" in columns:
-            about.append(columns["subject"].in_([user, *videos]))
+            about.append(among(columns["subject"], [user, *videos]))
         if table.name == "idempotent_requests":  # kept answers may quote anything; what is at work has none yet
             yield table, owned & columns["status"].is_not(None)
         elif about:
