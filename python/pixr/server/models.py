@@ -131,6 +131,7 @@ class VideoRecord(Base):
     # of the worker that has it
     attempts: Mapped[int] = mapped_column(default=0)
     worker: Mapped[str | None]
+    request: Mapped[str | None]  # the id of the last to cancel or retry, by which that knows that it was carried out
     lease_expires: Mapped[datetime | None] = mapped_column(Utc)
     not_before: Mapped[datetime | None] = mapped_column(Utc)
 

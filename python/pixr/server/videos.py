@@ -167,13 +167,19 @@ class Videos:
     def cancel(self, organization: str, id: str) -> None:
         """Stop the processing of a video; it fails with the code CANCELLED. What of it was searchable is so no more.
 
+        A request that is carried out again after a crash (see `ids.repeatable`) finds that it was done.
+
         Raises:
             ApiError: VIDEO_NOT_FOUND, CONFLICT if it is not waiting or being processed.
         """
         with self.libraries.writing(organization) as library, self.database.write() as session:
             known, held = _find(session, library, organization, id)
+            request = new_id("vrq")
+            if known is not None and known.request == request:
+                return
             if known is None or known.status not in ("queued", "processing"):
                 raise ApiError("CONFLICT", "The video is not being processed.")
+            known.request = request
             if held is not None:
                 library.delete(id)
             known.status, known.failure_code, known.failure = "failed", "cancelled", "It was cancelled."
@@ -182,13 +188,15 @@ class Videos:
             record(session, organization, "video.failed", data)
 
     def retry(self, organization: str, id: str) -> None:
-        """Process a video once more that failed.
+        """Process a video once more that failed. One that is carried out again after a crash finds that it was done.
 
         Raises:
             ApiError: VIDEO_NOT_FOUND, CONFLICT if it did not fail, or nothing is left to process.
         """
         with self.database.write() as session:
-            known = _own(session, organization, id)
+            known, request = _own(session, organization, id), new_id("vrq")
+            if known is not None and known.request == request:
+                return
             if known is None or known.status != "failed":
                 session.rollback()
                 self.get(organization, id)
@@ -196,7 +204,7 @@ class Videos:
             file = self.libraries.home(organization) / known.place
             if known.source_url is None and not file.is_file():
                 raise ApiError("CONFLICT", "The video's file is not here any more; upload it again.")
-            known.status, known.progress, known.attempts = "queued", 0.0, 0
+            known.request, known.status, known.progress, known.attempts = request, "queued", 0.0, 0
             known.failure_code = known.failure = known.finished = known.not_before = None
 
     def update(self, organization: str, id: str, changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -205,6 +205,32 @@ def test_webhooks_requests_that_a_crash_cut_short_are_answered(acme: Partner, se
     assert (count(server, Delivery), count(server, Event)) == counted
 
 
+def test_cancelling_and_retrying_that_a_crash_cut_short_are_answered(acme: Partner, server: ServerState) -> None:
+    """Whoever asked again was told that the video was not being processed, or did not fail: by what the first did."""
+    sent = init(acme).json()
+    piece = {"Content-Type": "application/offset+octet-stream", "Tus-Resumable": "1.0.0", "Upload-Offset": "0"}
+    url = "/" + sent["uploadUrl"].split("/", 3)[3]
+    assert acme.client.patch(url, content=b"0123456789", headers=piece).status_code == 204
+
+    def ask(what: str) -> Any:
+        return acme.post(f"/v1/videos/{sent['videoId']}/{what}", headers={"Idempotency-Key": what})
+
+    for what, answered, status in (("cancel", 200, "failed"), ("retry", 202, "queued")):
+        first = ask(what)
+        told = count(server, Event)
+        cut_short(server)
+        again = ask(what)
+        assert (first.status_code, again.status_code, again.json()["status"]) == (answered, answered, status)
+        assert count(server, Event) == told
+    with server.database.write() as session:
+        video = session.scalars(select(VideoRecord)).one()
+        video.status, video.failure_code, video.failure = "failed", "unreadable_video", "x"
+    cut_short(server)
+    assert ask("retry").json()["status"] == "failed", "it was tried again, and failed again"
+    another = acme.post(f"/v1/videos/{sent['videoId']}/cancel", headers={"Idempotency-Key": "another"})
+    assert code_of(another) == "CONFLICT"
+
+
 def test_a_refusal_for_now_is_not_kept(acme: Partner, server: ServerState, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(type(server.uploads), "begin", lambda *_, **__: 1 / 0)
