@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm.exc import StaleDataError
 
 from pixr.errors import PixrError, UnreadableVideo
@@ -145,6 +146,8 @@ def problem_of(error: Exception) -> ApiError:
         return ApiError("INVALID_REQUEST", "A value of the request can't be stored.")
     if isinstance(error, StaleDataError):  # on PostgreSQL, where another request committed first
         return ApiError("CONFLICT", "It was deleted while this request was at work.")
+    if isinstance(error, OperationalError | PoolTimeout):  # others write for too long, or it does not answer
+        return ApiError("UNAVAILABLE", "The database can't be reached, or is busy.", headers={"Retry-After": "1"})
     return ApiError("INTERNAL", "Something went wrong in the server.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pixr.errors
 from pixr.errors import PixrError
 from pixr.server.errors import CODES, problem_of
 from pixr.server.state import ServerState
+from tests.python.server.conftest import POSTGRES
 from tests.python.server.partner import Partner, code_of
 
 JSON = {"Content-Type": "application/json"}
@@ -46,6 +48,25 @@ def test_what_is_said_of_a_span_is_what_a_library_takes(tmp_path: Path) -> None:
 def test_what_is_the_servers_fault_tells_no_path() -> None:
     assert "/srv/pixr" not in problem_of(pixr.errors.Damaged("/srv/pixr/parts/1 is damaged")).detail
     assert "secret" not in problem_of(RuntimeError("secret")).detail
+
+
+@pytest.mark.skipif(POSTGRES is not None, reason="SQLite has one writer at a time")
+def test_a_database_that_others_write_to_for_long_is_asked_again(
+    join: Callable[..., Partner], server: ServerState, start: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was an internal error, after which nobody tries again."""
+    made = join()
+    monkeypatch.setattr("pixr.server.database.LOCK_WAIT_SECONDS", 0.1)
+    partner = Partner(start(), made.organization, made.key, made.secret)
+    assert partner.get("/v1/sandbox").status_code == 200
+    with server.database.write() as session:
+        session.connection()  # which takes the lock
+        busy = partner.get("/v1/sandbox")
+        assert (busy.status_code, code_of(busy), busy.headers["retry-after"]) == (503, "UNAVAILABLE", "1")
+        asked = {"query": 'mutation { createWebhookEndpoint(input: {url: "https://example.com/h"}) { endpointId } }'}
+        (told,) = partner.post("/graphql", json=asked).json()["errors"]
+        assert told["extensions"]["code"] == "UNAVAILABLE"
+    assert partner.get("/v1/sandbox").status_code == 200
 
 
 def test_a_library_that_another_process_writes_to_is_not_told_by_its_path(

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import HTTPConnection
 from strawberry.extensions import FieldExtension
 
+from pixr.errors import PixrError
 from pixr.server.authentication import Credentials
 from pixr.server.context import log
 from pixr.server.errors import ApiError, problem, problem_of
@@ -120,7 +121,7 @@ class Context:
     def failed(self, error: Exception) -> GraphQLError:
         """An error as GraphQL tells it: the message for people, `extensions` as in the body of a REST error."""
         known = problem_of(error)
-        if known.code == "INTERNAL":
+        if known.status >= 500 and not isinstance(error, ApiError | PixrError):
             log.error("a field failed", exc_info=error)
         body = problem(known, instance="/graphql", request_id=self.request_id)
         told = {name: value for name, value in body.items() if name not in ("detail", "instance")}
