@@ -18,7 +18,7 @@ from pixr.server.logs import request_id
 from pixr.server.metrics import REQUEST_SECONDS
 from pixr.server.tracing import Span, span
 
-__all__ = ["RequestContext", "send_problem"]
+__all__ = ["RequestContext", "answer_to", "send_problem"]
 
 log = logging.getLogger("pixr.server")
 _CLIENT_GONE = 499
@@ -102,6 +102,14 @@ class RequestContext:
                 "organization": getattr(principal, "organization", None),
             },
         )
+
+
+def answer_to(error: Exception) -> ApiError:
+    """What is told of an error where an answer has begun, or several come; the operator finds the rest in the log."""
+    known = problem_of(error)
+    if known.status >= 500 and not isinstance(error, ApiError):
+        log.error("request failed", extra={"code": known.code, "detail": str(error)}, exc_info=error)
+    return known
 
 
 async def send_problem(scope: Scope, receive: Receive, send: Send, error: ApiError) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from pixr.server.errors import ApiError, problem, problem_of
+from pixr.server.context import answer_to
+from pixr.server.errors import ApiError, problem
 from pixr.server.whole_numbers import whole_number
 
 __all__ = ["as_events", "as_lines", "pieces", "place_after"]
@@ -60,7 +61,7 @@ async def as_events(
                     to_json(body),
                 )
     except Exception as error:  # noqa: BLE001 - told to whoever listens
-        body = problem(problem_of(error), instance=instance, request_id=request_id)
+        body = problem(answer_to(error), instance=instance, request_id=request_id)
         yield b"event: error\ndata: %b\n\n" % to_json(body)
     finally:
         at_work.cancel()
@@ -74,5 +75,5 @@ async def as_lines(answer: Awaitable[dict[str, Any]], *, instance: str, request_
             extra = {"status": 200} if name == "done" else {}
             yield to_json({"type": name, **extra, **({"facets": body} if name == "facets" else body)}) + b"\n"
     except Exception as error:  # noqa: BLE001 - told to whoever listens
-        body = problem(problem_of(error), instance=instance, request_id=request_id)
+        body = problem(answer_to(error), instance=instance, request_id=request_id)
         yield to_json(body | {"type": "error", "problemType": body["type"]}) + b"\n"

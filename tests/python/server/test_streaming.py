@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import logging
 import re
 import threading
 import time
@@ -287,3 +288,24 @@ def test_events_are_followed_and_taken_up_again(listen: Callable[..., Live]) -> 
     for wrong in ({"params": {"types": "x"}}, {"headers": {"Last-Event-ID": "-1"}}):
         options: dict[str, Any] = {"headers": live.headers | wrong.get("headers", {}), "params": wrong.get("params")}
         assert httpx.get(f"{live.url}/v1/events", **options).json()["code"] == "INVALID_REQUEST"
+
+
+@pytest.mark.parametrize("way", ["text/event-stream", "application/x-ndjson", "socket"])
+def test_what_goes_wrong_in_an_answer_that_has_begun_is_in_the_log(
+    acme: Partner, server: ServerState, caplog: pytest.LogCaptureFixture, way: str
+) -> None:
+    """Whoever asked was told to tell the operator, whose log had not a word of it."""
+    library = server.libraries.path(acme.organization)
+    server.libraries.forget(acme.organization)
+    (library / "MANIFEST").write_bytes(b"no manifest")
+    with caplog.at_level(logging.ERROR, logger="pixr.server"):
+        if way == "socket":
+            with acme.client.websocket_connect("/v1/ws", headers=acme.headers) as socket:
+                assert socket.receive_json()["type"] == "ready"
+                socket.send_json({"type": "search", "id": "1", "request": ASKED})
+                told = json.dumps(socket.receive_json())
+        else:
+            told = acme.post("/v1/search", json=ASKED, headers={"Accept": way}).text
+    assert '"NOT_A_LIBRARY"' in told
+    assert str(library) not in told
+    assert [str(library) in str(one.exc_info) for one in caplog.records] == [True]

@@ -13,10 +13,9 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import HTTPConnection
 from strawberry.extensions import FieldExtension
 
-from pixr.errors import PixrError
 from pixr.server.authentication import Credentials
-from pixr.server.context import log
-from pixr.server.errors import ApiError, problem, problem_of
+from pixr.server.context import answer_to
+from pixr.server.errors import ApiError, problem
 from pixr.server.limiting import count_call
 from pixr.server.pointers import wrong_fields
 from pixr.server.principal import Principal, Scope
@@ -120,9 +119,7 @@ class Context:
 
     def failed(self, error: Exception) -> GraphQLError:
         """An error as GraphQL tells it: the message for people, `extensions` as in the body of a REST error."""
-        known = problem_of(error)
-        if known.status >= 500 and not isinstance(error, ApiError | PixrError):
-            log.error("a field failed", exc_info=error)
+        known = answer_to(error)
         body = problem(known, instance="/graphql", request_id=self.request_id)
         told = {name: value for name, value in body.items() if name not in ("detail", "instance")}
         return GraphQLError(known.detail, extensions=told | _retry(known), original_error=error)

@@ -22,7 +22,8 @@ from pydantic_core import from_json, to_json
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from pixr.server.authentication import Credentials
-from pixr.server.errors import ApiError, problem, problem_of
+from pixr.server.context import answer_to
+from pixr.server.errors import ApiError, problem
 from pixr.server.events import EVENT_TYPES
 from pixr.server.following import follow, last_sequence
 from pixr.server.instants import rfc3339
@@ -141,7 +142,7 @@ class _Connection:
         except (WebSocketDisconnect, RuntimeError):  # nobody listens any more
             return
         except Exception as error:  # noqa: BLE001 - told to whoever asked
-            known = problem_of(error)
+            known = answer_to(error)
             await self._fail(id, known)
             if known.status == HTTPStatus.UNAUTHORIZED:
                 await self._socket.close(_REFUSED, known.code)
