@@ -362,6 +362,16 @@ def test_a_file_that_was_moved_is_found_again_where_it_is(clips: list[Path], tmp
         assert (video.title, video.source) == ("roof", str(second))
 
 
+def test_a_file_is_found_again_where_its_former_place_cant_be_looked_at(clips: list[Path], tmp_path: Path) -> None:
+    """As a folder of somebody else: the file that is there was told to have failed."""
+    with pixr.open(tmp_path / "films.pixr") as library:
+        (added,) = library.add_many([clips[0]], speech=False, screen=False)
+        assert added.video is not None
+        library.update(added.video.id, source=str(tmp_path / ("n" * 300)))
+        (found,) = library.add_many([clips[0]], speech=False, screen=False)
+        assert (found.status, library.video(added.video.id).source) == ("skipped", str(clips[0]))
+
+
 def test_what_is_given_of_a_known_video_is_not_left_out_silently(clips: list[Path], tmp_path: Path) -> None:
     """It was skipped, and who had given a tag searched for it in vain."""
     clip = clips[0]

@@ -100,7 +100,7 @@ def _found_again(library: Library, known: KnownContent, video: Video, path: str 
     if not video.source or not video.content_hash or video.source == source:
         return video
     before = source_to_path(video.source)
-    if before is None or (before.exists() and not known.before(video.source, video.content_hash)):
+    if before is None or (os.path.exists(before) and not known.before(video.source, video.content_hash)):
         return video
     changes = {"source": source}
     if is_title_of(video.title, before):

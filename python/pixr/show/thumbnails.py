@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,9 +55,10 @@ class Thumbnails:
 
 
 def local_file(video: Video) -> Path | None:
-    """The video's source, if it is a file that is still there."""
+    """The video's source, if it is a file that is still there, and may be looked at."""
     path = source_to_path(video.source) if video.source else None
-    return path if path is not None and path.is_file() else None
+    # `Path.is_file` fails where a folder can't be looked into, or a name is longer than any can be.
+    return path if path is not None and os.path.isfile(path) else None
 
 
 def jpeg(picture: Image, quality: int = 80) -> bytes:

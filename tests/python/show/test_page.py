@@ -90,3 +90,10 @@ def test_a_source_that_is_gone_leaves_a_note(tmp_path: Path) -> None:
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "gone.mp4 is not there any more" in page
     assert "<video" not in page
+
+
+def test_a_name_that_no_file_can_have_leaves_a_note(tmp_path: Path) -> None:
+    """The page was refused for one video whose file can't be looked at, as in a folder of somebody else."""
+    found = hits_of(Hit(Video("v", source=str(tmp_path / ("n" * 300))), 0.7, (moment(0, 1),)))
+    write_page(tmp_path / "page.html", [("q", found)])
+    assert "is not there any more" in (tmp_path / "page.html").read_text(encoding="utf-8")
