@@ -16,6 +16,7 @@ from urllib.parse import quote
 from pixr.show.clock import clock
 from pixr.show.page_assets import SCRIPT, STYLE
 from pixr.show.thumbnails import Thumbnails, jpeg, local_file
+from pixr.source_files import source_to_path
 from pixr.types import Hit, Hits, Match, Moment, Video
 from pixr.whole_file import whole_file
 from pixr.wire import source_name
@@ -64,7 +65,9 @@ def _card(hit: Hit, folder: Path, thumbnails: Thumbnails) -> str:
 def _player(hit: Hit, folder: Path, thumbnails: Thumbnails) -> str:
     address = _address(hit.video, folder)
     if address is None or not hit.moments:
-        return f'<div class="gone">{escape(source_name(hit.video))} is not there any more</div>'
+        was_file = hit.video.source and source_to_path(hit.video.source) is not None
+        why = "is not there any more" if was_file else "has no file that can be played"
+        return f'<div class="gone"><p><bdi>{escape(source_name(hit.video))}</bdi> {why}</p></div>'
     best = hit.moments[0]
     picture = thumbnails.at(hit.video, best.peak)
     poster = ""
@@ -108,9 +111,9 @@ def _highlighted(match: Match) -> str:
 
 
 def _address(video: Video, folder: Path) -> str | None:
-    """Where the page finds the clip: a URL as it is, a file by its path relative to the page."""
-    if video.source and video.source.startswith(("http://", "https://")):
-        return video.source
+    """Where the page finds the clip: a URL without its fragment, a file by its path relative to the page."""
+    if video.source and video.source.lower().startswith(("http://", "https://")):
+        return video.source.partition("#")[0]
     file = local_file(video)
     if file is None:
         return None

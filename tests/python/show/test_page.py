@@ -88,7 +88,7 @@ def test_a_source_that_is_gone_leaves_a_note(tmp_path: Path) -> None:
     found = hits_of(Hit(Video("v", source=str(tmp_path / "gone.mp4")), 0.7, (moment(0, 1),)))
     write_page(tmp_path / "page.html", [("q", found)])
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "gone.mp4 is not there any more" in page
+    assert "gone.mp4 is not there any more" in Outline(page).text
     assert "<video" not in page
 
 
@@ -97,3 +97,20 @@ def test_a_name_that_no_file_can_have_leaves_a_note(tmp_path: Path) -> None:
     found = hits_of(Hit(Video("v", source=str(tmp_path / ("n" * 300))), 0.7, (moment(0, 1),)))
     write_page(tmp_path / "page.html", [("q", found)])
     assert "is not there any more" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("source", [None, "rtsp://camera/1"])
+def test_what_never_was_a_file_is_not_said_to_be_gone(tmp_path: Path, source: str | None) -> None:
+    write_page(tmp_path / "page.html", [("q", hits_of(Hit(Video("v", source=source), 0.7, (moment(0, 1),))))])
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "has no file that can be played" in page
+    assert "not there any more" not in page
+
+
+@pytest.mark.parametrize("source", ["HTTPS://example.com/a.mp4", "HTTPS://example.com/a.mp4#t=9"])
+def test_an_address_is_played_from_the_moment_on(tmp_path: Path, source: str) -> None:
+    """One in capitals was said to be gone, and behind a fragment of its own the moment's was none."""
+    write_page(tmp_path / "page.html", [("q", hits_of(Hit(Video("v", source=source), 0.7, (moment(1, 2),))))])
+    outline = Outline((tmp_path / "page.html").read_text(encoding="utf-8"))
+    players = [attributes["src"] for tag, attributes in outline.tags if tag == "video"]
+    assert players == ["HTTPS://example.com/a.mp4#t=1.000,2.000"]
