@@ -39,7 +39,8 @@ def write_page(path: Path, sections: Sequence[tuple[str, Hits]], *, title: str =
     page = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<style>{STYLE}</style></head>\n<body><h1>{escape(title)}</h1>\n{body}\n<script>{SCRIPT}</script></body></html>\n"
+        f"<style>{STYLE}</style></head>\n<body><main><h1>{escape(title)}</h1>\n{body}</main>\n"
+        f"<script>{SCRIPT}</script></body></html>\n"
     )
     with whole_file(path) as partial:
         partial.write_text(page, encoding="utf-8")
@@ -50,14 +51,14 @@ def _section(query: str, hits: Hits, folder: Path, thumbnails: Thumbnails) -> st
     count = f"{relation}{hits.total} video{'s' * (hits.total != 1)}, {hits.timing.total:.1f} ms"
     cards = "\n".join(_card(hit, folder, thumbnails) for hit in hits)
     shown = f'<div class="hits">{cards}</div>' if cards else '<p class="none">No such moment.</p>'
-    return f"<section><h2>{escape(query)}</h2><p class=count>{count}</p>\n{shown}</section>"
+    return f'<section><h2 dir="auto">{escape(query)}</h2><p class=count>{count}</p>\n{shown}</section>'
 
 
 def _card(hit: Hit, folder: Path, thumbnails: Thumbnails) -> str:
-    name = escape(hit.video.title or source_name(hit.video))
+    name = escape(_name(hit.video))
     moments = "\n".join(_moment(moment) for moment in hit.moments)
     return (
-        f'<article class="hit">{_player(hit, folder, thumbnails)}\n<div class="told"><h3>{name}'
+        f'<article class="hit">{_player(hit, folder, thumbnails)}\n<div class="told"><h3><span dir="auto">{name}</span>'
         f'<span class="score">{hit.score:.2f}</span></h3><ol>{moments}</ol></div></article>'
     )
 
@@ -74,7 +75,14 @@ def _player(hit: Hit, folder: Path, thumbnails: Thumbnails) -> str:
     if picture is not None:
         poster = f' poster="data:image/jpeg;base64,{base64.b64encode(jpeg(picture)).decode("ascii")}"'
     fragment = f"#t={best.start:.3f},{best.end:.3f}"
-    return f'<video controls muted playsinline preload="metadata" src="{escape(address + fragment)}"{poster}></video>'
+    return (
+        f'<video controls muted playsinline preload="metadata" aria-label="{escape(_name(hit.video))}"'
+        f' src="{escape(address + fragment)}"{poster}></video>'
+    )
+
+
+def _name(video: Video) -> str:
+    return video.title or source_name(video)
 
 
 def _moment(moment: Moment) -> str:
@@ -89,9 +97,9 @@ def _moment(moment: Moment) -> str:
 
 def _match(match: Match) -> str:
     confidence = min(max(match.confidence, 0.0), 1.0)
-    said = f'<span class="said">{_highlighted(match)}</span>' if match.description else ""
+    said = f'<span class="said" dir="auto">{_highlighted(match)}</span>' if match.description else ""
     if match.part is not None:
-        said += f'<span class="part">for: {escape(match.part)}</span>'
+        said += f'<span class="part">for: <bdi>{escape(match.part)}</bdi></span>'
     label = f"{match.mode}, {match.channel}: confidence {match.confidence:.2f}, contributes {match.contribution:.2f}"
     return (
         f'<li class="{match.mode}" title="{escape(label)}">'

@@ -7,20 +7,24 @@ from typing import Final
 __all__ = ["SCRIPT", "STYLE"]
 
 STYLE: Final = """
-:root { color-scheme: light dark; --ink: #111827; --faint: #6b7280; --paper: #fff; --card: #f3f4f6; --line: #d1d5db }
+:root { color-scheme: light dark; --ink: #111827; --faint: #4b5563; --paper: #fff; --card: #f3f4f6; --line: #d1d5db }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #f3f4f6; --faint: #9ca3af; --paper: #0b0f17; --card: #161c28; --line: #374151 }
 }
 body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem auto;
   max-width: 76rem; padding: 0 1rem }
-h1 { font-size: 1.4rem } h2 { font-size: 1.15rem; margin: 2.2rem 0 0 } h3 { font-size: 1rem; margin: 0 0 .4rem }
+h1 { font-size: 1.4rem } h2 { font-size: 1.15rem; margin: 2.2rem 0 0 }
+h3 { font-size: 1rem; margin: 0 0 .4rem; display: flex; justify-content: space-between; gap: .5rem }
+h2, h3 span, .gone p, .part { overflow-wrap: anywhere; min-width: 0 }
 .count, .none { color: var(--faint); margin: .1rem 0 .8rem }
-.hits { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(22rem, 1fr)); align-items: start }
+.hits { display: grid; gap: 1rem; align-items: start;
+  grid-template-columns: repeat(auto-fill, minmax(min(22rem, 100%), 1fr)) }
 .hit { background: var(--card); border-radius: .6rem; overflow: hidden }
 video, .gone { display: block; width: 100%; aspect-ratio: 16/9; background: #000; object-fit: contain }
-.gone { display: grid; place-items: center; color: #9ca3af }
+.gone { display: grid; place-items: center; color: #9ca3af } .gone p { margin: 0; padding: .8rem; max-width: 100%;
+  box-sizing: border-box }
 .told { padding: .8rem }
-.score { float: right; font-variant-numeric: tabular-nums; color: var(--faint); font-weight: 400 }
+.score { float: right; flex: none; font-variant-numeric: tabular-nums; color: var(--faint); font-weight: 400 }
 ol, ul { list-style: none; margin: 0; padding: 0 } ol > li { padding: .35rem 0; border-top: 1px solid var(--line) }
 button { font: inherit; color: inherit; background: none; border: 1px solid var(--line); border-radius: .4rem;
   padding: .1rem .5rem; cursor: pointer } button:hover, button.now { border-color: currentcolor }

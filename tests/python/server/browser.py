@@ -71,6 +71,10 @@ class Tab:
         except NavigatedError:
             return False  # the page that comes is asked next
 
+    def resize(self, width: int) -> None:
+        """Show the page as wide as this many pixels, as a telephone does."""
+        self._do("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=True)
+
     def picture(self) -> bytes:
         """The page as PNG."""
         return base64.b64decode(self._do("Page.captureScreenshot", format="png")["data"])

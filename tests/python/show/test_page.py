@@ -11,6 +11,7 @@ import pytest
 
 from pixr.show.page import write_page
 from pixr.types import Hit, Hits, Match, Moment, Timing, Video
+from tests.python.server.browser import CHROMIUM, browsing
 
 EVIL = "<script>alert(1)</script>\"'&"
 
@@ -114,3 +115,22 @@ def test_an_address_is_played_from_the_moment_on(tmp_path: Path, source: str) ->
     outline = Outline((tmp_path / "page.html").read_text(encoding="utf-8"))
     players = [attributes["src"] for tag, attributes in outline.tags if tag == "video"]
     assert players == ["HTTPS://example.com/a.mp4#t=1.000,2.000"]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_a_page_is_as_wide_as_a_telephone_whatever_a_title_says(tmp_path: Path) -> None:
+    """Cards were wider than small screens, and a long name without a space hid the score and what followed."""
+    long = Video("v", title="GX010123_" * 40, source=str(tmp_path / ("gone_" * 40)))
+    right_to_left = Video("w", title="שלום (עולם)", source="https://localhost/none.mp4")
+    found = hits_of(Hit(long, 0.7, (moment(0, 1),)), Hit(right_to_left, 0.6, (moment(0, 1, "مرحبا."),)))
+    write_page(tmp_path / "page.html", [("word" * 80, found)])
+    with browsing() as tab:
+        tab.resize(320)
+        tab.open((tmp_path / "page.html").as_uri())
+        assert tab.value("document.documentElement.scrollWidth") == 320
+        edges = "[...document.querySelectorAll('h3 *, .gone *')].map(one => one.getBoundingClientRect().right)"
+        assert max(tab.value(edges)) <= 320 - 16
+        first_lines = "[...document.querySelectorAll('h3')].map(one => one.lastChild.getBoundingClientRect().top - "
+        assert tab.value(first_lines + "one.getBoundingClientRect().top < 20)") == [True, True]
+        ways = "[...document.querySelectorAll('h3 span:first-child, .said')].map(one => getComputedStyle(one)"
+        assert tab.value(ways + ".direction)") == ["ltr", "rtl", "rtl"]
