@@ -122,9 +122,9 @@ def _from_lines(text: str, file: Path) -> list[Caption]:
         start, end = _seconds(times.groups()[:4]), _seconds(times.groups()[4:])
         if end < start:
             raise InvalidCaptions(f"{file}, line {at + 1}: it ends at {end} s, before it starts at {start} s")
-        said = []
+        said: list[str] = []
         at += 1
-        while at < len(lines) and lines[at].strip() and "-->" not in lines[at]:
+        while at < len(lines) and "-->" not in lines[at] and not _ends_block(lines[at], said, is_vtt):
             said.append(lines[at])
             at += 1
         if at < len(lines) and "-->" in lines[at] and said and said[-1].strip().isdigit():
@@ -134,6 +134,15 @@ def _from_lines(text: str, file: Path) -> list[Caption]:
     if not captions and not is_vtt and text.strip():
         raise InvalidCaptions(f"{file}: neither SRT, WebVTT nor JSON captions")
     return captions
+
+
+def _ends_block(line: str, said: Sequence[str], is_vtt: bool) -> bool:
+    """Whether a line is the empty one behind what is said.
+
+    YouTube's WebVTT begins with a line of one space, which is not empty, and what ffmpeg makes SRT of it with an empty
+    one.
+    """
+    return not line if is_vtt else not line.strip() and any(map(str.strip, said))
 
 
 def _from_json(text: str, file: Path) -> list[Caption]:

@@ -64,6 +64,54 @@ def test_files_of_other_programs_are_read(tmp_path: Path) -> None:
     assert read_captions(file) == [Caption(1.0, 2.0, "a b")]
 
 
+YOUTUBE = """WEBVTT
+Kind: captions
+
+00:00:00.000 --> 00:00:02.000 align:start position:0%
+\x20
+hello<00:00:00.500><c> world</c>
+
+00:00:02.000 --> 00:00:02.010 align:start position:0%
+hello world
+\x20
+
+00:00:02.010 --> 00:00:04.000
+
+a name
+00:00:04.000 --> 00:00:05.000
+next
+"""
+OF_FFMPEG = """1
+00:00:00,000 --> 00:00:02,000
+
+hello world
+
+2
+00:00:02,000 --> 00:00:02,010
+hello world
+\x20
+
+3
+00:00:02,010 --> 00:00:04,000
+
+4
+00:00:04,000 --> 00:00:05,000
+next
+"""
+
+
+@pytest.mark.parametrize("content", [YOUTUBE, OF_FFMPEG])
+def test_what_begins_with_a_line_of_nothing_is_read(content: str, tmp_path: Path) -> None:
+    """As YouTube writes captions, and as ffmpeg makes SRT of them: what was said came seconds late, the last never."""
+    file = tmp_path / "captions"
+    file.write_text(content, encoding="utf-8")
+    assert read_captions(file) == [
+        Caption(0.0, 2.0, "hello world"),
+        Caption(2.0, 2.01, "hello world"),
+        Caption(4.0, 5.0, "next"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "word"),
     [
