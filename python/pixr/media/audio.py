@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pixr.errors import MissingExtra, UnreadableVideo
-from pixr.media.tracks import packets_of, sound_of
+from pixr.media.tracks import opened, packets_of, sound_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +65,7 @@ def decode_audio(
         raise MissingExtra("av", "media", error) from error
     av.logging.set_level(None)
     try:
-        container = av.open(path, metadata_errors="ignore")
+        container = opened(path)
     except (av.error.FFmpegError, OSError) as error:
         raise UnreadableVideo(path, str(getattr(error, "strerror", None) or error)) from error
     with container:

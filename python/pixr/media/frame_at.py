@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixr.errors import MissingExtra, UnreadableVideo
 from pixr.media.seeking import SLACK_SECONDS, decode_from
-from pixr.media.tracks import pictures_of, point_shape
+from pixr.media.tracks import opened, pictures_of, point_shape
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +36,7 @@ def frame_at(path: str | os.PathLike[str], seconds: float, max_side: int) -> NDA
     av.logging.set_level(None)
     name = os.fspath(path)
     try:
-        with av.open(name, metadata_errors="ignore") as container:
+        with opened(name) as container:
             stream = pictures_of(container)
             shown = None if stream is None else _shown(container, stream, seconds)
             if stream is None or shown is None:

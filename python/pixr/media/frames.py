@@ -21,7 +21,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pixr.errors import MissingExtra, UnreadableVideo
-from pixr.media.tracks import decoded, packets_of, pictures_of, point_shape, sound_of
+from pixr.media.tracks import decoded, opened, packets_of, pictures_of, point_shape, sound_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +88,7 @@ def probe(path: str) -> VideoInfo:
         raise MissingExtra("av", "media", error) from error
     av.logging.set_level(None)
     try:
-        with av.open(path, metadata_errors="ignore") as container:
+        with opened(path) as container:
             stream = pictures_of(container)
             if stream is None:
                 raise UnreadableVideo(path, "it has no video stream")
@@ -240,7 +240,7 @@ class VideoFrames:
         self._reformatter = VideoReformatter()
         last = -math.inf
         try:
-            with av.open(self._path, metadata_errors="ignore") as container:
+            with opened(self._path) as container:
                 stream: Any = pictures_of(container)
                 stream.thread_type = "NONE" if self._thread_count == 1 else "AUTO"
                 stream.codec_context.thread_count = self._thread_count

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from pixr.media.tracks import decoded, packets_of
+from pixr.media.tracks import decoded, opened, packets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -73,7 +73,7 @@ def _from(
             yield first
             yield from found
             return
-    with av.open(container.name, metadata_errors="ignore") as again:
+    with opened(container.name) as again:
         yield from read(packets_of(again, again.streams[stream.index]), start)
 
 

@@ -18,9 +18,26 @@ if TYPE_CHECKING:
 
     _Track = TypeVar("_Track", bound=Stream)
 
-__all__ = ["decoded", "packets_of", "pictures_of", "point_shape", "sound_of", "tells_only_when_decoded"]
+__all__ = ["decoded", "opened", "packets_of", "pictures_of", "point_shape", "sound_of", "tells_only_when_decoded"]
 
 _MOST_STRETCHED = 8
+# The first PyAV that takes tags which are not UTF-8 as they are, and no option that says so.
+_TAKES_ANY_TAGS = 19
+
+
+def opened(path: str) -> InputContainer:
+    """The file, open for reading, whatever bytes its tags hold: nothing reads them.
+
+    Raises:
+        av.error.FFmpegError, OSError: it can't be opened.
+    """
+    import av
+
+    options: dict[str, Any] = {}
+    if int(av.__version__.partition(".")[0]) < _TAKES_ANY_TAGS:
+        options["metadata_errors"] = "ignore"
+    container: InputContainer = av.open(path, **options)
+    return container
 
 
 def pictures_of(container: InputContainer) -> VideoStream | None:

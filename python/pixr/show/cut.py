@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixr.errors import MissingExtra, UnreadableVideo
 from pixr.media.seeking import decode_from, packet_time, packets_from
-from pixr.media.tracks import decoded, pictures_of, sound_of, tells_only_when_decoded
+from pixr.media.tracks import decoded, opened, pictures_of, sound_of, tells_only_when_decoded
 from pixr.show.thumbnails import local_file
 from pixr.whole_file import whole_file
 from pixr.wire import source_name
@@ -131,7 +131,7 @@ def _write(source: Path, start: float, end: float, out: Path, way: _Way) -> tupl
     """Write the cut; where it begins, in seconds of the source, and whether its pictures are copies."""
     import av
 
-    with av.open(os.fspath(source), metadata_errors="ignore") as given:
+    with opened(os.fspath(source)) as given:
         pictures = pictures_of(given)
         if pictures is None:
             raise UnreadableVideo(source, "it has no pictures")
@@ -203,10 +203,8 @@ def _key_before(source: Path, seconds: float) -> float | None:
 
     None if there is none, if seeking led past it, or if a copy could not tell when pictures are shown.
     """
-    import av
-
     found = None
-    with av.open(os.fspath(source), metadata_errors="ignore") as container:
+    with opened(os.fspath(source)) as container:
         pictures: Any = pictures_of(container)
         if tells_only_when_decoded(pictures) and pictures.codec_context.has_b_frames:
             return None

@@ -114,3 +114,21 @@ def test_a_cover_is_shown_where_there_is_nothing_else(tmp_path: Path) -> None:
         container.mux(cover.encode(picture(RED)))
         container.mux(cover.encode(None))
     assert np.abs(frame_at(path, 0.0, 200).mean(axis=(0, 1)) - RED).max() < 12
+
+
+def test_tags_that_are_not_utf_8_are_nothing_to_a_reader(tmp_path: Path) -> None:
+    """PyAV refuses such a file unless it is told not to; 19 has no option for it, and every file was refused."""
+    path = tmp_path / "film.avi"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "CAFETERIA"
+        track = container.add_stream("mpeg4", rate=10)
+        track.width, track.height, track.pix_fmt = 160, 120, "yuv420p"
+        for _ in range(10):
+            container.mux(track.encode(picture(BLUE)))
+        container.mux(track.encode(None))
+    written = path.read_bytes()
+    assert written.count(b"CAFETERIA") == 1
+    path.write_bytes(written.replace(b"CAFETERIA", b"CAF\xc9T\xc9RIA"))
+    with open_segments(path) as stream:
+        assert len(list(stream)) == 1
+    assert frame_at(path, 0.5, 160).shape == (120, 160, 3)
