@@ -83,10 +83,11 @@ def _write(engine: _engine.Library, part: Path, choice: Choice | None) -> int:
     if choice is not None:
         metadata[_ENCODERS] = choice.encode().encode()
     schema = schema.with_metadata(metadata)
-    # Files are opened here, for pyarrow takes a name with a colon for an address.
+    # Files are opened here, for pyarrow takes a name with a colon for an address. The schema of Arrow is left out: with
+    # it pyarrow before 26 can't read vectors where some rows have none, and tells a damaged file.
     with (
         part.open("wb") as file,
-        pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
+        pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True, store_schema=False) as writer,
     ):
         for start in range(0, len(ids), _VIDEOS_PER_BATCH):
             try:
@@ -96,6 +97,7 @@ def _write(engine: _engine.Library, part: Path, choice: Choice | None) -> int:
             if _number(engine) != number:
                 raise _Changed
             writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+        writer.add_key_value_metadata(schema.metadata)
     return len(ids)
 
 
@@ -155,7 +157,7 @@ class Exported:
 
         with _naming(path):
             file = _opened(path)
-            metadata: dict[bytes, bytes] = file.schema_arrow.metadata or {}
+            metadata: dict[bytes, bytes] = file.metadata.metadata or {}
         try:
             settings: dict[str, Any] = json.loads(metadata.get(_SETTINGS, b"{}"))
             spaces = {channel: Space(**space) for channel, space in settings.get("spaces", {}).items()}

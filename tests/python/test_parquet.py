@@ -289,3 +289,15 @@ def test_two_exports_to_one_file_at_once_leave_one_that_is_whole(library: pixr.L
 def test_a_name_that_is_no_files_is_told(library: pixr.Library) -> None:
     with pytest.raises(StorageError):
         library.export(".")
+
+
+def test_what_is_exported_is_read_by_programs_that_do_not_know_arrow(library: pixr.Library, tmp_path: Path) -> None:
+    """Arrow's own schema stood beside that of Parquet, and with it pyarrow before 26 told a damaged file.
+
+    It made lists of one length of the vectors, which it could not read where a row has none.
+    """
+    with_vectors(library).export(tmp_path / "films.parquet")
+    told = pq.read_metadata(tmp_path / "films.parquet").metadata
+    assert b"pixr.settings" in told
+    assert b"ARROW:schema" not in told
+    assert pa.types.is_list(pq.read_schema(tmp_path / "films.parquet").field("frame.vector").type)
