@@ -186,10 +186,10 @@ impl Section {
         }
     }
 
-    /// Bytes `range`, if they were made in this process: for hints, which should not touch a file.
+    /// Where bytes `range` lie, in memory or mapped: for hints, which don't touch them, so none are verified.
     #[must_use]
-    pub fn in_memory(&self, range: Range<usize>) -> Option<&[u8]> {
-        self.raw().get(range).filter(|_| self.checks.is_none())
+    pub(crate) fn place_of(&self, range: Range<usize>) -> Option<&[u8]> {
+        self.raw().get(range)
     }
 
     /// Whether the bytes were made in this process.

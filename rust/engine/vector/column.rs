@@ -361,24 +361,35 @@ impl VectorColumn {
         access: Access,
         room: &'a mut Vec<u8>,
     ) -> Result<&'a [u8]> {
-        let row_bytes = 2 * self.dimension;
-        let range = positions.start as usize * row_bytes..positions.end as usize * row_bytes;
+        let range = self.bytes_at(positions);
         match access {
             Access::Read | Access::Requested if self.f16.len() > MOST_RESIDENT_BYTES => self.f16.read(range, room),
             Access::Read | Access::Requested | Access::Mapped => self.f16.slice(range),
         }
     }
 
-    /// Hints that the vector at `position` will be scored.
+    /// Asks the disk for the vector at `position`, where it may have to come from there.
+    pub(super) fn request(&self, position: u32, access: Access) {
+        let range = self.bytes_at(position..position + 1);
+        match access {
+            Access::Requested => self.f16.request(range),
+            Access::Read | Access::Mapped => self.f16.expect(range),
+        }
+    }
+
+    /// Hints that the vector at `position` will be scored soon.
     #[inline]
     pub(super) fn expect(&self, position: u32, access: Access) {
-        let start = position as usize * 2 * self.dimension;
-        let range = start..start + 2 * self.dimension;
-        match (self.f16.in_memory(range.clone()), access) {
-            (Some(vector), _) => prefetch(vector),
-            (None, Access::Requested) => self.f16.request(range),
-            (None, Access::Read | Access::Mapped) => self.f16.expect(range),
+        let range = self.bytes_at(position..position + 1);
+        self.f16.expect(range.clone());
+        if access == Access::Mapped || self.f16.is_in_memory() {
+            self.f16.place_of(range).into_iter().for_each(prefetch);
         }
+    }
+
+    fn bytes_at(&self, positions: Range<u32>) -> Range<usize> {
+        let row_bytes = 2 * self.dimension;
+        positions.start as usize * row_bytes..positions.end as usize * row_bytes
     }
 
     /// `access`, but where the graph does not fit in memory: the vectors, which are more, are not there either.

@@ -304,7 +304,7 @@ impl VectorColumn {
         let mut positions: Vec<u32> = candidates.iter().map(|row| row.position).collect();
         positions.sort_unstable();
         let access = self.access(many);
-        positions.iter().for_each(|&position| self.expect(position, access));
+        positions.iter().for_each(|&position| self.request(position, access));
         let scores = self.score_at(query, &positions, access)?;
         push_all(best, rows, &positions, &scores);
         Ok(positions.len())
@@ -351,10 +351,10 @@ impl VectorColumn {
         scores: &mut Vec<f32>,
     ) -> Result<()> {
         let mut room = Vec::new();
-        positions.iter().take(AHEAD).for_each(|&position| self.expect(position, Access::Read));
+        positions.iter().take(AHEAD).for_each(|&position| self.expect(position, access));
         for (index, &position) in positions.iter().enumerate() {
             if let Some(&next) = positions.get(index + AHEAD) {
-                self.expect(next, Access::Read);
+                self.expect(next, access);
             }
             let vector = self.stored(position..position + 1, access, &mut room)?;
             scores.push(cosine(self.kernels(), query, vector));
