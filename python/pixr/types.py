@@ -206,7 +206,8 @@ class Hits(Sequence[Hit]):
         timing: how long it took.
         warnings: what was asked for but could not be done.
         plan: how each channel was searched. Without effort, "exact". With effort, "approximate", or "filtered_walk"
-            under a filter, or "codes" where no graph can be walked: there are few rows, or it is not in memory.
+            under a filter, or "codes" where no graph can be walked (there are few rows, or it is not in memory) or a
+            filter leaves so little that reading codes takes less.
     """
 
     items: tuple[Hit, ...]

@@ -43,6 +43,40 @@ impl RowSet {
         self.words.get(number as usize / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
     }
 
+    /// The first number from `number` on that is in the set.
+    #[inline]
+    pub(crate) fn next_from(&self, number: u32) -> Option<u32> {
+        self.first_bit(number, |word| word)
+    }
+
+    /// The first number from `number` on that is not in the set, at most `universe`.
+    #[inline]
+    pub(crate) fn end_of_run(&self, number: u32) -> u32 {
+        self.first_bit(number, |word| !word).map_or(self.len, |end| end.min(self.len))
+    }
+
+    /// The first bit from `number` on that is set in what `of` makes of its word.
+    #[inline]
+    fn first_bit(&self, number: u32, of: impl Fn(u64) -> u64) -> Option<u32> {
+        let index = number as usize / 64;
+        let mut word = of(*self.words.get(index)?) & (u64::MAX << (number % 64));
+        let mut rest = self.words.get(index + 1..)?.iter();
+        let mut first = number - number % 64;
+        while word == 0 {
+            word = of(*rest.next()?);
+            first += 64;
+        }
+        Some(first + word.trailing_zeros())
+    }
+
+    /// How many runs of numbers the words that hold `range` begin.
+    pub(crate) fn run_count(&self, range: std::ops::Range<u32>) -> usize {
+        let words = self.words.get(range.start as usize / 64..(range.end as usize).div_ceil(64)).unwrap_or_default();
+        let begun =
+            |last: &mut u64, word: &u64| Some((word & !(word << 1 | std::mem::replace(last, word >> 63))).count_ones());
+        words.iter().scan(0, begun).map(|count| count as usize).sum()
+    }
+
     /// Adds `number`; ignored outside `0..universe`.
     pub fn insert(&mut self, number: u32) {
         if number < self.len
@@ -148,6 +182,20 @@ mod tests {
             let moved = held.iter().filter(|number| (start..start + len).contains(number)).map(|number| number - start + first);
             let expected: std::collections::BTreeSet<u32> = moved.filter(|number| *number < 150).chain([5]).collect();
             prop_assert_eq!(set.iter().collect::<Vec<_>>(), expected.into_iter().collect::<Vec<_>>());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn runs_begin_and_end_where_numbers_do(
+            held in prop::collection::btree_set(0_u32..300, 0..200), len in 0_u32..300, from in 0_u32..400,
+        ) {
+            let mut set = RowSet::empty(len);
+            held.iter().for_each(|number| set.insert(*number));
+            prop_assert_eq!(set.next_from(from), set.iter().find(|number| *number >= from));
+            prop_assert_eq!(set.end_of_run(from.min(len)), (from.min(len)..len).find(|number| !set.contains(*number)).unwrap_or(len));
+            let begun = set.iter().filter(|number| number.checked_sub(1).is_none_or(|before| !set.contains(before)));
+            prop_assert_eq!(set.run_count(0..len), begun.count());
         }
     }
 

@@ -4,8 +4,8 @@
 //!
 //! - *walk*, where its graph is in memory. The walk keeps the `effort` best rows by estimate. Under a filter it keeps as
 //!   many more as the filter leaves out, and drops what is not allowed afterwards.
-//! - *exact*, where that reads less, in codes scanned: where few rows are allowed, few of those that the walk found are, or
-//!   there is no graph. So a filter costs time, not recall.
+//! - *exact*, where that reads less, in codes scanned: where few rows are allowed or they lie together, as those of whole
+//!   videos do, few of those that the walk found are allowed, or there is no graph. So a filter costs time, not recall.
 //! - *codes*, where its graph is not in memory: the 1-bit codes of all rows are scanned and the rows with the best estimates
 //!   scored (`coded`), so many for each row of effort (`coded_rows`). Reads are bounded by that.
 //!
@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::allowed_blocks::allowed_codes;
 use super::best::{Best, by_score};
 use super::coded::best_estimates;
 use super::codes::Candidate;
@@ -111,7 +112,7 @@ pub fn approximate_top_k(
 ) -> Result<Near> {
     asked.iter().try_for_each(|one| one.column.check(query))?;
     let effort = effort.max(k);
-    let ways: Vec<Way<'_>> = asked.iter().map(|one| one.way(query, k, effort, memory)).collect();
+    let ways: Vec<Way<'_>> = asked.iter().map(|one| one.way(query, k, effort, memory)).collect::<Result<_>>()?;
     let mut found = Found { k, best: Vec::new(), work: vec![Work::default(); asked.len()] };
     let of_way = |wanted: fn(&Way<'_>) -> bool| -> Vec<(usize, Asked<'_>)> {
         asked.iter().copied().enumerate().filter(|(at, _)| ways.get(*at).is_some_and(wanted)).collect()
@@ -156,7 +157,7 @@ pub(crate) fn passed_by(
     memory: &Arc<GraphMemory>,
 ) -> Result<Passed> {
     asked.iter().try_for_each(|one| one.column.check(query))?;
-    let ways: Vec<Way<'_>> = asked.iter().map(|one| one.way(query, effort, effort, memory)).collect();
+    let ways: Vec<Way<'_>> = asked.iter().map(|one| one.way(query, effort, effort, memory)).collect::<Result<_>>()?;
     if ways.iter().any(|way| matches!(way, Way::ExactAtFirst | Way::Codes)) {
         let Near { best, work } = approximate_top_k(asked, query, effort, effort, memory)?;
         return Ok(Passed { columns: rows_by_column(&work, best.into_iter()), is_in_memory: false });
@@ -270,33 +271,35 @@ fn coded_rows(query: &QueryVector, effort: usize) -> usize {
 }
 
 impl<'a> Asked<'a> {
-    fn way(&self, query: &QueryVector, k: usize, effort: usize, memory: &Arc<GraphMemory>) -> Way<'a> {
-        let Some(graph) = self.column.graph().filter(|_| k > 0) else { return Way::Exact };
+    fn way(&self, query: &QueryVector, k: usize, effort: usize, memory: &Arc<GraphMemory>) -> Result<Way<'a>> {
+        let Some(graph) = self.column.graph().filter(|_| k > 0) else { return Ok(Way::Exact) };
         if graph.is_ready(memory) {
-            return self.width(effort).map_or(Way::Exact, |width| Way::Walk(graph, width));
+            return Ok(self.width(effort)?.map_or(Way::Exact, |width| Way::Walk(graph, width)));
         }
         let coded = coded_rows(query, effort);
         let count = self.allowed.map_or(self.column.len(), |allowed| allowed.count() as usize);
         // Codes of whole vectors say nothing of columns that are kept by component (`vertical`).
         let is_exact_better =
             count <= coded || coded.saturating_mul(CODES_A_RESCORE) >= self.column.len() || self.column.has_vertical();
-        if is_exact_better { Way::ExactAtFirst } else { Way::Codes }
+        Ok(if is_exact_better { Way::ExactAtFirst } else { Way::Codes })
     }
 
     /// How many rows the walk must keep so that about `effort` of them are allowed; `None` if exact search is cheaper.
-    fn width(&self, effort: usize) -> Option<usize> {
-        let len = self.column.len();
-        let (width, exact) = match self.allowed {
-            None => (effort, len),
-            Some(allowed) => {
-                let (count, universe) = (allowed.count() as usize, allowed.universe() as usize);
-                let left_out = 1.0 - count as f64 / universe.max(1) as f64;
-                let spare = (DEVIATIONS * (effort as f64 * left_out).sqrt()).ceil() as usize;
-                let width = effort.saturating_add(spare).saturating_mul(universe).checked_div(count)?;
-                (width, len.min(count.saturating_mul(CODES_A_RESCORE)))
-            }
+    fn width(&self, effort: usize) -> Result<Option<usize>> {
+        let Some(allowed) = self.allowed else {
+            return Ok((effort.saturating_mul(CODES_A_STEP) < self.column.len()).then_some(effort));
         };
-        (width.saturating_mul(CODES_A_STEP) < exact).then_some(width)
+        let (count, universe) = (allowed.count() as usize, allowed.universe() as usize);
+        let left_out = 1.0 - count as f64 / universe.max(1) as f64;
+        let spare = (DEVIATIONS * (effort as f64 * left_out).sqrt()).ceil() as usize;
+        let Some(width) = effort.saturating_add(spare).saturating_mul(universe).checked_div(count) else {
+            return Ok(None);
+        };
+        let codes_for_walk = width.saturating_mul(CODES_A_STEP);
+        // Few rows are scored; of many the codes are scanned.
+        let is_walk_cheaper = codes_for_walk < count.saturating_mul(CODES_A_RESCORE)
+            && codes_for_walk < allowed_codes(&self.column.rows()?, allowed, codes_for_walk + 1);
+        Ok(is_walk_cheaper.then_some(width))
     }
 }
 

@@ -20,6 +20,7 @@
 //! all codes and a few rows; an approximate one some thousand nodes of the graph and a few rows. Codes and graph stay
 //! resident once touched; rows of a file that are scored one by one do not (`docs/SCALING.md`).
 
+mod allowed_blocks;
 mod approximate;
 mod available_memory;
 mod best;

@@ -12,6 +12,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::allowed_blocks::allowed_blocks;
 use super::best::Best;
 use super::codes::{BLOCK_ROWS, Candidate, CodeQuery, block_byte_len};
 use super::column::{Access, CHUNK_ROWS, Codes, VectorColumn};
@@ -273,16 +274,10 @@ impl VectorColumn {
             (self.kernels().scan)(query, bytes, floor, (blocks.start * BLOCK_ROWS) as u32, &mut found);
             Ok(())
         };
-        if let (Some(allowed), &Rows::Run { first, .. }) = (allowed, rows) {
+        match allowed {
             // Blocks without an allowed row are not read.
-            let wanted = |block: &usize| any_within(allowed, first as usize + block * BLOCK_ROWS);
-            let mut rest = blocks;
-            while let Some(start) = rest.find(wanted) {
-                let end = rest.find(|block| !wanted(block)).unwrap_or(rest.end);
-                scan(start..end)?;
-            }
-        } else {
-            scan(blocks)?;
+            Some(allowed) => allowed_blocks(rows, allowed, blocks).into_iter().try_for_each(scan)?,
+            None => scan(blocks)?,
         }
         // The last block is filled up with rows that don't exist; `row` leaves them out.
         found.retain(|candidate| {
@@ -399,11 +394,4 @@ fn push_all(best: &mut Best, rows: &Rows<'_>, positions: &[u32], scores: &[f32])
 fn chunks(range: Range<u32>) -> Vec<Range<u32>> {
     let end = range.end;
     range.step_by(CHUNK_ROWS as usize).map(|start| start..start.saturating_add(CHUNK_ROWS).min(end)).collect()
-}
-
-/// Whether the set holds one of the `BLOCK_ROWS` rows from `first` on.
-fn any_within(set: &RowSet, first: usize) -> bool {
-    let word = |index: usize| u128::from(set.words().get(index).copied().unwrap_or(0));
-    let two = word(first / 64) | word(first / 64 + 1) << 64;
-    (two >> (first % 64)) as u32 != 0
 }
