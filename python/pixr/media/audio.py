@@ -1,9 +1,9 @@
-"""Decodes sound to what a recogniser hears: mono, 16 kHz or another rate, in chunks of bounded length.
+"""Decodes sound with PyAV to what a recogniser takes: mono, at 16 kHz or another rate, in chunks of bounded length.
 
-PyAV does it. Chunks carry their own start on the container's clock (the same as the pictures'), so a stream that
-begins late, or has holes, stays in step: a hole of more than 0.1 s begins a new chunk, and where time stamps jump back
-all is left out until they have passed what was heard, as pictures are. A packet that can't be decoded
-is skipped. Broadcasts change between stereo and 5.1, or the rate, in the middle.
+Each chunk carries its start on the container's clock, which the pictures share, so a stream that begins late or has
+holes stays in step. A hole of more than 0.1 s begins a new chunk. Where time stamps jump back, sound is left out until
+they have passed what was already heard, as pictures are. A packet that can't be decoded is skipped. The layout and the
+rate may change in the middle: broadcasts switch between stereo and 5.1.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pixr.errors import MissingExtra, UnreadableVideo
-from pixr.media.tracks import opened, packets_of, sound_of
+from pixr.errors import UnreadableVideo
+from pixr.media.tracks import import_av, opened, packets_of, reason_of, sound_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,71 +52,104 @@ class AudioChunk:
 def decode_audio(
     path: str, *, chunk_seconds: float = _CHUNK_SECONDS, sample_rate_hz: int = SAMPLE_RATE_HZ
 ) -> Iterator[AudioChunk]:
-    """Yield the sound of a file that a player plays, resampled; nothing if it has none.
+    """Yield the sound that a player would play, resampled; nothing if the file has none.
 
     Raises:
         UnreadableVideo: the container can't be opened.
         MissingExtra: PyAV is not installed.
     """
-    try:
-        import av
-        import numpy as np
-    except ImportError as error:
-        raise MissingExtra("av", "media", error) from error
-    av.logging.set_level(None)
+    av = import_av()
     try:
         container = opened(path)
     except (av.error.FFmpegError, OSError) as error:
-        raise UnreadableVideo(path, str(getattr(error, "strerror", None) or error)) from error
+        raise UnreadableVideo(path, reason_of(error)) from error
     with container:
         stream = sound_of(container)
         if stream is None:
             return
         container_start = (container.start_time or 0) / av.time_base
-        resampler = _Resampler(sample_rate_hz)
-        pieces: list[NDArray[np.int16]] = []
-        start, count = 0.0, 0
-        expected: float | None = None
-        for packet in _settled(packets_of(container, stream), stream):
-            try:
-                decoded = packet.decode()
-                heard = [(frame, resampler.resample(frame)) for frame in decoded]
-            except (av.error.FFmpegError, ValueError):
-                continue
-            for frame, resampled in heard:
-                time = expected if frame.time is None else float(frame.time) - container_start
-                time = 0.0 if time is None else time
-                if expected is not None and expected - time > _HOLE_SECONDS:
-                    continue
-                if expected is None or time - expected > _HOLE_SECONDS:
-                    if count:
-                        yield AudioChunk(start, np.concatenate(pieces), sample_rate_hz)
-                    pieces, start, count, expected = [], max(0.0, time), 0, time
-                expected += frame.samples / (frame.sample_rate or sample_rate_hz)
-                for part in resampled:
-                    pieces.append(part.to_ndarray().reshape(-1).astype(np.int16, copy=False))
-                    count += part.samples
-                if count >= chunk_seconds * sample_rate_hz:
-                    yield AudioChunk(start, np.concatenate(pieces), sample_rate_hz)
-                    start += count / sample_rate_hz
-                    pieces, count = [], 0
-        if count:
-            yield AudioChunk(start, np.concatenate(pieces), sample_rate_hz)
+        frames = _resampled(_with_known_layout(packets_of(container, stream), stream), sample_rate_hz)
+        yield from _chunks(frames, container_start, chunk_seconds, sample_rate_hz)
 
 
-def _settled(packets: Iterator[Any], stream: AudioStream) -> Iterator[Any]:
-    """The packets of a stream, whose channels are told anew, in their usual order, where its samples are not coded.
+def _resampled(packets: Iterator[Any], sample_rate_hz: int) -> Iterator[tuple[AudioFrame, list[AudioFrame]]]:
+    """Every decoded frame, and what it is resampled to. Packets that can't be decoded are skipped."""
+    import av
 
-    QuickTime files may tell any order, and PyAV frees twice what it holds of one of its own: not even their number
-    may be asked for, which the first packet's length gives away.
+    resampler = _Resampler(sample_rate_hz)
+    for packet in packets:
+        try:
+            frames = [(frame, resampler.resample(frame)) for frame in packet.decode()]
+        except (av.error.FFmpegError, ValueError):
+            continue
+        yield from frames
+
+
+def _chunks(
+    frames: Iterator[tuple[AudioFrame, list[AudioFrame]]],
+    container_start: float,
+    chunk_seconds: float,
+    sample_rate_hz: int,
+) -> Iterator[AudioChunk]:
+    """Join resampled frames into chunks of about `chunk_seconds`, none of which has a hole in it."""
+    pending = _PendingChunk(sample_rate_hz)
+    expected: float | None = None
+    for frame, resampled in frames:
+        time = expected or 0.0 if frame.time is None else float(frame.time) - container_start
+        if expected is not None and expected - time > _HOLE_SECONDS:
+            continue
+        if expected is None or time - expected > _HOLE_SECONDS:
+            yield from pending.take()
+            pending.start_seconds, expected = max(0.0, time), time
+        expected += frame.samples / (frame.sample_rate or sample_rate_hz)
+        pending.add(resampled)
+        if pending.sample_count >= chunk_seconds * sample_rate_hz:
+            yield from pending.take()
+    yield from pending.take()
+
+
+class _PendingChunk:
+    """Sound that is gathered until it is enough for a chunk."""
+
+    def __init__(self, sample_rate_hz: int) -> None:
+        self.start_seconds = 0.0
+        self.sample_count = 0
+        self._sample_rate_hz = sample_rate_hz
+        self._pieces: list[NDArray[np.int16]] = []
+
+    def add(self, resampled: list[AudioFrame]) -> None:
+        """Append frames of mono int16."""
+        import numpy as np
+
+        for frame in resampled:
+            self._pieces.append(frame.to_ndarray().reshape(-1).astype(np.int16, copy=False))
+            self.sample_count += frame.samples
+
+    def take(self) -> Iterator[AudioChunk]:
+        """The sound gathered so far as one chunk, or nothing if there is none. The next chunk begins where it ends."""
+        import numpy as np
+
+        if self.sample_count:
+            chunk = AudioChunk(self.start_seconds, np.concatenate(self._pieces), self._sample_rate_hz)
+            self.start_seconds += self.sample_count / self._sample_rate_hz
+            self._pieces, self.sample_count = [], 0
+            yield chunk
+
+
+def _with_known_layout(packets: Iterator[Any], stream: AudioStream) -> Iterator[Any]:
+    """The packets of a stream. If it is uncompressed sound in a QuickTime file, its channels get their usual order.
+
+    Such a file may state an order of its own, and PyAV frees the memory of that twice as soon as the layout is looked
+    at, even for the number of channels alone. So that number is worked out from the length of the first packet.
     """
-    coded = re.fullmatch(r"pcm_[suf](\d+)[bl]e", stream.codec_context.name)
+    uncompressed = re.fullmatch(r"pcm_[suf](\d+)[bl]e", stream.codec_context.name)
     first = next(packets, None)
     if first is None:
         return
-    if coded is not None and stream.container.format.name.startswith("mov") and first.duration and first.time_base:
+    is_quicktime = stream.container.format.name.startswith("mov")
+    if uncompressed is not None and is_quicktime and first.duration and first.time_base:
         frame_count = float(first.duration * first.time_base) * stream.codec_context.sample_rate
-        channels = round(first.size / (int(coded[1]) / 8 * frame_count))
+        channels = round(first.size / (int(uncompressed[1]) / 8 * frame_count))
         if channels > 2:
             stream.codec_context.layout = f"{channels}c"
     yield first
@@ -124,7 +157,7 @@ def _settled(packets: Iterator[Any], stream: AudioStream) -> Iterator[Any]:
 
 
 class _Resampler:
-    """PyAV's takes frames of one form alone; this takes any, one after the other."""
+    """Resamples frames of any format, layout and rate, one after the other. PyAV's own takes one kind only."""
 
     def __init__(self, sample_rate_hz: int) -> None:
         self._sample_rate_hz = sample_rate_hz
@@ -132,7 +165,7 @@ class _Resampler:
         self._resampler: Any = None
 
     def resample(self, frame: AudioFrame) -> list[AudioFrame]:
-        """The frame as mono int16; a few samples stay behind until the next."""
+        """The frame as mono int16. A few samples are held back until the next frame."""
         from av import AudioResampler
 
         form = frame.format.name, frame.layout.name, frame.sample_rate

@@ -18,6 +18,7 @@ import struct
 import sys
 import threading
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pixr.errors import MissingExtra, UnreadableVideo
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from pixr.media.frames import VideoFrames
+    from pixr.media.segments import CutSegment
 
 _TICK_SECONDS = 0.5
 
@@ -55,10 +59,9 @@ class MessageWriter:
 
 
 def _send_segments(request: dict[str, Any], writer: MessageWriter) -> None:
-    from dataclasses import asdict
-
     from pixr.media.frames import VideoFrames, probe
-    from pixr.media.segments import CutOptions, CutSegment, SegmentCutter
+    from pixr.media.segments import CutOptions, SegmentCutter
+    from pixr.media.tracks import USUAL_FRAME_RATE
 
     path = request["path"]
     options = CutOptions(**request["options"])
@@ -72,36 +75,14 @@ def _send_segments(request: dict[str, Any], writer: MessageWriter) -> None:
         thread_count=request["thread_count"],
     )
     cutter = SegmentCutter(options, frames.between)
-
-    def ticking() -> Iterator[tuple[float, NDArray[np.uint8]]]:
-        for picture in frames:
-            writer.tick()
-            yield picture
-
-    def send(segment: CutSegment) -> None:
-        import numpy as np
-
-        writer.write(
-            {
-                "kind": "segment",
-                "shot": segment.shot,
-                "start": segment.start_seconds,
-                "end": segment.end_seconds,
-                "shot_start": segment.shot_start_seconds,
-                "skipped": segment.skipped_frame_count,
-                "frames": [[f.timestamp_seconds, f.repeats_previous, *f.image.shape[:2]] for f in segment.frames],
-            },
-            *(np.ascontiguousarray(f.image).data.cast("B") for f in segment.frames),
-        )
-
-    for segment in cutter.cut(ticking()):
-        send(segment)
-    if frames.decoded_until_seconds < frames.end_seconds:  # it broke off: the last picture is shown for a moment only
-        end_seconds = frames.decoded_until_seconds + 1.0 / (info.frame_rate or 25.0)
+    for segment in cutter.cut(_ticking(frames, writer)):
+        _send_segment(segment, writer)
+    if frames.decoded_until_seconds < frames.end_seconds:  # it broke off: its last picture counts for one frame only
+        end_seconds = frames.decoded_until_seconds + 1.0 / (info.frame_rate or USUAL_FRAME_RATE)
     else:
         end_seconds = frames.end_seconds
     for segment in cutter.finish(end_seconds):
-        send(segment)
+        _send_segment(segment, writer)
     writer.write(
         {
             "kind": "done",
@@ -109,6 +90,29 @@ def _send_segments(request: dict[str, Any], writer: MessageWriter) -> None:
             "expected_until": frames.end_seconds,
             "jumped_back": frames.jumped_back_seconds,
         }
+    )
+
+
+def _ticking(frames: VideoFrames, writer: MessageWriter) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    for picture in frames:
+        writer.tick()
+        yield picture
+
+
+def _send_segment(segment: CutSegment, writer: MessageWriter) -> None:
+    import numpy as np
+
+    writer.write(
+        {
+            "kind": "segment",
+            "shot": segment.shot,
+            "start": segment.start_seconds,
+            "end": segment.end_seconds,
+            "shot_start": segment.shot_start_seconds,
+            "skipped": segment.skipped_frame_count,
+            "frames": [[f.timestamp_seconds, f.repeats_previous, *f.image.shape[:2]] for f in segment.frames],
+        },
+        *(np.ascontiguousarray(f.image).data.cast("B") for f in segment.frames),
     )
 
 
@@ -124,8 +128,6 @@ def _send_audio(request: dict[str, Any], writer: MessageWriter) -> None:
 
 
 def _send_info(request: dict[str, Any], writer: MessageWriter) -> None:
-    from dataclasses import asdict
-
     from pixr.media.frames import probe
 
     writer.write({"kind": "info", "info": asdict(probe(request["path"]))})

@@ -1,4 +1,4 @@
-"""One picture of a video at an instant, for thumbnails: seeks, so it costs the same wherever the instant is."""
+"""Reads one picture of a video at a given time, for thumbnails. It seeks, so it costs the same at any time."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 import os
 from typing import TYPE_CHECKING, Any
 
-from pixr.errors import MissingExtra, UnreadableVideo
+from pixr.errors import UnreadableVideo
 from pixr.media.seeking import SLACK_SECONDS, decode_from
-from pixr.media.tracks import opened, pictures_of, point_shape
+from pixr.media.tracks import import_av, opened, pictures_of, point_shape, reason_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,18 +22,14 @@ __all__ = ["frame_at"]
 def frame_at(path: str | os.PathLike[str], seconds: float, max_side: int) -> NDArray[np.uint8]:
     """The picture that a player shows at `seconds`: RGB, uint8, height × width × 3, turned and stretched as it says.
 
-    Pictures are made smaller to `max_side` pixels and never larger. Past the end it is the last picture. For files that
-    were indexed already: it decodes in this process.
+    Pictures are scaled down to `max_side` pixels, never up. Past the end it is the last picture. It decodes in this
+    process, so use it only for files that were indexed before.
 
     Raises:
         UnreadableVideo: the file can't be read, or no picture of it can be decoded.
         MissingExtra: PyAV is not installed.
     """
-    try:
-        import av
-    except ImportError as error:
-        raise MissingExtra("av", "media", error) from error
-    av.logging.set_level(None)
+    av = import_av()
     name = os.fspath(path)
     try:
         with opened(name) as container:
@@ -42,10 +38,8 @@ def frame_at(path: str | os.PathLike[str], seconds: float, max_side: int) -> NDA
             if stream is None or shown is None:
                 raise UnreadableVideo(name, "no picture in it can be decoded")
             return _picture(shown, point_shape(stream), max_side)
-    except av.error.FFmpegError as error:
-        raise UnreadableVideo(name, str(error.strerror or error)) from error
-    except OSError as error:
-        raise UnreadableVideo(name, error.strerror or str(error)) from error
+    except (av.error.FFmpegError, OSError) as error:
+        raise UnreadableVideo(name, reason_of(error)) from error
 
 
 def _shown(container: InputContainer, stream: VideoStream, seconds: float) -> Any:
@@ -54,7 +48,7 @@ def _shown(container: InputContainer, stream: VideoStream, seconds: float) -> An
 
     start = (container.start_time or 0) / av.time_base
     until = start + seconds
-    # Pictures may go on behind the end that is claimed, but nothing is found by seeking there.
+    # Pictures may go on past the claimed end, but seeking past it finds nothing.
     begin = start + min(seconds, (container.duration or math.inf) / av.time_base)
     shown = None
     for frame in decode_from(container, stream, begin):

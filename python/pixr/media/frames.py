@@ -20,13 +20,24 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from pixr.errors import MissingExtra, UnreadableVideo
-from pixr.media.tracks import decoded, opened, packets_of, pictures_of, point_shape, sound_of
+from pixr.errors import UnreadableVideo
+from pixr.media.tracks import (
+    USUAL_FRAME_RATE,
+    decoded,
+    import_av,
+    opened,
+    packets_of,
+    pictures_of,
+    point_shape,
+    reason_of,
+    sound_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy as np
+    from av.container import InputContainer
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
@@ -81,54 +92,59 @@ def probe(path: str) -> VideoInfo:
         UnreadableVideo: not a video, no picture in it, or a codec that can't be decoded.
         MissingExtra: PyAV is not installed.
     """
-    try:
-        import av
-        from av.stream import Disposition
-    except ImportError as error:
-        raise MissingExtra("av", "media", error) from error
-    av.logging.set_level(None)
+    av = import_av()
     try:
         with opened(path) as container:
-            stream = pictures_of(container)
-            if stream is None:
-                raise UnreadableVideo(path, "it has no video stream")
-            if getattr(stream, "codec_context", None) is None:
-                raise UnreadableVideo(path, "no decoder for its video codec")
-            stream.thread_type = "NONE"
-            first = next(decoded(islice(packets_of(container, stream), _MOST_BEFORE_FIRST)), None)
-            if first is None:
-                raise UnreadableVideo(path, "no picture in it can be decoded")
-            container_start = (container.start_time or 0) / av.time_base
-            seconds = (container.duration or 0) / av.time_base
-            if container.format.name.startswith("matroska"):
-                # Its claim counts from zero, also where nothing is there until late.
-                seconds -= max(0.0, container_start)
-            claimed_end = _claimed_end(stream)
-            pictures_end = seconds if claimed_end is None else claimed_end - container_start
-            seconds = seconds or pictures_end
-            if stream.disposition & Disposition.attached_pic:
-                pictures_end = 0.0
-            start = _since(container_start, first.time) if first.time is not None else 0.0
-            rotation = int(first.rotation) % 360
-            width, height = max(1, round(first.width * point_shape(stream))), first.height
-            if rotation in (90, 270):
-                width, height = height, width
-            return VideoInfo(
-                duration_seconds=max(0.0, seconds),
-                pictures_end_seconds=max(0.0, pictures_end),
-                width=width,
-                height=height,
-                frame_rate=float(stream.average_rate or stream.guessed_rate or 0),
-                frame_count=int(stream.frames),
-                rotation_degrees=rotation,
-                codec=stream.codec_context.name,
-                has_audio=sound_of(container) is not None,
-                start_seconds=start if math.isfinite(start) else 0.0,
-            )
-    except av.error.FFmpegError as error:
-        raise UnreadableVideo(path, _reason(error)) from error
-    except OSError as error:
-        raise UnreadableVideo(path, error.strerror or str(error)) from error
+            return _read_info(path, container)
+    except (av.error.FFmpegError, OSError) as error:
+        raise UnreadableVideo(path, reason_of(error)) from error
+
+
+def _read_info(path: str, container: InputContainer) -> VideoInfo:
+    import av
+
+    stream = pictures_of(container)
+    if stream is None:
+        raise UnreadableVideo(path, "it has no video stream")
+    if getattr(stream, "codec_context", None) is None:
+        raise UnreadableVideo(path, "no decoder for its video codec")
+    stream.thread_type = "NONE"
+    first = next(decoded(islice(packets_of(container, stream), _MOST_BEFORE_FIRST)), None)
+    if first is None:
+        raise UnreadableVideo(path, "no picture in it can be decoded")
+    container_start = (container.start_time or 0) / av.time_base
+    start = _since(container_start, first.time) if first.time is not None else 0.0
+    duration, pictures_end = _claimed_lengths(container, stream, container_start)
+    rotation = int(first.rotation) % 360
+    width, height = max(1, round(first.width * point_shape(stream))), first.height
+    if rotation in (90, 270):
+        width, height = height, width
+    return VideoInfo(
+        duration_seconds=max(0.0, duration),
+        pictures_end_seconds=max(0.0, pictures_end),
+        width=width,
+        height=height,
+        frame_rate=float(stream.average_rate or stream.guessed_rate or 0),
+        frame_count=int(stream.frames),
+        rotation_degrees=rotation,
+        codec=stream.codec_context.name,
+        has_audio=sound_of(container) is not None,
+        start_seconds=start if math.isfinite(start) else 0.0,
+    )
+
+
+def _claimed_lengths(container: InputContainer, stream: VideoStream, container_start: float) -> tuple[float, float]:
+    """How long the header says that the video lasts, and its pictures alone; 0 where it says nothing."""
+    import av
+    from av.stream import Disposition
+
+    duration = (container.duration or 0) / av.time_base
+    if container.format.name.startswith("matroska"):
+        duration -= max(0.0, container_start)  # it counts from zero, even if nothing is there until later
+    claimed_end = _claimed_end(stream)
+    pictures_end = duration if claimed_end is None else claimed_end - container_start
+    is_cover = bool(stream.disposition & Disposition.attached_pic)
+    return duration or pictures_end, 0.0 if is_cover else pictures_end
 
 
 def _claimed_end(stream: VideoStream) -> float | None:
@@ -138,18 +154,14 @@ def _claimed_end(stream: VideoStream) -> float | None:
         ticks = max(ticks, stream.frames)  # a tick is a picture's length; what is cut off is not among the ticks
     if ticks:
         return float((ticks + (stream.start_time or 0)) * (stream.time_base or 0))
-    # Matroska claims the end of what lasts longest; of each track it may be told beside.
-    told = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
-    return None if told is None else int(told[1]) * 3600 + int(told[2]) * 60 + float(told[3])
+    # Matroska's header gives the end of the longest track; a tag may give that of each.
+    tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    return None if tag is None else int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
 
 
 def _since(zero: float, time: float) -> float:
     """A picture's time since the container's start, which is rounded to microseconds, and may lie behind the first."""
     return max(0.0, float(time) - zero)
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error)
 
 
 def scaled_size(width: int, height: int, short_side: int) -> tuple[int, int]:
@@ -186,7 +198,7 @@ class VideoFrames:
         width, height = scaled_size(info.width, info.height, short_side)
         self._size = (width, height) if self._quarter_turns % 2 == 0 else (height, width)
         self._step_seconds = 1.0 / analysis_rate
-        self._frame_seconds = 1.0 / (info.frame_rate or 25.0)
+        self._frame_seconds = 1.0 / (info.frame_rate or USUAL_FRAME_RATE)
         self._thread_count = thread_count
         self._reformatter: Any = None
         self._passed: deque[list[tuple[float, Any]]] = deque([[]], maxlen=2)
@@ -231,12 +243,9 @@ class VideoFrames:
 
     def _decode(self) -> Iterator[tuple[float, Any]]:
         """Every picture with its time, in order of time; ends early where the file can't be read any further."""
-        try:
-            import av
-            from av.video.reformatter import VideoReformatter
-        except ImportError as error:
-            raise MissingExtra("av", "media", error) from error
-        av.logging.set_level(None)
+        av = import_av()
+        from av.video.reformatter import VideoReformatter
+
         self._reformatter = VideoReformatter()
         last = -math.inf
         try:
@@ -257,7 +266,7 @@ class VideoFrames:
                         self.jumped_back_seconds = last
         except (av.error.FFmpegError, OSError) as error:
             if last == -math.inf:
-                raise UnreadableVideo(self._path, _reason(error)) from error
+                raise UnreadableVideo(self._path, reason_of(error)) from error
 
     def _expected(self, packets: Iterator[Any], zero: float) -> Iterator[Any]:
         """The packets, of each of which it is noted where its picture begins and ends."""
@@ -286,6 +295,6 @@ class VideoFrames:
         try:
             small = self._reformatter.reformat(frame, width, height, "rgb24", interpolation="BICUBIC")
         except (OSError, ValueError) as error:
-            raise UnreadableVideo(self._path, f"its pictures can't be converted: {_reason(error)}") from error
+            raise UnreadableVideo(self._path, f"its pictures can't be converted: {reason_of(error)}") from error
         picture: NDArray[np.uint8] = np.ascontiguousarray(np.rot90(small.to_ndarray(), self._quarter_turns))
         return picture

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from pixr.media.tracks import decoded, opened, packets_of
+from pixr.media.tracks import USUAL_FRAME_RATE, decoded, opened, packets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -98,7 +98,7 @@ def _timed(frames: Iterable[Any], stream: VideoStream, following: float | None) 
 
     `following` is the time of the first, if it has none.
     """
-    lasts = 1.0 / float(stream.average_rate or stream.guessed_rate or 25)
+    lasts = 1.0 / float(stream.average_rate or stream.guessed_rate or USUAL_FRAME_RATE)
     last = -math.inf
     for frame in frames:
         if frame.time is None and following is not None and stream.time_base:

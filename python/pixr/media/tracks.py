@@ -1,12 +1,15 @@
-"""Chooses which pictures and which sound of a file are meant, those that a player plays, and reads them.
+"""Opens files with PyAV, chooses the pictures and the sound that a player would play, and reads their packets.
 
-A file may hold several of each, and pictures that are no video: the cover of a record or a film, which may come first.
+A file may hold several tracks of each, and pictures that are not video: the cover of a record or a film, which may even
+come first.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from pixr.errors import MissingExtra
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -18,15 +21,47 @@ if TYPE_CHECKING:
 
     _Track = TypeVar("_Track", bound=Stream)
 
-__all__ = ["decoded", "opened", "packets_of", "pictures_of", "point_shape", "sound_of", "tells_only_when_decoded"]
+__all__ = [
+    "USUAL_FRAME_RATE",
+    "decoded",
+    "import_av",
+    "opened",
+    "packets_of",
+    "pictures_of",
+    "point_shape",
+    "reason_of",
+    "sound_of",
+    "times_are_guessed",
+]
 
+# Pictures a second, assumed of a file that does not say.
+USUAL_FRAME_RATE = 25
 _MOST_STRETCHED = 8
-# The first PyAV that takes tags which are not UTF-8 as they are, and no option that says so.
+# From this version on PyAV accepts tags that are not UTF-8 without being asked to, and has no option for it any more.
 _TAKES_ANY_TAGS = 19
 
 
+def import_av() -> Any:
+    """PyAV, with FFmpeg's own log switched off.
+
+    Raises:
+        MissingExtra: PyAV is not installed.
+    """
+    try:
+        import av
+    except ImportError as error:
+        raise MissingExtra("av", "media", error) from error
+    av.logging.set_level(None)
+    return av
+
+
+def reason_of(error: Exception) -> str:
+    """What PyAV or the operating system says went wrong, without the file's name."""
+    return str(getattr(error, "strerror", None) or error)
+
+
 def opened(path: str) -> InputContainer:
-    """The file, open for reading, whatever bytes its tags hold: nothing reads them.
+    """The file, open for reading. Its tags may hold any bytes, since nothing reads them.
 
     Raises:
         av.error.FFmpegError, OSError: it can't be opened.
@@ -41,7 +76,7 @@ def opened(path: str) -> InputContainer:
 
 
 def pictures_of(container: InputContainer) -> VideoStream | None:
-    """The pictures marked as default, or the first; a cover only where there is nothing else."""
+    """The video track marked as default, or else the first; a cover only if there is no other."""
     from av.stream import Disposition
 
     moving = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
@@ -49,24 +84,24 @@ def pictures_of(container: InputContainer) -> VideoStream | None:
 
 
 def sound_of(container: InputContainer) -> AudioStream | None:
-    """The sound marked as default, or the first, of what there is a decoder for."""
+    """Of the audio tracks that can be decoded, the one marked as default, or else the first."""
     # PyAV has no context for a codec it doesn't know, which its types don't say.
     return _default([stream for stream in container.streams.audio if stream.codec_context is not None])  # type: ignore[redundant-expr]
 
 
 def point_shape(stream: VideoStream) -> float:
-    """How much wider than high each point of its pictures is shown: 1 but for what cameras and discs squeeze.
+    """The width of a shown pixel divided by its height: 1, except where a camera or disc squeezed the picture.
 
-    Also 1 where no player would follow what is claimed.
+    Also 1 where the claim is so extreme that no player would follow it.
     """
     claimed = stream.sample_aspect_ratio
     return float(claimed) if claimed and 1 / _MOST_STRETCHED <= claimed <= _MOST_STRETCHED else 1.0
 
 
 def packets_of(container: InputContainer, stream: Stream) -> Iterator[Any]:
-    """The stream's packets in their order, and an empty one at the end, which flushes the decoder."""
-    guessed = tells_only_when_decoded(stream)
-    # Behind that PyAV looks for streams that were not there at the beginning (damage, broadcasts), and raises.
+    """The stream's packets in file order, and an empty one at the end, which flushes the decoder."""
+    guessed = times_are_guessed(stream)
+    # PyAV raises IndexError when a stream appears that was not there at the beginning (in damaged files, broadcasts).
     with suppress(IndexError):
         for packet in container.demux(stream):
             if guessed:
@@ -75,10 +110,10 @@ def packets_of(container: InputContainer, stream: Stream) -> Iterator[Any]:
 
 
 def decoded(packets: Iterable[Any]) -> Iterator[Any]:
-    """What is decoded from packets, in the order in which it is shown or heard. One that can't be decoded is left out.
+    """Decode packets into frames, in the order in which they are shown or heard. Undecodable packets are skipped.
 
-    Where a file tells only when pictures are decoded, each is shown when the packet is decoded that brought it forth,
-    and what comes out at the end follows picture by picture.
+    Where presentation times are guessed, a picture gets the decoding time of the packet that produced it, and the
+    pictures that the decoder hands out at the end follow one tick apart.
     """
     import av
 
@@ -89,14 +124,14 @@ def decoded(packets: Iterable[Any]) -> Iterator[Any]:
         except (av.error.FFmpegError, ValueError):
             continue
         for frame in frames:
-            if tells_only_when_decoded(packet.stream):
+            if times_are_guessed(packet.stream):
                 frame.pts = following if frame.dts is None else frame.dts
                 following = None if frame.pts is None else frame.pts + 1  # a tick is a picture's length
             yield frame
 
 
-def tells_only_when_decoded(stream: Stream) -> bool:
-    """Whether when its pictures are shown is guessed, wrongly where they are reordered: AVI files don't say."""
+def times_are_guessed(stream: Stream) -> bool:
+    """Whether FFmpeg only guesses when pictures are shown, wrongly where they are reordered: AVI files don't say."""
     return stream.type == "video" and stream.container.format.name == "avi"
 
 

@@ -18,9 +18,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixr.errors import MissingExtra, UnreadableVideo
+from pixr.errors import UnreadableVideo
 from pixr.media.seeking import decode_from, packet_time, packets_from
-from pixr.media.tracks import decoded, opened, pictures_of, sound_of, tells_only_when_decoded
+from pixr.media.tracks import USUAL_FRAME_RATE, decoded, import_av, opened, pictures_of, sound_of, times_are_guessed
 from pixr.show.thumbnails import local_file
 from pixr.whole_file import whole_file
 from pixr.wire import source_name
@@ -39,7 +39,6 @@ _STANDING_SECONDS = 0.1
 _SETTLING_SECONDS = 1.0
 # Times that differ by less than this count as the same: Matroska rounds its time stamps to milliseconds.
 _CLOCK_SLACK_SECONDS = 1e-3
-_USUAL_FRAME_RATE = Fraction(25)
 WRITABLE = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 
 
@@ -99,11 +98,7 @@ def cut_moment(source: Path, start: float, end: float, out: Path) -> Cut:
 
     Raises: as `cut_moments`.
     """
-    try:
-        import av
-    except ImportError as error:
-        raise MissingExtra("av", "media", error) from error
-    av.logging.set_level(None)
+    av = import_av()
     first = WRITABLE.get(source.suffix.lower(), "matroska")
     refused: Exception | None = None
     for way in dict.fromkeys(_ways(first)):
@@ -168,7 +163,7 @@ def _write(source: Path, start: float, end: float, out: Path, way: _Way) -> tupl
 
 def _add_encoded_pictures(made: Any, pictures: Any, first: Any) -> Any:
     """A stream of H.264 for pictures like the first one, on the clock of the source's pictures."""
-    stream = made.add_stream("libx264", rate=pictures.average_rate or _USUAL_FRAME_RATE)
+    stream = made.add_stream("libx264", rate=pictures.average_rate or USUAL_FRAME_RATE)
     stream.width, stream.height = (max(2, side // 2 * 2) for side in (first.width, first.height))  # even, as it needs
     stream.pix_fmt = "yuv420p"
     stream.sample_aspect_ratio = _shape_of_points(pictures, first)
@@ -206,7 +201,7 @@ def _key_before(source: Path, seconds: float) -> float | None:
     found = None
     with opened(os.fspath(source)) as container:
         pictures: Any = pictures_of(container)
-        if tells_only_when_decoded(pictures) and pictures.codec_context.has_b_frames:
+        if times_are_guessed(pictures) and pictures.codec_context.has_b_frames:
             return None
         for packet in _packets(container, pictures, seconds, math.inf):
             if _time(packet) > seconds + _CLOCK_SLACK_SECONDS:
