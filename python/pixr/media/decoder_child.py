@@ -1,10 +1,10 @@
-"""The program of the process that decodes, started by `pixr.media.sandbox`.
+"""The program of the decoding process that `pixr.media.sandbox` starts.
 
-Reads one JSON request a line from its input, writes messages to its output: a four-byte length, a JSON header of that
-length, then `byte_len` bytes of pixels or samples. Decoders are native code fed with a stranger's bytes; whatever
-they do happens here. When the input ends (the parent closed it, or died in any way at all) the process ends at once,
-even in the middle of native code: a thread waits for just that. It is not tied to the parent's *thread*
-(PR_SET_PDEATHSIG is), since a pipeline's threads come and go.
+It reads requests from its input, one JSON document a line, and writes messages to its output: a four-byte length, a
+JSON header of that length, then `byte_len` bytes of pixels or samples. Decoders are native code that is fed bytes from
+strangers, and any harm they do is done here. When the input ends, because the parent closed it or died, the process
+ends at once, even in the middle of native code: a thread waits for just that. PR_SET_PDEATHSIG would not do, since it
+acts when the parent's *thread* ends, and a pipeline's threads come and go.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class MessageWriter:
         self._last = time.monotonic()
 
     def tick(self) -> None:
-        """Say that there is progress, if nothing was said for a while."""
+        """Send a sign of progress, if nothing was sent for a while."""
         if time.monotonic() - self._last > _TICK_SECONDS:
             self.write({"kind": "tick"})
 
@@ -162,7 +162,7 @@ def main() -> None:
     threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
     writer = MessageWriter(output)
     with contextlib.suppress(ImportError):  # a request says which package is missing
-        for package in ("numpy", "av"):  # what the first request needs, while it is waited for
+        for package in ("numpy", "av"):  # loaded now, before the first request needs them
             importlib.import_module(package)
     while True:
         request = requests.get()

@@ -1,11 +1,11 @@
 """Copies an ONNX model with its denormal weights as zeros.
 
-Channels that a network did without while it was trained are left with weights too small for float32's normal form.
-They change no output, and an Intel processor takes a hundred times as long for each product with one: RapidOCR's
-detector has a quarter of a million of them, and spent three quarters of its time there. onnxruntime's own setting
-(`session.set_denormal_as_zero`) counts for the thread that made the process's first session, and for no other.
+Channels that a network stopped using during its training are left with weights too small for float32's normal form.
+They change no output, but an Intel processor takes a hundred times as long to multiply by one: RapidOCR's detector has
+a quarter of a million of them, and spent three quarters of its time on them. onnxruntime's own setting
+(`session.set_denormal_as_zero`) acts only on the thread that made the process's first session.
 
-Only the weights' bytes are looked for, in place, so nothing else of the model need be understood or written anew
+Only the bytes of the weights are changed, in place, so the rest of the model need not be understood or written anew
 (https://onnx.ai/onnx/repo-docs/IR.html, https://protobuf.dev/programming-guides/encoding).
 """
 
@@ -26,9 +26,10 @@ _VARINT, _EIGHT_BYTES, _DELIMITED, _FOUR_BYTES = 0, 1, 2, 5  # wire types
 
 @contextmanager
 def flushed(path: Path) -> Iterator[Path]:
-    """A copy of the model, there until the block ends; the model itself where it has no such weights.
+    """A copy of the model that exists until the block ends, or the model itself if it has no such weights.
 
-    Where it can't be read or copied it is the model itself as well: whoever loads it says more, and it is only slower.
+    It is the model itself, too, if it can't be read or copied: whoever loads it reports that better, and a model with
+    denormal weights is only slower.
     """
     with ExitStack() as stack:
         given = path
@@ -42,10 +43,10 @@ def flushed(path: Path) -> Iterator[Path]:
 
 
 def flush_denormals(model: bytearray) -> int:
-    """Make the denormal float32 weights of a serialised ONNX model zeros, in place, and say how many there were.
+    """Set the denormal float32 weights of a serialised ONNX model to zero, in place; return how many there were.
 
     Raises:
-        ValueError: these bytes are no protocol buffer.
+        ValueError: the bytes are not a protocol buffer.
     """
     import numpy as np
 
@@ -65,7 +66,7 @@ def _float_weights(model: memoryview) -> Iterator[memoryview]:
         for number, tensor in _fields(_delimited(graph)):
             if number != _INITIALIZER:
                 continue
-            fields = dict(_fields(_delimited(tensor)))  # a field that is there twice counts as the last
+            fields = dict(_fields(_delimited(tensor)))  # of a repeated field the last one counts
             if fields.get(_DATA_TYPE) == _FLOAT:
                 for kept in (_RAW_DATA, _FLOAT_DATA):
                     if kept in fields:
@@ -79,7 +80,7 @@ def _delimited(value: int | memoryview) -> memoryview:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Each field's number, and what it holds: a number, or bytes."""
+    """Each field's number and value: an integer or bytes."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
@@ -101,7 +102,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """The number at a place, and the place after it."""
+    """The number that begins at byte `at`, and where the next field begins."""
     value = 0
     for shift, byte in enumerate(message[at : at + 10]):
         value |= (byte & 0x7F) << (7 * shift)

@@ -1,14 +1,13 @@
-"""Reads the pictures of a video, with the times at which a player shows them. PyAV does it.
+"""Reads the pictures of a video with PyAV, and the times at which a player shows them.
 
-Times are container time stamps, never index / rate: variable frame rate is the normal case. They are on the clock that
-the sound shares (the container's start is zero), so what is seen and what is heard line up. Pictures are stretched and
-turned as the container says. Every picture that the shot detector looks at is handed out scaled to `short_side`
-pixels; the pictures between (`analysis_rate`) are decoded, because later ones need them, and converted where a cut lies
-among them.
+Times are container time stamps, never index / rate, since a variable frame rate is the normal case. Zero is the
+container's start, for the sound too, so what is seen and what is heard line up. Pictures are stretched and turned as
+the container says. At most `analysis_rate` pictures a second are handed out, scaled to `short_side` pixels, for the
+shot detector to look at. Those in between are decoded, because later ones need them, but converted only where a cut
+lies among them.
 
-A picture is decoded when it is asked for, so memory is that of the decoder and a few pictures, however long the video
-is and however slow the caller. Never call this in a process that has to survive hostile input: use
-`pixr.media.sandbox`.
+A picture is decoded when it is asked for, so memory holds the decoder and a few pictures, however long the video is
+and however slow the caller. Never call this in a process that has to survive hostile input: use `pixr.media.sandbox`.
 """
 
 from __future__ import annotations
@@ -41,23 +40,25 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
-# Smaller pictures are enlarged to what shot detector, encoder and reader of words can look at.
+# Smaller pictures are enlarged to what the shot detector, the encoder and the reader of words can work with.
 _SMALLEST_SIDE_PIXELS = 64
 _LARGEST_SIDE_PIXELS = 4096
 _LONGEST_SECONDS = 14 * 86400.0
 _JUMP_SECONDS = 1.0
-# Of so many packets one has a picture, also where a recording begins between two that stand by themselves.
+# So that of 25 pictures a second every second one is handed out, not every third because of rounding.
+_STEP_SLACK_SECONDS = 0.005
+# How many packets are read in search of the first picture: a recording may begin between two key frames.
 _MOST_BEFORE_FIRST = 1000
-# At most so many of the pictures between two that are handed out are kept, then every second one: all of 60 a second.
+# How many pictures are kept between two that are handed out: enough for all of 60 a second. Of more, every second is.
 _MOST_BETWEEN = 8
 
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What a container says about itself. Width and height are as shown: stretched, after rotation.
+    """What a container says about itself. Width and height are as shown: after stretching and rotation.
 
-    `duration_seconds` and `frame_count` are the header's claim, 0 where it makes none; a damaged file may hold less.
-    `pictures_end_seconds` is its claim for the pictures, without sound that goes on behind them; 0 for a cover.
+    `duration_seconds` and `frame_count` are what the header claims, 0 where it claims nothing; a damaged file may hold
+    less. `pictures_end_seconds` is its claim for the pictures alone, since sound may go on after them; 0 for a cover.
     """
 
     duration_seconds: float
@@ -76,8 +77,8 @@ class VideoInfo:
 class SampledFrame:
     """One picture: RGB, uint8, height × width × 3, and when it appears.
 
-    `repeats_previous` says that it shows what the frame given before it (of any segment) shows, so its vector and its
-    words can be used again.
+    `repeats_previous` says that it shows the same as the frame before it (even if that is in the segment before), so
+    the vector and the words of that one can be used again.
     """
 
     timestamp_seconds: float
@@ -148,10 +149,10 @@ def _claimed_lengths(container: InputContainer, stream: VideoStream, container_s
 
 
 def _claimed_end(stream: VideoStream) -> float | None:
-    """Where the pictures end by the header's claim for them alone, on the stream's own clock. None if it makes none."""
+    """Where the header says that the pictures alone end, on the stream's own clock. None if it does not say."""
     ticks = stream.duration or 0
     if stream.container.format.name == "avi":
-        ticks = max(ticks, stream.frames)  # a tick is a picture's length; what is cut off is not among the ticks
+        ticks = max(ticks, stream.frames)  # a tick is one picture; pictures that were cut off are not in `duration`
     if ticks:
         return float((ticks + (stream.start_time or 0)) * (stream.time_base or 0))
     # Matroska's header gives the end of the longest track; a tag may give that of each.
@@ -160,7 +161,7 @@ def _claimed_end(stream: VideoStream) -> float | None:
 
 
 def _since(zero: float, time: float) -> float:
-    """A picture's time since the container's start, which is rounded to microseconds, and may lie behind the first."""
+    """A picture's time since the container's start. That is rounded to microseconds, so it may lie after the first."""
     return max(0.0, float(time) - zero)
 
 
@@ -174,19 +175,19 @@ def scaled_size(width: int, height: int, short_side: int) -> tuple[int, int]:
 
 
 class VideoFrames:
-    """Iterates over `(timestamp_seconds, image)` at up to `analysis_rate` pictures a second, in order of time. Once.
+    """Iterates, once, over `(timestamp_seconds, image)` in order of time, at up to `analysis_rate` pictures a second.
 
-    A packet that can't be decoded is left out. The last picture is always handed out.
+    A packet that can't be decoded is skipped. The last picture is always handed out.
 
     Attributes:
         decoded_until_seconds: how far decoding has come.
-        jumped_back_seconds: where time stamps fell by more than a second (recordings that were put together without
-            new ones), None if they never did. What comes is left out until they have passed that.
-        end_seconds: where the video ends as far as its packets have been read; once all are, beyond
-            `decoded_until_seconds` only where its last pictures could not be decoded.
+        jumped_back_seconds: where time stamps first fell by more than a second (recordings joined without new time
+            stamps), None if they never did. Pictures are left out until the time stamps have passed that again.
+        end_seconds: where the video ends, by the packets read so far. Once all are read, it is later than
+            `decoded_until_seconds` only if the last pictures could not be decoded.
 
     Raises (while iterating):
-        UnreadableVideo: it can't be opened, breaks before the first picture, or claims impossible times.
+        UnreadableVideo: it can't be opened, breaks off before the first picture, or claims impossible times.
         MissingExtra: PyAV is not installed.
     """
 
@@ -208,8 +209,7 @@ class VideoFrames:
         self.end_seconds = info.start_seconds
 
     def __iter__(self) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-        # A little slack, so that 25 pictures a second are halved and not cut to a third by rounding.
-        step_seconds = self._step_seconds - 0.005
+        step_seconds = self._step_seconds - _STEP_SLACK_SECONDS
         handed_out, held_back = -math.inf, None
         shown = -math.inf
         for timestamp, frame in self._decode():
@@ -229,7 +229,7 @@ class VideoFrames:
             self.decoded_until_seconds = self.end_seconds = max(self.end_seconds, shown + self._frame_seconds)
 
     def between(self, after_seconds: float, until_seconds: float) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-        """The pictures between two that follow one another of the last three handed out, latest first."""
+        """The pictures between two neighbours among the last three that were handed out, latest first."""
         for passed in reversed(self._passed):
             for timestamp, frame in reversed(passed):
                 if after_seconds < timestamp < until_seconds:
@@ -242,7 +242,7 @@ class VideoFrames:
             del passed[::2]
 
     def _decode(self) -> Iterator[tuple[float, Any]]:
-        """Every picture with its time, in order of time; ends early where the file can't be read any further."""
+        """Every picture with its time, in order of time. Ends early if the file can't be read any further."""
         av = import_av()
         from av.video.reformatter import VideoReformatter
 
@@ -254,7 +254,7 @@ class VideoFrames:
                 stream.thread_type = "NONE" if self._thread_count == 1 else "AUTO"
                 stream.codec_context.thread_count = self._thread_count
                 zero = (container.start_time or 0) / av.time_base
-                for frame in decoded(self._expected(packets_of(container, stream), zero)):
+                for frame in decoded(self._noted(packets_of(container, stream), zero)):
                     timestamp = last + self._frame_seconds if frame.time is None else _since(zero, frame.time)
                     if not math.isfinite(timestamp):
                         timestamp = self._first_start
@@ -268,13 +268,13 @@ class VideoFrames:
             if last == -math.inf:
                 raise UnreadableVideo(self._path, reason_of(error)) from error
 
-    def _expected(self, packets: Iterator[Any], zero: float) -> Iterator[Any]:
-        """The packets, of each of which it is noted where its picture begins and ends."""
+    def _noted(self, packets: Iterator[Any], zero: float) -> Iterator[Any]:
+        """Pass packets on, noting where the picture of each begins and ends."""
         for packet in packets:
-            self._expect(packet, zero)
+            self._note(packet, zero)
             yield packet
 
-    def _expect(self, packet: Any, zero: float) -> None:
+    def _note(self, packet: Any, zero: float) -> None:
         ticks = packet.dts if packet.pts is None else packet.pts
         if ticks is None or packet.time_base is None or packet.is_discard:
             return

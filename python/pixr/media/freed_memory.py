@@ -1,14 +1,14 @@
-"""Gives memory that was freed back to the system, but not at once.
+"""Returns freed memory to the system, but not at once.
 
-The stages of indexing allocate in one thread and free in another. glibc keeps what is freed in the arena of the thread
-that allocated it, full of holes, and a long video leaves hundreds of megabytes there: of ten hours, the first half
-hour alone left 660 MB.
+The stages of indexing allocate in one thread and free in another. glibc keeps freed memory in the arena of the thread
+that allocated it, full of holes, and a long video leaves hundreds of megabytes there: of a video of ten hours, the
+first half hour alone left 660 MB. `give_back` returns that.
 
-At once it is given back where it was large: a Whisper window takes 54 MB several times a layer, and clearing their
-pages anew each time was a fourteenth of all processor time. A process that only indexes keeps them until the next
-giving back.
+Large blocks are a different matter: glibc returns them at once. Whisper takes 54 MB for a window several times a layer,
+and clearing those pages anew each time was a fourteenth of all processor time. So a process that only indexes calls
+`keep_freed`, and keeps them until the next `give_back`.
 
-Elsewhere than on glibc there is nothing to do.
+Without glibc there is nothing to do.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from typing import Final
 __all__ = ["give_back", "keep_freed"]
 
 _EVERY_SECONDS: Final = 10.0
-# Parameters of mallopt(3), and values for them: one arena, so that what one thread freed another finds; no mappings of
-# their own for large blocks; the end of the heap stays, and grows by so much.
+# Parameters of mallopt(3) and their values: one arena, so that one thread can use what another freed; no mappings of
+# their own for large blocks; the end of the heap is not trimmed below a gigabyte, and grows by 16 MB.
 _KEEPING: Final = {-8: 1, -4: 0, -1: 1 << 30, -2: 16 << 20}
 _lock = threading.Lock()
 _given_at = [time.monotonic()]
@@ -44,9 +44,9 @@ _trim = _find("malloc_trim")
 
 
 def keep_freed() -> None:
-    """Have freed memory used again. For a process that is the indexer's own, before it has threads.
+    """Keep freed memory for reuse. Only for a process that does nothing but index, before it has threads.
 
-    A library in somebody else's process leaves his allocator as it is.
+    Inside somebody else's process the allocator is left as it is.
     """
     set_up = _find("mallopt")
     if set_up is not None and _trim is not None:  # else nothing would ever be given back
@@ -55,7 +55,7 @@ def keep_freed() -> None:
 
 
 def give_back() -> None:
-    """Give back what is free, at most every ten seconds in the whole process. Safe to call from any thread, often."""
+    """Return freed memory, at most every ten seconds in the whole process. Safe to call often, from any thread."""
     if _trim is None or time.monotonic() - _given_at[0] < _EVERY_SECONDS or not _lock.acquire(blocking=False):
         return
     try:

@@ -1,8 +1,8 @@
-"""Tells whether a picture shows anything that the last kept one did not.
+"""Finds out whether a picture shows anything that the last kept one did not.
 
-A signature is the mean colour of about 32 × 24 cells. Two pictures are near-duplicates when no cell moved by more than
-a few levels and the whole by hardly any: recompression noise stays below, one changed line of a slide does not. Each
-picture is compared with the last one that was *kept*, so slow drift adds up and is noticed.
+A signature is the mean colour of up to 32 × 24 cells. Two pictures are near-duplicates if no cell differs by more than
+a few levels, and all of them together by hardly any. Noise from recompression stays below that; one changed line on a
+slide does not. Each picture is compared with the last one that was *kept*, so slow drift adds up and is noticed.
 """
 
 from __future__ import annotations

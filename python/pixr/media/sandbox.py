@@ -1,13 +1,13 @@
 """Decodes in a process of its own, so that no file can crash, hang or starve the caller.
 
-`open_segments` and `open_audio` give what `decoder_child` sends, as plain iterators. A decoder that dies becomes
-`UnreadableVideo` with the signal's name; one that makes no progress for `stall_seconds` (as much longer as the machine
-is full) is killed and becomes the same. Memory is limited by the operating system (`memory_byte_limit`, where there is
-`setrlimit`). Processes are kept for the next file, since starting one takes a few tenths of a second; one that
+`open_segments` and `open_audio` return what `decoder_child` sends, as plain iterators. If a decoder dies, that raises
+`UnreadableVideo` with the signal's name. One that makes no progress for `stall_seconds` (longer on a crowded machine)
+is killed, and raises the same. The operating system limits its memory to `memory_byte_limit`, where there is
+`setrlimit`. Processes are kept for the next file, since starting one takes a few tenths of a second; one that
 misbehaved, or whose iterator was closed early, is killed.
 
-What is on the way is bounded: one segment or audio chunk in the queue and one in the pipe. Decoding runs beside the
-caller and needs no GIL of his.
+What is under way is bounded: one segment or audio chunk in the queue and one in the pipe. Decoding runs beside the
+caller and does not need the caller's GIL.
 """
 
 from __future__ import annotations
@@ -37,8 +37,10 @@ if TYPE_CHECKING:
 _MEMORY_BYTE_LIMIT = 4 << 30
 _STALL_SECONDS = 30.0
 _LARGEST_HEADER_BYTES = 16 << 20
-_MOST_IDLE = 6  # of two videos at work, three each
-# Without the first entry, which is the current folder: a stranger's video may lie beside a stranger's `json.py`.
+# A video counts as cut short if more than a second is missing, and more than this share of its claimed length.
+_MISSING_SECONDS, _MISSING_SHARE = 1.0, 0.02
+_MOST_IDLE = 6  # three for each of two videos
+# The first entry of `sys.path` is the current folder, where a stranger's `json.py` may lie beside a stranger's video.
 _PROGRAM = "import sys; del sys.path[0]; sys.path.append(sys.argv[2]); import pixr.media.decoder_child as c; c.main()"
 
 _Message = tuple[dict[str, Any], bytes]
@@ -63,14 +65,14 @@ class _Decoder:
         threading.Thread(target=self._read, name="pixr-decoder-reader", daemon=True).start()
 
     def ask(self, request: dict[str, Any]) -> None:
-        """Send a request; a dead child shows when its answer is read."""
+        """Send a request. If the child is dead, reading its answer shows it."""
         assert self.process.stdin is not None
         with contextlib.suppress(OSError):
             self.process.stdin.write(json.dumps(request).encode() + b"\n")
             self.process.stdin.flush()
 
     def kill(self) -> None:
-        """End the process now and collect it."""
+        """End the process at once and wait for it."""
         self._closing.set()
         self.process.kill()
         self.process.wait()
@@ -114,7 +116,7 @@ _idle_owner = os.getpid()
 
 
 def start_decoders(count: int) -> None:
-    """Have so many decoders wait for files, without waiting for them: each takes some tenths of a second to start."""
+    """Start decoders until `count` are idle, without waiting for them: each takes a few tenths of a second to start."""
     with _idle_lock:
         missing = min(count, _MOST_IDLE) - len(_idle_here())
     for _ in range(missing):
@@ -141,8 +143,8 @@ def _give_back(decoder: _Decoder) -> None:
 
 
 def _idle_here() -> list[_Decoder]:
-    """The idle processes of this process: after a fork there are none. The lock must be held."""
-    global _idle_owner  # noqa: PLW0603 - the idle processes are this process's, so is their owner
+    """The idle decoders of this process; after a fork there are none. The caller must hold the lock."""
+    global _idle_owner  # noqa: PLW0603 - the list belongs to this process, and so does its owner
     if _idle_owner != os.getpid():
         _idle.clear()
         _idle_owner = os.getpid()
@@ -151,7 +153,7 @@ def _idle_here() -> list[_Decoder]:
 
 @atexit.register
 def close_idle_decoders() -> None:
-    """End the processes that are kept for later. They also end by themselves with this process."""
+    """End the processes that are kept for later. They would also end by themselves, with this process."""
     with _idle_lock:
         decoders, _idle[:] = _idle[:], []
     for decoder in decoders:
@@ -159,7 +161,7 @@ def close_idle_decoders() -> None:
 
 
 def _check_file(path: str) -> None:
-    """Refuses what needs no decoder to be refused."""
+    """Refuse what can be refused without a decoder."""
     try:
         if os.path.isdir(path):
             raise UnreadableVideo(path, "it is a directory")
@@ -208,9 +210,9 @@ def _converse(path: str, request: dict[str, Any], stall_seconds: float, memory_b
 
 
 def _crowding() -> float:
-    """How many times as long anything takes here, since others want the cores as well: 1 on a machine with room.
+    """How many times longer than usual everything takes, because others want the cores too: 1 if there is room.
 
-    Without it a healthy decoder was given up on where ten processes shared a core.
+    Without it, healthy decoders were given up on where ten processes shared a core.
     """
     try:
         wanted = os.getloadavg()[0]
@@ -229,10 +231,10 @@ def _death(code: int) -> str:
 
 
 class SegmentStream:
-    """The segments of one video, in order, while they are decoded. `info` is known from the beginning.
+    """The segments of one video, in order, as they are decoded. `info` is known from the beginning.
 
     Iterate once; `close` (or leaving a `with` block) ends decoding early. After the last segment,
-    `decoded_until_seconds` says how far decoding came and `broken_reason` is None, or says what is missing.
+    `decoded_until_seconds` says how far decoding came, and `broken_reason` says what is missing, or is None.
     """
 
     def __init__(self, path: str, messages: Iterator[_Message]) -> None:
@@ -254,7 +256,7 @@ class SegmentStream:
     def _finish(self, header: dict[str, Any]) -> None:
         self.decoded_until_seconds = header["decoded_until"]
         expected = max(header["expected_until"], self.info.pictures_end_seconds)
-        if expected - self.decoded_until_seconds > max(1.0, 0.02 * expected):
+        if expected - self.decoded_until_seconds > max(_MISSING_SECONDS, _MISSING_SHARE * expected):
             reached = self.decoded_until_seconds
             self.broken_reason = f"the pictures end at {reached:.1f} s of {expected:.1f} s: damaged or cut short"
         elif header["jumped_back"] is not None:
@@ -262,7 +264,7 @@ class SegmentStream:
             self.broken_reason = f"its time stamps jump back at {at}: what follows is left out until they pass it"
 
     def close(self) -> None:
-        """Stop decoding; the process that did it is killed if it was not done."""
+        """Stop decoding. The decoding process is killed if it was not done."""
         close = getattr(self._messages, "close", None)
         if close is not None:
             close()
@@ -317,7 +319,7 @@ def open_audio(
     stall_seconds: float = _STALL_SECONDS,
     memory_byte_limit: int = _MEMORY_BYTE_LIMIT,
 ) -> Iterator[AudioChunk]:
-    """Decode a file's sound in a process of its own; nothing if it has none. Raises as `open_segments` does."""
+    """Decode a file's sound in a process of its own; nothing if it has none. Raises what `open_segments` does."""
     import numpy as np
 
     name = os.fspath(path)
@@ -328,9 +330,8 @@ def open_audio(
 
 
 def probe_video(path: str | os.PathLike[str], *, stall_seconds: float = _STALL_SECONDS) -> VideoInfo:
-    """Read a video's header in a process of its own. Raises as `open_segments` does."""
+    """Read a video's header in a process of its own. Raises what `open_segments` does."""
     name = os.fspath(path)
-    for header, _ in _converse(name, {"task": "probe"}, stall_seconds, _MEMORY_BYTE_LIMIT):
-        if header["kind"] == "info":
-            info = VideoInfo(**header["info"])
-    return info
+    answers = _converse(name, {"task": "probe"}, stall_seconds, _MEMORY_BYTE_LIMIT)
+    (info,) = (header["info"] for header, _ in answers if header["kind"] == "info")
+    return VideoInfo(**info)

@@ -1,14 +1,14 @@
-"""Reads the words in the picture with RapidOCR (its wheel carries the models; no download).
+"""Reads the words in the picture with RapidOCR, whose wheel carries the models, so nothing is downloaded.
 
-Detection and recognition cost some 25 and 50 ms on a small picture, so the saving is in reading less:
+Detection costs about 25 ms and recognition about 50 ms on a small picture, so time is saved by reading less:
 
-- Of a segment, one picture is read, the middle one, and one more for every five seconds it lasts.
-- Between those a picture is read only if what stood in the boxes of the last read one has changed (subtitles do), at
-  most one every two seconds.
-- A near-duplicate of the picture read last has its words.
+- Of each segment the middle picture is read; of a long one, the middle picture of every five seconds.
+- Another picture is read only if what stood in the boxes of the last one has changed, as subtitles do, and at most one
+  every two seconds.
+- A near-duplicate of the picture read last has the same words.
 - A box that looks as it did in the picture before is not recognised again.
 - Pictures are read at the size they come in, never enlarged, and the classifier for upside-down text is left out.
-- The networks' denormal weights are taken as zeros (`pixr.media.denormals`): the detector takes a quarter of the time.
+- The networks' denormal weights are set to zero (`pixr.media.denormals`), which makes the detector four times as fast.
 
 onnxruntime releases the GIL. One reader serves one thread at a time.
 """
@@ -38,13 +38,18 @@ _LEAST_GAP_SECONDS = 2.0
 _LEAST_CONFIDENCE = 0.5
 _BOX_LEVELS = 14.0
 _BOX_SHAPE = (12, 48)
+_LEAST_BOX_PIXELS = 4
+# Boxes that overlap by more than this share (intersection over union) are the same place.
+_SAME_PLACE_SHARE = 0.85
+
+_Place = tuple[int, int, int, int]  # left, top, right, bottom
 
 
 @dataclass(frozen=True, slots=True)
 class ScreenText:
-    """Words seen in the picture during a span: one line of `text` per line on screen, from top to bottom.
+    """Words seen in the picture during a span: `text` has one line for each on screen, from top to bottom.
 
-    `confidence` is the mean of the recogniser's, weighted by length.
+    `confidence` is the recogniser's, averaged over the lines by their length.
     """
 
     start_seconds: float
@@ -55,10 +60,7 @@ class ScreenText:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    left: int
-    top: int
-    right: int
-    bottom: int
+    place: _Place
     look: NDArray[np.float32]
     text: str
     confidence: float
@@ -74,7 +76,7 @@ class ScreenReader:
 
     Raises:
         MissingExtra: rapidocr is not installed.
-        ModelNotFound, ModelError: no recogniser at hand can write the languages; RapidOCR's wheel carries no model.
+        ModelNotFound, ModelError: no recogniser at hand can write the languages, or RapidOCR's wheel has no models.
     """
 
     def __init__(
@@ -105,7 +107,7 @@ class ScreenReader:
                     "EngineConfig.onnxruntime.inter_op_num_threads": 1,
                 }
             )
-            # It opens its files when it first needs them, which must be now.
+            # It opens its files when it first needs them, and the copies are gone after this block.
             blank = np.zeros((64, 64, 3), np.uint8)
             self._engine(blank, use_det=True, use_cls=False, use_rec=False)
             self._engine.recognize_txt([blank])
@@ -114,19 +116,19 @@ class ScreenReader:
         self.forget()
 
     def forget(self) -> None:
-        """Begin another video: nothing read before is used again."""
+        """Begin another video: forget everything that was read."""
         self._lines: list[_Line] = []
         self._duplicates = DuplicateFilter()
         self._read_at = float("-inf")
 
     def read(self, segment: CutSegment) -> list[ScreenText]:
-        """What is on screen in a segment: nothing, one text, or several after each other where it changes."""
+        """The words on screen in a segment: none, one text, or one after the other if they change."""
         reads: list[tuple[float, list[_Line]]] = []
         wanted = _wanted_frames(segment.frames, segment.end_seconds - segment.start_seconds, self._read_every_seconds)
         for index, frame in enumerate(segment.frames):
             if index not in wanted:
                 recent = frame.timestamp_seconds - self._read_at < _LEAST_GAP_SECONDS
-                # Before this segment's first read the boxes on record are another picture's.
+                # Until a picture of this segment is read, the known boxes belong to another segment.
                 if recent or not reads or not self._boxes_changed(frame.image):
                     continue
             if not self._duplicates.repeats(frame.image):
@@ -145,13 +147,13 @@ class ScreenReader:
         if boxes is None or len(boxes) == 0:
             return []
         lines: list[_Line | None] = []
-        unknown: list[tuple[int, Any, tuple[int, int, int, int], NDArray[np.float32]]] = []
+        unknown: list[tuple[int, Any, _Place, NDArray[np.float32]]] = []
         for position, box in enumerate(boxes):
             corners = np.asarray(box, np.float32)
             left, top = (int(value) for value in np.floor(corners.min(axis=0)))
             right, bottom = (int(value) for value in np.ceil(corners.max(axis=0)))
             place = (max(0, left), max(0, top), min(image.shape[1], right), min(image.shape[0], bottom))
-            if place[2] - place[0] < 4 or place[3] - place[1] < 4:
+            if place[2] - place[0] < _LEAST_BOX_PIXELS or place[3] - place[1] < _LEAST_BOX_PIXELS:
                 continue
             look = _look(image, place)
             known = self._known(place, look)
@@ -162,38 +164,39 @@ class ScreenReader:
             crops = self._engine.crop_text_regions(picture, [box for _, box, _, _ in unknown])
             result = self._engine.recognize_txt(crops)
             for (position, _, place, look), text, score in zip(unknown, result.txts, result.scores, strict=True):
-                lines[position] = _Line(*place, look, text.strip(), float(score))
+                lines[position] = _Line(place, look, text.strip(), float(score))
         return [line for line in lines if line is not None]
 
-    def _known(self, place: tuple[int, int, int, int], look: NDArray[np.float32]) -> _Line | None:
+    def _known(self, place: _Place, look: NDArray[np.float32]) -> _Line | None:
+        """The line with the words of one in the picture before that stood in the same place and looked the same."""
         import numpy as np
 
         for line in self._lines:
-            same_place = _overlap(place, (line.left, line.top, line.right, line.bottom)) > 0.85
+            same_place = _overlap(place, line.place) > _SAME_PLACE_SHARE
             if same_place and float(np.abs(line.look - look).mean()) < _BOX_LEVELS / 2:
-                return _Line(*place, look, line.text, line.confidence)
+                return _Line(place, look, line.text, line.confidence)
         return None
 
     def _boxes_changed(self, image: NDArray[np.uint8]) -> bool:
         import numpy as np
 
         for line in self._lines:
-            place = (line.left, line.top, line.right, line.bottom)
-            if line.bottom > image.shape[0] or line.right > image.shape[1]:
+            _, _, right, bottom = line.place
+            if bottom > image.shape[0] or right > image.shape[1]:
                 return True
-            if float(np.abs(_look(image, place) - line.look).mean()) > _BOX_LEVELS:
+            if float(np.abs(_look(image, line.place) - line.look).mean()) > _BOX_LEVELS:
                 return True
         return False
 
 
 def _wanted_frames(frames: Sequence[SampledFrame], seconds: float, every_seconds: float) -> set[int]:
-    """Which frames to read in any case: those in the middle of equal parts of the segment."""
+    """The indexes of the frames to read in any case: the middle ones of equal parts of the segment."""
     count = max(1, min(len(frames), round(seconds / every_seconds)))
     return {min(len(frames) - 1, int((part + 0.5) * len(frames) / count)) for part in range(count)}
 
 
-def _look(image: NDArray[np.uint8], place: tuple[int, int, int, int]) -> NDArray[np.float32]:
-    """A box's brightness at 12 × 48 points: enough to see that its words changed."""
+def _look(image: NDArray[np.uint8], place: _Place) -> NDArray[np.float32]:
+    """A box's brightness at 12 × 48 points, which is enough to notice that its words changed."""
     import numpy as np
 
     left, top, right, bottom = place
@@ -203,7 +206,8 @@ def _look(image: NDArray[np.uint8], place: tuple[int, int, int, int]) -> NDArray
     return look
 
 
-def _overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> float:
+def _overlap(one: _Place, other: _Place) -> float:
+    """Intersection over union of two boxes."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     if width <= 0 or height <= 0:
@@ -214,6 +218,7 @@ def _overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -
 
 
 def _spans(reads: Sequence[tuple[float, Sequence[_Line]]], start: float, end: float) -> list[ScreenText]:
+    """Texts with their spans. One changes to the next midway between two pictures; neighbours that are equal join."""
     texts: list[ScreenText] = []
     for index, (at, lines) in enumerate(reads):
         begin = start if index == 0 else (reads[index - 1][0] + at) / 2

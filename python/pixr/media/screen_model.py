@@ -1,8 +1,8 @@
 """Finds a recogniser that can write the languages on screen, by the characters it knows.
 
-The wheel of RapidOCR carries one, for Chinese, Japanese and the languages in Latin letters. For others, PaddleOCR's
-recognisers in ONNX (as RapidOCR publishes them, such as `cyrillic_PP-OCRv5_rec_mobile.onnx`) are taken from a file or
-folder. What a recogniser knows is read from it, never from its name; nothing is downloaded.
+RapidOCR's wheel carries one for Chinese, Japanese and the languages in Latin letters. For others, the user names a file
+or folder of PaddleOCR's recognisers in ONNX, as RapidOCR publishes them, such as `cyrillic_PP-OCRv5_rec_mobile.onnx`.
+What a recogniser knows is read from the file itself, never from its name. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["LETTERS", "find_recogniser", "of_the_wheel"]
 _LATIN: Final = "abcdefghijklmnopqrstuvwxyz"
 _CYRILLIC: Final = "абвгдежзиклмнопрстуфхцчш"
 
-# What one must be able to write for a language: its letters, or common characters where it has thousands.
+# What a recogniser must be able to write for a language: its letters, or common characters if it has thousands.
 LETTERS: Final[dict[str, str]] = {
     "en": _LATIN,
     "id": _LATIN,
@@ -65,11 +65,11 @@ LETTERS: Final[dict[str, str]] = {
 
 
 def find_recogniser(languages: Sequence[str], model: str | os.PathLike[str] | None) -> Path | None:
-    """The recogniser that can write all the languages; None for the one in RapidOCR's wheel.
+    """The recogniser that can write all the languages; None stands for the one in RapidOCR's wheel.
 
     Args:
-        languages: two-letter codes (and "zh-hant"); none of them leaves the choice to `model`.
-        model: an ONNX file, or a folder of several; the wheel's own is tried first where it is a folder or None.
+        languages: two-letter codes (and "zh-hant"); if there are none, `model` alone decides.
+        model: an ONNX file, or a folder of several. Unless it is a file, the wheel's own is tried first.
 
     Raises:
         ModelNotFound: there is nothing at `model`.
@@ -129,7 +129,7 @@ def _candidates(model: str | os.PathLike[str] | None) -> list[Path]:
 
 
 def _characters(path: Path) -> set[str]:
-    """The characters that a recogniser can write, of its own metadata."""
+    """The characters that a recogniser can write, by its own metadata."""
     from pixr.encoders.onnx import CPU_PROVIDER, import_onnxruntime
 
     onnxruntime = import_onnxruntime()

@@ -1,9 +1,10 @@
-"""Reads a video from an instant on, wherever the container's seeking leads.
+"""Reads a video from a given time on, wherever seeking in its container leads.
 
-A container with an index leads to a picture that stands by itself before the instant. MPEG streams have none and lead
-to somewhere near it, often behind that picture: what is decoded there begins too late, so it is tried further back.
-Where nothing leads to the instant, it is read from its beginning: what lies before zero in a Matroska file is not
-found, and a bare stream of pictures, as recorders write it, has no times to seek. Those follow each other at its rate.
+In a container with an index, seeking leads to a key frame before the wanted time. MPEG streams have no index, and
+seeking leads to somewhere near, often after that key frame: decoding would begin too late, so seeking is tried again
+further back. Where it leads nowhere, the file is read from its beginning. That happens before time zero in Matroska
+files, and in bare streams of pictures, as recorders write them, which have no times at all: their pictures follow each
+other at the stream's rate.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ _BACK_SECONDS = (0.0, 2.0, 12.0, 60.0)
 
 
 def decode_from(container: InputContainer, stream: VideoStream, seconds: float) -> Iterator[Any]:
-    """The pictures from one at or before `seconds` on, on the stream's own clock, in the order in which they are shown.
+    """The pictures in the order in which they are shown, beginning with one at or before `seconds`.
 
-    Where there is none that early it is the first picture of all. A packet that can't be decoded is left out, and a
-    picture that is not later than the one before it.
+    Times are on the stream's own clock. If no picture is that early, the first one of all comes first. Packets that
+    can't be decoded are skipped, and so are pictures that are not later than the one before.
     """
 
     def read(packets: Iterator[Any], first_seconds: float | None) -> Iterator[Any]:
@@ -41,12 +42,12 @@ def decode_from(container: InputContainer, stream: VideoStream, seconds: float) 
 
 
 def packets_from(container: InputContainer, stream: Stream, seconds: float) -> Iterator[Any]:
-    """The stream's packets from one at or before `seconds` on, or from the first of all, in their order."""
+    """The stream's packets in file order, from one at or before `seconds`, or else from the first of all."""
     return _from(container, stream, seconds, lambda packets, _: packets, packet_time)
 
 
 def packet_time(packet: Any) -> float | None:
-    """When what is in a packet is shown or heard, or else decoded, on the stream's own clock."""
+    """When a packet's content is shown or heard, or else when it is decoded, on the stream's own clock."""
     ticks = packet.dts if packet.pts is None else packet.pts
     return None if ticks is None else float(ticks * packet.time_base)
 
@@ -58,7 +59,7 @@ def _from(
     read: Callable[[Iterator[Any], float | None], Iterator[Any]],
     time_of: Callable[[Any], float | None],
 ) -> Iterator[Any]:
-    """What is read of packets, from an instant on; reading is told when they begin where they are the first of all."""
+    """Seek, and pass the packets found to `read`. Its second argument is their start if they are the file's first."""
     import av
 
     start = (container.start_time or 0) / av.time_base
@@ -78,13 +79,13 @@ def _from(
 
 
 def _seek(container: InputContainer, stream: Stream, seconds: float) -> bool:
-    """Seek near an instant; False where that can't be."""
+    """Seek to somewhere near `seconds`; False if that is not possible."""
     import av
 
     if not stream.time_base:
         return False
     ticks = round((seconds + SLACK_SECONDS) / stream.time_base)
-    for backward in (True, False):  # some know nothing before their first picture
+    for backward in (True, False):  # some containers refuse to seek to before their first picture
         try:
             container.seek(ticks, stream=stream, backward=backward)
         except av.error.FFmpegError:
@@ -94,9 +95,9 @@ def _seek(container: InputContainer, stream: Stream, seconds: float) -> bool:
 
 
 def _timed(frames: Iterable[Any], stream: VideoStream, following: float | None) -> Iterator[Any]:
-    """The pictures that are later than all before, those without a time a picture's length behind the one before.
+    """The pictures that are later than all before them. One without a time follows the one before at the usual rate.
 
-    `following` is the time of the first, if it has none.
+    `following` is the time of the first picture, if it has none of its own.
     """
     lasts = 1.0 / float(stream.average_rate or stream.guessed_rate or USUAL_FRAME_RATE)
     last = -math.inf

@@ -1,9 +1,9 @@
 """Cuts a stream of pictures into segments, the spans that are indexed.
 
 A segment never crosses a shot boundary and never lasts longer than `longest_seconds`. A shot begins with its first
-picture, also where that is one of those between the pictures that are looked at. Segments of one video touch: each
-ends where the next begins, the last at the end of the video. A shot that is too long is split, with no
-crumb at its end. Each segment has at least one frame.
+picture, even if that is one which the detector was not shown. Segments of one video touch: each ends where the next
+begins, and the last at the end of the video. A shot that is too long is split so that no crumb is left at its end.
+Each segment has at least one frame.
 
 Memory: the frames of one open segment, at most `1.25 × longest_seconds × frames_per_second` + 2 pictures.
 """
@@ -30,7 +30,7 @@ _CRUMB_SHARE = 0.25
 
 @dataclass(frozen=True, slots=True)
 class CutOptions:
-    """How to cut. `frames_per_second` counts from each shot's start, which is always sampled."""
+    """How to cut. Frames are sampled at `frames_per_second` from the start of each shot, which always gives one."""
 
     frames_per_second: float = 1.0
     longest_seconds: float = 10.0
@@ -62,7 +62,7 @@ class CutSegment:
 class SegmentCutter:
     """Turns pictures in order of time into segments. One use per video.
 
-    `between` gives the pictures after one instant and before another, latest first, that were not among them.
+    `between` returns the pictures after one time and before another, latest first, that were not handed to `cut`.
     """
 
     def __init__(self, options: CutOptions, between: Callable[[float, float], Pictures] = lambda *_: ()) -> None:
@@ -118,7 +118,7 @@ class SegmentCutter:
             self._next_sample += period * (int((timestamp + 1e-3 - self._next_sample) / period) + 1)
 
     def _split(self, until_seconds: float) -> Iterator[CutSegment]:
-        """Close what is longest, until the rest of a shot that goes on until an instant is but little longer."""
+        """Close segments of the longest length for as long as more than one of them and a crumb is left."""
         longest = self._options.longest_seconds
         while until_seconds - self._start > longest * (1 + _CRUMB_SHARE):
             yield self._close(self._start + longest)
@@ -133,7 +133,7 @@ class SegmentCutter:
         inside = [frame for frame in self._sampled if frame.timestamp_seconds < end_seconds]
         later = self._sampled[len(inside) :]
         if not inside and self._last_image is not None:
-            # Nothing new was shown in this span (a picture that stands still for long): the last one still stands.
+            # No new picture appeared in this span, so the last one is still shown.
             inside = [SampledFrame(self._start, self._last_image)]
         kept: list[SampledFrame] = []
         for frame in inside:

@@ -2,12 +2,12 @@
 
 Each picture is reduced to about 64 × 48 points: a colour histogram (512 bins) and the brightness of 8 × 6 blocks. The
 change between two pictures is the share of colour that moved plus three times the mean block difference. Pans and zooms
-move points but keep colours and blocks; a cut changes both. A cut needs a change that is large in itself and
-large against the second before it, and it has to last: a flash or a torn picture goes back to what was there
-before. Deciding that takes one picture of look-ahead.
+move points but keep colours and blocks; a cut changes both. To count as a cut, a change must be large in itself, large
+against the second before it, and it must last: after a flash or a torn picture, what was there before comes back. So
+the detector looks one picture ahead.
 
-Costs about 0.1 ms a picture, whatever its size. Fades and slow dissolves are not cuts to this detector: the maximal
-segment length bounds them.
+Costs about 0.1 ms a picture, whatever its size. Fades and slow dissolves are not detected; the longest segment length
+bounds them.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class PictureSketch:
 class ShotDetector:
     """Says, one picture late, which pictures begin a shot.
 
-    Push pictures in order; each push answers for the picture pushed before it, `finish` for the last one.
+    Push pictures in order. Each push answers for the picture pushed before it, and `finish` for the last one.
     """
 
     def __init__(self, *, least_change: float = 0.45, times_recent: float = 2.5) -> None:
@@ -83,7 +83,7 @@ class ShotDetector:
         return answer
 
     def finish(self) -> bool | None:
-        """Decide the last picture; None if there was none. The detector is then as new."""
+        """Answer for the last picture; None if there was none. Afterwards the detector is as good as new."""
         answer = None if self._waiting is None else self._decide(None)
         self._before = self._waiting = None
         self._recent.clear()
@@ -112,9 +112,10 @@ class ShotDetector:
 def first_of_shot(
     before: NDArray[np.uint8], begins: NDArray[np.uint8], between: Iterable[tuple[float, NDArray[np.uint8]]]
 ) -> tuple[float, NDArray[np.uint8]] | None:
-    """The first of the pictures between two, latest first, from which on all are like the one that begins a shot.
+    """Where a shot really begins: the earliest picture from which on all in `between` look like `begins`.
 
-    None if the latest is not: then the shot begins where it was seen to.
+    `between` are the pictures between `before` and `begins`, latest first. None if already the latest looks different:
+    then the shot begins with `begins`.
     """
     new = PictureSketch.of(begins)
     change, first = PictureSketch.of(before).change_to(new), None

@@ -1,7 +1,8 @@
-"""Cuts sound into windows of equal length and encodes each: what else is heard, beside words.
+"""Cuts sound into windows of equal length and encodes each, for what is heard besides words.
 
-Windows begin at multiples of their length on the video's clock, so that neighbours touch and join into one moment. A
-last window, or one before a hole in the sound, is as long as the sound is, and left out below a tenth of a second.
+Windows begin at multiples of their length on the video's clock, so that neighbours touch and join into one moment. The
+last window, and one before a hole in the sound, is only as long as its sound, and is left out below a tenth of a
+second.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _WINDOWS_A_CALL: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class HeardSound:
-    """A span of sound, its vector, and what it is in words, where the encoder knows some."""
+    """A span of sound, its vector, and a description in words if the encoder has one."""
 
     start_seconds: float
     end_seconds: float
@@ -37,7 +38,7 @@ def hear(chunks: Iterable[AudioChunk], encoder: SoundEncoder) -> Iterator[HeardS
 
     Raises:
         ValueError: a chunk comes at another rate.
-        UnreadableVideo: the sound breaks off; what came before was given.
+        UnreadableVideo: the sound breaks off; what came before was yielded.
     """
     waiting: list[tuple[float, NDArray[np.float32]]] = []
     broken: BaseException | None = None

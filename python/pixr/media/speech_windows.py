@@ -1,14 +1,14 @@
 """Runs Whisper over several pieces of sound at once: window after window of each, decoded together.
 
-What the model says where a window ends is often half a sentence, so the next window begins where the last whole word
-ended (Radford et al. 2022, https://arxiv.org/abs/2212.04356, section 3.8; faster-whisper's loop for one file does the
-same). The pieces' windows are decoded side by side, since a step of the decoder reads all of its weights whether it
-serves one piece or three. Three things differ from faster-whisper's loop, at temperature 0:
+A window often ends in the middle of a sentence, so the next one begins where the last whole word ended (Radford et al.
+2022, https://arxiv.org/abs/2212.04356, section 3.8; faster-whisper's loop for one file does the same). The pieces'
+windows are decoded side by side, since each step of the decoder reads all of its weights, for one piece or for three.
+Three things differ from faster-whisper's loop at temperature 0:
 
-- A rest in which nothing is heard is left out; a window costs the same, however little is in it.
-- A window of which the model says the same over and over is read again as two halves, parted at a pause. Its words
-  would be lost otherwise: half a minute of speech.
-- Nothing that was said before is given to the model as a prompt.
+- If nothing is heard in the rest of a piece, it is left out: a window costs the same, however little is in it.
+- A window for which the model repeats itself over and over is read again as two halves, split at a pause. Otherwise
+  half a minute of speech would be lost.
+- What was said before is not given to the model as a prompt.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _PREPENDED, _APPENDED = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"
 
 @dataclass(frozen=True, slots=True)
 class HeardWord:
-    """A word in seconds from its piece's first sample; `text` keeps the blank that begins a new word."""
+    """A word; its times count from its piece's first sample, and `text` keeps the blank that begins a new word."""
 
     start_seconds: float
     end_seconds: float
@@ -51,7 +51,7 @@ class HeardWord:
 
 @dataclass
 class _Piece:
-    """One piece under way. `seek` and `stop` bound the part that the next window reads, in spectrogram frames."""
+    """A piece that is being read. The next window reads from `seek` to `stop`, counted in spectrogram frames."""
 
     mel: NDArray[np.float32]
     quiet: list[Span]
@@ -82,7 +82,7 @@ class _Piece:
             self.seek = self.stop = self.frame_count
 
     def halve(self) -> bool:
-        """Let the next window end at the longest pause of this one's middle half. False if it is too short."""
+        """Make the next window end at the longest pause in the middle half of this one. False if it is too short."""
         length = self.window_frames / FRAMES_PER_SECOND
         if length < _SHORTEST_HALVED_SECONDS:
             return False
@@ -197,10 +197,10 @@ class WindowReader:
 
 
 def _split(tokens: list[int], first_stamp: int, began: int, frame_count: int) -> tuple[list[dict[str, Any]], int, bool]:
-    """The segments that time stamps part, in seconds of the piece; the frame that was read up to; whether that is sure.
+    """The segments between time stamps, in seconds of the piece; the frame read up to; whether the window is finished.
 
-    It is where one stamp alone ends the window: the model is done with it. Otherwise what follows the last pair of
-    stamps is unfinished and left out.
+    A single stamp at the end says that the model has finished the window. Otherwise what follows the last pair of
+    stamps is incomplete and left out.
     """
 
     def seconds(token: int) -> float:

@@ -1,9 +1,9 @@
-"""Makes utterances of words: one sentence each, with the span of time that a viewer would jump to.
+"""Groups words into utterances: one sentence each, with the span of time that a viewer would jump to.
 
-A recogniser's sentences and times are rough: it joins sentences across a pause, and lets a word swallow the silence
-beside it. The sound itself knows better, so the pauses found in it (`pixr.media.silence`) decide: a long one
-separates utterances wherever punctuation stands, and words end where sound does. `align_to_shots` then moves edges to
-a shot's boundaries where they are near: people cut where someone stops speaking, and a moment is the shot.
+A recogniser's sentences and times are rough: it joins sentences across a pause, and stretches a word over the silence
+beside it. So the pauses found in the sound itself (`pixr.media.silence`) decide: a long one separates utterances,
+whatever the punctuation says, and words end where the sound does. `align_to_shots` then moves edges to the boundaries
+of a shot if they are near, because videos are cut where someone stops speaking, and a moment is a shot.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ _ABBREVIATIONS = frozenset({"mr.", "mrs.", "ms.", "dr.", "st.", "vs.", "jr.", "s
 
 _FARTHEST_SECONDS = 2.0
 _SHORT_WORD_SECONDS = 0.2
+# How far a cut of the picture may be from a pause and still belong to it.
+_CUT_SLACK_SECONDS = 0.1
+# A boundary that does not look like the end of a sentence counts as this much farther away; more before a small letter.
+_NO_SENTENCE_END_SECONDS, _SMALL_LETTER_SECONDS = 0.3, 0.2
 
 Span = tuple[float, float]
 
@@ -53,18 +57,14 @@ def split_utterances(
 ) -> list[Utterance]:
     """Group words, given in order, into utterances.
 
-    A new one begins after the end of a sentence, across a pause of at least `pause_seconds`, across any pause that
-    contains a cut of the picture, and where an utterance would last longer than `longest_seconds`.
+    A new one begins after the end of a sentence, after a pause of at least `pause_seconds`, after any pause with a cut
+    of the picture in it, and where an utterance would last longer than `longest_seconds`.
     """
     if not words:
         return []
-    telling = [
-        (start, end)
-        for start, end in pauses
-        if end - start >= pause_seconds or any(start - 0.1 <= cut <= end + 0.1 for cut in cuts)
-    ]
+    separating = [pause for pause in pauses if _length(pause) >= pause_seconds or _holds_cut(pause, cuts)]
     bounds: dict[int, Span] = {}
-    for pause in telling:
+    for pause in separating:
         boundary = _boundary_at(words, pause)
         if boundary is not None and (boundary not in bounds or _length(pause) > _length(bounds[boundary])):
             bounds[boundary] = pause
@@ -82,6 +82,11 @@ def _length(span: Span) -> float:
     return span[1] - span[0]
 
 
+def _holds_cut(pause: Span, cuts: Sequence[float]) -> bool:
+    start, end = pause
+    return any(start - _CUT_SLACK_SECONDS <= cut <= end + _CUT_SLACK_SECONDS for cut in cuts)
+
+
 def _ends_sentence(text: str) -> bool:
     bare = text.rstrip(_CLOSING)
     initial = len(bare) == 2 and bare[0].isupper()
@@ -89,9 +94,9 @@ def _ends_sentence(text: str) -> bool:
 
 
 def _boundary_at(words: Sequence[Word], pause: Span) -> int | None:
-    """The index of the word that follows a pause; `len(words)` after the last one, None if no boundary is near.
+    """The index of the word that follows a pause: `len(words)` after the last one, None if no boundary is near.
 
-    The recogniser's times may be off by a word, so a boundary that looks like the end of a sentence draws the pause.
+    The recogniser's times may be off by a word, so a boundary that looks like the end of a sentence is preferred.
     """
     best, best_cost = None, _FARTHEST_SECONDS
     for index in range(len(words) + 1):
@@ -99,27 +104,27 @@ def _boundary_at(words: Sequence[Word], pause: Span) -> int | None:
         right = words[index] if index < len(words) else None
         earliest = left.end_seconds if left is not None else float("-inf")
         latest = right.start_seconds if right is not None else float("inf")
-        # How far the nearer of the two words would have to give way.
+        # How far the nearer of the two words would have to move.
         cost = max(0.0, pause[0] - latest, earliest - pause[1])
         cost += 0.5 * (max(0.0, earliest - pause[0]) + max(0.0, pause[1] - latest))
         if left is not None and right is not None and not _ends_sentence(left.text):
-            cost += 0.3
+            cost += _NO_SENTENCE_END_SECONDS
             if not right.text[:1].isupper():
-                cost += 0.2
+                cost += _SMALL_LETTER_SECONDS
         if cost < best_cost:
             best, best_cost = index, cost
     return best
 
 
 def _outside_pauses(word: Word, before: Span | None, after: Span | None) -> Word:
-    """Take the silence at either end out of a word's span."""
+    """Cut the silence at either end off a word's span."""
     start, end = word.start_seconds, word.end_seconds
     if before is not None:
         start = max(start, before[1])
     if after is not None:
         end = min(end, after[0])
     if end <= start:
-        # The recogniser put the whole word into the silence: it is heard right beside it.
+        # The recogniser put the whole word into the silence, but it is heard right beside it.
         if after is not None:
             start, end = after[0] - _SHORT_WORD_SECONDS, after[0]
         else:
@@ -135,7 +140,7 @@ def _utterance(group: Sequence[Word]) -> Utterance:
 
 
 def join_simultaneous(utterances: Iterable[Utterance]) -> list[Utterance]:
-    """Make one utterance of those with the same times, in their order: a library holds one text a span and channel."""
+    """Join utterances with the same times, in order: a library holds one text for each span and channel."""
     joined: dict[Span, Utterance] = {}
     for one in utterances:
         span = one.start_seconds, one.end_seconds
@@ -155,12 +160,12 @@ def align_to_shots(
     overhang_seconds: float = 0.6,
     short_shot_seconds: float = 6.0,
 ) -> list[Utterance]:
-    """Move the edges of utterances to the boundaries of the shot that holds them.
+    """Move the edges of utterances to the boundaries of the shots that hold them.
 
-    An utterance belongs to a shot if it lies in it but for `overhang_seconds` at either end; then what hangs over is
-    cut off, and an edge that is within `reach_seconds` of the shot's boundary moves there, unless another utterance
-    of that shot is in between; in a shot of at most `short_shot_seconds` it moves however far. One that spans shots
-    keeps its own times. `shots` are in order and don't overlap; words keep their times.
+    An utterance belongs to a shot if it lies in it, give or take `overhang_seconds` at either end. What hangs over is
+    cut off. An edge within `reach_seconds` of the shot's boundary moves there, unless another utterance of that shot
+    lies in between; in a shot of at most `short_shot_seconds` it moves however far. An utterance that spans several
+    shots keeps its times, and so do words. `shots` must be in order and must not overlap.
     """
     said = sorted(utterances, key=lambda utterance: (utterance.start_seconds, utterance.end_seconds))
     starts = [start for start, _ in shots]
