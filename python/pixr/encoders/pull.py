@@ -1,11 +1,11 @@
-"""Puts published models on this machine, and tells whether they are still what was first pulled.
+"""Downloads published models to this machine, and checks that they are still what was first pulled.
 
     models/NAME/          the files, as they lie in the repository
-    models/.NAME.part/    while they are fetched
-    models/lock.json      by name: repository, commit, and every file's length and SHA-256
+    models/.NAME.part/    the files while they are fetched
+    models/lock.json      for each name: repository, commit, and every file's length and SHA-256
 
-The first pull records; every later one, and `verify_pulled`, compares. A branch is resolved once: later pulls take the
-commit in the lock.
+The first pull writes the lock. Every later one, and `verify_pulled`, compares with it. A branch is resolved once: later
+pulls fetch the commit in the lock.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _COMMIT_FILE: Final = ".commit"
 
 @dataclass(frozen=True)
 class Locked:
-    """What was recorded of a model at its first pull."""
+    """What was recorded about a model at its first pull."""
 
     repository: str
     commit: str
@@ -38,12 +38,12 @@ class Locked:
 
 
 def models_folder() -> Path:
-    """Where pulled models lie. It may not exist yet."""
+    """The folder of pulled models. It may not exist yet."""
     return cache_folder() / "models"
 
 
 def pulled_folder(name: str) -> Path:
-    """Where a model lies once it is pulled."""
+    """The folder of a model once it is pulled."""
     return models_folder() / name
 
 
@@ -55,22 +55,21 @@ def pull(
     offline: bool = False,
     on_bytes: OnBytes | None = None,
 ) -> Locked:
-    """Fetch a model's files, or those that are missing or damaged, and return what the lock says of it.
+    """Fetch a model's files, or those that are missing or damaged, and return its entry in the lock.
 
     Args:
-        model: which.
-        hub: where from.
-        precision: which of its ONNX files; a model that is here in another is replaced.
+        model: the model to fetch.
+        hub: where to fetch it from.
+        precision: which of its ONNX files to take. If it is here in another precision, it is replaced.
         offline: fetch nothing.
-        on_bytes: told of progress: path, bytes so far, bytes in all.
+        on_bytes: called as bytes arrive, with the path, the bytes so far, and the bytes in all.
 
     Raises:
         ModelNotFound: `offline`, and it isn't here; or it isn't published in this precision.
-        ModelDownloadFailed: a file can't be fetched. What came so far is kept for the next call.
+        ModelDownloadFailed: a file can't be fetched. What arrived so far is kept for the next call.
         ModelError: a file differs from what was recorded at the first pull, or from what the server says it is.
     """
-    if precision == "auto":
-        precision = "fp32"
+    precision = "fp32" if precision == "auto" else precision
     known = read_lock().get(model.name)
     if known is not None and known.precision != precision:
         known = None
@@ -79,33 +78,69 @@ def pull(
         return known
     if offline:
         raise ModelNotFound(f"{model.name} is not here, or not whole, and nothing is fetched offline")
-    part = models_folder() / f".{model.name}.part"
-    expected = {file.name: file for file in known.files} if known is not None else {}
-    commit = known.commit if known is not None else _commit_under_way(part)
-    recorded: list[ModelFile] = []
-    for path in model.files_of(precision):
-        target = part / path
-        if path in expected and find_problem(folder / path, expected[path]) is None:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(folder / path, target)
-        elif not target.is_file():  # else an earlier call brought it
-            fetched = (hub or Hub()).fetch(model.repository, commit or model.revision, path, target, on_bytes)
-            _check(model, path, target, fetched.sha256, expected.get(path))
-            if fetched.commit and commit and fetched.commit != commit:
-                raise ModelError(f"{model.name}: {path} is of commit {fetched.commit}, the files before of {commit}")
-            if fetched.commit and not commit:
-                commit = fetched.commit
-                (part / _COMMIT_FILE).write_text(commit, encoding="utf8")
-        recorded.append(ModelFile(path, target.stat().st_size, sha256_of(target, remembered=False)))
-    locked = known or Locked(model.repository, commit, precision, tuple(recorded))
-    (part / _COMMIT_FILE).unlink(missing_ok=True)
-    _put_in_place(part, folder)
+    gathering = _Gathering(model, known, hub or Hub(), on_bytes)
+    files = tuple(gathering.add(path) for path in model.files_of(precision))
+    locked = known or Locked(model.repository, gathering.commit, precision, files)
+    gathering.put_in_place()
     _record(model.name, locked)
     return locked
 
 
+class _Gathering:
+    """The folder in which a model's files are put together, all of one commit, before it takes its final place.
+
+    It outlives an interrupted pull, and so does the commit that the branch stood for.
+    """
+
+    def __init__(self, model: PublishedModel, known: Locked | None, hub: Hub, on_bytes: OnBytes | None) -> None:
+        self._model = model
+        self._hub = hub
+        self._on_bytes = on_bytes
+        self._final = pulled_folder(model.name)
+        self._folder = models_folder() / f".{model.name}.part"
+        self._commit_file = self._folder / _COMMIT_FILE
+        self._expected = {file.name: file for file in known.files} if known is not None else {}
+        self.commit = known.commit if known is not None else self._commit_before()
+
+    def add(self, path: str) -> ModelFile:
+        """Copy a file that is already in its final place and whole, else fetch it, and return what it is."""
+        target, expected = self._folder / path, self._expected.get(path)
+        if expected is not None and find_problem(self._final / path, expected) is None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self._final / path, target)
+        elif not target.is_file():  # else an earlier pull fetched it
+            self._fetch(path, target)
+        return ModelFile(path, target.stat().st_size, sha256_of(target, remembered=False))
+
+    def put_in_place(self) -> None:
+        """Replace the model's folder with this one."""
+        self._commit_file.unlink(missing_ok=True)
+        if self._final.exists():
+            shutil.rmtree(self._final)
+        try:
+            os.replace(self._folder, self._final)
+        except OSError as error:
+            raise ModelDownloadFailed(f"{self._final}: {error}") from error
+
+    def _fetch(self, path: str, target: Path) -> None:
+        name, revision = self._model.name, self.commit or self._model.revision
+        fetched = self._hub.fetch(self._model.repository, revision, path, target, self._on_bytes)
+        if problem := _problem_of_fetched(target, fetched.sha256, self._expected.get(path)):
+            target.unlink()
+            raise ModelError(f"{name}: {path}: {problem}")
+        if fetched.commit and self.commit and fetched.commit != self.commit:
+            raise ModelError(f"{name}: {path} is of commit {fetched.commit}, the files before of {self.commit}")
+        if fetched.commit and not self.commit:
+            self.commit = fetched.commit
+            self._commit_file.write_text(self.commit, encoding="utf8")
+
+    def _commit_before(self) -> str:
+        """The commit that an interrupted pull began with; empty if there was none."""
+        return self._commit_file.read_text(encoding="utf8") if self._commit_file.is_file() else ""
+
+
 def verify_pulled() -> list[ModelStatus]:
-    """Compare every file of every pulled model with the lock; one status a file.
+    """Compare every file of every pulled model with the lock; one status for each file.
 
     Raises:
         ModelError: the lock is damaged.
@@ -119,13 +154,13 @@ def verify_pulled() -> list[ModelStatus]:
 
 
 def problems(locked: Locked, folder: Path) -> list[str]:
-    """How a folder differs from the lock, every byte read; one line a file that does."""
+    """How a folder differs from the lock, by every byte; one line for each file that does."""
     found = ((file.name, find_problem(folder / file.name, file)) for file in locked.files)
     return [f"{name}: {problem}" for name, problem in found if problem is not None]
 
 
 def read_lock() -> dict[str, Locked]:
-    """What is recorded, by name.
+    """The entries of the lock, by name; none if nothing was pulled yet.
 
     Raises:
         ModelError: the file is damaged.
@@ -148,29 +183,12 @@ def read_lock() -> dict[str, Locked]:
         raise ModelError(f"cannot read the lock of pulled models {path}: {error!r}") from error
 
 
-def _check(model: PublishedModel, path: str, target: Path, said: str | None, expected: ModelFile | None) -> None:
-    """A file that isn't what was recorded, or what the server says it is, is thrown away."""
-    problem = find_problem(target, expected) if expected is not None else None
-    if problem is None and said is not None and sha256_of(target, remembered=False) != said:
-        problem = f"sha256 is {sha256_of(target, remembered=False)}, the server says {said}"
-    if problem is not None:
-        target.unlink()
-        raise ModelError(f"{model.name}: {path}: {problem}")
-
-
-def _commit_under_way(part: Path) -> str:
-    """What the branch stood for when a pull began that isn't finished."""
-    path = part / _COMMIT_FILE
-    return path.read_text(encoding="utf8") if path.is_file() else ""
-
-
-def _put_in_place(part: Path, folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
-    try:
-        os.replace(part, folder)
-    except OSError as error:
-        raise ModelDownloadFailed(f"{folder}: {error}") from error
+def _problem_of_fetched(target: Path, announced_sha256: str | None, expected: ModelFile | None) -> str | None:
+    """How a file differs from what was recorded at the first pull, or from what the server announced."""
+    if expected is not None and (problem := find_problem(target, expected)) is not None:
+        return problem
+    sha256 = sha256_of(target, remembered=False) if announced_sha256 is not None else None
+    return None if sha256 == announced_sha256 else f"sha256 is {sha256}, the server says {announced_sha256}"
 
 
 def _record(name: str, locked: Locked) -> None:

