@@ -1,4 +1,4 @@
-"""Models that turn pictures, sound and words into vectors. Importing this loads no model library, loading one does."""
+"""Models that turn pictures, sound and words into vectors. No model library is loaded until a model is."""
 
 from pixr.encoders.load import Encoders, default_encoders, load_encoder, load_encoders
 from pixr.encoders.protocol import EncoderOptions, ImageEncoder, SoundEncoder, Space, TextEncoder

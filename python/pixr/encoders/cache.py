@@ -1,4 +1,4 @@
-"""Where downloaded models and what was measured of them live, and how files there are replaced."""
+"""The folder of downloaded models and of what was measured on them, and how files in it are replaced."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def cache_folder() -> Path:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace a file in one step. What can't be written is not remembered, which costs time and nothing else."""
+    """Replace a file in one step. Failing to write is ignored: it only costs time later."""
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)

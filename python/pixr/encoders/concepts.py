@@ -1,16 +1,16 @@
-"""The embedded picture encoder: pictures and words meet as weights over concepts.
+"""The embedded picture encoder: pictures and words are compared as weights over concepts.
 
-A classifier (EfficientNet-Lite2, ImageNet-1k) gives a picture's probabilities over 1000 concepts. A text gets its
-weights over the same concepts, and over their hypernyms, from how close its MiniLM vector is to each concept's words
-(after ConSE, Norouzi et al. 2014, https://arxiv.org/abs/1312.5650, the other way round: the words go to the pictures'
-space). The dot product says how much of what the words ask for is in the picture.
+A classifier (EfficientNet-Lite2, ImageNet-1k) gives a picture's probabilities over 1000 concepts. A text gets weights
+over the same concepts, and over their hypernyms, from how close its MiniLM vector is to the words of each. This is
+ConSE (Norouzi et al. 2014, https://arxiv.org/abs/1312.5650) the other way round: words are mapped into the pictures'
+space. The dot product says how much of what the words ask for is in the picture.
 
 The last component is zero for every picture. A text that resembles no concept keeps most of its length there, so its
-cosine with every picture is low: that is how a query about nothing that the classifier knows finds nothing. It
-resembles one as far as that, by name and looks or by looks alone, is nearer than what else the text may be about, the
-nearest other meaning of a noun. Where a concept only shares a word with a question, such a meaning is near as well.
+cosine with every picture is low, and a query about something that the classifier does not know finds nothing. How much
+a text resembles a concept is measured by name and looks, or by looks alone, against the nearest other meaning that the
+text may have, a noun of WordNet. If a concept only shares a word with the question, such a meaning is about as near.
 
-How the maps come about: `models/build_concepts.py`. Costs: one model call a picture, one MiniLM call a text.
+`models/build_concepts.py` makes the maps. Costs: one model call for each picture, one MiniLM call for each text.
 """
 
 from __future__ import annotations
@@ -40,20 +40,23 @@ TABLE_FILE = "concepts.npz"
 SIDE = 260  # pixels, the model's input
 CLASSES = 1000
 QUERY_TEMPERATURE = 0.04  # of the softmax over cosines with the concepts' prototypes
-OTHER_SHARE = 0.4  # of the cosine with the nearest other meaning, taken from that with the best concept
-MATCH_CENTER, MATCH_WIDTH = 0.45, 0.035  # logistic: what is left at which half of a query's length is kept
-KIND_CENTER, KIND_WIDTH = 0.53, 0.015  # the same of the cosine with a hypernym: "dog" is a kind, and no class
+# This share of the cosine with the nearest other meaning is subtracted from the cosine with the best concept.
+OTHER_SHARE = 0.4
+# A logistic of that difference says how much of a query's length is kept: half of it at the centre.
+MATCH_CENTER, MATCH_WIDTH = 0.45, 0.035
+# The same for the cosine with a hypernym, such as "dog", which is a kind and not one of the classes.
+KIND_CENTER, KIND_WIDTH = 0.53, 0.015
 DESCRIBE_ABOVE = 0.05  # probability
 DESCRIBE_AT_MOST = 3
 
 
 class ConceptEncoder:
-    """Encodes pictures, and words to look for them with. Safe to use from several threads."""
+    """Encodes pictures, and the words to look for them. Safe to use from several threads."""
 
     space = Space("concepts", "1", CLASSES + 1)
 
     def __init__(self, folder: Path, text: TextEncoder, options: EncoderOptions | None = None) -> None:
-        """Load classifier and concept table from `folder`; `text` encodes the words, and is shared for its cache.
+        """Load classifier and concept table from `folder`. `text` encodes the words; it is shared for its cache.
 
         Raises:
             MissingExtra: onnxruntime or numpy is not installed.
@@ -79,7 +82,7 @@ class ConceptEncoder:
         vectors = self._text.encode_text(texts)
         closeness, wanted = self._table.weigh(vectors)
         rows = np.empty((len(texts), self.space.dimension), np.float32)
-        # Few rows: plain arithmetic costs less than calls over arrays.
+        # There are few rows, and for few numbers plain arithmetic is faster than numpy.
         named = closeness[:, CLASSES:].max(axis=1, initial=-1.0).tolist()
         for row, left, kind, mixed in zip(rows, self._table.resemble(vectors, closeness), named, wanted, strict=True):
             kept = max(_share(left, MATCH_CENTER, MATCH_WIDTH), _share(kind, KIND_CENTER, KIND_WIDTH))
@@ -99,7 +102,7 @@ class ConceptEncoder:
         for at in range(0, len(images), self._options.rows_a_call):
             batch = images[at : at + self._options.rows_a_call]
             logits = self._model.run({"x": preprocess(batch)})
-            # The softmax but for its sum: rows are brought to length one.
+            # The softmax without dividing by its sum, since rows are scaled to length one anyway.
             rows[at : at + len(batch)] = self._place(np.exp(logits - logits.max(axis=1, keepdims=True)))
         return rows
 
@@ -116,11 +119,11 @@ class ConceptEncoder:
         return row
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
-        """As `encode_text`: this model treats both alike."""
+        """The same as `encode_text`: this model treats questions and documents alike."""
         return self.encode_text(texts)
 
     def describe(self, vectors: Vectors) -> list[str | None]:
-        """Name what pictures likely show ("closest concepts: tile roof, ladder"); None where none is likely."""
+        """Name what pictures likely show ("closest concepts: tile roof, ladder"), or None if nothing is likely."""
         described: list[str | None] = []
         for row in self._probabilities(vectors):
             likeliest = [index for index in row.argsort()[::-1][:DESCRIBE_AT_MOST] if row[index] >= DESCRIBE_ABOVE]
@@ -138,7 +141,7 @@ class ConceptEncoder:
         return rows
 
     def _probabilities(self, vectors: Vectors) -> Vectors:
-        """Undo `_place`: lengths were scaled to one, but probabilities sum to one, so nothing is lost but rounding."""
+        """Undo `_place`. It scaled rows to length one, but probabilities sum to one, so only rounding is lost."""
         import numpy as np
 
         if vectors.ndim != 2 or vectors.shape[1] != self.space.dimension:
@@ -151,7 +154,7 @@ class ConceptEncoder:
 
 
 class ConceptTable:
-    """The concepts' names, prototypes in the text space, and the maps of texts and pictures into the shared space."""
+    """The concepts' names, their prototypes in the text space, and the maps of texts and pictures to a shared space."""
 
     def __init__(self, path: Path) -> None:
         """Read the table.
@@ -192,7 +195,7 @@ class ConceptTable:
             raise ModelError(f"concept table {path}: {error}") from error
         self._prototypes, self._query_map = matrices["prototypes"], matrices["query_map"]
         self._descriptions, self._others = matrices["descriptions"], matrices["others"]
-        # As float16, as libraries hold what it placed.
+        # In float16, because that is how libraries store the vectors that it placed.
         self._places = HalfMatrix.of(np.ascontiguousarray(self._image_map.T, "<f2").tobytes(), CLASSES)
 
     def place(self, probabilities: Vectors) -> Vectors:
@@ -201,7 +204,7 @@ class ConceptTable:
 
     @cached_property
     def inverse_image_map(self) -> Vectors:
-        """What undoes `place`, `(1000, 1000)`: only indexing needs it.
+        """The map that undoes `place`, `(1000, 1000)`. Only indexing needs it.
 
         Raises:
             ModelError: the map can't be undone.
@@ -224,9 +227,9 @@ class ConceptTable:
         return self._prototypes.attend(self._query_map, vectors, QUERY_TEMPERATURE)
 
     def resemble(self, vectors: Vectors, closeness: Vectors) -> list[float]:
-        """How much each text resembles a concept: the cosine with the best one, less a share of the best other's.
+        """How much each text resembles a concept: its cosine with the best, less a share of that with another meaning.
 
-        `closeness` is what `weigh` gave for the same vectors.
+        `closeness` is what `weigh` returned for the same vectors.
         """
         import numpy as np
 
@@ -242,10 +245,10 @@ def _share(value: float, center: float, width: float) -> float:
 
 
 def preprocess(images: Sequence[Picture]) -> NDArray[np.uint8]:
-    """Bring whole pictures to the model's input: RGB, uint8 of shape `(n, 260, 260, 3)`.
+    """Scale whole pictures to the model's input: RGB, uint8 of shape `(n, 260, 260, 3)`.
 
-    Pictures are squeezed to a square: a centre crop leaves out what stands at the sides, and finds fewer moments. The
-    filter is Pillow's bicubic one, which takes six times as long itself.
+    Pictures are squeezed to a square. A centre crop would lose what stands at the sides, and finds fewer moments. The
+    filter is the same as Pillow's bicubic one, which takes six times as long.
 
     Raises:
         ValueError: not uint8, not height x width x 3, or no pixels.

@@ -1,4 +1,4 @@
-"""SHA-256 of model files, remembered by path, length and time of change, since hashing a gigabyte takes a second."""
+"""SHA-256 of model files. It is remembered by path, length and modification time: hashing a gigabyte takes a second."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FILE_NAME = "digests.json"
 
 
 def sha256_of(path: Path, *, remembered: bool = True) -> str:
-    """Hexadecimal SHA-256 of a file; with `remembered`, what was found before of a file that hasn't changed since.
+    """Hexadecimal SHA-256 of a file. With `remembered`, it is not computed again if the file has not changed since.
 
     Raises:
         OSError: it can't be read.

@@ -1,10 +1,11 @@
-"""Fetches files of published models from the hub, or a mirror that answers as it does.
+"""Fetches files of published models from the hub, or from a mirror that answers like it.
 
-`GET {endpoint}/{repository}/resolve/{revision}/{path}`, which redirects to where the bytes are. What is fetched goes to
-`NAME.part` and is continued after an interruption, in this run or a later one, if the server still has the same file
-(`If-Range` with its `ETag`). The hub says a file's SHA-256 and the commit before it redirects; both are checked.
+`GET {endpoint}/{repository}/resolve/{revision}/{path}` redirects to where the bytes are. They are written to
+`NAME.part`, and after an interruption the download continues there, in this run or a later one, if the server still has
+the same file (`If-Range` with its `ETag`). Before it redirects, the hub states the file's SHA-256 and its commit; the
+caller checks both.
 
-No account: models that need one are not fetched.
+No account is used, so models that need one can't be fetched.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _TIMEOUT_SECONDS: Final = 30.0
 _BLOCK_BYTES: Final = 1 << 20
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
-# Answers that another try may change.
+# Statuses that may be gone at the next try.
 _PASSING: Final = (408, 425, 429, 500, 502, 503, 504)
 
 OnBytes = Callable[[str, int, "int | None"], None]
@@ -37,7 +38,7 @@ OnBytes = Callable[[str, int, "int | None"], None]
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a server said of a file: the commit it is of, and its SHA-256; None where it didn't say."""
+    """What a server said about a file: its commit and its SHA-256; None if it did not say."""
 
     commit: str | None
     sha256: str | None
@@ -49,7 +50,7 @@ class Hub:
 
     Attributes:
         endpoint: base URL; by default `$HF_ENDPOINT`, else the hub's own.
-        wait_seconds: before the second try; doubled before each further one.
+        wait_seconds: how long to wait before the second try; doubled before each further one.
     """
 
     endpoint: str = ""
@@ -63,13 +64,13 @@ class Hub:
     def fetch(
         self, repository: str, revision: str, path: str, target: Path, on_bytes: OnBytes | None = None
     ) -> Fetched:
-        """Fetch one file to `target`, which appears when it is whole.
+        """Fetch one file to `target`, which appears only when it is whole.
 
-        `on_bytes` is called with the path, the bytes so far and, where the server says it, the bytes in all.
+        `on_bytes` is called with the path, the bytes so far and, if the server says it, the bytes in all.
 
         Raises:
-            ModelDownloadFailed: no connection after several tries, an answer that says no, or bytes that aren't what
-                the server announced. What was fetched so far is kept, and continued by the next call.
+            ModelDownloadFailed: there was no connection after several tries, the server refused, or it sent other bytes
+                than it announced. What was fetched so far is kept, and the next call continues it.
         """
         url = self.url(repository, revision, path)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +109,7 @@ class Hub:
                 part.discard()
             raise
         with response:
-            said = [*redirects.seen, response.headers]
+            all_headers = [*redirects.seen, response.headers]
             total = _total(response)
             start = _start(response) if response.status == 206 else 0
             if response.status == 206 and start != have:
@@ -124,11 +125,14 @@ class Hub:
                         on_bytes(path, received, total)
         if total is not None and received != total:
             raise http.client.HTTPException(f"the connection ended after {received} of {total} bytes")
-        return Fetched(_first(said, "X-Repo-Commit", _COMMIT), _first(said, "X-Linked-Etag", _SHA256))
+        return Fetched(
+            commit=_first(all_headers, "X-Repo-Commit", _COMMIT),
+            sha256=_first(all_headers, "X-Linked-Etag", _SHA256),
+        )
 
 
 class _Part:
-    """A file under way, with the `ETag` of what it is a part of beside it."""
+    """The part of a file that has arrived so far, and in a file beside it the `ETag` of the whole."""
 
     def __init__(self, target: Path) -> None:
         self.path = target.with_name(target.name + ".part")
@@ -142,7 +146,7 @@ class _Part:
         return self.path.stat().st_size if self.path.is_file() else 0
 
     def begin(self, start: int, etag: str | None) -> None:
-        """Keep what is there up to `start`; weak tags don't promise equal bytes, so such a part is begun anew."""
+        """Keep the bytes up to `start`. A weak tag is not kept, since it does not promise equal bytes."""
         with self.path.open("ab") as file:
             file.truncate(start)
         if etag and not etag.startswith("W/"):
@@ -160,7 +164,7 @@ class _Part:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, never to another scheme, and keeps the headers of what redirected."""
+    """Follows redirects, only to http and https, and keeps the headers of each."""
 
     def __init__(self) -> None:
         self.seen: list[Any] = []
@@ -176,7 +180,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def _total(response: Any) -> int | None:
-    """Bytes of the whole file, as the server says."""
+    """The length of the whole file in bytes, by what the server says; None if it does not."""
     if response.status == 206:
         total = response.headers.get("Content-Range", "").rpartition("/")[2]
         return int(total) if total.isdigit() else None
@@ -190,8 +194,8 @@ def _start(response: Any) -> int:
 
 
 def _first(headers: list[Any], name: str, form: re.Pattern[str]) -> str | None:
-    for said in headers:
-        value = str(said.get(name) or "").strip('"')
+    for one in headers:
+        value = str(one.get(name) or "").strip('"')
         if form.fullmatch(value):
             return value
     return None

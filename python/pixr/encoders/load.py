@@ -1,4 +1,4 @@
-"""Which encoders a library works with: the embedded ones, but for what the models named replace."""
+"""Loads the encoders that a library works with: the embedded ones, except those that named models replace."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Encoders:
     """The encoders a library works with.
 
     Attributes:
-        visual: of channel `frame`. The embedded one encodes its words with `text`, so a query runs that network once.
-        text: of `speech` and `metadata`.
-        sound: of `sound`; None where it isn't indexed. The embedded one knows speech, singing, music and silence.
+        visual: for channel `frame`. The embedded one encodes words with `text`, so a query runs that network once.
+        text: for `speech` and `metadata`.
+        sound: for `sound`; None if it isn't indexed. The embedded one knows speech, singing, music and silence.
     """
 
     visual: ImageEncoder
@@ -33,13 +33,13 @@ class Encoders:
 
     @property
     def by_channel(self) -> dict[Channel, TextEncoder]:
-        """Which encoder each channel's vectors are of."""
+        """The encoder that makes each channel's vectors."""
         channels: dict[Channel, TextEncoder] = {"frame": self.visual, "metadata": self.text, "speech": self.text}
         return channels | ({"sound": self.sound} if self.sound is not None else {})
 
     @property
     def all(self) -> tuple[TextEncoder, ...]:
-        """Every one of them: each understands words."""
+        """All of them. Each understands words."""
         return tuple(encoder for encoder in (self.visual, self.text, self.sound) if encoder is not None)
 
 
@@ -63,18 +63,18 @@ def load_encoders(
     names: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = DEFAULT_MODEL,
     options: EncoderOptions | None = None,
 ) -> Encoders:
-    """Load encoders by name or folder: each fills what it can, and the embedded models the rest.
+    """Load encoders by name or folder. Each fills the channels it is made for, and the embedded models fill the rest.
 
     A model of pictures fills channel `frame`, one of sentences `speech` and `metadata`, one of sound `sound`.
 
     Args:
-        names: "embedded" ("concepts" and "minilm" are its halves), a name of `published_models` that was pulled, or a
-            folder in any known layout (`pixr.encoders.published.layouts`); or several of these.
+        names: one or several of: "embedded" (or its halves, "concepts" and "minilm"), a name of `published_models`
+            that was pulled, or a folder in any known layout (`pixr.encoders.published.layouts`).
         options: how they run.
 
     Raises:
-        ModelNotFound: no model has this name and no folder this path, or it wasn't pulled.
-        ModelError: a folder fits no layout, a file is damaged, or two of the models fill the same.
+        ModelNotFound: there is no model of this name and no such folder, or the model was not pulled.
+        ModelError: a folder fits no layout, a file is damaged, or two of the models fill the same channel.
         MissingExtra: a package is not installed.
     """
     given = [names] if isinstance(names, (str, os.PathLike)) else list(names)
@@ -95,10 +95,10 @@ def load_encoders(
 
 
 def fills(name: str | os.PathLike[str], options: EncoderOptions | None = None) -> frozenset[str]:
-    """What a model is of: "visual", "text" or "sound"; the embedded ones are all. Raises as `load_encoders`."""
+    """What a model encodes: "visual", "text" or "sound", and the embedded models all. Raises as `load_encoders`."""
     embedded = {DEFAULT_MODEL: ("visual", "text", "sound"), "concepts": ("visual",), "minilm": ("text",)}
-    said = os.fspath(name)
-    return frozenset(embedded[said] if said in embedded else (_kind(load_encoder(name, options)),))
+    given = os.fspath(name)
+    return frozenset(embedded[given] if given in embedded else (_kind(load_encoder(name, options)),))
 
 
 def _kind(encoder: TextEncoder) -> str:
@@ -108,19 +108,19 @@ def _kind(encoder: TextEncoder) -> str:
 def load_encoder(
     name: str | os.PathLike[str], options: EncoderOptions | None = None
 ) -> TextEncoder | ImageEncoder | SoundEncoder:
-    """Load one published model, by folder or by name. Raises as `load_encoders`."""
+    """Load one published model, by folder or by name. Raises what `load_encoders` does."""
     from pixr.encoders.published import load_folder
     from pixr.encoders.pull import pulled_folder
 
-    said = os.fspath(name)
+    given = os.fspath(name)
     known = {model.name: model for model in published_models()}
-    if said in known and not Path(said).is_dir():
-        return _load_pulled(known[said], pulled_folder(said), options)
-    if Path(said).is_dir():
-        return load_folder(Path(said), options)
+    if given in known and not Path(given).is_dir():
+        return _load_pulled(known[given], pulled_folder(given), options)
+    if Path(given).is_dir():
+        return load_folder(Path(given), options)
     encoders = [model.name for model in known.values() if model.kind != "speech"]
     raise ModelNotFound(
-        f"no model named {said!r}, and no folder at that path; known: {', '.join((*_EMBEDDED_NAMES, *encoders))}"
+        f"no model named {given!r}, and no folder at that path; known: {', '.join((*_EMBEDDED_NAMES, *encoders))}"
     )
 
 

@@ -1,8 +1,8 @@
 """The embedded text encoder: all-MiniLM-L6-v2 with int8 weights.
 
-Mean of the token vectors, scaled to length one, as sentence-transformers does it (Reimers and Gurevych 2019,
-https://arxiv.org/abs/1908.10084). Texts are cut at 256 word pieces, what the model was trained for. Texts of similar
-length are encoded together, so little time goes into padding.
+A text's vector is the mean of its token vectors, scaled to length one, as sentence-transformers does it (Reimers and
+Gurevych 2019, https://arxiv.org/abs/1908.10084). Texts are cut at 256 word pieces, which is what the model was trained
+on. Texts of similar length are encoded together, so that little time is lost on padding.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ MAX_TOKENS = 256
 class MiniLMEncoder:
     """Encodes sentences as 384-dimensional unit vectors.
 
-    The last `cached_texts` texts are remembered: a repeated query, or one that several channels share, runs the network
-    once. Safe to use from several threads.
+    The last `cached_texts` texts are remembered, so a query that is repeated, or shared by several channels, runs the
+    network once. Safe to use from several threads.
     """
 
     space = Space("minilm", "1", 384)
@@ -54,15 +54,15 @@ class MiniLMEncoder:
         self.network_calls = 0
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
-        """Encode texts: float32 of shape `(len(texts), 384)`, unit rows. An empty text has a vector too."""
+        """Encode texts: float32 of shape `(len(texts), 384)`, unit rows. Even an empty text has a vector."""
         return self._cache.rows(texts, self._encode)
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
-        """As `encode_text`: this model treats both alike."""
+        """The same as `encode_text`: this model treats questions and documents alike."""
         return self.encode_text(texts)
 
     def describe(self, vectors: Vectors) -> list[str | None]:
-        """A sentence vector has no words of its own: None for every row."""
+        """None for every row: nothing is known to say about a sentence's vector."""
         return [None] * len(vectors)
 
     def _encode(self, texts: list[str]) -> Vectors:

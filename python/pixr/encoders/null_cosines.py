@@ -1,9 +1,9 @@
-"""How sure a cosine of two texts makes us in a space on which nothing was fitted, told from the model itself.
+"""Estimates how much confidence a cosine of two texts deserves, for models on which nothing was fitted.
 
-Sentences that have nothing in common have cosines of mean m and deviation s: 0.04 and 0.07 with MiniLM, far higher and
-closer together with models that were trained at a low temperature. A cosine says something by how far it lies above
-those. The logistic has its centre at m + 6.75 s and a slope of 0.7 / s, which gives MiniLM what was fitted on it. It
-orders and gates; it was fitted to no other model.
+The cosines of sentences that have nothing in common have a mean m and a deviation s: 0.04 and 0.07 with MiniLM, far
+higher and closer together with models that were trained at a low temperature. A cosine means something by how far it
+lies above those. The logistic has its centre at m + 6.75 s and a slope of 0.7 / s, which for MiniLM is the curve that
+was fitted on it. For other models it is not fitted: it is good for order and for a threshold.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _CENTER_DEVIATIONS: Final = 6.75
 _SLOPE_DEVIATIONS: Final = 0.7
 _TOP: Final = 0.72
-# No two about the same.
+# No two of these are about the same thing.
 _QUESTIONS: Final = (
     "how to bake sourdough bread", "the goalkeeper saves a penalty", "a violin concerto in a minor",
     "changing the tyre of a bicycle", "photosynthesis in desert plants", "the mayor opens a new bridge",
@@ -34,7 +34,7 @@ _DOCUMENTS: Final = (
 
 
 def calibrate_texts(encoder: TextEncoder) -> dict[str, Any]:
-    """The curve for cosines of a question and a text, from the model's cosines of what has nothing in common."""
+    """The curve for cosines of a question and a text, from the model's cosines of unrelated sentences."""
     import numpy as np
 
     questions, documents = encoder.encode_text(_QUESTIONS), encoder.encode_documents(_DOCUMENTS)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CPU_PROVIDER = "CPUExecutionProvider"
-# Short names, as options and the command line take them; onnxruntime's own are taken as well.
+# The short names that options and the command line accept, besides onnxruntime's own.
 PROVIDERS: Final = {
     "cpu": CPU_PROVIDER,
     "cuda": "CUDAExecutionProvider",
@@ -36,7 +36,7 @@ _sessions: WeakSet[Any] = WeakSet()
 
 
 def _keep_in_fork() -> None:
-    """Let a forked process never destroy the sessions that came with it: each would wait for threads it has not."""
+    """Never destroy sessions that a forked process inherited: each would wait for threads that do not exist in it."""
     for session in _sessions:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
 
@@ -48,7 +48,7 @@ if hasattr(os, "register_at_fork"):
 def import_onnxruntime() -> Any:
     """Import onnxruntime, and numpy before it.
 
-    Its native part imports numpy by itself, and tells whatever stops that as an ImportError, Ctrl-C as well.
+    Its native part imports numpy by itself, and reports anything that stops that as an ImportError, even Ctrl-C.
 
     Raises:
         MissingExtra: onnxruntime is not installed.
@@ -61,10 +61,10 @@ def import_onnxruntime() -> Any:
 
 
 def choose_providers(wanted: Sequence[str], available: Sequence[str]) -> list[str]:
-    """Keep the wanted providers that exist, in the order wanted, the processor last.
+    """Choose the wanted providers that are available, in the wanted order, and the processor last.
 
-    Warns with RuntimeWarning, naming what is missing and what is used instead: a GPU that is silently not used is the
-    slowest kind of bug to find.
+    Warns with RuntimeWarning, naming what is missing and what is used instead: it takes long to notice a GPU that is
+    silently left unused.
     """
     full = [PROVIDERS.get(name.lower(), name) for name in wanted]
     chosen = [name for name in dict.fromkeys(full) if name in available and name != CPU_PROVIDER]
@@ -79,14 +79,14 @@ def choose_providers(wanted: Sequence[str], available: Sequence[str]) -> list[st
 
 
 def uses_gpu(wanted: Sequence[str]) -> bool:
-    """Whether the first provider wanted is there and isn't the processor."""
+    """Whether the first wanted provider is available and isn't the processor."""
     first = PROVIDERS.get(wanted[0].lower(), wanted[0]) if wanted else CPU_PROVIDER
     return first != CPU_PROVIDER and first in import_onnxruntime().get_available_providers()
 
 
 @dataclass(frozen=True)
 class ModelInput:
-    """An input as a model declares it: None for a side of any length; inputs of one `batch` must have equal lengths."""
+    """An input as a model declares it. A side of any length is None, and inputs of one `batch` have equal lengths."""
 
     shape: tuple[int | None, ...]
     type: str
@@ -106,14 +106,14 @@ class OnnxModel:
     """
 
     def __init__(self, path: Path, options: EncoderOptions, *, inputs: Sequence[str] | None = None) -> None:
-        """Load a model, which must have the inputs named, if any are.
+        """Load a model. If `inputs` are given, it must have exactly these.
 
-        Warns with RuntimeWarning where a provider that onnxruntime offers can't be started and another is used.
+        Warns with RuntimeWarning if a provider that onnxruntime offers can't be started and another is used.
 
         Raises:
             MissingExtra: onnxruntime is not installed.
             ModelNotFound: there is no such file.
-            ModelError: the file is not a model, or its inputs are others.
+            ModelError: the file is not a model, or has other inputs.
         """
         runtime = import_onnxruntime()
         if not path.is_file():

@@ -1,7 +1,7 @@
-"""What every encoder promises: vectors of one space, one unit row per input.
+"""What every encoder promises: vectors of one space, with one unit row for each input.
 
-An encoder turns texts or pictures into float32 rows of length one. Rows of two spaces are never compared; the engine
-refuses to, and names both. An encoder of pictures also understands text, so that words can look for pictures.
+An encoder turns texts, pictures or sound into float32 rows of length one. Rows of two spaces are never compared: the
+engine refuses, and names both. Encoders of pictures and sound also understand text, so that words can look for them.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _SPACE = re.compile(r"(?P<name>[^@/]+)@(?P<version>[^@/]+)/(?P<dimension>[1-9][0
 
 @dataclass(frozen=True)
 class Space:
-    """Where vectors live: encoder name, version and dimension, written `name@version/dimension`.
+    """The space that vectors belong to: an encoder's name, version and dimension, written `name@version/dimension`.
 
-    The version changes whenever the same input would get another vector.
+    The version changes whenever the same input would get a different vector.
     """
 
     name: str
@@ -66,14 +66,14 @@ class EncoderOptions:
     """How encoders run.
 
     Attributes:
-        threads: threads of one model call; None leaves the choice to onnxruntime (one a physical core), or for a
-            published model to a short measurement, which is remembered.
-        providers: execution providers, the most wanted first: "cuda", "tensorrt", "coreml", "openvino", "directml",
-            "cpu" or onnxruntime's own names. What is not available is left out with a warning, and the processor always
-            comes last.
-        batch_size: pictures or texts in one model call; bounds memory, not the length of the input. None is 8, or for a
-            published model what was measured.
-        precision: which of a published model's files to take: "auto" for the right one for this machine, or one of
+        threads: how many threads one model call uses. None leaves it to onnxruntime (one for each physical core), or
+            for a published model to a short measurement, which is remembered.
+        providers: execution providers, the preferred one first: "cuda", "tensorrt", "coreml", "openvino", "directml",
+            "cpu" or onnxruntime's own names. Those that are not available are left out with a warning, and the
+            processor always comes last.
+        batch_size: how many pictures or texts go into one model call. It bounds memory, not how many you may pass. None
+            means 8, or for a published model what was measured.
+        precision: which of a published model's files to use: "auto" for the right one for this machine, or one of
             "fp32", "fp16", "int8", "q4", "q4f16".
 
     Raises:
@@ -94,7 +94,7 @@ class EncoderOptions:
 
     @property
     def rows_a_call(self) -> int:
-        """`batch_size`, or the usual one."""
+        """`batch_size`, or its default."""
         return self.batch_size or DEFAULT_BATCH
 
 
@@ -108,15 +108,15 @@ class TextEncoder(Protocol):
         ...
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
-        """Encode texts that look for something: float32 of shape `(len(texts), space.dimension)`, unit rows."""
+        """Encode questions: float32 of shape `(len(texts), space.dimension)`, unit rows."""
         ...
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
-        """Encode texts that are looked for; some models put other words before these. As `encode_text` otherwise."""
+        """Encode texts that questions look for, in the same form. Some models put another prefix before these."""
         ...
 
     def describe(self, vectors: Vectors) -> list[str | None]:
-        """Say in words what each vector holds; None where nothing is known."""
+        """Describe in words what each vector stands for; None where nothing is known."""
         ...
 
 
@@ -148,12 +148,12 @@ class SoundEncoder(TextEncoder, Protocol):
 
     @property
     def sample_rate_hz(self) -> int:
-        """The rate at which sound must come."""
+        """The sample rate that the encoder takes."""
         ...
 
     @property
     def window_seconds(self) -> float:
-        """How much sound one vector of an index stands for."""
+        """How much sound one indexed vector stands for."""
         ...
 
     def encode_sounds(self, sounds: Sequence[Sound]) -> Vectors:

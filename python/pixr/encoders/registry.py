@@ -1,7 +1,7 @@
-"""Which models there are: those that come with pixr, and published ones that it knows by name.
+"""The registry of models: those that come with pixr, and published ones that it knows by name.
 
 `pixr/_embedded/registry.toml` has a `[[model]]` for each embedded model, with every file's length and sha256, and a
-`[[published]]` for each that `pixr models pull` fetches: where from, how large, under which licence, what it is for.
+`[[published]]` for each model that `pixr models pull` can fetch: its source, size, licence and purpose.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Kind: TypeAlias = Literal["visual", "text", "sound", "speech"]
 
 @dataclass(frozen=True)
 class ModelFile:
-    """One file of a model, as it must be."""
+    """One file of a model, and what it must be."""
 
     name: str
     byte_len: int
@@ -53,18 +53,18 @@ class PublishedModel:
     """A model that can be pulled by name.
 
     Attributes:
-        name: what it is called here.
-        kind: what it fills: "visual" (frames), "text" (speech and metadata), "sound", or "speech" (recognition).
+        name: its name in pixr.
+        kind: what it is for: "visual" (frames), "text" (speech and metadata), "sound", or "speech" (recognition).
         repository: owner and name on the hub.
-        revision: commit, tag or branch; what a branch stood for at the first pull is in the lock file.
-        files: paths in the repository, in full precision where there are several.
-        optional_files: by precision, in place of the ONNX files of `files`.
-        megabytes: of `files`, about; as published, not measured here.
-        dimension: of its vectors; 0 for speech recognition.
-        licence: SPDX, or the licence's name.
+        revision: a commit, tag or branch. The lock file has the commit that a branch stood for at the first pull.
+        files: paths in the repository, in full precision if there are several.
+        optional_files: by precision, the files that take the place of the ONNX files in `files`.
+        megabytes: the approximate size of `files`, as published, not measured here.
+        dimension: the dimension of its vectors; 0 for speech recognition.
+        licence: the SPDX identifier, or the licence's name.
         languages: "en", "multilingual", or a list.
-        good_for: one line.
-        text: fields of its text recipe that no file of the repository states, such as prefixes.
+        good_for: its purpose, in one line.
+        text: fields of its text recipe that no file in the repository states, such as prefixes.
     """
 
     name: str
@@ -81,10 +81,10 @@ class PublishedModel:
     text: dict[str, Any] = field(default_factory=dict)
 
     def files_of(self, precision: str) -> tuple[str, ...]:
-        """Paths to fetch for a precision ("auto" is full precision).
+        """The paths to fetch for a precision ("auto" is full precision).
 
         Raises:
-            ModelNotFound: it isn't published in that precision; names those that are.
+            ModelNotFound: it isn't published in that precision; the message names those that it is published in.
         """
         if precision in ("auto", "fp32"):
             return self.files
@@ -97,7 +97,7 @@ class PublishedModel:
 
 @dataclass(frozen=True)
 class ModelStatus:
-    """What verifying one file found: `problem` is None where it is whole."""
+    """The result of verifying one file: `problem` is None if the file is whole."""
 
     model: str
     path: Path
@@ -115,12 +115,12 @@ def list_models(folder: Path = EMBEDDED) -> list[ModelInfo]:
 
 
 def published_models(folder: Path = EMBEDDED) -> list[PublishedModel]:
-    """List the models that can be pulled by name. Raises as `list_models`."""
+    """List the models that can be pulled by name. Raises what `list_models` does."""
     return [_read_published(entry, folder) for entry in _entries(folder, "published")]
 
 
 def verify_models(folder: Path = EMBEDDED) -> list[ModelStatus]:
-    """Compare every embedded file with the registry's length and sha256; one status a file, in the registry's order.
+    """Compare every embedded file with the registry's length and sha256; one status for each, in the registry's order.
 
     Raises:
         ModelNotFound: the folder has no registry.
@@ -134,7 +134,7 @@ def verify_models(folder: Path = EMBEDDED) -> list[ModelStatus]:
 
 
 def find_problem(path: Path, expected: ModelFile) -> str | None:
-    """How a file differs from what it must be, every byte read; None if it doesn't."""
+    """How a file differs from what it must be, by every byte; None if it does not."""
     try:
         byte_len = path.stat().st_size
         if byte_len != expected.byte_len:

