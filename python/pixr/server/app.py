@@ -1,13 +1,13 @@
-"""Puts the server together: layers around every request, the routes, and what lives as long as the process.
+"""Puts the server together: the layers around every request, the routes, and what lives as long as the process.
 
-RequestContext   id, log, metrics, an answer whatever happens
-Browsers         whose pages may ask
-Tus              what uploads want of every request
+RequestContext   id, log, metrics, and an answer whatever happens
+Browsers         which web pages may call
+Tus              what the upload protocol wants of every request
 Heads            HEAD wherever there is GET
-Deprecations     says what will go
+Deprecations     announces what will be removed
 BodyLimit        no body larger than allowed
-Authentication   who asks
-Limiting         not too often, not past the plan
+Authentication   who is calling
+Limiting         not too often, and not beyond the plan
 Idempotency      not twice
 routes           scope, service, answer
 """
@@ -15,8 +15,8 @@ routes           scope, service, answer
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -62,6 +62,7 @@ from pixr.server.routes import (
     webhooks,
     websocket,
 )
+from pixr.server.searching import MOST_FILE_BYTES
 from pixr.server.state import ServerState
 from pixr.server.stop_signals import on_stop_signal
 from pixr.server.tus import PATH, Tus
@@ -69,7 +70,7 @@ from pixr.server.warming import Warming
 
 __all__ = ["create_app"]
 
-# Routes are tried in this order: what is asked most comes first.
+# Routes are tried in this order, so the most used come first.
 ROUTERS = (
     search.router,
     health.router,
@@ -88,8 +89,10 @@ ROUTERS = (
     privacy.router,
     sandbox.router,
 )
-# What the process has after `shutdown_timeout` to end in.
+# The time in which the process must end after `shutdown_timeout`.
 _END_SECONDS = 5.0
+# The file, and what a form needs around it.
+_SEARCH_FILE_BYTES = MOST_FILE_BYTES + (1 << 20)
 STATUS_CODES = {
     404: "NOT_FOUND",
     405: "METHOD_NOT_ALLOWED",
@@ -104,6 +107,36 @@ def create_app(server: ServerState, *, owns_process: bool = False) -> FastAPI:
 
     With `owns_process`, a signal to stop ends the process in time, whatever its threads wait for.
     """
+    app = FastAPI(
+        title="Pixr",
+        version=version("pixr"),
+        lifespan=_lifespan(server, owns_process=owns_process),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,  # `documentation` has a route for it that does not block the event loop
+        redirect_slashes=False,
+        middleware=_layers(server),
+        exception_handlers={
+            ApiError: _answer_error,
+            PixrError: _answer_error,
+            HTTPException: _answer_http,
+            RequestValidationError: _answer_invalid,
+        },
+    )
+    app.state.server = server
+    app.state.routers = ROUTERS
+    for router in (*ROUTERS, documentation.router):
+        # `include_router` would nest them, and then trying each route costs several times as much. These routers have
+        # nothing of their own to add to their routes.
+        app.router.routes.extend(router.routes)
+    app.openapi = lambda: specification(app)  # type: ignore[method-assign]
+    return app
+
+
+def _lifespan(
+    server: ServerState, *, owns_process: bool
+) -> Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Any]]]:
+    """What starts and stops with the process."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:  # noqa: ARG001 - how it is called
@@ -121,49 +154,29 @@ def create_app(server: ServerState, *, owns_process: bool = False) -> FastAPI:
         await asyncio.to_thread(server.close)
         await asyncio.to_thread(warming.join)
 
-    app = FastAPI(
-        title="Pixr",
-        version=version("pixr"),
-        lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,  # a route of `documentation` that does not keep the event loop
-        redirect_slashes=False,
-        middleware=[
-            Middleware(RequestContext),
-            Middleware(Browsers, settings=server.settings),
-            Middleware(Tus),
-            Middleware(Heads),
-            *(
-                [Middleware(Deprecations, deprecations=server.settings.deprecations)]
-                if server.settings.deprecations
-                else []
-            ),
-            Middleware(
-                BodyLimit,
-                most_bytes=server.settings.max_body_bytes,
-                patience=server.settings.slow_client_seconds,
-                larger={PATH: server.settings.max_upload_bytes, "/v1/search/file": 21 << 20},
-            ),
-            Middleware(Authentication, server=server),
-            Middleware(Limiting, server=server),
-            Middleware(Idempotency, server=server),
-        ],
-        exception_handlers={
-            ApiError: _answer_error,
-            PixrError: _answer_error,
-            HTTPException: _answer_http,
-            RequestValidationError: _answer_invalid,
-        },
-    )
-    app.state.server = server
-    app.state.routers = ROUTERS
-    for router in (*ROUTERS, documentation.router):
-        # Not `include_router`: where routers are inside of one another, each route tried costs several times as much,
-        # twice over, and no router here has anything to add to its routes.
-        app.router.routes.extend(router.routes)
-    app.openapi = lambda: specification(app)  # type: ignore[method-assign]
-    return app
+    return lifespan
+
+
+def _layers(server: ServerState) -> list[Middleware]:
+    """The layers around every request, the outermost first."""
+    settings = server.settings
+    deprecations = [Middleware(Deprecations, deprecations=settings.deprecations)] if settings.deprecations else []
+    return [
+        Middleware(RequestContext),
+        Middleware(Browsers, settings=settings),
+        Middleware(Tus),
+        Middleware(Heads),
+        *deprecations,
+        Middleware(
+            BodyLimit,
+            most_bytes=settings.max_body_bytes,
+            patience=settings.slow_client_seconds,
+            larger={PATH: settings.max_upload_bytes, "/v1/search/file": _SEARCH_FILE_BYTES},
+        ),
+        Middleware(Authentication, server=server),
+        Middleware(Limiting, server=server),
+        Middleware(Idempotency, server=server),
+    ]
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
@@ -182,9 +195,9 @@ async def _answer_http(request: Request, error: Any) -> Response:
 
 
 def _methods(request: Request) -> set[str]:
-    """What may be done with the path: one method a route, and the framework names those of the first alone.
+    """The methods of a path, over all of its routes: the framework names only those of the first one that matches.
 
-    A path that is spelled out, as `/v1/videos/batch`, is no `/v1/videos/{videoId}`.
+    A path that a route spells out, such as `/v1/videos/batch`, does not count as `/v1/videos/{videoId}`.
     """
     routes: list[Any] = [one for router in (*ROUTERS, documentation.router) for one in router.routes]
     fitting = [one for one in routes if isinstance(one, APIRoute) and one.path_regex.match(request.url.path)]
@@ -196,7 +209,7 @@ def _methods(request: Request) -> set[str]:
 async def _answer_invalid(request: Request, error: Any) -> Response:
     found, errors = error.errors(), []
     if found[0]["loc"] == ("body",) and found[0]["type"] != "missing" and not _says_json(request):
-        # Which is what curl does by itself, and a browser's form.
+        # By default curl sends another content type, and so do a browser's forms.
         return _respond(
             request, ApiError("UNSUPPORTED_MEDIA", "The body is JSON: send Content-Type: application/json.")
         )
