@@ -1,18 +1,18 @@
-"""`Idempotency-Key` on POST and PATCH: a request is carried out once, and its answer is given to whoever asks again.
+"""`Idempotency-Key` on POST and PATCH: a request is carried out once, and repeats of it get the same answer.
 
-A request takes its key (organization, method and path, key) before it is carried out, and holds it for as long as that
-takes: the same request is told to wait (409), and another body under the same key is refused (422). When it is done the
-answer is kept for a day. If the process dies in between, the next request finds a hold that has run out, and is carried
-out under the same seed: it makes the ids that the first made (`ids.repeatable`), so what that one had finished is
-found, not doubled. Answers that say "not now" are not kept: 429, 5xx and the like, or where the status can't say so,
-`not_now` in the request's state.
+A request claims its key (organization, method, path and key) before it is carried out, and holds it for as long as that
+takes. Meanwhile the same request is refused with 409, and another body under the same key with 422. Then the answer is
+kept for a day. If the process dies in between, the next request finds that the hold has run out and is carried out with
+the same seed. So it makes the same ids as the first (`ids.repeatable`), and finds what that one had finished instead of
+doing it twice. Answers that say "not now" are not kept: 429, 5xx and the like, or, where the status can't say so, those
+with `not_now` in the request's state.
 
-Whoever lacks the scope of a route is refused by it, and not answered with what others were told. Where the scopes that
-are needed depend on the body (GraphQL), other scopes make it another request.
+A caller who lacks the scope of a route is refused by the route, and never gets an answer that was kept for another
+caller. Where the needed scopes depend on the body (GraphQL), a request with other scopes is another request.
 
-Answers may hold secrets, so they are kept encrypted, under a key that is made of the idempotency key, which the
-database has only a hash of. Bodies that are sent to uploads are not looked at, whatever they are said to be, for they
-may have gigabytes: what a piece is, its offset says, and a creation its headers.
+Answers may hold secrets, so they are encrypted with a key that is derived from the idempotency key, of which the
+database has only a hash. The bodies of uploads are not looked at, since they may have gigabytes, whatever their headers
+say: a piece is identified by its offset, and a new upload by its headers.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import base64
 import hashlib
 import logging
 import secrets
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,7 @@ __all__ = ["NOT_KEPT", "Idempotency", "sweep"]
 log = logging.getLogger("pixr.server")
 # How long an answer is kept.
 KEPT = timedelta(hours=24)
-# How long a request may be at work before the same one may take its key over.
+# How long a hold lasts without being renewed. Then the same request may claim the key.
 HELD = timedelta(seconds=60)
 _LONGEST_KEY = 255
 _KEPT_HEADERS = (
@@ -62,14 +63,22 @@ _KEPT_HEADERS = (
     "upload-expires",
 )
 _TRIES = 5
-# What tells one upload from another, since its body is not looked at.
+# These tell one upload from another, since the body is not looked at.
 _DESCRIBING_HEADERS = ("upload-length", "upload-metadata")
-# Answers that say "not now" or "not you": the same request may get another one later.
+# Statuses that say "not now" or "not you": the same request may be answered differently later.
 NOT_KEPT = (401, 402, 403, 408, 409, 423, 425, 429)
 
 
+@dataclass(frozen=True)
+class _Claim:
+    """A claimed key: its row in the database, and the cipher for the answer."""
+
+    held: IdempotentRequest
+    cipher: Fernet
+
+
 class Idempotency:
-    """Stands behind `Authentication` and `Limiting`."""
+    """The layer inside `Authentication` and `Limiting`."""
 
     def __init__(self, app: ASGIApp, server: ServerState) -> None:
         self._app = app
@@ -99,23 +108,21 @@ class Idempotency:
         fingerprint = hashlib.sha256(b"\n".join((scope["query_string"], described.encode(), body))).digest()
         scopes = () if needed is not None else sorted(who.scopes)
         named = "\n".join((who.organization, scope["method"], scope["path"], key, *scopes)).encode()
-        id, vault = hashlib.sha256(named).hexdigest(), Fernet(_vault_key(named))
+        id, cipher = hashlib.sha256(named).hexdigest(), Fernet(_cipher_key(named))
         try:
             held = await to_thread.run_sync(self._take, id, who.organization, fingerprint)
         except ApiError as refusal:
             await send_problem(scope, receive, send, refusal)
             return
         if held.status is not None:
-            kept = vault.decrypt(held.body or b"")
+            kept = cipher.decrypt(held.body or b"")
             again = Response(kept, held.status, {**(held.headers or {}), "Idempotent-Replayed": "true"})
             await again(scope, receive, send)
             return
-        await self._carry_out(scope, receive if is_upload else _replay(body, receive), send, held, vault)
+        await self._carry_out(scope, receive if is_upload else _replay(body, receive), send, _Claim(held, cipher))
 
-    async def _carry_out(
-        self, scope: Scope, receive: Receive, send: Send, held: IdempotentRequest, vault: Fernet
-    ) -> None:
-        """The answer is kept before its last byte goes out, so that whoever has it whole gets it again."""
+    async def _carry_out(self, scope: Scope, receive: Receive, send: Send, claim: _Claim) -> None:
+        """Serve a request, and keep the answer before it is sent, so that whoever got it can get it again."""
         start: Message = {}
         parts: list[bytes] = []
 
@@ -128,44 +135,44 @@ class Idempotency:
             if message.get("more_body", False):
                 return
             status = 503 if scope["state"].get("not_now") else start["status"]
-            await to_thread.run_sync(self._keep, held, status, _headers(start), b"".join(parts), vault)
+            await to_thread.run_sync(self._keep, claim, status, _headers(start), b"".join(parts))
             await send(start)
             await send({"type": "http.response.body", "body": b"".join(parts)})
 
         done = False
-        holding = asyncio.ensure_future(self._go_on_holding(held.id))
+        holding = asyncio.ensure_future(self._go_on_holding(claim.held.id))
         try:
-            with repeatable(held.seed):
+            with repeatable(claim.held.seed):
                 await self._app(scope, receive, answer)
             done = True
         finally:
             holding.cancel()
             if not done:
-                await to_thread.run_sync(self._let_go, held.id)
+                await to_thread.run_sync(self._let_go, claim.held.id)
 
     async def _go_on_holding(self, id: str) -> None:
-        """Renew a hold until this is cancelled; that of a process which dies runs out."""
+        """Renew a hold until this is cancelled. The hold of a process that dies runs out."""
         while True:
             await asyncio.sleep(HELD.total_seconds() / 4)
             try:
                 await to_thread.run_sync(self._renew, id)
-            except SQLAlchemyError:  # the next may get through before the hold runs out
+            except SQLAlchemyError:  # the next renewal may succeed before the hold runs out
                 log.warning("a hold could not be renewed", exc_info=True)
 
     def _renew(self, id: str) -> None:
         with self._server.database.write() as session:
             known = session.get(IdempotentRequest, id, with_for_update=True)
-            if known is not None and known.status is None and known.held_until > now():  # not one that was let go
+            if known is not None and known.status is None and known.held_until > now():  # else it was let go
                 known.held_until = now() + HELD
 
     def _take(self, id: str, organization: str, fingerprint: bytes) -> IdempotentRequest:
-        for _ in range(_TRIES):  # again where the other's hold went, or ran out, between the two
+        for _ in range(_TRIES):  # again if another request's hold was deleted or ran out between the two
             if held := self._begin(id, organization, fingerprint) or self._resume(id, fingerprint):
                 return held
         raise _in_flight()
 
     def _begin(self, id: str, organization: str, fingerprint: bytes) -> IdempotentRequest | None:
-        """A hold on a key that is free; None if it is not."""
+        """Claim a key if it is free; None if it is not."""
         fresh = _hold(id, organization, fingerprint, secrets.token_bytes(32))
         try:
             with self._server.database.write() as session:
@@ -177,7 +184,7 @@ class Idempotency:
         return fresh
 
     def _resume(self, id: str, fingerprint: bytes) -> IdempotentRequest | None:
-        """The answer that is kept, or a hold that has run out; None if the key is free."""
+        """The kept answer, or a claim on a hold that has run out; None if the key is free."""
         with self._server.database.write() as session:
             known = session.get(IdempotentRequest, id, with_for_update=True)
             if known is None or known.expires < now():
@@ -191,8 +198,9 @@ class Idempotency:
             known.held_until = now() + HELD
             return known
 
-    def _keep(self, held: IdempotentRequest, status: int, headers: dict[str, str], body: bytes, vault: Fernet) -> None:
-        """Keep an answer, also where the request itself deleted its hold, but not of an organization that is closed."""
+    def _keep(self, claim: _Claim, status: int, headers: dict[str, str], body: bytes) -> None:
+        """Keep an answer, even if the request itself deleted its hold, unless the organization is closed."""
+        held = claim.held
         if status >= 500 or status in NOT_KEPT:
             self._let_go(held.id)
             return
@@ -204,10 +212,10 @@ class Idempotency:
                     return
                 known = _hold(held.id, held.organization_id, held.fingerprint, held.seed)
                 session.add(known)
-            known.status, known.headers, known.body = status, headers, vault.encrypt(body)
+            known.status, known.headers, known.body = status, headers, claim.cipher.encrypt(body)
 
     def _let_go(self, id: str) -> None:
-        """Let the next request try at once, under the same seed."""
+        """End a hold, so that the next request may try at once, with the same seed."""
         with self._server.database.write() as session:
             known = session.get(IdempotentRequest, id)
             if known is not None and known.status is None:
@@ -215,7 +223,7 @@ class Idempotency:
 
 
 def _needed_scope(scope: Scope) -> str | None:
-    """The scope that the route requires; None where there is no such route, or it requires none by itself."""
+    """The scope that the route requires; None if there is no such route, or it requires none by itself."""
     for route in api_routes(scope["app"]):
         if scope["method"] in (route.methods or ()) and route.path_regex.match(scope["path"]):
             return scope_of(route)
@@ -238,12 +246,12 @@ def _hold(id: str, organization: str, fingerprint: bytes, seed: bytes) -> Idempo
 
 
 def sweep(session: Any) -> int:
-    """Forget what is older than a day; how many there were."""
+    """Delete answers that are older than a day, and return how many there were."""
     return int(session.execute(delete(IdempotentRequest).where(IdempotentRequest.expires < now())).rowcount)
 
 
 async def _whole_body(receive: Receive) -> bytes | None:
-    """None where the caller went before the end: half a request is none, and its key stays free."""
+    """The body, or None if the caller left before its end: then nothing is carried out, and the key stays free."""
     parts, more = [], True
     while more:
         message = await receive()
@@ -255,6 +263,7 @@ async def _whole_body(receive: Receive) -> bytes | None:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that returns a body which was already read, and then whatever comes."""
     sent = False
 
     async def again() -> Message:
@@ -267,7 +276,7 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def _vault_key(named: bytes) -> bytes:
+def _cipher_key(named: bytes) -> bytes:
     return base64.urlsafe_b64encode(hashlib.sha256(b"answer\n" + named).digest())
 
 
