@@ -1,7 +1,7 @@
-"""Uploads, as tus 1.0.0 describes them: begun, continued at an offset, ended, resumed after either side was killed.
+"""Uploads by tus 1.0.0: begun, continued at an offset, ended, and resumed after either side was killed.
 
-A piece is acknowledged when it is on disk and its length is in the database, in this order. What a crash leaves beyond
-the acknowledged length is overwritten. One request at a time writes to an upload, also across processes (`flock`).
+A piece is acknowledged once it is on disk and then its length is in the database. What a crash leaves beyond the
+acknowledged length is overwritten. Only one request at a time writes to an upload, even across processes (`flock`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import binascii
 import fcntl
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -32,11 +32,11 @@ from pixr.server.libraries import Libraries
 from pixr.server.models import UPLOADS, Upload, VideoRecord
 from pixr.server.settings import Settings
 
-__all__ = ["CHECKSUMS", "Checksum", "Uploads"]
+__all__ = ["CHECKSUMS", "Checksum", "NewUpload", "Uploads"]
 
 CHECKSUMS = ("md5", "sha1", "sha256", "sha512")
-# Pieces are written to disk in blocks, and acknowledged in the database now and then, so that a long PATCH which breaks
-# off has not been in vain.
+# Pieces are written to disk in blocks. They are acknowledged now and then while they arrive, so that a long PATCH that
+# breaks off was not in vain.
 _BLOCK_BYTES = 1 << 20
 _SYNC_BYTES = 16 << 20
 
@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Checksum:
-    """What a piece's digest must be."""
+    """The digest that a piece must have."""
 
     algorithm: str
     digest: bytes
@@ -55,7 +55,7 @@ class Checksum:
         """From `Upload-Checksum`, such as `sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=`.
 
         Raises:
-            ApiError: UPLOAD_CHECKSUM_UNSUPPORTED; INVALID_REQUEST where the digest is none.
+            ApiError: UPLOAD_CHECKSUM_UNSUPPORTED, or INVALID_REQUEST if it is not a digest of that algorithm.
         """
         algorithm, _, encoded = header.strip().partition(" ")
         if algorithm not in CHECKSUMS:
@@ -70,6 +70,25 @@ class Checksum:
 
 
 @dataclass(frozen=True)
+class NewUpload:
+    """What a client says about a file before it sends it.
+
+    Attributes:
+        byte_len: the file's length.
+        filename: the client's name for it.
+        content_type: its media type.
+        metadata: columns of the video's record, such as its title.
+        tus_metadata: `Upload-Metadata` as it came, which is sent back when asked for.
+    """
+
+    byte_len: int
+    filename: str | None
+    content_type: str | None
+    metadata: Mapping[str, Any]
+    tus_metadata: str = ""
+
+
+@dataclass(frozen=True)
 class Uploads:
     """The uploads of all organizations."""
 
@@ -77,62 +96,49 @@ class Uploads:
     database: Database
     libraries: Libraries
 
-    def begin(
-        self,
-        organization: str,
-        *,
-        byte_len: int,
-        filename: str | None,
-        content_type: str | None,
-        metadata: dict[str, Any],
-        given: str = "",
-    ) -> Upload:
-        """Make room for a file, and the record of its video.
+    def begin(self, organization: str, asked: NewUpload) -> Upload:
+        """Make room for a file, and record its video.
 
         Raises:
             ApiError: PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA, INSUFFICIENT_STORAGE.
         """
-        if byte_len > self.settings.max_upload_bytes:
-            raise ApiError("PAYLOAD_TOO_LARGE", f"A file has at most {self.settings.max_upload_bytes} bytes.")
-        if content_type is not None and not self._takes(content_type):
-            raise ApiError("UNSUPPORTED_MEDIA", f"Types taken are {', '.join(self.settings.upload_types)}.")
+        self._check(asked)
         home = self.libraries.home(organization)
         (home / UPLOADS).mkdir(parents=True, exist_ok=True)
-        check_room(home, byte_len + self.settings.free_bytes)
+        check_room(home, asked.byte_len + self.settings.free_bytes)
         upload_id, video_id = new_id("upl"), new_id("vid")
         file = f"{UPLOADS}/{upload_id}"
         (home / file).touch()
+        video = VideoRecord(
+            id=video_id,
+            organization_id=organization,
+            status="uploading",
+            filename=_base_name(asked.filename),
+            content_type=asked.content_type,
+            byte_len=asked.byte_len,
+            file=file,
+            **asked.metadata,
+        )
+        upload = Upload(
+            id=upload_id,
+            organization_id=organization,
+            video_id=video_id,
+            byte_len=asked.byte_len,
+            file=file,
+            given=asked.tus_metadata,
+            expires=now() + timedelta(seconds=self.settings.upload_seconds),
+        )
         with self.database.write() as session:
             known = session.get(Upload, upload_id)
-            if known is not None:  # begun before a crash, and asked for again under the same key
+            if known is not None:  # begun before a crash, and asked for again under the same idempotency key
                 return known
-            session.add(
-                VideoRecord(
-                    id=video_id,
-                    organization_id=organization,
-                    status="uploading",
-                    filename=_base_name(filename),
-                    content_type=content_type,
-                    byte_len=byte_len,
-                    file=file,
-                    **metadata,
-                )
-            )
+            session.add(video)
             session.flush()
-            upload = Upload(
-                id=upload_id,
-                organization_id=organization,
-                video_id=video_id,
-                byte_len=byte_len,
-                file=file,
-                given=given,
-                expires=now() + timedelta(seconds=self.settings.upload_seconds),
-            )
             session.add(upload)
         return upload
 
     def find(self, organization: str, id: str) -> Upload:
-        """An upload under way, or complete.
+        """An upload that is under way or complete.
 
         Raises:
             ApiError: UPLOAD_NOT_FOUND, UPLOAD_EXPIRED.
@@ -143,9 +149,9 @@ class Uploads:
     async def append(
         self, upload: Upload, offset: int, pieces: AsyncIterator[bytes], checksum: Checksum | None
     ) -> Upload:
-        """Write what comes at `offset`, which is how much was received before; the upload with its new offset.
+        """Write pieces at `offset`, which must be the length received so far, and return the upload as it is then.
 
-        A connection that breaks leaves what was written, unless a checksum would have had to hold.
+        If the connection breaks, what arrived is kept, unless there is a checksum, which it could not fulfil.
 
         Raises:
             ApiError: UPLOAD_OFFSET_MISMATCH, UPLOAD_CHECKSUM_MISMATCH, UPLOAD_LOCKED, PAYLOAD_TOO_LARGE,
@@ -188,7 +194,7 @@ class Uploads:
             return await _off_loop(self._acknowledge, upload, file, got)
 
     def end(self, organization: str, id: str) -> None:
-        """Give up an upload that is under way: its bytes and its video go.
+        """Give up an upload that is under way, and delete its bytes and its video.
 
         Raises:
             ApiError: UPLOAD_NOT_FOUND, CONFLICT if it is complete.
@@ -200,7 +206,7 @@ class Uploads:
             self._remove(session, upload)
 
     def sweep(self) -> int:
-        """Remove uploads that have expired; how many there were."""
+        """Remove uploads that have expired, and return how many there were."""
         with self.database.write() as session:
             late = session.scalars(
                 select(Upload).where(Upload.expires < now(), Upload.completed.is_(None)).limit(100)
@@ -218,7 +224,7 @@ class Uploads:
             session.delete(video)
 
     def _acknowledge(self, upload: Upload, file: IO[bytes], received: int) -> Upload:
-        """Make `received` bytes lasting; with the last of them the video waits to be processed."""
+        """Make `received` bytes durable. Once they are all of the file, the video is queued for processing."""
         with refusing_full_disk():
             file.flush()
             os.fsync(file.fileno())
@@ -232,6 +238,12 @@ class Uploads:
                 data = {"videoId": video.id, "size": kept.byte_len, "filename": video.filename}
                 record(session, kept.organization_id, "video.uploaded", data)
         return kept
+
+    def _check(self, asked: NewUpload) -> None:
+        if asked.byte_len > self.settings.max_upload_bytes:
+            raise ApiError("PAYLOAD_TOO_LARGE", f"A file has at most {self.settings.max_upload_bytes} bytes.")
+        if asked.content_type is not None and not self._takes(asked.content_type):
+            raise ApiError("UNSUPPORTED_MEDIA", f"Types taken are {', '.join(self.settings.upload_types)}.")
 
     def _takes(self, content_type: str) -> bool:
         kind = content_type.partition(";")[0].strip().lower()
@@ -251,7 +263,7 @@ def _own(session: Session, organization: str, id: str) -> Upload:
 
 
 def _base_name(filename: str | None) -> str | None:
-    """A client's file name, to be shown; no path is ever made of it."""
+    """A client's file name, for display only: no path is ever made of it."""
     if filename is None:
         return None
     name = filename.replace("\\", "/").rpartition("/")[2]

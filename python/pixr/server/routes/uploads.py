@@ -22,7 +22,7 @@ from pixr.server.signed_urls import open_url
 from pixr.server.state import Server, ServerState
 from pixr.server.storable import flaws
 from pixr.server.tus import VERSION
-from pixr.server.uploads import CHECKSUMS, Checksum
+from pixr.server.uploads import CHECKSUMS, Checksum, NewUpload
 from pixr.server.whole_numbers import whole_number
 
 router = APIRouter(prefix="/v1/videos/upload", tags=["uploads"])
@@ -121,14 +121,15 @@ async def create(request: Request, caller: VideoWriter, server: Server) -> Respo
     for (name, *_), why in flaws(words):
         raise ApiError("INVALID_REQUEST", f"Upload-Metadata: {name}: {why}")
     upload = await to_thread.run_sync(
-        lambda: server.uploads.begin(
-            caller.organization,
+        server.uploads.begin,
+        caller.organization,
+        NewUpload(
             byte_len=byte_len,
             filename=known.get("filename") or known.get("name"),
             content_type=known.get("filetype") or known.get("type"),
             metadata=words,
-            given=given,
-        )
+            tus_metadata=given,
+        ),
     )
     if request.headers.get("content-type") == PIECE_TYPE and upload.received == 0:  # else it was begun before a crash
         upload = await server.uploads.append(upload, 0, request.stream(), _checksum(request))
@@ -190,13 +191,13 @@ async def end(upload_id: UploadId, owner: Owner, server: Server) -> Response:
 
 def begin_upload(server: ServerState, organization: str, asked: UploadRequest) -> dict[str, Any]:
     """Begin an upload, and say where the file goes."""
-    upload = server.uploads.begin(
-        organization,
+    new = NewUpload(
         byte_len=asked.size,
         filename=asked.filename,
         content_type=asked.content_type,
         metadata=asked.metadata.recorded(),
     )
+    upload = server.uploads.begin(organization, new)
     return {
         "uploadId": upload.id,
         "videoId": upload.video_id,
@@ -220,8 +221,8 @@ def _progress(upload: Upload) -> dict[str, str]:
 
 
 def _checksum(request: Request) -> Checksum | None:
-    told = request.headers.get("upload-checksum")
-    return None if told is None else Checksum.parse(told)
+    header = request.headers.get("upload-checksum")
+    return None if header is None else Checksum.parse(header)
 
 
 def _metadata(header: str) -> dict[str, str]:
