@@ -94,8 +94,8 @@ def index(clips: list[Clip]) -> int:
             name = str(outcome.source.path)
             progress.done(name)
             failed += outcome.status == "failed"
-            told = f"{clock(outcome.video.duration):>7}  {name}" if outcome.video else f"{outcome.error}"
-            progress.print(f"{outcome.status:8}{told}")
+            line = f"{clock(outcome.video.duration):>7}  {name}" if outcome.video else f"{outcome.error}"
+            progress.print(f"{outcome.status:8}{line}")
             for warning in outcome.warnings:
                 progress.print(f"        {warning}")
     print(f"{len(clips)} clips in {LIBRARY}, {time.perf_counter() - began:.1f} s")

@@ -89,9 +89,9 @@ def run() -> NoReturn:
     debug = _take_debug(sys.argv)
     _open_closed()
     _write_anything()
-    told_once = cache(complain)
+    complain_once = cache(complain)
     # Where in the source a warning was raised is of no use to who typed the command.
-    warnings.showwarning = lambda message, *_, **__: told_once(str(message))
+    warnings.showwarning = lambda message, *_, **__: complain_once(str(message))
     try:
         app(prog_name="pixr")
     except SystemExit as leaving:

@@ -96,8 +96,8 @@ def _answer(
         return answer | {"seconds": time.perf_counter() - began, "results": [], "error": error_to_dict(error)}
     elapsed = time.perf_counter() - began
     page = hits_to_dict(hits, explain=explain, source=True)
-    told = {name: page[name] for name in ("results", "plan", "warnings") if name in page}
-    return answer | {"seconds": elapsed} | told
+    given = {name: page[name] for name in ("results", "plan", "warnings") if name in page}
+    return answer | {"seconds": elapsed} | given
 
 
 def _search(library: Library, query: dict[str, Any], folder: Path, defaults: Mapping[str, Any]) -> Hits:

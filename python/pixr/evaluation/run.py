@@ -180,13 +180,13 @@ def _modes_of(one: Judged) -> set[str]:
 
 
 def _collect(hits: Hits, right: Sequence[Span], matches: dict[str, list[tuple[float, bool]]]) -> None:
-    told: set[tuple[str, str, float, float]] = set()
+    counted: set[tuple[str, str, float, float]] = set()
     for hit in hits:
         for match in (match for moment in hit.moments for match in moment.matches):
             key = (match.channel, hit.video.id, match.start, match.end)
-            if key in told or match.channel == "metadata":
+            if key in counted or match.channel == "metadata":
                 continue  # metadata belongs to no time
-            told.add(key)
+            counted.add(key)
             is_right = any(
                 span.video == hit.video.id and _covers((match.start, match.end), (span.start, span.end))
                 for span in right

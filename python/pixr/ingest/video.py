@@ -145,7 +145,7 @@ class VideoRun:
             count = "1 caption is" if late == 1 else f"{late} captions are"
             self._warnings.append(f"{count} left out, behind the end of the video at {self._duration():.1f} s")
         video = self._store(complete=True)
-        self._tell("store", video.duration, finished=True)
+        self._report("store", video.duration, finished=True)
         return Outcome(self._source, "added", video, warnings=tuple(self._warnings), stage_seconds=dict(self._seconds))
 
     def take_back(self) -> None:
@@ -178,12 +178,12 @@ class VideoRun:
             self._cuts.know_until(segment.end_seconds)
             for waiting in queues:
                 waiting.put(segment)
-            self._tell("decode", segment.end_seconds)
+            self._report("decode", segment.end_seconds)
             if self._cancelled.is_set() or self._failed.is_set():
                 break
             begun = time.perf_counter()
         self._seconds["decode"] = busy
-        self._tell("decode", stream.decoded_until_seconds, finished=True)
+        self._report("decode", stream.decoded_until_seconds, finished=True)
 
     def _read_visual(self, segments: queue.Queue[CutSegment | None]) -> None:
         busy, last = 0.0, None
@@ -193,9 +193,9 @@ class VideoRun:
                 last = self._encode(segment, last)
             busy += time.perf_counter() - begun
             self._seconds["visual"] = busy
-            self._tell("visual", segment.end_seconds)
+            self._report("visual", segment.end_seconds)
             self._store_interim()
-        self._tell("visual", self._duration(), finished=True)
+        self._report("visual", self._duration(), finished=True)
 
     def _encode(self, segment: CutSegment, last: Any) -> Any:
         """Encode a segment's pictures, of which `last` is the vector of the one before; the vector of its last one."""
@@ -220,9 +220,9 @@ class VideoRun:
             self._found.screen.extend(reader.read(segment))
             busy += time.perf_counter() - begun
             self._seconds["screen"] = busy
-            self._tell("screen", segment.end_seconds)
+            self._report("screen", segment.end_seconds)
         if reader is not None:
-            self._tell("screen", self._duration(), finished=True)
+            self._report("screen", self._duration(), finished=True)
 
     def _read_captions(self, path: str | os.PathLike[str]) -> None:
         """Read what is said from a file, in place of recognising it."""
@@ -235,7 +235,7 @@ class VideoRun:
             raise InvalidCaptions(f"{os.fspath(path)} can't be read: {error.strerror or error}") from error
         for caption in captions:
             self._found.utterances.append(Utterance(caption.start, caption.end, caption.text, 1.0))
-        self._tell("speech", self._duration(), finished=True)
+        self._report("speech", self._duration(), finished=True)
 
     def _read_speech(self) -> None:
         if self._source.captions is not None:
@@ -256,11 +256,11 @@ class VideoRun:
                     return
                 self._found.utterances.append(utterance)
                 self._seconds["speech"] = time.perf_counter() - begun
-                self._tell("speech", utterance.end_seconds)
+                self._report("speech", utterance.end_seconds)
         except UnreadableVideo as error:
             self._warn_of_sound(error)
         self._seconds["speech"] = time.perf_counter() - begun
-        self._tell("speech", self._duration(), finished=True)
+        self._report("speech", self._duration(), finished=True)
 
     def _read_sound(self) -> None:
         encoder = self._tools.encoders.sound
@@ -276,10 +276,10 @@ class VideoRun:
                     return
                 self._found.sounds.append(heard)
                 self._seconds["sound"] = time.perf_counter() - begun
-                self._tell("sound", heard.end_seconds)
+                self._report("sound", heard.end_seconds)
         except UnreadableVideo as error:
             self._warn_of_sound(error)
-        self._tell("sound", self._duration(), finished=True)
+        self._report("sound", self._duration(), finished=True)
 
     def _warn_of_sound(self, error: UnreadableVideo) -> None:
         """Go on without the rest of the sound, since the pictures may be whole. Two stages may notice; one says it."""
@@ -342,7 +342,7 @@ class VideoRun:
         seen = max((end for _, end in list(self._found.shots)), default=0.0)
         return max(seen, self._info.duration_seconds if self._info else 0.0)
 
-    def _tell(self, stage: Stage, seconds_done: float, *, finished: bool = False) -> None:
+    def _report(self, stage: Stage, seconds_done: float, *, finished: bool = False) -> None:
         give_back()  # here, because every stage calls this after each piece of work
         if self._on_progress is not None:
             with suppress(queue.Full):

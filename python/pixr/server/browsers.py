@@ -59,26 +59,26 @@ class Browsers:
         if origin is None or scope["type"] == "websocket" or not path.startswith(_OPEN) or path in _CLOSED:
             await self._app(scope, receive, send)
             return
-        told = self._told(origin)
+        allowed = self._headers_for(origin)
         if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
             wanted = headers.get("access-control-request-headers", "")
             names = wanted if _HEADER_NAMES.fullmatch(wanted) else ""
             more = {"Access-Control-Allow-Methods": _METHODS, "Access-Control-Max-Age": _PREFLIGHT_SECONDS}
-            preflight = Response(status_code=204, headers=told | more | {"Access-Control-Allow-Headers": names})
+            preflight = Response(status_code=204, headers=allowed | more | {"Access-Control-Allow-Headers": names})
             await preflight(scope, receive, send)
             return
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 sent = MutableHeaders(scope=message)
-                sent.update({name: value for name, value in told.items() if name != "Vary"})
-                if "Vary" in told:
-                    sent.add_vary_header(told["Vary"])
+                sent.update({name: value for name, value in allowed.items() if name != "Vary"})
+                if "Vary" in allowed:
+                    sent.add_vary_header(allowed["Vary"])
             await send(message)
 
         await self._app(scope, receive, answer)
 
-    def _told(self, origin: str) -> dict[str, str]:
+    def _headers_for(self, origin: str) -> dict[str, str]:
         if "*" in self._origins:
             return {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "*"}
         varies = {"Vary": "Origin"}

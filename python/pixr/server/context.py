@@ -73,15 +73,15 @@ class RequestContext:
             await send_problem(scope, receive, answer, failed)
         finally:
             if scope["type"] == "http":  # nobody answered where the caller went away
-                self._tell(scope, status or _CLIENT_GONE, time.perf_counter() - begun, traced)
+                self._report(scope, status or _CLIENT_GONE, time.perf_counter() - begun, traced)
             request_id.reset(token)
 
-    def _tell(self, scope: Scope, status: int, seconds: float, traced: Span) -> None:
+    def _report(self, scope: Scope, status: int, seconds: float, traced: Span) -> None:
         route = getattr(scope.get("route"), "path", None) or "unknown"
         REQUEST_SECONDS.labels(scope["method"], route, str(status)).observe(seconds)
         principal = scope["state"].get("principal")
         traced.rename(f"{scope['method']} {route}")
-        traced.tell(
+        traced.set_attributes(
             {
                 "http.request.method": scope["method"],
                 "http.route": route,

@@ -1,7 +1,7 @@
-"""What will go: headers on every answer of a deprecated path (RFC 9745, RFC 8594), and the event that tells of it.
+"""Announces what will be removed, by headers on answers of deprecated paths (RFC 9745, RFC 8594) and by an event.
 
-`deprecations` of the settings lists paths; `{name}` in one stands for any part. Of a whole version (`/v1`) every
-organization is told by `version.sunset`, once.
+The setting `deprecations` lists paths, in which `{name}` stands for any part. If a whole version (`/v1`) is
+deprecated, every organization gets the event `version.sunset`, once.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ class Deprecations:
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
-                told = MutableHeaders(scope=message)
+                sent = MutableHeaders(scope=message)
                 for name, value in headers:
-                    told.append(name, value)
+                    sent.append(name, value)
             await send(message)
 
         await self._app(scope, receive, answer)
 
 
 def find_deprecation(deprecations: Sequence[Deprecation], method: str, path: str) -> Deprecation | None:
-    """The one that speaks of this path, the longest first."""
+    """The deprecation of this path; if there are several, the one with the longest path."""
     for one in sorted(deprecations, key=lambda one: -len(one.path)):
         pattern = "/".join("[^/]+" if part.startswith("{") else re.escape(part) for part in one.path.split("/"))
         if one.method in (None, method) and re.fullmatch(f"{pattern}(/.*)?", path):
@@ -64,8 +64,8 @@ def find_deprecation(deprecations: Sequence[Deprecation], method: str, path: str
 
 
 def announce(session: Session, deprecations: Sequence[Deprecation]) -> int:
-    """Tell of versions that will go, whoever has not been told; how many that were."""
-    told = 0
+    """Record `version.sunset` for every organization that has not had it, and return how many events that were."""
+    announced = 0
     for one in deprecations:
         version = _VERSION.fullmatch(one.path)
         if version is None or one.sunset is None:
@@ -82,8 +82,8 @@ def announce(session: Session, deprecations: Sequence[Deprecation]) -> int:
             if not before:
                 with repeatable(seed):
                     record(session, organization, "version.sunset", data)
-                told += 1
-    return told
+                announced += 1
+    return announced
 
 
 def _headers(one: Deprecation) -> list[tuple[str, str]]:

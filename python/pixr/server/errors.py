@@ -140,8 +140,8 @@ def problem_of(error: Exception) -> ApiError:
         code = error.code.upper()
         headers = {"Retry-After": "1"} if CODES[code].status == 503 else {}
         ours = CODES[code].status >= 500 and code != "MISSING_EXTRA"  # paths and the like are for the log
-        told = error.reason if isinstance(error, UnreadableVideo) else str(error)  # the file is one of the server's
-        return ApiError(code, CODES[code].title if ours else told, headers=headers)
+        detail = error.reason if isinstance(error, UnreadableVideo) else str(error)  # the file is one of the server's
+        return ApiError(code, CODES[code].title if ours else detail, headers=headers)
     if isinstance(error, DataError | UnicodeEncodeError):  # a NUL for PostgreSQL; half of a surrogate pair
         return ApiError("INVALID_REQUEST", "A value of the request can't be stored.")
     if isinstance(error, StaleDataError):  # on PostgreSQL, where another request committed first

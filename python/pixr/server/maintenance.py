@@ -15,7 +15,7 @@ from pixr.server import idempotency
 from pixr.server.database import now
 from pixr.server.deprecation import announce
 from pixr.server.models import OAuthCode, OAuthToken
-from pixr.server.webhooks.appearances import tell_appearances
+from pixr.server.webhooks.appearances import record_appearances
 
 if TYPE_CHECKING:
     from pixr.server.state import ServerState
@@ -50,7 +50,7 @@ class Maintenance:
         server.uploads.sweep()
         server.search_log.sweep()
         with server.database.write() as session:
-            tell_appearances(session)
+            record_appearances(session)
         with server.database.write() as session:  # each goes through the organizations in order, see `events.record`
             announce(session, server.settings.deprecations)
         with server.database.write() as session:

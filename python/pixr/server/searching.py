@@ -56,7 +56,7 @@ async def answer_search(
         stage("wait", waited)
         with span("search", {"pixr.organization": who.organization}) as traced:
             answer = searched()
-            traced.tell({"pixr.search_id": answer["searchId"], "pixr.total": answer["pagination"]["total"]})
+            traced.set_attributes({"pixr.search_id": answer["searchId"], "pixr.total": answer["pagination"]["total"]})
             return answer
 
     def searched() -> dict[str, Any]:

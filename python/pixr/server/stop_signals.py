@@ -1,10 +1,10 @@
-"""Tells of a signal to stop when it comes: uvicorn ends the application only when connections have ended by themselves.
+"""Reacts to a signal to stop as soon as it comes. uvicorn would end the application only after all connections ended.
 
-It is done inside of the application, around uvicorn's own handlers, so that it holds in each of several processes.
+This is done inside the application, around uvicorn's own handlers, so that it works in each of several processes.
 
-In a process that is Pixr's own it also sets an alarm, which nothing handles: Python waits at its end for threads of
-pools, however long they take, and whoever stops a server waits no longer than was promised. Files and databases take no
-harm from a process that was killed.
+In a process of Pixr's own it also sets an alarm that nothing handles, so that the process ends within the promised
+time. Otherwise Python would wait at its end for the threads of pools, however long they take. Files and databases are
+not harmed if the process is killed.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from types import FrameType
 __all__ = ["on_stop_signal"]
 
 
-def on_stop_signal(tell: Callable[[], None], seconds: float | None) -> None:
-    """Call `tell` on SIGINT and SIGTERM, before what is done on them now; end the process `seconds` later, if given.
+def on_stop_signal(stop: Callable[[], None], seconds: float | None) -> None:
+    """Call `stop` on SIGINT and SIGTERM before their present handlers, and end the process `seconds` later, if given.
 
-    Outside of the main thread nothing is done.
+    Does nothing outside the main thread.
 
-    Whoever set the present handlers puts back those before them, as uvicorn does, and ends this with it.
+    It lasts until whoever set the present handlers restores the earlier ones, as uvicorn does.
     """
     if threading.current_thread() is not threading.main_thread():
         return
     for number in (signal.SIGINT, signal.SIGTERM):
-        _precede(number, tell, None if seconds is None else math.ceil(seconds))
+        _precede(number, stop, None if seconds is None else math.ceil(seconds))
 
 
-def _precede(number: int, tell: Callable[[], None], seconds: int | None) -> None:
+def _precede(number: int, stop: Callable[[], None], seconds: int | None) -> None:
     before = signal.getsignal(number)
     if not callable(before):
         return
     handler = before
 
     def handle(number: int, frame: FrameType | None) -> None:
-        tell()
+        stop()
         if seconds is not None:
             signal.alarm(signal.alarm(0) or seconds)  # the first signal counts
         handler(number, frame)

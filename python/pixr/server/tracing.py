@@ -1,7 +1,7 @@
-"""Traces by OpenTelemetry (extra `pixr[otel]`): a span for each request, search and its stages, ingest job and webhook.
+"""Traces with OpenTelemetry (extra `pixr[otel]`): spans for requests, searches and their stages, ingest jobs, webhooks.
 
-Nothing is measured until `traces` of the settings names a collector. A request goes on with the trace of its
-`traceparent` header. Spans carry ids and codes; never headers, bodies, query strings or what was asked.
+Nothing is measured unless the setting `traces` names a collector. A request continues the trace that its `traceparent`
+header names. Spans carry ids and codes, and never headers, bodies, query strings or what was asked.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ _provider: Any = None
 
 
 class Span:
-    """What is under way. Without a collector everything said of it is forgotten."""
+    """A span that has begun. Without a collector, whatever is recorded in it is dropped."""
 
     __slots__ = ("_span",)
 
     def __init__(self, span: Any = None) -> None:
         self._span = span
 
-    def tell(self, attributes: Mapping[str, Value]) -> None:
+    def set_attributes(self, attributes: Mapping[str, Value]) -> None:
         """Add attributes; those that are None are left out."""
         if self._span is not None:
             self._span.set_attributes(_attributes(attributes))
 
     def rename(self, name: str) -> None:
-        """Give it the name that is only known later."""
+        """Set the name, if it is known only after the span began."""
         if self._span is not None:
             self._span.update_name(name)
 
     def fail(self, code: str) -> None:
-        """Say that it went wrong."""
+        """Mark the span as failed."""
         if self._span is not None:
             from opentelemetry.trace import Status, StatusCode
 
@@ -71,7 +71,7 @@ def check_tracing(settings: Settings) -> None:
 
 
 def start_tracing(settings: Settings, part: str) -> None:
-    """Send spans of this process to the collector that the settings name, if they name one.
+    """Send this process's spans to the collector that the settings name, if any.
 
     Raises:
         MissingExtra: says what to install.
@@ -96,14 +96,14 @@ def start_tracing(settings: Settings, part: str) -> None:
 
 
 def trace_with(provider: TracerProvider | None) -> None:
-    """Make spans with a provider, or none any more."""
+    """Make spans with this provider from now on, or none."""
     global _tracer, _provider  # noqa: PLW0603 - of the process, as the metrics are
     _provider = provider
     _tracer = provider.get_tracer("pixr.server") if provider is not None else None
 
 
 def end_tracing() -> None:
-    """Send what was not sent yet."""
+    """Send the spans that were not sent yet, and make no more."""
     if _provider is not None:
         _provider.shutdown()
         trace_with(None)
@@ -117,7 +117,7 @@ def span(
     kind: Kind = "internal",
     headers: Mapping[str, str] | None = None,
 ) -> Iterator[Span]:
-    """A span around what is inside, of which spans in there become parts. `headers` may say whose part it is."""
+    """A span around the block. Spans inside become its parts; `headers` may name a trace that it is a part of."""
     if _tracer is None:
         yield _NOTHING
         return
@@ -133,16 +133,16 @@ def span(
         record_exception=False,
         set_status_on_exception=False,
     ) as made:
-        told = Span(made)
+        wrapped = Span(made)
         try:
-            yield told
+            yield wrapped
         except Exception as error:
-            told.fail(str(getattr(error, "code", type(error).__name__)).upper())
+            wrapped.fail(str(getattr(error, "code", type(error).__name__)).upper())
             raise
 
 
 def stage(name: str, seconds: float, *, ago: float = 0.0) -> None:
-    """A span of so many seconds that ended `ago` seconds before now: for what was measured by someone else."""
+    """Record a span of `seconds` that ended `ago` seconds before now, for what was measured elsewhere."""
     if _tracer is None:
         return
     end = time.time_ns() - int(ago * 1e9)

@@ -1,7 +1,7 @@
-"""Counts the calls of each organization by day, and holds it to its plan's monthly quota.
+"""Counts the calls of each organization by day, and enforces its plan's monthly quota.
 
-Counts are added up in memory and written every second, by each process its own share; a process that is killed loses
-at most that second. The quota is looked up at the same pace, so an organization may exceed it by a second's calls.
+Each process adds up its own counts in memory and writes them every second, so a process that is killed loses at most
+one second's. The quota is looked up at the same pace, so an organization may exceed it by the calls of one second.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Usage:
         self._thread.start()
 
     def count(self, who: Principal, kind: str = "calls") -> ApiError | None:
-        """Count a call; the refusal, if the month's quota is used up. A refused call is not counted."""
+        """Count a call, or return the refusal if the month's quota is used up. A refused call is not counted."""
         plan = self._settings.plans.get(who.plan, self._settings.plans[self._settings.default_plan])
         with self._lock:
             month = f"{now():%Y-%m}"
@@ -60,7 +60,7 @@ class Usage:
         return None
 
     def flush(self) -> None:
-        """Write what was counted; what another thread is writing is written as well when this returns."""
+        """Write what was counted. When this returns, what another thread was writing is written too."""
         with self._writing:
             self._write()
 
@@ -76,7 +76,7 @@ class Usage:
                 totals = {organization: _totals(session, organization) for organization, _ in pending}
                 for (organization, kind), count in sorted(pending.items()):
                     if kind == "calls":
-                        self._tell(session, organization, count, *totals[organization])
+                        self._record_thresholds(session, organization, count, *totals[organization])
         except Exception:
             with self._lock:
                 self._pending.update(pending)
@@ -86,7 +86,7 @@ class Usage:
             self._used |= {organization: (*total, month) for organization, total in totals.items()}
 
     def month(self, who: Principal) -> dict[str, Any]:
-        """The month's calls by day, and how many the plan has. What is not written yet is not in it."""
+        """The month's calls by day, and the plan's limit. Calls that are not written yet are not included."""
         today = _today()
         first = today.replace(day=1)
         with self._database.read() as session:
@@ -113,12 +113,12 @@ class Usage:
         return [{"day": day.isoformat(), "calls": count} for day, count in days]
 
     def _limit(self, plan: str, used: int, ever: int) -> int | None:
-        """How many calls there may be this month: the plan's, and what is left of those that are free at first."""
+        """How many calls are allowed this month: the plan's, and what is left of the free calls that come first."""
         monthly = self._settings.plans.get(plan, self._settings.plans[self._settings.default_plan]).monthly_calls
         return None if monthly is None else monthly + max(0, self._settings.free_calls - (ever - used))
 
-    def _tell(self, session: Session, organization: str, count: int, used: int, ever: int) -> None:
-        """Record `usage.threshold` if the last `count` calls passed a threshold; once a month in all processes."""
+    def _record_thresholds(self, session: Session, organization: str, count: int, used: int, ever: int) -> None:
+        """Record `usage.threshold` if the last `count` calls passed a threshold: once a month, over all processes."""
         owner = session.get(Organization, organization)
         limit = self._limit(owner.plan, used, ever) if owner is not None else None
         for percent in _PERCENTS:
@@ -129,7 +129,7 @@ class Usage:
                     record(session, organization, "usage.threshold", data)
 
     def close(self) -> None:
-        """Write the rest, and end."""
+        """Write the rest and stop."""
         self._ended.set()
         self._thread.join()
         self.flush()
@@ -138,12 +138,12 @@ class Usage:
         while not self._ended.wait(_FLUSH_SECONDS):
             try:
                 self.flush()
-            except Exception:  # the next second may go better; nothing is lost meanwhile
+            except Exception:  # the counts are kept, and the next second tries again
                 log.warning("usage could not be written", exc_info=True)
 
 
 def calls_between(session: Session, organization: str, first: date, last: date) -> int:
-    """How many calls there were from one day to another, both included."""
+    """How many calls there were from one day to another, inclusive."""
     total = session.scalar(
         select(func.sum(UsageDay.count)).where(
             UsageDay.organization_id == organization,

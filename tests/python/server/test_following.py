@@ -15,7 +15,7 @@ from pixr.server.events import EVENT_TYPES, record, take_turn
 from pixr.server.following import events_after
 from pixr.server.models import Event, SearchAppearance, SearchRecord, VideoRecord, WebhookEndpoint
 from pixr.server.organizations import create_organization
-from pixr.server.webhooks.appearances import tell_appearances
+from pixr.server.webhooks.appearances import record_appearances
 from pixr.server.webhooks.endpoints import send_test
 
 _WAITS_SECONDS = 0.5
@@ -142,7 +142,7 @@ def test_who_tells_of_appearances_and_who_records_do_not_wait_for_each_other_for
     """The first holds the organization's row, which every event refers to, while it waits for its turn."""
     with database.write() as session:
         take_turn(session, organization)
-        other, failures = beside(database, lambda one: tell_appearances(one, now()))
+        other, failures = beside(database, lambda one: record_appearances(one, now()))
         record(session, organization, "video.deleted", {"videoId": "v"})
     other.join()
     assert failures == []
@@ -183,7 +183,7 @@ def test_an_endpoint_that_is_deleted_meanwhile_keeps_nothing_from_being_recorded
 def test_appearances_that_were_told_are_not_told_again(before: str, database: Database, organization: str) -> None:
     """They were after a test event of their type, and when what told them had been deleted after its thirty days."""
     with database.write() as session:
-        assert tell_appearances(session, now()) == 1
+        assert record_appearances(session, now()) == 1
         if before == "told and tested":
             send_test(session, organization, "whe", "video.search_appearance")
         else:
@@ -192,4 +192,4 @@ def test_appearances_that_were_told_are_not_told_again(before: str, database: Da
             session.get_one(WebhookEndpoint, "whe").created = past - timedelta(days=1)
             session.get_one(SearchAppearance, ("srch", "v")).created = past
     with database.write() as session:
-        assert tell_appearances(session, now()) == 0
+        assert record_appearances(session, now()) == 0

@@ -20,7 +20,7 @@ from pixr.server.database import now
 from pixr.server.events import record
 from pixr.server.models import Delivery, DeliveryAttempt, Event, WebhookEndpoint
 from pixr.server.state import ServerState
-from pixr.server.webhooks.appearances import tell_appearances
+from pixr.server.webhooks.appearances import record_appearances
 from pixr.server.webhooks.body import EXAMPLES
 from pixr.server.webhooks.queue import LEASE, ORDERED_ATTEMPTS, SCHEDULE_SECONDS, claim, purge, settle
 from pixr.webhooks import sign_body
@@ -466,8 +466,8 @@ def test_many_searches_are_told_in_one_event_and_each_appearance_once(
         assert acme.post("/v1/search", json={"query": "solar panels", "minScore": 0.0}).status_code == 200
     server.search_log.flush()
     with server.database.write() as session:
-        assert tell_appearances(session, now()) == 1
-        assert tell_appearances(session, now()) == 0
+        assert record_appearances(session, now()) == 1
+        assert record_appearances(session, now()) == 0
     server.courier.wake()
     (came,) = receiver.wait_for(1)
     (roof,) = [one for one in json.loads(came.body)["data"]["videos"] if one["videoId"] == "roof"]
@@ -475,7 +475,7 @@ def test_many_searches_are_told_in_one_event_and_each_appearance_once(
     acme.post("/v1/search", json={"query": "solar panels"})
     server.search_log.flush()
     with server.database.write() as session:
-        tell_appearances(session, now())
+        record_appearances(session, now())
     server.courier.wake()
     second = receiver.wait_for(2)[1]
     assert [one["appearances"] for one in json.loads(second.body)["data"]["videos"]] == [1]

@@ -23,7 +23,7 @@ from pixr.server.schemas.shape import RequestShape
 from pixr.server.schemas.videos import ChaptersRequest
 from pixr.server.state import ServerState
 
-__all__ = ["Call", "Context", "Info", "told"]
+__all__ = ["Call", "Context", "Info", "guarded"]
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -121,8 +121,8 @@ class Context:
         """An error as GraphQL tells it: the message for people, `extensions` as in the body of a REST error."""
         known = answer_to(error)
         body = problem(known, instance="/graphql", request_id=self.request_id)
-        told = {name: value for name, value in body.items() if name not in ("detail", "instance")}
-        return GraphQLError(known.detail, extensions=told | _retry(known), original_error=error)
+        extensions = {name: value for name, value in body.items() if name not in ("detail", "instance")}
+        return GraphQLError(known.detail, extensions=extensions | _retry(known), original_error=error)
 
 
 Info: TypeAlias = strawberry.Info[Context, None]
@@ -145,7 +145,7 @@ class Call(FieldExtension):
             raise info.context.failed(error) from error
 
 
-async def told(info: Info, scope: Scope, pieces: Callable[[Principal], AsyncIterator[T]]) -> AsyncIterator[T]:
+async def guarded(info: Info, scope: Scope, pieces: Callable[[Principal], AsyncIterator[T]]) -> AsyncIterator[T]:
     """The same for a subscription."""
     try:
         async for piece in pieces(await info.context.take(scope)):

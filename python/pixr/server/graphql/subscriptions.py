@@ -12,7 +12,7 @@ from anyio import to_thread
 from pixr.server.errors import ApiError
 from pixr.server.events import EVENT_TYPES
 from pixr.server.following import follow, last_sequence
-from pixr.server.graphql.guard import Info, told
+from pixr.server.graphql.guard import Info, guarded
 from pixr.server.graphql.inputs import SearchInput, given
 from pixr.server.graphql.types import Event, SearchUpdate, Video, facet_list
 from pixr.server.instants import rfc3339
@@ -39,7 +39,7 @@ class Subscription:
                 shown: Any = facet_list(body) if name == "facets" else body
                 yield cast("SearchUpdate", {name: shown})
 
-        async for piece in told(info, "search", answer):
+        async for piece in guarded(info, "search", answer):
             yield piece
 
     @strawberry.subscription(description="A video each time that its status or progress changes, until it is done.")
@@ -58,7 +58,7 @@ class Subscription:
                     return
                 await asyncio.sleep(_LOOK_SECONDS)
 
-        async for piece in told(info, "videos.read", changes):
+        async for piece in guarded(info, "videos.read", changes):
             yield piece
 
     @strawberry.subscription(description="Events as they happen; with `after`, from that sequence number on.")
@@ -81,5 +81,5 @@ class Subscription:
                 shown = {"id": event.id, "type": event.type, "created": rfc3339(event.created), "data": event.data}
                 yield cast("Event", shown | {"sequence": event.sequence})
 
-        async for piece in told(info, "webhooks", happening):
+        async for piece in guarded(info, "webhooks", happening):
             yield piece

@@ -136,7 +136,7 @@ def _receipt(
         session.add(
             PrivacyReceipt(id=receipt["receiptId"], organization_id=organization, created=instant, receipt=receipt)
         )
-        told = {"receiptId": receipt["receiptId"], "videos": library["videos"]}
-        record(session, organization, "privacy.deleted", told)
+        data = {"receiptId": receipt["receiptId"], "videos": library["videos"]}
+        record(session, organization, "privacy.deleted", data)
     database.forget()
     return receipt

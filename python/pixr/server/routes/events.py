@@ -66,16 +66,16 @@ async def stream(
         after = int(last)
     if "text/event-stream" not in request.headers.get("accept", ""):
         found = await to_thread.run_sync(events_after, server.database, caller.organization, wanted, after or 0)
-        told = [{"sequence": event.sequence, "event": event_to_dict(event)} for event in found]
-        return json_answer({"events": told, "after": found[-1].sequence if found else after or 0})
+        events = [{"sequence": event.sequence, "event": event_to_dict(event)} for event in found]
+        return json_answer({"events": events, "after": found[-1].sequence if found else after or 0})
     if after is None:
         after = await to_thread.run_sync(last_sequence, server.database, caller.organization)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    pieces = _told(server, request.scope["state"]["credentials"], wanted, after)
+    pieces = _server_sent(server, request.scope["state"]["credentials"], wanted, after)
     return StreamingResponse(pieces, media_type="text/event-stream", headers=headers)
 
 
-async def _told(
+async def _server_sent(
     server: ServerState, credentials: Credentials, types: tuple[str, ...], after: int
 ) -> AsyncIterator[bytes]:
     yield b": following\n\n"

@@ -76,17 +76,17 @@ async def search_by_file(request: Request, caller: Searcher, server: Server) -> 
         raise ApiError("UNSUPPORTED_MEDIA", "This takes multipart/form-data.")
     async with request.form(max_files=1, max_fields=2, max_part_size=server.settings.max_body_bytes) as form:
         kind = next((name for name in ("image", "audio", "clip") if name in form), "image")
-        file, told = form.get(kind), form.get("request", "{}")
-        if not isinstance(file, UploadFile) or not isinstance(told, str):
+        file, document = form.get(kind), form.get("request", "{}")
+        if not isinstance(file, UploadFile) or not isinstance(document, str):
             raise ApiError("INVALID_REQUEST", "One part is a file, `image`, `audio` or `clip`; `request` is JSON.")
         content = await file.read(MOST_FILE_BYTES + 1)
     if not content or len(content) > MOST_FILE_BYTES:
         raise ApiError("PAYLOAD_TOO_LARGE", f"A file has 1 to {MOST_FILE_BYTES} bytes here.")
     try:
-        asked = SearchRequest.model_validate_json(told)
+        asked = SearchRequest.model_validate_json(document)
     except ValidationError as error:
         found = error.errors()
-        wrong = wrong_fields(found, None if found[0]["type"] == "json_invalid" else from_json(told))
+        wrong = wrong_fields(found, None if found[0]["type"] == "json_invalid" else from_json(document))
         raise ApiError("INVALID_REQUEST", "The part `request` is no SearchRequest.", errors=wrong) from None
     return await _respond(request, answer_search(server, caller, asked, files={kind: content}))
 

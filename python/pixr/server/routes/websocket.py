@@ -169,8 +169,8 @@ class _Connection:
         after: int = last if asked is None else asked
         await self._send({"type": "subscribed", "id": message.get("id"), "after": after})
         async for event in follow(self._server, self._credentials, wanted, after):
-            told = {"id": event.id, "type": event.type, "created": rfc3339(event.created), "data": event.data}
-            await self._send({"type": "event", "sequence": event.sequence, "event": told})
+            body = {"id": event.id, "type": event.type, "created": rfc3339(event.created), "data": event.data}
+            await self._send({"type": "event", "sequence": event.sequence, "event": body})
 
     @staticmethod
     def _check(who: Principal, scope: str) -> None:

@@ -1,7 +1,7 @@
-"""`video.search_appearance`: which videos searches showed, one event a minute and organization, however many searches.
+"""Records `video.search_appearance`: one event a minute for each organization, with the videos that searches showed.
 
-Only organizations with an endpoint that wants it are told. An event begins where the one before ended, so that each
-appearance is told once. What is older than events are kept was told, or is not any more.
+Only organizations with an endpoint that wants the event get it. Each event begins where the one before ended, so every
+appearance is reported once. Appearances older than the time for which events are kept are left out.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from pixr.server.instants import rfc3339
 from pixr.server.models import Event, Organization, SearchAppearance, WebhookEndpoint
 from pixr.server.webhooks.queue import KEPT_DAYS
 
-__all__ = ["tell_appearances"]
+__all__ = ["record_appearances"]
 
 TYPE: Final = "video.search_appearance"
 MOST_VIDEOS = 500
-# Searches are written down in batches, half a second late.
+# Searches are logged in batches, up to half a second late.
 _SETTLED = timedelta(seconds=2)
 
 
-def tell_appearances(session: Session, until: datetime | None = None) -> int:
-    """Record what was shown up to `until`, two seconds ago by default. Returns how many organizations were told.
+def record_appearances(session: Session, until: datetime | None = None) -> int:
+    """Record what was shown up to `until`, by default two seconds ago. Returns how many events that were.
 
-    An event names the 500 videos that appeared most.
+    An event names the 500 videos that appeared most often.
     """
     until = until or now() - _SETTLED
     wanting: dict[str, datetime] = {}
@@ -37,11 +37,12 @@ def tell_appearances(session: Session, until: datetime | None = None) -> int:
         if not endpoint.event_types or TYPE in endpoint.event_types:
             known = wanting.get(endpoint.organization_id, endpoint.created)
             wanting[endpoint.organization_id] = min(known, endpoint.created)
-    return sum(_tell(session, organization, since, until) for organization, since in sorted(wanting.items()))
+    return sum(_record(session, organization, since, until) for organization, since in sorted(wanting.items()))
 
 
-def _tell(session: Session, organization: str, since: datetime, until: datetime) -> bool:
-    # Of several processes one tells; the others find that it was done. Rows that refer to the organization don't wait.
+def _record(session: Session, organization: str, since: datetime, until: datetime) -> bool:
+    # The lock lets one of several processes record the event, and the others find it there. Rows that merely refer to
+    # the organization need not wait.
     session.scalar(select(Organization.id).where(Organization.id == organization).with_for_update(key_share=True))
     last = session.scalar(
         select(Event)

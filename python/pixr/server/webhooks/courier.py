@@ -101,7 +101,7 @@ class Courier:
                 attempt = self._sender.send(delivery)
                 with self._database.write() as session:
                     outcome = settle(session, delivery.id, attempt)
-                traced.tell({"http.response.status_code": attempt.status_code, "pixr.outcome": outcome})
+                traced.set_attributes({"http.response.status_code": attempt.status_code, "pixr.outcome": outcome})
                 if outcome != "delivered":
                     traced.fail(outcome)
             WEBHOOK_DELIVERIES.labels(outcome).inc()

@@ -111,13 +111,13 @@ def settle(session: Session, id: str, attempt: DeliveryAttempt) -> str:
 
 
 def disable(session: Session, endpoint: WebhookEndpoint, reason: str) -> None:
-    """Send nothing more to an endpoint, and tell its owner: in the endpoint itself, and through the other endpoints."""
+    """Stop sending to an endpoint, and say so to its owner, in the endpoint itself and through the other endpoints."""
     if endpoint.disabled is not None:
         return
     endpoint.disabled, endpoint.disabled_reason = now(), reason
     session.flush()
-    told = {"endpointId": endpoint.id, "url": endpoint.url, "reason": reason}
-    record(session, endpoint.organization_id, "webhook.disabled", told, subject=endpoint.id)
+    data = {"endpointId": endpoint.id, "url": endpoint.url, "reason": reason}
+    record(session, endpoint.organization_id, "webhook.disabled", data, subject=endpoint.id)
 
 
 def purge(session: Session) -> int:
