@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -31,10 +31,15 @@ from pixr.types import Sync
 from pixr.wire import error_to_dict, video_to_dict
 
 if TYPE_CHECKING:
+    from pixr.ingest.known_content import KnownContent
+    from pixr.library import Library
     from pixr.progress import Outcome, Source
     from pixr.types import Video
 
 __all__ = ["register"]
+
+# A terminal is shown no longer table than this.
+_MOST_ROWS_SHOWN = 50
 
 HELP = """Put videos into a library; it is made if it is not there.
 
@@ -103,36 +108,28 @@ def index(
         values = parse_metadata(metadata or ())
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--metadata") from None
-    if "" in sources:  # the current folder it would be, where a script's variable was not set
-        raise typer.BadParameter("the name of a file is empty", param_hint="FILE|DIR|URL...")
     if "" in (tag or ()):  # before a library is made that no video gets into
         raise typer.BadParameter("a tag is empty", param_hint="--tag")
-    targets = expand(sources)
-    if not targets:
-        raise typer.BadParameter("there is no video in " + ", ".join(sources), param_hint="FILE|DIR|URL...")
-    if title and len(targets) > 1:
-        raise typer.BadParameter(f"one title for {len(targets)} videos", param_hint="--title")
-
-    if captions not in (None, "beside"):
-        if len(targets) > 1:
-            raise typer.BadParameter(f"one file for {len(targets)} videos; use beside", param_hint="--captions")
-        if not Path(captions).is_file():
-            raise typer.BadParameter(f"there is no file {captions}", param_hint="--captions")
+    targets = _targets(sources)
+    _check_single(targets, title, captions)
 
     keep_freed()
-    told = {"title": title, "description": description, "tags": tuple(tag or ()), "metadata": values}
     stages = ("decode", "visual", *(("speech",) if speech else ()), *(("screen",) if screen else ()))
     run = _Run(targets)
     with IndexProgress(len(targets), stages) as progress:
-        opening = {
-            "encoder": encoder or None,
-            "encoder_options": encoder_options(precision, provider),
-            "lock_timeout": lock_timeout,
-            "sync": sync,
-        }
-        recognised = speech and SpeechOptions(speech_model, language)
-        read = screen and ScreenOptions(tuple(screen_language or ()), screen_model)
-        options = {"speech": recognised, "screen": read, "jobs": jobs}
+        order = _Order(
+            opening={
+                "encoder": encoder or None,
+                "encoder_options": encoder_options(precision, provider),
+                "lock_timeout": lock_timeout,
+                "sync": sync,
+            },
+            details={"title": title, "description": description, "tags": tuple(tag or ()), "metadata": values},
+            captions=captions,
+            speech=speech and SpeechOptions(speech_model, language),
+            screen=screen and ScreenOptions(tuple(screen_language or ()), screen_model),
+            jobs=jobs,
+        )
         unreadable = {} if library.exists() else _unreadable(targets)
         for target, reason in unreadable.items():
             run.failed(target, reason)
@@ -141,7 +138,7 @@ def index(
         failure: PixrError | None = None
         if not unreadable:  # else there is nothing to make a library for
             try:
-                _index(library, opening, told, options, run, progress, captions)
+                _index(library, order, run, progress)
             except PixrError as error:
                 failure = error
     if failure is not None and not run.rows:
@@ -153,6 +150,47 @@ def index(
         raise typer.Exit(130)
     if run.count("failed"):
         raise typer.Exit(1)
+
+
+def _targets(sources: list[str]) -> list[str]:
+    if "" in sources:  # it would mean the current folder, when a script's variable was not set
+        raise typer.BadParameter("the name of a file is empty", param_hint="FILE|DIR|URL...")
+    targets = expand(sources)
+    if not targets:
+        raise typer.BadParameter("there is no video in " + ", ".join(sources), param_hint="FILE|DIR|URL...")
+    return targets
+
+
+def _check_single(targets: list[str], title: str, captions: str | None) -> None:
+    """Refuse several videos where what is given can only be meant for one."""
+    if title and len(targets) > 1:
+        raise typer.BadParameter(f"one title for {len(targets)} videos", param_hint="--title")
+    if captions not in (None, "beside"):
+        if len(targets) > 1:
+            raise typer.BadParameter(f"one file for {len(targets)} videos; use beside", param_hint="--captions")
+        if not Path(captions).is_file():
+            raise typer.BadParameter(f"there is no file {captions}", param_hint="--captions")
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What the command's options ask for.
+
+    Attributes:
+        opening: how to open the library.
+        details: what is known of every video: title, description, tags and metadata.
+        captions: a file, or "beside" for the one beside each video.
+        speech: how speech is recognised, if it is.
+        screen: how words on screen are read, if they are.
+        jobs: how many videos are at work at the same time; None for the default.
+    """
+
+    opening: dict[str, Any]
+    details: dict[str, Any]
+    captions: str | None
+    speech: SpeechOptions | Literal[False]
+    screen: ScreenOptions | Literal[False]
+    jobs: int | None
 
 
 class _Run:
@@ -176,11 +214,12 @@ class _Run:
             self.failed(source, outcome.error or RuntimeError("no reason given"))
         else:
             status = "completed" if outcome.status == "added" else outcome.status
-            told = {"source": source, "status": status, "warnings": list(outcome.warnings)}
-            self.rows.append(video_to_dict(video) | told)
+            self.rows.append(
+                video_to_dict(video) | {"source": source, "status": status, "warnings": list(outcome.warnings)}
+            )
 
     def new_warnings(self, outcome: Outcome) -> list[str]:
-        """What was left out of a video and was not told of another: an extra that lacks is lacking for them all."""
+        """The warnings that no video before had: an extra that is missing is missing for all of them."""
         fresh = [warning for warning in outcome.warnings if warning not in self._warned]
         self._warned.update(fresh)
         return fresh
@@ -191,7 +230,7 @@ class _Run:
         if as_json:
             print_json({"videos": self.rows, "seconds": seconds, "interrupted": self.interrupted, "left": left})
             return
-        if len(self.rows) <= 50 or not is_terminal():
+        if len(self.rows) <= _MOST_ROWS_SHOWN or not is_terminal():
             print_table(("status", "source", "length", "note"), [_cells(row) for row in self.rows], right=("length",))
         if self.interrupted or is_terminal():
             counts = (
@@ -209,7 +248,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, str, str, str]:
 
 
 def _unreadable(targets: list[str]) -> dict[str, UnreadableVideo]:
-    """Why each is no video, if none of them is; else nothing, and indexing says it. A URL may lead to one."""
+    """Why each target is not a video, if none is one; else nothing, and indexing reports it. A URL may lead to one."""
     from pixr.media import probe_video
 
     reasons: dict[str, UnreadableVideo] = {}
@@ -225,53 +264,26 @@ def _unreadable(targets: list[str]) -> dict[str, UnreadableVideo]:
     return reasons
 
 
-def _index(
-    library: Path,
-    opening: dict[str, Any],
-    told: dict[str, Any],
-    options: dict[str, Any],
-    run: _Run,
-    progress: IndexProgress,
-    captions: str | None,
-) -> None:
+def _index(library: Path, order: _Order, run: _Run, progress: IndexProgress) -> None:
     import pixr
-    from pixr.captions import beside
     from pixr.ingest.known_content import KnownContent
-    from pixr.progress import Source
 
     if not library.exists():
-        _have_what_indexing_needs(opening, options["screen"])
-    given_as: dict[str, str] = {}
-    fetched: set[str] = set()
-
-    def sources(folder: Path) -> Iterator[Source]:
-        """Local files as they are; URLs fetched when their turn comes, so that one is on disk at a time and job."""
-        for number, target in enumerate(run.targets):
-            path = Path(os.path.abspath(target))  # a library outlives the folder that one was in
-            if is_url(target):
-                try:
-                    path = _fetch(target, folder / str(number), progress)
-                    fetched.add(str(path))
-                except DownloadError as error:
-                    run.failed(target, error)
-                    progress.print(f"failed: {error}")
-                    progress.done(target)
-                    continue
-            given_as[str(path)] = target
-            yield Source(path, **told, captions=beside(path) if captions == "beside" else captions)
-
-    with tempfile.TemporaryDirectory(prefix="pixr-") as scratch, pixr.open(library, **opening) as opened:
+        _have_what_indexing_needs(order)
+    with tempfile.TemporaryDirectory(prefix="pixr-") as scratch, pixr.open(library, **order.opening) as opened:
         before = KnownContent(opened.videos() if any(map(is_url, run.targets)) else (), skip=False)
+        files = _Files(order, run, progress, Path(scratch))
         try:
-            for outcome in opened.add_many(sources(Path(scratch)), **options, on_progress=progress.step):
-                path = str(outcome.source.path)
-                given = given_as[path]
-                video = outcome.video
-                if path in fetched:
-                    if video is not None and video.source == path_to_source(path):
-                        video = opened.update(video.id, source=given)
-                        outcome = replace(outcome, warnings=(*outcome.warnings, *before.warnings(video, given)))
-                    os.unlink(path)
+            for one in opened.add_many(
+                files.sources(),
+                speech=order.speech,
+                screen=order.screen,
+                jobs=order.jobs,
+                on_progress=progress.step,
+            ):
+                path = str(one.source.path)
+                given = files.target_of(path)
+                outcome, video = files.release(one, opened, before)
                 run.outcome(outcome, video, given)
                 progress.done(given, path)
                 if outcome.status == "failed":
@@ -282,8 +294,55 @@ def _index(
             run.interrupted = True
 
 
-def _have_what_indexing_needs(opening: dict[str, Any], screen: ScreenOptions | Literal[False]) -> None:
-    """Fail before a library is made.
+class _Files:
+    """The files that the targets stand for. Those of URLs are fetched into `scratch`, and removed once indexed."""
+
+    def __init__(self, order: _Order, run: _Run, progress: IndexProgress, scratch: Path) -> None:
+        self._order = order
+        self._run = run
+        self._progress = progress
+        self._scratch = scratch
+        self._targets: dict[str, str] = {}
+        self._fetched: set[str] = set()
+
+    def sources(self) -> Iterator[Source]:
+        """Local files as they are. URLs are fetched when their turn comes, so that only one for each job is on disk."""
+        from pixr.captions import beside
+        from pixr.progress import Source
+
+        captions = self._order.captions
+        for number, target in enumerate(self._run.targets):
+            path = Path(os.path.abspath(target))  # the library outlives this process's current folder
+            if is_url(target):
+                try:
+                    path = _fetch(target, self._scratch / str(number), self._progress)
+                    self._fetched.add(str(path))
+                except DownloadError as error:
+                    self._run.failed(target, error)
+                    self._progress.print(f"failed: {error}")
+                    self._progress.done(target)
+                    continue
+            self._targets[str(path)] = target
+            yield Source(path, **self._order.details, captions=beside(path) if captions == "beside" else captions)
+
+    def target_of(self, path: str) -> str:
+        """The file or URL on the command line that a source's path stands for."""
+        return self._targets[path]
+
+    def release(self, outcome: Outcome, library: Library, before: KnownContent) -> tuple[Outcome, Video | None]:
+        """Remove a fetched file, and make its URL the source of the video. Returns the outcome and video after that."""
+        path, video = str(outcome.source.path), outcome.video
+        if path in self._fetched:
+            if video is not None and video.source == path_to_source(path):
+                url = self.target_of(path)
+                video = library.update(video.id, source=url)
+                outcome = replace(outcome, warnings=(*outcome.warnings, *before.warnings(video, url)))
+            os.unlink(path)
+        return outcome, video
+
+
+def _have_what_indexing_needs(order: _Order) -> None:
+    """Fail before a library is made, if nothing could be indexed into it.
 
     Raises:
         MissingExtra, ModelNotFound, ModelError.
@@ -291,11 +350,10 @@ def _have_what_indexing_needs(opening: dict[str, Any], screen: ScreenOptions | L
     from pixr.encoders.load import DEFAULT_MODEL, load_encoders
     from pixr.media.screen_model import find_recogniser
 
-    if screen:
-        with suppress(MissingExtra):  # indexing goes on without words on screen, and says it
-            find_recogniser(screen.languages, screen.model)
-
-    load_encoders(opening["encoder"] or DEFAULT_MODEL, opening["encoder_options"])
+    if order.screen:
+        with suppress(MissingExtra):  # indexing goes on without words on screen, and says so
+            find_recogniser(order.screen.languages, order.screen.model)
+    load_encoders(order.opening["encoder"] or DEFAULT_MODEL, order.opening["encoder_options"])
     if find_spec("av") is None:
         raise MissingExtra("av", "media")
 
