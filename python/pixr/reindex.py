@@ -93,12 +93,7 @@ def reindex(
         raise StorageError(f"{library.path}: the library that was opened is not there any more")
     choice = _merged(library.path, encoder, options)
     encoders = _load(choice, options)
-    held = spaces_of(engine_of(library))
-    changed: dict[Channel, TextEncoder] = {
-        channel: one
-        for channel, one in encoders.by_channel.items()
-        if channel not in held or vars(one.space) != {key: held[channel][key] for key in vars(one.space)}
-    }
+    changed = _changed(library, encoders)
     report = Reindexed(tuple(changed))
     if not changed:
         _finish(library, choice)
@@ -111,17 +106,8 @@ def reindex(
         if report.failed and not leave_out_failed:
             return report
         with _writer(library, lock_timeout) as writer:
-            while True:
-                number = writer.info()["snapshot"]
-                _stage(writer, staging, changed, report, None)
-                if report.failed and not leave_out_failed:
-                    return report
-                try:
-                    _switch(writer, staging, encoders, changed, number)
-                    break
-                except InvalidBatch:
-                    if writer.info()["snapshot"] == number:
-                        raise
+            if not _change_over(writer, staging, encoders, report, leave_out_failed=leave_out_failed):
+                return report
             staging.close()
             _finish(library, choice)
             writer.compact()
@@ -129,6 +115,38 @@ def reindex(
         staging.close()
     report.complete = True
     return report
+
+
+def _changed(library: Library, encoders: Encoders) -> dict[Channel, TextEncoder]:
+    """The channels whose vectors are not of the encoder that is now chosen for them, and that encoder."""
+    held = spaces_of(engine_of(library))
+    return {
+        channel: one
+        for channel, one in encoders.by_channel.items()
+        if channel not in held or vars(one.space) != {key: held[channel][key] for key in vars(one.space)}
+    }
+
+
+def _change_over(
+    writer: Library, staging: _engine.Library, encoders: Encoders, report: Reindexed, *, leave_out_failed: bool
+) -> bool:
+    """Stage what was written meanwhile and switch, again and again until nothing is written in between.
+
+    False if a video failed and must not be left out; then nothing is switched.
+    """
+    changed = {channel: encoders.by_channel[channel] for channel in report.channels}
+    while True:
+        number = writer.info()["snapshot"]
+        _stage(writer, staging, changed, report, None)
+        if report.failed and not leave_out_failed:
+            return False
+        try:
+            _switch(writer, staging, encoders, changed, number)
+        except InvalidBatch:
+            if writer.info()["snapshot"] == number:
+                raise
+        else:
+            return True
 
 
 @contextmanager
