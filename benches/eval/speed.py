@@ -84,68 +84,79 @@ def index(videos: list[Path], library_path: Path, titles: dict[str, dict[str, An
 
 def measure_stages(videos: list[Path]) -> dict[str, Any]:
     """Run each stage alone on all cores, one stage after the other, a few videos at a time to bound memory."""
-    encoders = default_encoders(EncoderOptions(threads=1))
-    can_hear = SoundLabelEncoder.can_hear()
-    costs = {name: Cost() for name in ("decode", "visual", "speech", "screen", "text", "sound")}
-    readers = SimpleQueue[ScreenReader]()
-    for _ in range(CORES):
-        readers.put(ScreenReader())
-    recogniser = None
-    with suppress(pixr.errors.SpeechUnavailable, pixr.errors.MissingExtra):
-        recogniser = SpeechRecogniser(thread_count=CORES, gate=may_hold_words if can_hear else None)
-    if recogniser is None:
-        del costs["speech"], costs["text"]
-    if not can_hear:
-        del costs["sound"]
-
-    def see(segments: list[CutSegment]) -> None:
-        encoders.visual.encode_images([f.image for one in segments for f in one.frames if not f.repeats_previous])
-
-    def read(segments: list[CutSegment]) -> None:
-        reader = readers.get()
-        reader.forget()
-        for segment in segments:
-            reader.read(segment)
-        readers.put(reader)
-
-    def listen(path: Path) -> list[AudioChunk]:
-        return list(open_audio(path, sample_rate_hz=encoders.sound.sample_rate_hz)) if encoders.sound else []
-
-    def label(sound: list[AudioChunk]) -> None:
-        if encoders.sound is not None:
-            list(hear(sound, encoders.sound))
-
-    duration = 0.0
     with ThreadPoolExecutor(CORES) as pool:
-
-        def side_by_side(stage: str, call: Callable[[T], U], inputs: list[T]) -> list[U]:
-            return costs[stage].add(lambda: list(pool.map(call, inputs)))
-
+        stages = _Stages(pool)
         for start in range(0, len(videos), _VIDEOS_AT_ONCE):
-            some = videos[start : start + _VIDEOS_AT_ONCE]
-            decoded = side_by_side("decode", _decode, some)
-            pictures, sounds = [segments for segments, _ in decoded], [sound for _, sound in decoded]
-            duration += sum(segments[-1].end_seconds for segments in pictures)
-            side_by_side("visual", see, pictures)
-            side_by_side("screen", read, pictures)
-            if recogniser is not None:
-                said = side_by_side("speech", lambda sound: list(recogniser.transcribe(sound)), sounds)
-                texts = [[one.text for one in utterances] for utterances in said if utterances]
-                side_by_side("text", encoders.text.encode_text, texts)
-            if can_hear:
-                side_by_side("sound", label, side_by_side("decode", listen, some))
+            stages.run(videos[start : start + _VIDEOS_AT_ONCE])
     return {
         "videos": len(videos),
-        "video_seconds": duration,
+        "video_seconds": stages.video_seconds,
         "stages": {
             name: {
                 "wall_seconds": cost.wall_seconds,
                 "cpu_seconds": cost.cpu_seconds,
-                "times_real_time": duration / cost.wall_seconds,
+                "times_real_time": stages.video_seconds / cost.wall_seconds,
             }
-            for name, cost in costs.items()
+            for name, cost in stages.costs.items()
         },
     }
+
+
+class _Stages:
+    """The models of all stages, and what each stage has cost so far."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self._pool = pool
+        self._encoders = default_encoders(EncoderOptions(threads=1))
+        self._can_hear = SoundLabelEncoder.can_hear()
+        self._readers = SimpleQueue[ScreenReader]()
+        for _ in range(CORES):
+            self._readers.put(ScreenReader())
+        self._recogniser: SpeechRecogniser | None = None
+        with suppress(pixr.errors.SpeechUnavailable, pixr.errors.MissingExtra):
+            gate = may_hold_words if self._can_hear else None
+            self._recogniser = SpeechRecogniser(thread_count=CORES, gate=gate)
+        speech = ("speech", "text") if self._recogniser is not None else ()
+        sound = ("sound",) if self._can_hear else ()
+        self.costs = {name: Cost() for name in ("decode", "visual", *speech, "screen", *sound)}
+        self.video_seconds = 0.0
+
+    def run(self, videos: list[Path]) -> None:
+        """Run every stage on some videos, each stage on all of them side by side."""
+        decoded = self._side_by_side("decode", _decode, videos)
+        pictures, sounds = [segments for segments, _ in decoded], [sound for _, sound in decoded]
+        self.video_seconds += sum(segments[-1].end_seconds for segments in pictures)
+        self._side_by_side("visual", self._see, pictures)
+        self._side_by_side("screen", self._read, pictures)
+        recogniser = self._recogniser
+        if recogniser is not None:
+            said = self._side_by_side("speech", lambda sound: list(recogniser.transcribe(sound)), sounds)
+            texts = [[one.text for one in utterances] for utterances in said if utterances]
+            self._side_by_side("text", self._encoders.text.encode_text, texts)
+        if self._can_hear:
+            self._side_by_side("sound", self._label, self._side_by_side("decode", self._listen, videos))
+
+    def _side_by_side(self, stage: str, call: Callable[[T], U], inputs: list[T]) -> list[U]:
+        return self.costs[stage].add(lambda: list(self._pool.map(call, inputs)))
+
+    def _see(self, segments: list[CutSegment]) -> None:
+        fresh = [frame.image for one in segments for frame in one.frames if not frame.repeats_previous]
+        self._encoders.visual.encode_images(fresh)
+
+    def _read(self, segments: list[CutSegment]) -> None:
+        reader = self._readers.get()
+        reader.forget()
+        for segment in segments:
+            reader.read(segment)
+        self._readers.put(reader)
+
+    def _listen(self, path: Path) -> list[AudioChunk]:
+        encoder = self._encoders.sound
+        return list(open_audio(path, sample_rate_hz=encoder.sample_rate_hz)) if encoder is not None else []
+
+    def _label(self, sound: list[AudioChunk]) -> None:
+        if self._encoders.sound is not None:
+            list(hear(sound, self._encoders.sound))
 
 
 def compare(whole: dict[str, Any], alone: dict[str, Any]) -> dict[str, Any]:
