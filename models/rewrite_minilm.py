@@ -49,6 +49,7 @@ RUNTIME = "com.microsoft"
 QUERY, KEY, VALUE, MIXED, WIDE, NARROW = range(6)  # a layer's products, in the order of the network
 
 Vector = NDArray[np.float32]
+Span = tuple[float, float]
 
 
 class Published:
@@ -130,6 +131,39 @@ class Eased:
     scale: Vector
     reach: float
 
+    @property
+    def span(self) -> Span:
+        """From the least eased value to the greatest."""
+        return -self.reach, self.reach
+
+    def weights_for(self, matrix: Vector, bias: Vector | None = None) -> "Weights":
+        """The weights by which eased values are multiplied in place of the values themselves."""
+        return Weights(matrix * self.scale[:, None], bias)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a product multiplies by, and what it adds."""
+
+    matrix: Vector
+    bias: Vector | None = None
+
+
+@dataclass(frozen=True)
+class Values:
+    """A node's output, and how its values stand in it."""
+
+    name: str
+    eased: Eased
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """A normalisation of the published graph, and how its result is to stand; None for as it is."""
+
+    name: str
+    eased: Eased | None
+
 
 def feeds(tokenizer: Tokenizer, text: str) -> dict[str, NDArray[np.int64]]:
     ids = np.array([tokenizer.encode(text).ids], np.int64)
@@ -170,8 +204,9 @@ class Graph:
         self._nodes.append(helper.make_node(operator, inputs, [output], output, domain=domain, **attributes))
         return output
 
-    def levels(self, given: str, low: float, high: float, output: str) -> tuple[str, str, str]:
-        """`given` in 256 equal steps from `low` to `high`: the levels, what a step is, and the level of zero."""
+    def levels(self, given: str, span: Span, output: str) -> tuple[str, str, str]:
+        """`given` in 256 equal steps over `span`: the levels, what a step is, and the level of zero."""
+        low, high = span
         size = (high - low) / 255
         step = self.constant(output + ".step", np.array(size, np.float32))
         zero = self.constant(output + ".zero", np.array(round(-low / size), np.uint8))
@@ -183,34 +218,27 @@ class Graph:
         levels = np.round(matrix / steps).astype(np.int8)
         return self.constant(output + ".weight", levels), self.constant(output + ".steps", steps)
 
-    def product(
-        self, given: str, low: float, high: float, matrix: Vector, output: str, bias: Vector | None = None
-    ) -> str:
-        levels, step, zero = self.levels(given, low, high, output)
-        weight, steps = self.weights(matrix, output)
+    def product(self, given: str, span: Span, weights: Weights, output: str) -> str:
+        """`given`, whose values lie within `span`, times weights, in whole numbers."""
+        levels, step, zero = self.levels(given, span, output)
+        weight, steps = self.weights(weights.matrix, output)
         inputs = [levels, weight, step, steps, zero]
-        if bias is not None:
-            inputs += ["", self.constant(output + ".bias", bias)]
+        if weights.bias is not None:
+            inputs += ["", self.constant(output + ".bias", weights.bias)]
         return self.node("MatMulIntegerToFloat", inputs, output, domain=RUNTIME)
 
-    def normalised(self, name: str, output: str, eased: Eased | None) -> tuple[str, str]:
+    def normalised(self, norm: Normalisation, output: str) -> tuple[str, str]:
         """Gain and bias of a normalisation, which eases what it gives."""
-        gain, bias = self._published[name + ".weight"], self._published[name + ".bias"]
-        if eased:
+        gain, bias = self._published[norm.name + ".weight"], self._published[norm.name + ".bias"]
+        if eased := norm.eased:
             gain, bias = gain / eased.scale, (bias - eased.centre) / eased.scale
         return self.constant(output + ".gain", gain), self.constant(output + ".bias", bias)
 
-    def normalised_sum(
-        self, one: str, bias: Vector, other: str, was: Eased, name: str, output: str, eased: Eased | None
-    ) -> str:
-        """The normalised sum of a product, its bias, and what stands eased."""
-        uneased = self.node("Mul", [other, self.constant(output + ".uneased.scale", was.scale)], output + ".uneased")
-        inputs = [
-            one,
-            uneased,
-            *self.normalised(name, output, eased),
-            self.constant(output + ".added", bias + was.centre),
-        ]
+    def normalised_sum(self, one: str, other: Values, bias: Vector, norm: Normalisation, output: str) -> str:
+        """The normalised sum of a product, its bias, and values that stand eased."""
+        scale, centre = other.eased.scale, other.eased.centre
+        uneased = self.node("Mul", [other.name, self.constant(output + ".uneased.scale", scale)], output + ".uneased")
+        inputs = [one, uneased, *self.normalised(norm, output), self.constant(output + ".added", bias + centre)]
         return self.node("SkipLayerNormalization", inputs, output, domain=RUNTIME, epsilon=EPSILON)
 
     def embeddings(self, eased: Eased) -> str:
@@ -230,45 +258,50 @@ class Graph:
         self.node("Gather", [types, "token_type_ids"], "embedded_types")
         self.node("Add", ["embedded_words", "embedded_types"], "words_and_types")
         self.node("Add", ["words_and_types", "embedded_positions"], "embedded")
-        inputs = ["embedded", *self.normalised(name + "LayerNorm", "embeddings", eased)]
+        inputs = ["embedded", *self.normalised(Normalisation(name + "LayerNorm", eased), "embeddings")]
         return self.node("LayerNormalization", inputs, "embeddings", axis=-1, epsilon=EPSILON)
 
-    def attention(self, layer: int, given: str, eased: Eased, mixed: Eased, output: str) -> str:
-        """Attention by `given`, eased for the product that follows: its values' columns are."""
+    def attention(self, layer: int, given: Values, mixed: Eased, output: str) -> str:
+        """Attention by `given`. Its result is eased for the product that follows, since its values' columns are."""
         parts = ("attention.self.query", "attention.self.key", "attention.self.value")
         packed, bias = self._published.matrix(layer, QUERY, KEY, VALUE), self._published.bias(layer, *parts)
-        bias = bias + eased.centre @ packed
-        packed = packed * eased.scale[:, None]
+        bias = bias + given.eased.centre @ packed
+        packed = packed * given.eased.scale[:, None]
         bias[-WIDTH:] = (bias[-WIDTH:] - mixed.centre) / mixed.scale
         packed[:, -WIDTH:] /= mixed.scale
-        levels, step, zero = self.levels(given, -eased.reach, eased.reach, output)
+        levels, step, zero = self.levels(given.name, given.eased.span, output)
         weight, steps = self.weights(packed, output)
         inputs = [levels, weight, self.constant(output + ".bias", bias), step, steps, "mask", zero]
         return self.node("QAttention", inputs, output, domain=RUNTIME, num_heads=HEADS)
 
-    def layer(self, layer: int, given: str, eased: Eased, output: str, next_eased: Eased | None) -> str:
-        published, seen, here = self._published, self._seen[layer], f"layer{layer}."
+    def layer(self, layer: int, given: Values, output: str, eased: Eased | None) -> str:
+        """One layer of the network; its result is eased for the next one, or as it is after the last."""
+        published, here = self._published, f"layer{layer}."
         name = f"inner.encoder.layer.{layer}."
         matrix = published.matrix(layer, MIXED)
-        easy = seen[MIXED].ease(matrix)
-        attention = self.attention(layer, given, eased, easy, here + "attention")
-        mixed = self.product(attention, -easy.reach, easy.reach, matrix * easy.scale[:, None], here + "mixed")
+        easy = self._seen[layer][MIXED].ease(matrix)
+        attention = self.attention(layer, given, easy, here + "attention")
+        mixed = self.product(attention, easy.span, easy.weights_for(matrix), here + "mixed")
         bias = published.bias(layer, "attention.output.dense") + easy.centre @ matrix
-        matrix = published.matrix(layer, WIDE)
-        easy = seen[WIDE].ease(matrix)
-        middle = self.normalised_sum(
-            mixed, bias, given, eased, name + "attention.output.LayerNorm", here + "middle", easy
-        )
-        bias = published.bias(layer, "intermediate.dense") + easy.centre @ matrix
-        self.product(middle, -easy.reach, easy.reach, matrix * easy.scale[:, None], here + "wide", bias)
+        easy = self._seen[layer][WIDE].ease(published.matrix(layer, WIDE))
+        norm = Normalisation(name + "attention.output.LayerNorm", easy)
+        middle = Values(self.normalised_sum(mixed, given, bias, norm, here + "middle"), easy)
+        narrow = self.feed_forward(layer, middle, here)
+        norm = Normalisation(name + "output.LayerNorm", eased)
+        return self.normalised_sum(narrow, middle, published.bias(layer, "output.dense"), norm, output)
+
+    def feed_forward(self, layer: int, middle: Values, here: str) -> str:
+        """The two products around GELU, without the bias of the second."""
+        matrix = self._published.matrix(layer, WIDE)
+        bias = self._published.bias(layer, "intermediate.dense") + middle.eased.centre @ matrix
+        self.product(middle.name, middle.eased.span, middle.eased.weights_for(matrix, bias), here + "wide")
         activated = self.node("Gelu", [here + "wide"], here + "activated", domain=RUNTIME)
         axis = self.constant(here + "axis", np.array([-1], np.int64))
         largest = self.node("ReduceMax", [activated, axis], here + "largest", keepdims=1)
         shares = self.node("Div", [activated, largest], here + "shares")
-        self.product(shares, seen[NARROW].least_share, 1.0, published.matrix(layer, NARROW), here + "shared")
-        narrow = self.node("Mul", [here + "shared", largest], here + "narrow")
-        bias = published.bias(layer, "output.dense")
-        return self.normalised_sum(narrow, bias, middle, easy, name + "output.LayerNorm", output, next_eased)
+        span = (self._seen[layer][NARROW].least_share, 1.0)
+        self.product(shares, span, Weights(self._published.matrix(layer, NARROW)), here + "shared")
+        return self.node("Mul", [here + "shared", largest], here + "narrow")
 
     def model(self) -> onnx.ModelProto:
         eased = [
@@ -279,7 +312,7 @@ class Graph:
         for layer in range(LAYERS):
             last = layer == LAYERS - 1
             output, after = (OUTPUT, None) if last else (f"layer{layer}.states", eased[layer + 1])
-            states = self.layer(layer, states, eased[layer], output, after)
+            states = self.layer(layer, Values(states, eased[layer]), output, after)
         inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"]) for name in INPUTS]
         outputs = [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch", "tokens", WIDTH])]
         graph = helper.make_graph(self._nodes, "all-MiniLM-L6-v2", inputs, outputs, self._constants)
