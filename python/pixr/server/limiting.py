@@ -1,8 +1,8 @@
-"""Holds every request with credentials to its organization's rate and monthly quota, and says so in headers.
+"""Holds every request with credentials to its organization's rate and monthly quota, and reports both in headers.
 
-Requests with wrong credentials share a small bucket for each address, so that keys can't be guessed by trying; those
-without any share a large one, which is there against floods and may be a whole company's behind one address.
-The handshake of a socket is held to the same rates, and is a call of no quota.
+Requests with wrong credentials share a small bucket for each address, so that keys can't be guessed by trying. Those
+without credentials share a large one for each address, which stops floods but must do for a whole company behind one
+address. The handshake of a socket is held to the same rates, but does not count towards the quota.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["Limiting", "check_rate", "count_call", "count_failure"]
 
 
 class Limiting:
-    """Stands behind `Authentication`."""
+    """The layer inside `Authentication`."""
 
     def __init__(self, app: ASGIApp, server: ServerState) -> None:
         self._app = app
@@ -66,7 +66,7 @@ class Limiting:
 
 
 def count_call(server: ServerState, who: Principal) -> None:
-    """Count what is asked within a connection or a request that asks for several things: each is a call.
+    """Count one of several calls that are made in one connection or request.
 
     Raises:
         ApiError: RATE_LIMITED, QUOTA_EXCEEDED.
@@ -77,7 +77,7 @@ def count_call(server: ServerState, who: Principal) -> None:
 
 
 def check_rate(server: ServerState, who: Principal) -> None:
-    """Hold to the rate what is no call: other messages of a connection.
+    """Hold a message of a connection to the rate, without counting it as a call.
 
     Raises:
         ApiError: RATE_LIMITED.
@@ -86,7 +86,7 @@ def check_rate(server: ServerState, who: Principal) -> None:
 
 
 def count_failure(server: ServerState, connection: HTTPConnection) -> None:
-    """Slow down whoever guesses, where credentials come in a body or a message.
+    """Slow down guessing, where credentials come in a body or a message.
 
     Raises:
         ApiError: RATE_LIMITED.
@@ -108,9 +108,11 @@ def _address(connection: HTTPConnection) -> str:
 
 
 def _take(server: ServerState, who: Principal) -> Allowance:
-    """Count a request; what a token's own rate refuses costs its organization nothing. The tighter of both is told."""
-    settings = server.settings
-    plan = settings.plans.get(who.plan, settings.plans[settings.default_plan])
+    """Count a request against a token's own rate, if it has one, and then its organization's. Returns the tighter one.
+
+    What the token's own rate refuses is not counted against its organization.
+    """
+    plan = server.settings.plan(who.plan)
     if who.rate_limit is not None and who.rate_limit < plan.rate:
         own = server.rate_limits.take(f"{who.organization}/{who.subject}", who.rate_limit, "token")
         if not own.allowed:

@@ -1,6 +1,6 @@
-"""Configuration: flags, then environment (`PIXR_PORT=…`), then one TOML file, then the defaults here.
+"""Configuration: from flags, else the environment (`PIXR_PORT=…`), else one TOML file, else the defaults here.
 
-Everything is checked before anything starts; `InvalidSettings` has a line for each thing that is wrong.
+Everything is checked before anything starts. `InvalidSettings` has a line for each thing that is wrong.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MIB = 1 << 20
 
 
 class InvalidSettings(ValueError):
-    """The configuration can't be used; a line for each reason."""
+    """The configuration can't be used. The message has a line for each reason."""
 
 
 class Plan(BaseModel):
@@ -166,7 +166,7 @@ class Settings(BaseSettings):
     @field_validator("plans")
     @classmethod
     def _beside_the_usual(cls, given: dict[str, Plan]) -> dict[str, Plan]:
-        """One that is named must not take the others away from the organizations that have them."""
+        """Naming one plan must not take the others away from the organizations that have them."""
         return PLANS | given
 
     @model_validator(mode="after")
@@ -181,9 +181,13 @@ class Settings(BaseSettings):
             raise ValueError("database begins with postgresql:// or sqlite:///")
         return self
 
+    def plan(self, name: str) -> Plan:
+        """The plan of this name, or the default plan if there is none."""
+        return self.plans.get(name, self.plans[self.default_plan])
+
     @property
     def data_directory(self) -> Path:
-        """Where everything but a single library lies: `data`, or beside the library as `NAME.server`."""
+        """The directory of everything but a single library: `data`, or `NAME.server` beside the library."""
         if self.data is not None:
             return self.data.absolute()
         assert self.library is not None
@@ -197,7 +201,7 @@ class Settings(BaseSettings):
 
     @property
     def browser_origins(self) -> list[str]:
-        """`allowed_origins`, or their default. With `dev` pages of this machine need not be named."""
+        """`allowed_origins`, or the default. With `dev`, pages of this machine need not be named."""
         if self.allowed_origins is not None:
             return self.allowed_origins
         return [] if self.dev else ["*"]
@@ -210,7 +214,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(file: Path | None = None, **flags: Any) -> Settings:
-    """Settings from flags (those that are not None), environment and a TOML file, in this order of weight.
+    """Settings from flags (those that are not None), environment and a TOML file; the first that has one counts.
 
     Raises:
         InvalidSettings: with a line for each thing that is wrong.

@@ -48,7 +48,7 @@ class Usage:
 
     def count(self, who: Principal, kind: str = "calls") -> ApiError | None:
         """Count a call, or return the refusal if the month's quota is used up. A refused call is not counted."""
-        plan = self._settings.plans.get(who.plan, self._settings.plans[self._settings.default_plan])
+        plan = self._settings.plan(who.plan)
         with self._lock:
             month = f"{now():%Y-%m}"
             used, ever, of_month = self._used.get(who.organization, (-1, 0, month))
@@ -114,7 +114,7 @@ class Usage:
 
     def _limit(self, plan: str, used: int, ever: int) -> int | None:
         """How many calls are allowed this month: the plan's, and what is left of the free calls that come first."""
-        monthly = self._settings.plans.get(plan, self._settings.plans[self._settings.default_plan]).monthly_calls
+        monthly = self._settings.plan(plan).monthly_calls
         return None if monthly is None else monthly + max(0, self._settings.free_calls - (ever - used))
 
     def _record_thresholds(self, session: Session, organization: str, count: int, used: int, ever: int) -> None:
