@@ -1,4 +1,4 @@
-"""`column IN (…)` for any number of values: they go as one parameter, of which databases take a limited number."""
+"""`column IN (…)` for any number of values. Databases limit the number of parameters, so the values are one of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def among(column: Any, values: Iterable[str]) -> ColumnElement[bool]:
 
 
 class _Among(FunctionElement[bool]):
-    """Of a column, and the values as a JSON array."""
+    """Takes a column, and the values as a JSON array."""
 
     name = "among"
     type = Boolean()

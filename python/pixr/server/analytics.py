@@ -1,4 +1,4 @@
-"""What an organization learns of its videos and searches."""
+"""What an organization can learn about its videos and searches."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["appearances", "search_analytics", "usage_by_day", "video_analytics"]
 
 
 def video_analytics(server: ServerState, organization: str, video: str, days: int) -> dict[str, Any]:
-    """How findable a video is, how often it appeared in results, and how often it was chosen.
+    """How findable a video is, how often it appeared in results, and how often it was clicked.
 
     Raises:
         ApiError: VIDEO_NOT_FOUND; CONFLICT while it is not processed.
@@ -30,16 +30,16 @@ def video_analytics(server: ServerState, organization: str, video: str, days: in
 
 
 def search_analytics(server: ServerState, organization: str, days: int) -> dict[str, Any]:
-    """How much was searched, what most, and what in vain."""
+    """How many searches there were, for what most often, and for what without results."""
     return {"days": days} | server.search_log.of_organization(organization, now() - timedelta(days=days))
 
 
 def appearances(server: ServerState, organization: str, days: int, limit: int) -> dict[str, Any]:
-    """How often results were shown and chosen, in all and of the `limit` videos that appeared most."""
+    """How often results were shown and clicked, overall and for the `limit` videos that appeared most often."""
     return {"days": days} | server.search_log.by_video(organization, now() - timedelta(days=days), limit)
 
 
 def usage_by_day(server: ServerState, organization: str, days: int) -> dict[str, Any]:
-    """Calls of the last days, today included."""
+    """Calls of the last `days` days, including today."""
     found = server.usage.by_day(organization, now().date() - timedelta(days=days - 1))
     return {"days": days, "calls": sum(one["calls"] for one in found), "byDay": found}

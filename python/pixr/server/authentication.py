@@ -1,7 +1,7 @@
-"""Finds out who asks, from `X-API-Key` and `X-API-Secret` or a bearer token, once for every request.
+"""Finds out who is calling, from `X-API-Key` and `X-API-Secret` or a bearer token, once for every request.
 
-What it finds, a principal or the reason why not, lies in the request's state; `principal.requires` acts on it. What
-lasts longer than a request, a socket or a stream of events, asks again through the state's `credentials`.
+The principal, or the reason why there is none, is put into the request's state, and `principal.requires` acts on it.
+Connections that outlive a request, such as sockets and streams of events, ask again through the state's `credentials`.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _HEADERS = ("x-api-key", "x-api-secret", "authorization")
 
 
 class Credentials:
-    """What was shown when a connection began, so that it ends when they do. Header names are in small letters."""
+    """The credentials that a connection began with, so that it ends when they do. Header names are in lower case."""
 
     def __init__(self, server: ServerState, headers: Mapping[str, str]) -> None:
         self._server = server
         self._shown = {name: headers[name] for name in _HEADERS if name in headers}
 
     async def find(self) -> Principal | ApiError | None:
-        """Who shows them now; or why not; None if there are none."""
+        """Whom they stand for now, or why they do not hold; None if there are none."""
         return await _find_principal(self._server, self._shown)
 
     async def check(self) -> Principal:
-        """Who shows them now.
+        """Whom they stand for now.
 
         Raises:
             ApiError: they are missing, wrong, revoked, or have expired.
@@ -51,9 +51,9 @@ class Credentials:
 
 
 class Authentication:
-    """Puts `principal` into the request's state: a `Principal`, an `ApiError`, or None without credentials.
+    """Puts `principal` into the request's state: a `Principal`, an `ApiError`, or None if there are no credentials.
 
-    And `credentials`, to ask again.
+    It also puts `credentials` there, through which to ask again.
     """
 
     def __init__(self, app: ASGIApp, server: ServerState) -> None:

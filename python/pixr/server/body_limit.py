@@ -1,4 +1,4 @@
-"""Refuses bodies that are too large before they are read, and stops reading those that lied, or come too slowly."""
+"""Refuses bodies that say they are too large, and stops reading those that turn out to be, or that come too slowly."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from pixr.server.whole_numbers import whole_number
 
 __all__ = ["BodyLimit"]
 
-# A body may be waited for as long as it brings this many bytes a second.
+# A body that arrives at this rate may take as long as it likes.
 SLOWEST_BYTES_PER_SECOND = 1000.0
 
 
 class BodyLimit:
-    """Every body is at most `most_bytes` long, but for the paths of `larger`, which have their own limit.
+    """Every body is at most `most_bytes` long, except on the paths of `larger`, which have limits of their own.
 
-    It may keep the server waiting for `patience` seconds in all, and a second more for each thousand bytes that it
-    brings. To what is inside, a body that comes too slowly looks like a connection that broke.
+    A body may keep the server waiting for `patience` seconds in all, and for a second more for each thousand bytes that
+    arrive. To the layers inside, a body that comes too slowly looks like a broken connection.
     """
 
     def __init__(self, app: ASGIApp, most_bytes: int, patience: float, larger: dict[str, int] | None = None) -> None:
@@ -70,7 +70,7 @@ class BodyLimit:
             return message
 
         async def answer(message: Message) -> None:
-            """Frameworks make answers of their own of an error while reading; ours goes out in place of them."""
+            """Drop an answer that the framework makes of an error while reading, so that ours is sent instead."""
             nonlocal answered
             if refusal is None or answered:
                 answered = True

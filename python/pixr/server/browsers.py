@@ -1,9 +1,9 @@
-"""What pages of other origins may do (CORS), and that they can't use a server which asks for no keys.
+"""Decides what pages of other origins may do (CORS), and protects a server that asks for no keys from them.
 
-Credentials are headers, never cookies, so a page has none but its own: by default every origin may call the API with
-a user token, follow events, and send files to the URL of an upload. With `--dev` nothing protects what is served but
-that it listens on this machine, where any page that is open in a browser can reach it: there pages of this machine
-alone are answered, under this machine's names alone (a name of somebody else's may lead here: DNS rebinding).
+Credentials are headers and never cookies, so a page has only its own. By default every origin may call the API with a
+user token, follow events, and send files to the URL of an upload. With `--dev` there are no keys, and any page that is
+open in a browser on this machine could reach the server. So then only this machine's own pages are answered, and only
+under this machine's names, since anyone's name may resolve to this machine (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from pixr.server.settings import Settings
 __all__ = ["Browsers"]
 
 _OPEN = ("/v1/", "/graphql", "/.well-known/", "/openapi", "/postman.json", "/embed/")
-_CLOSED = ("/v1/auth/authorize",)  # a page with a form, for nobody's scripts
+_CLOSED = ("/v1/auth/authorize",)  # a page with a form, which no script may use
 _METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9-]+( *, *[A-Za-z0-9-]+)*")
-# How long a browser may go by an answer to its preflight: Chrome takes no longer time than this.
+# How long a browser may remember the answer to a preflight. Chrome accepts no longer time.
 _PREFLIGHT_SECONDS = "7200"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Browsers:
-    """Stands inside of `RequestContext`, so that errors can be read by pages too."""
+    """The layer inside `RequestContext`, so that pages can read errors too."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""The outermost layer of a request: its id, its time, its line in the log, and an answer whatever happens inside."""
+"""The outermost layer of a request: its id, its time, its line in the log, and an answer whatever happens inside it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestContext:
-    """Puts `X-Request-Id` on every response (the caller's own, where it sent one), and measures."""
+    """Puts `X-Request-Id` on every response (the caller's own, if it sent one), and measures each request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -60,7 +60,7 @@ class RequestContext:
 
         try:
             await self._app(scope, receive, answer)
-        except asyncio.CancelledError:  # at the end of the process, when what it had to finish in is over
+        except asyncio.CancelledError:  # the process ends, and the time to finish requests is over
             if status or scope["type"] == "websocket":
                 raise
             stopping = ApiError("UNAVAILABLE", "The server is stopping.", headers={"Retry-After": "1"})
@@ -72,7 +72,7 @@ class RequestContext:
                 raise
             await send_problem(scope, receive, answer, failed)
         finally:
-            if scope["type"] == "http":  # nobody answered where the caller went away
+            if scope["type"] == "http":  # without a status, the caller left before the answer
                 self._report(scope, status or _CLIENT_GONE, time.perf_counter() - begun, traced)
             request_id.reset(token)
 
@@ -105,7 +105,7 @@ class RequestContext:
 
 
 def answer_to(error: Exception) -> ApiError:
-    """What is told of an error where an answer has begun, or several come; the operator finds the rest in the log."""
+    """An exception as an error to report after an answer has begun, or as one of several. The log has the rest."""
     known = problem_of(error)
     if known.status >= 500 and not isinstance(error, ApiError):
         log.error("request failed", extra={"code": known.code, "detail": str(error)}, exc_info=error)
@@ -113,7 +113,7 @@ def answer_to(error: Exception) -> ApiError:
 
 
 async def send_problem(scope: Scope, receive: Receive, send: Send, error: ApiError) -> None:
-    """Answer with an error's body."""
+    """Answer with an error."""
     from starlette.responses import Response
 
     body = problem(error, instance=scope["path"], request_id=scope["state"]["request_id"])

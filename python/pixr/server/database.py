@@ -1,8 +1,8 @@
 """The database of accounts, uploads and events: SQLite (WAL) or PostgreSQL, through SQLAlchemy.
 
 A session is one transaction. `write()` takes SQLite's writer lock at its beginning, so that what was read in it still
-holds when it ends, and two processes wait for each other in place of failing. Sessions block: use them off the event
-loop.
+holds when it ends, and so that two processes wait for each other instead of failing. Sessions block, so use them off
+the event loop.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _WRITTEN_TABLE = re.compile(r'\s*(?:INSERT(?:\s+OR\s+\w+)?\s+INTO|UPDATE|DELETE\
 
 
 class Base(DeclarativeBase):
-    """Of all tables."""
+    """The base class of all tables."""
 
 
 class Utc(TypeDecorator[datetime]):
-    """An instant; always with the time zone UTC in Python, also where the database forgets it."""
+    """An instant. In Python it always has the time zone UTC, even if the database does not keep it."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -45,7 +45,7 @@ class Utc(TypeDecorator[datetime]):
         """Out of the database."""
         if value is None:
             return None
-        # SQLite forgets the zone; PostgreSQL gives that of the connection, whatever it is called.
+        # SQLite does not keep the zone; PostgreSQL returns that of the connection, under any name.
         return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
 
 
@@ -58,7 +58,7 @@ class Database:
     """Sessions on one database."""
 
     def __init__(self, url: str, *, pool_size: int = 20) -> None:
-        """Connect to `sqlite:///path` or `postgresql://…`. The tables are there after `migrate`."""
+        """Connect to `sqlite:///path` or `postgresql://…`. `migrate` makes the tables."""
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite:
@@ -68,7 +68,7 @@ class Database:
         else:
             parsed = parsed.set(drivername="postgresql+psycopg")
             options = {"pool_pre_ping": True}
-        options["hide_parameters"] = True  # an exception is logged, and what people wrote is nothing for a log
+        options["hide_parameters"] = True  # exceptions are logged, and users' data must not be
         self.engine: Engine = create_engine(parsed, pool_size=pool_size, max_overflow=20, **options)
         if self.is_sqlite:
             event.listen(self.engine, "connect", _configure_sqlite)
@@ -97,7 +97,7 @@ class Database:
                 self._written.update(self._tables.names)
 
     def written(self, *tables: str) -> int:
-        """How many transactions of this process have written to each of the tables and ended, together."""
+        """How many transactions of this process have written to these tables and ended, summed over the tables."""
         return sum(self._written[table] for table in tables)
 
     def _note_table(self, _connection: Connection, _cursor: Any, statement: str, *_rest: Any) -> None:
@@ -105,7 +105,7 @@ class Database:
             names.add(found[1])
 
     def migrate(self) -> None:
-        """Bring the tables to what `models.py` says. Safe to call from several processes at a time."""
+        """Bring the tables up to date with `models.py`. Several processes may call this at once."""
         from alembic import command
         from alembic.config import Config
 
@@ -113,8 +113,8 @@ class Database:
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         with self._writing.connect() as connection:
             if self.is_sqlite:
-                # A table that is made anew must not take with it what refers to it. No transaction can switch this off,
-                # and the connection is used for nothing else.
+                # Making a table anew must not delete the rows that refer to it. This can't be switched off inside a
+                # transaction, so the connection is used for nothing else.
                 connection.detach()
                 connection.connection.cursor().execute("PRAGMA foreign_keys = OFF").close()
             else:
@@ -129,17 +129,17 @@ class Database:
             connection.execute(text("SELECT 1"))
 
     def forget(self) -> None:
-        """Take deleted rows out of the files as well: SQLite's log is folded in; PostgreSQL's tables are vacuumed."""
+        """Remove deleted rows from the files too: fold in SQLite's log, or vacuum PostgreSQL's tables."""
         with self.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)" if self.is_sqlite else "VACUUM")
 
     def close(self) -> None:
-        """Give back all connections."""
+        """Close all connections."""
         self.engine.dispose()
 
 
 def _configure_sqlite(connection: sqlite3.Connection, record: object) -> None:  # noqa: ARG001
-    connection.isolation_level = None  # transactions are begun below
+    connection.isolation_level = None  # `_begin_sqlite` begins transactions
     for pragma in (
         "journal_mode = WAL",
         "synchronous = FULL",

@@ -1,4 +1,4 @@
-"""Room on a disk: asked for before it is taken, and refused where there is none. A full disk is an answer."""
+"""Makes a full disk an answer: room is checked before it is used, and running out of it is reported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def check_room(folder: Path, byte_len: int) -> None:
-    """Raise if the disk that `folder` is on has no room for so much.
+    """Raise if the disk of `folder` has no room for `byte_len` bytes.
 
     Raises:
         ApiError: INSUFFICIENT_STORAGE.
@@ -27,7 +27,7 @@ def check_room(folder: Path, byte_len: int) -> None:
 
 @contextmanager
 def refusing_full_disk() -> Iterator[None]:
-    """Say so where the disk fills up inside.
+    """Report it if the disk fills up inside the block.
 
     Raises:
         ApiError: INSUFFICIENT_STORAGE.
@@ -35,7 +35,7 @@ def refusing_full_disk() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # An error of the library's own is an OSError that has the disk's as its cause.
+        # The library raises OSErrors of its own, whose cause is the disk's.
         if any(isinstance(one, OSError) and one.errno in _FULL for one in (error, error.__cause__)):
             raise ApiError("INSUFFICIENT_STORAGE", "The disk is full.") from None
         raise

@@ -1,7 +1,7 @@
-"""The player that partners put into their pages: plain HTML, white-label, seeking to a moment.
+"""The player that partners put into their pages: plain white-label HTML that seeks to a moment.
 
-An organization's branding (`colors`, `logoUrl`, `texts`, `allowedOrigins`) comes from its record, and every value of it
-is escaped or checked: it ends up in pages of other people.
+An organization's branding (`colors`, `logoUrl`, `texts`, `allowedOrigins`) comes from its record. Every value of it is
+escaped or checked, because it ends up in other people's pages.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _URL = re.compile(r"https://[^\s\"'<>]+")
 
 
 def embed_code(url: str, title: str, width: int, height: int) -> dict[str, str]:
-    """An `<iframe>`, and a script that puts one where it stands."""
+    """An `<iframe>`, and a script that inserts one in its own place."""
     frame = (
         f'<iframe src="{escape(url)}" title="{escape(title)}" width="{width}" height="{height}" '
         'allow="autoplay; fullscreen" style="border:0" loading="lazy"></iframe>'
@@ -65,7 +65,7 @@ video {{ display: block; width: 100%; height: 100%; object-fit: contain; accent-
 """
 
 
-# A page that frames the player may send `{"seek": seconds}`; and not every browser reads `#t=`.
+# A page that frames the player may send `{"seek": seconds}`. The start is set here because some browsers ignore `#t=`.
 _SCRIPT = (
     "const v=document.querySelector('video');const s=parseFloat(v.dataset.start);"
     "v.addEventListener('loadedmetadata',()=>{if(s>0&&Math.abs(v.currentTime-s)>.1)v.currentTime=s},{once:true});"

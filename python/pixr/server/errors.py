@@ -1,7 +1,7 @@
-"""Every code that the API answers with, its status, and what to do about it: the one table.
+"""The table of all error codes of the API, with their statuses and what to do about them.
 
-The documentation's page of errors is made from it. Codes of the library (`pixr.errors`) are the same words in capitals.
-Bodies are RFC 9457 `application/problem+json`.
+The documentation's page of errors is made from it. The library's codes (`pixr.errors`) are the same words in capitals.
+Bodies are `application/problem+json` (RFC 9457).
 """
 
 from __future__ import annotations
@@ -133,14 +133,14 @@ class ApiError(Exception):
 
 
 def problem_of(error: Exception) -> ApiError:
-    """Any exception as an answer. What was not raised on purpose says nothing of itself."""
+    """Any exception as an error of the API. Exceptions that were not raised on purpose reveal nothing of themselves."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, PixrError):
         code = error.code.upper()
         headers = {"Retry-After": "1"} if CODES[code].status == 503 else {}
-        ours = CODES[code].status >= 500 and code != "MISSING_EXTRA"  # paths and the like are for the log
-        detail = error.reason if isinstance(error, UnreadableVideo) else str(error)  # the file is one of the server's
+        ours = CODES[code].status >= 500 and code != "MISSING_EXTRA"  # paths and the like belong in the log
+        detail = error.reason if isinstance(error, UnreadableVideo) else str(error)  # its text has a path of the server
         return ApiError(code, CODES[code].title if ours else detail, headers=headers)
     if isinstance(error, DataError | UnicodeEncodeError):  # a NUL for PostgreSQL; half of a surrogate pair
         return ApiError("INVALID_REQUEST", "A value of the request can't be stored.")

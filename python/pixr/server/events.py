@@ -1,4 +1,4 @@
-"""Events: recorded in the same transaction as what caused them, so that neither is ever there without the other."""
+"""Records events in the transaction of what caused them, so that neither ever exists without the other."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _TURN = text("SELECT pg_advisory_xact_lock(7233242, hashtext(:organization))")
 
 
 def take_turn(session: Session, organization: str) -> None:
-    """Wait until no other transaction at work has recorded events of the organization; the next waits for this one.
+    """Wait until no other open transaction has recorded events of the organization, and let the next one wait.
 
-    PostgreSQL numbers events before they are committed. One that is committed after its successor would never be told
-    to whoever asks for what follows that. SQLite has one writer at a time.
+    PostgreSQL numbers events before they are committed. An event that is committed after its successor would be missed
+    by everyone who already asks for what follows that one. SQLite has only one writer at a time anyway.
     """
-    # Whatever this transaction has to wait for comes first: whoever holds that may be waiting for this turn.
+    # First wait for every row that this transaction changes: whoever holds one of them may be waiting for this turn.
     session.flush()
     if session.get_bind().dialect.name == "postgresql":
         session.execute(_TURN, {"organization": organization})
@@ -49,12 +49,12 @@ def record(
 ) -> Event:
     """Add an event to the transaction, with a delivery for each endpoint that wants it.
 
-    `subject` is what it is about; by default `data["videoId"]`.
+    `subject` is what the event is about, by default `data["videoId"]`.
 
     A request that is carried out again after a crash (see `ids.repeatable`) finds its event already there.
 
-    One transaction at a time records events of an organization: this is its last step, and one that tells several
-    organizations goes through them in the order of their ids, so that no two wait for each other.
+    Only one transaction at a time records events of an organization. So that no two wait for each other, recording must
+    be a transaction's last step, and if it does so for several organizations, it takes them in the order of their ids.
     """
     take_turn(session, organization)
     id = new_id("evt")

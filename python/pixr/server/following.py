@@ -1,4 +1,4 @@
-"""Follows the events of an organization as they happen, for whoever listens on a connection."""
+"""Follows the events of an organization as they happen, for long-lived connections."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MOST_AT_ONCE = 100
 async def follow(
     server: ServerState, credentials: Credentials, types: Sequence[str], after: int
 ) -> AsyncIterator[Event]:
-    """The events of these types past a sequence number, until the server stops.
+    """The events of these types after a sequence number, until the server stops.
 
     Raises:
         ApiError: the credentials no longer hold.
@@ -45,7 +45,7 @@ def last_sequence(database: Database, organization: str) -> int:
 
 
 def events_after(database: Database, organization: str, types: Sequence[str], after: int) -> list[Event]:
-    """The first hundred events of these types past a sequence number."""
+    """The first hundred events of these types after a sequence number."""
     query = select(Event).where(Event.organization_id == organization, Event.type.in_(types), Event.sequence > after)
     with database.read() as session:
         return list(session.scalars(query.order_by(Event.sequence).limit(_MOST_AT_ONCE)))

@@ -1,4 +1,4 @@
-"""Answers HEAD wherever GET is answered, with GET's headers: caches and players ask so before they fetch."""
+"""Answers HEAD wherever GET is answered, with GET's headers. Caches and players send it before they fetch."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pixr.server.tus import PATH
 
 __all__ = ["Heads"]
 
-# Where HEAD means something of its own: the offset of an upload.
+# Here HEAD has its own meaning: it asks for the offset of an upload.
 _OWN = f"{PATH}/"
 
 
 class Heads:
-    """Asks for the whole, and sends its headers alone. A stream ends with them."""
+    """Serves HEAD as GET and sends only the headers. A stream is cut off after them."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

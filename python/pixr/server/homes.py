@@ -1,4 +1,4 @@
-"""Where the data of each organization lies: in the data directory, or in that of its region."""
+"""Finds the directory of each organization's data: in the data directory, or in that of its region."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Homes:
         self._known: dict[str, Home] = {}
 
     def find(self, organization: str) -> Home:
-        """The organization's directory, which may not be there yet.
+        """The organization's directory, which may not exist yet.
 
         Raises:
-            ApiError: UNAVAILABLE, its region has no directory in this server's settings.
+            ApiError: UNAVAILABLE, if this server's settings have no directory for its region.
         """
         if organization not in self._known:
             with self._database.read() as session:

@@ -20,7 +20,7 @@ _source: ContextVar[tuple[bytes, Iterator[int]] | None] = ContextVar("pixr_id_so
 
 
 def new_id(prefix: str) -> str:
-    """Such as `vid_3k5…`: the prefix and 26 letters and digits."""
+    """A new id such as `vid_3k5…`: the prefix, and 26 letters and digits."""
     source = _source.get()
     if source is None:
         raw = secrets.token_bytes(16)
@@ -37,7 +37,7 @@ def new_secret(prefix: str) -> str:
 
 @contextmanager
 def repeatable(seed: bytes) -> Iterator[None]:
-    """Make the ids inside from `seed`, in order."""
+    """Derive the ids that are made inside the block from `seed`, in order."""
     token = _source.set((seed, count()))
     try:
         yield

@@ -1,4 +1,4 @@
-"""Instants as they stand in answers and events."""
+"""The form of instants in answers and events."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ __all__ = ["rfc3339"]
 
 
 def rfc3339(instant: datetime | None) -> str | None:
-    """An instant in UTC as it stands in JSON: to the millisecond, with a Z."""
+    """An instant in UTC as JSON has it: to the millisecond, with a Z."""
     return None if instant is None else instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""API keys: made, checked, rotated, revoked. A secret is returned once, by the call that makes it."""
+"""Makes, checks, rotates and revokes API keys. A secret is returned once, by the call that makes it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
 
 Environment = Literal["live", "test"]
 
-# Compared with when no key has the id, so that both ways take as long.
+# What a secret is compared with if there is no key of that id, so that this takes equally long.
 _NO_HASH = hashlib.sha256(b"no such key").digest()
 
 
@@ -45,10 +45,10 @@ def create_key(
     scopes: Sequence[str] = SCOPES,
     expires: datetime | None = None,
 ) -> tuple[ApiKey, str]:
-    """A new key and its secret, which is not kept. A test key acts on the organization's sandbox; the default is live.
+    """Make a key and its secret, which is not kept. A test key acts on the organization's sandbox; the default is live.
 
     Raises:
-        ApiError: FORBIDDEN, a live key of a sandbox.
+        ApiError: FORBIDDEN, if a live key is asked for in a sandbox.
     """
     owner = session.get_one(Organization, organization)
     environment = environment or ("test" if owner.sandbox else "live")
@@ -70,12 +70,12 @@ def create_key(
 
 
 def principal_of_key(session: Session, id: str, secret: str) -> Principal:
-    """Who holds the key.
+    """The principal of a key.
 
     Raises:
         ApiError: INVALID_API_KEY, whatever is wrong with it.
     """
-    key = None if "\0" in id else session.get(ApiKey, id)  # PostgreSQL can't be asked for one
+    key = None if "\0" in id else session.get(ApiKey, id)  # PostgreSQL refuses text with a NUL
     offered = _hash(secret)
     matches = hmac.compare_digest(offered, key.secret_hash if key else _NO_HASH)
     instant = now()
@@ -99,9 +99,9 @@ def principal_of_key(session: Session, id: str, secret: str) -> Principal:
 
 
 def why_ended(session: Session, id: str) -> str | None:
-    """Why what was made with a key is not good any more: the key is revoked or has expired; None where it holds.
+    """Why a token that was made with a key is no longer valid: the key was revoked or has expired. None if it is valid.
 
-    So too for what an OAuth client has made that was deleted. An id of anything else holds.
+    The same holds for tokens of an OAuth client that was deleted. Any other id is valid.
     """
     key = session.get(ApiKey, id)
     if key is not None and (key.revoked is not None or (key.expires is not None and key.expires <= now())):
@@ -118,16 +118,16 @@ def list_keys(session: Session, organization: str) -> list[ApiKey]:
 
 
 def rotate_key(session: Session, organization: str, id: str, overlap: timedelta) -> tuple[ApiKey, str]:
-    """A new secret; the one before stays valid for `overlap`. Without one, all before it end at once.
+    """Give a key a new secret. The one before stays valid for `overlap`; if that is zero, all earlier ones end at once.
 
-    A request that is carried out again after a crash (see `ids.repeatable`) gives another secret in place of the one
-    that nobody was told, and changes nothing else.
+    A request that is carried out again after a crash (see `ids.repeatable`) replaces the secret that nobody received,
+    and changes nothing else.
 
     Raises:
-        ApiError: KEY_NOT_FOUND, CONFLICT if it is revoked, or while another secret before is still valid.
+        ApiError: KEY_NOT_FOUND; CONFLICT if it is revoked, or while a secret from before the last rotation is valid.
     """
     key = _own(session, organization, id)
-    session.refresh(key, with_for_update={"of": ApiKey})  # of two rotations at a time one finds the other's
+    session.refresh(key, with_for_update={"of": ApiKey})  # of two rotations at once the second sees the first
     if key.revoked is not None:
         raise ApiError("CONFLICT", "The key is revoked.")
     rotation = new_id("rot")
@@ -140,7 +140,7 @@ def rotate_key(session: Session, organization: str, id: str, overlap: timedelta)
 
 
 def check_overlap(previous_expires: datetime | None, overlap: timedelta) -> None:
-    """Refuse to rotate a secret while the one before it, of which there is room for one, was promised to stay.
+    """Refuse to rotate while a secret from before the last rotation is still valid: there is room for only one.
 
     Raises:
         ApiError: CONFLICT.

@@ -1,9 +1,9 @@
-"""Remembers for a second whose credentials are good, so that not every request has to ask the database.
+"""Remembers valid credentials for a second, so that not every request has to ask the database.
 
-What is remembered lies under a digest with a secret of this process's own; of the credentials nothing is kept. It ends
-when they do, and all of it when this process writes to a table that says whose they are: what is revoked here is
-revoked at once. What another process revokes, or says of a plan, counts here within the second. Refusals are not
-remembered.
+The credentials themselves are not kept, only a digest keyed with a secret of this process. An entry ends when the
+credentials expire, and all end when this process writes to a table that credentials depend on, so what is revoked here
+is revoked at once. What another process revokes, or changes about a plan, takes effect here within the second. Refusals
+are not remembered.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _TABLES = tuple(of.__tablename__ for of in (Organization, ApiKey, OAuthClient, O
 
 
 class KnownCredentials:
-    """Principals by what they showed."""
+    """Principals by their credentials."""
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
         self._clock = clock
         self._secret = secrets.token_bytes(32)
         self._lock = threading.Lock()
-        self._known: dict[bytes, tuple[Principal, float, int]] = {}  # until when, after which write
+        self._known: dict[bytes, tuple[Principal, float, int]] = {}  # until when; the count of writes before
 
     def find(self, *credentials: str) -> Principal | None:
-        """Who showed these within the last second. Asks nobody, so it may be called on the event loop."""
+        """Whom these stood for within the last second. Does not ask the database, so it may run on the event loop."""
         found = self._known.get(self._digest(credentials))
         if found is None:
             return None
@@ -46,12 +46,12 @@ class KnownCredentials:
         return None if who.expires is not None and who.expires <= now() else who
 
     def look_up(self, find: Callable[..., Principal], *credentials: str) -> Principal:
-        """Whom `find(session, *credentials)` finds in the database; from now on known.
+        """Look up a principal with `find(session, *credentials)`, and remember it.
 
         Raises:
             ApiError: what `find` raises.
         """
-        writes = self._database.written(*_TABLES)  # from before it was looked up
+        writes = self._database.written(*_TABLES)  # counted before the look-up
         until = self._clock() + KNOWN_SECONDS
         with self._database.read() as session:
             who = find(session, *credentials)

@@ -1,8 +1,8 @@
-"""Opens each organization's library when it is asked for.
+"""Opens each organization's library when it is needed.
 
-Reading handles are kept open, and the one unused longest is closed first, so that a thousand idle organizations cost
-nothing. A write takes the library's lock for one operation only, so that any process can write next: another one of the
-server, a worker, or `pixr index` beside it. A write is acknowledged once every reader sees it.
+Reading handles are kept open, and the one that was unused the longest is closed first, so that a thousand idle
+organizations cost nothing. A write holds the library's lock for one operation only, so that any process can write next:
+another process of the server, a worker, or `pixr index` beside them. A write is acknowledged once every reader sees it.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Libraries", "SharedEncoders", "SharedLibraryEncoders", "open_to_write"]
 
-# When every reader sees a write: a reader looks for a new snapshot if its last look is 50 ms old.
+# After this time every reader sees a write: a reader looks for a new snapshot if its last look is 50 ms old.
 VISIBLE_SECONDS = 0.06
 LOCK_WAIT_SECONDS = 10.0
-# How many threads of this process may write to one library or wait for it; forty threads serve all libraries.
+# How many of this process's threads may write to one library or wait for it. Forty threads serve all libraries.
 MOST_WRITERS = 16
 
 
@@ -45,7 +45,7 @@ class SharedEncoders:
         self._loaded: dict[str, Encoders] = {}
 
     def load(self, names: Any = None) -> Encoders:
-        """The encoders of these names, by default the configured ones; the first call loads them."""
+        """The encoders of these names, by default the configured ones. The first call loads them."""
         from pixr.encoders.load import DEFAULT_MODEL
 
         chosen = names or self.encoder or DEFAULT_MODEL
@@ -61,7 +61,7 @@ class SharedEncoders:
 
 
 class SharedLibraryEncoders(LibraryEncoders):
-    """The encoders that one library is searched and indexed with, taken from those that are loaded for all."""
+    """The encoders that one library is searched and indexed with, shared with all other libraries."""
 
     def __init__(self, path: Path, shared: SharedEncoders) -> None:
         super().__init__(path, shared.encoder, None)
@@ -72,12 +72,12 @@ class SharedLibraryEncoders(LibraryEncoders):
         return self._shared.load(self.choice().names)
 
     def for_indexing(self) -> Encoders:
-        """The same encoders, not loaded anew, because they outlive the library."""
+        """The same encoders: they need not be loaded again, because they outlive the library."""
         return self.loaded()
 
 
 def _open_to_read(path: Path, shared: SharedEncoders) -> Library:
-    """A library opened for reading that asks with the process's encoders."""
+    """Open a library for reading, with the process's shared encoders."""
     return Library(engine_of(pixr.open(path, read_only=True)), path, SharedLibraryEncoders(path, shared))
 
 
@@ -90,7 +90,7 @@ class _Open:
 
 @dataclass
 class _Writers:
-    """Threads that write to one library, or wait for their turn without asking for the lock all the time."""
+    """The threads that write to one library, or wait for their turn without polling the library's lock."""
 
     count: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -111,7 +111,7 @@ class Libraries:
     def __init__(
         self, directory: Path, homes: Homes, *, single: Path | None, most_open: int, encoder: str | None
     ) -> None:
-        """`homes` has a folder an organization; `single` is the one library of the one organization."""
+        """`homes` has a folder for each organization; `single` is the library, if only one is served."""
         self._directory = directory
         self._homes = homes
         self._single = single
@@ -134,7 +134,7 @@ class Libraries:
 
     @contextmanager
     def reading(self, organization: str) -> Iterator[Library]:
-        """The library, open for reading; made if it is not there."""
+        """The library, open for reading. It is created if it does not exist."""
         opened = self._take(organization)
         try:
             yield opened.library
@@ -146,7 +146,7 @@ class Libraries:
 
     @contextmanager
     def writing(self, organization: str) -> Iterator[Library]:
-        """The library, open for writing. What was written is seen by every reader when this ends.
+        """The library, open for writing. When the block has ended, every reader sees what was written.
 
         Raises:
             LibraryLocked: others held the lock for too long, or too many threads of this process wait for it.
@@ -158,7 +158,7 @@ class Libraries:
             time.sleep(VISIBLE_SECONDS)
 
     def check(self) -> None:
-        """Raise if the one library can't be read, or the data directory not be written."""
+        """Raise if the single library can't be read, or else if the data directory can't be written."""
         if self._single is not None:
             with self.reading("") as library:
                 library.info()
@@ -186,7 +186,7 @@ class Libraries:
                 opened.library.close()
 
     def close(self) -> None:
-        """Close all."""
+        """Close all libraries."""
         with self._lock:
             for opened in self._open.values():
                 opened.library.close()
@@ -194,9 +194,9 @@ class Libraries:
 
     @contextmanager
     def _in_turn(self, path: Path) -> Iterator[AbstractContextManager[None]]:
-        """A place among those of this process that write to a library; what is yielded waits for the turn.
+        """Join this process's writers of a library. What is yielded waits for the turn.
 
-        All organizations are served by the same threads, so that one may have no more than some of them waiting.
+        The same threads serve all organizations, so only some of them may wait for one organization's library.
         """
         with self._lock:
             writers = self._writers.setdefault(path, _Writers())
@@ -222,7 +222,7 @@ class Libraries:
             return opened
 
     def _is_single(self, organization: str) -> bool:
-        """Whether it is the organization of the one library: any but a sandbox."""
+        """Whether this organization's library is the single one: so it is for all but a sandbox."""
         return self._single is not None and not (organization and self._homes.find(organization).is_sandbox)
 
     def _open_reader(self, path: Path) -> Library:
@@ -244,10 +244,10 @@ class Libraries:
 
 @contextmanager
 def open_to_write(path: Path, encoder: str | None, wait: float = LOCK_WAIT_SECONDS) -> Iterator[Library]:
-    """A library, open for writing, as soon as no one else writes.
+    """Open a library for writing as soon as nobody else writes.
 
     Raises:
-        LibraryLocked: after `wait` seconds.
+        LibraryLocked: somebody else still does after `wait` seconds.
     """
     deadline, pause = time.monotonic() + wait, 0.002
     while True:

@@ -1,4 +1,4 @@
-"""Logs: a JSON object a line on standard error. What a request carried (headers, body, query) is never logged."""
+"""Logs to standard error, one JSON object a line. A request's headers, body and query string are never logged."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["JsonLines", "configure_logging", "request_id"]
 
 request_id: ContextVar[str | None] = ContextVar("pixr_request_id", default=None)
 
-# Secrets look like nothing else, so that a message which quotes one by mistake can be mended here.
+# Secrets look like nothing else, so they can be removed here from a message that quotes one by mistake.
 _SECRET = re.compile(
     r"\b(sk_(?:live|test)_|whsec_|oat_|ort_|oac_|ocs_)[A-Za-z0-9+/=_-]{8,}|\beyJ[\w-]+\.[\w-]+\.[\w-]+"
 )
@@ -23,7 +23,7 @@ _BUILT_IN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class JsonLines(logging.Formatter):
-    """A record as one line of JSON, with its `extra` fields and the id of the request at work."""
+    """Formats a record as one line of JSON, with its `extra` fields and the id of the current request."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
@@ -50,6 +50,6 @@ def configure_logging(level: str) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    logging.getLogger("uvicorn.access").disabled = True  # our own line has the route and no query string
+    logging.getLogger("uvicorn.access").disabled = True  # our own line has the route, and no query string
     for name in ("alembic", "httpx", "httpcore", "multipart"):
         logging.getLogger(name).setLevel(logging.WARNING)

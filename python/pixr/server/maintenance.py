@@ -1,6 +1,6 @@
-"""What has to be done now and then: expired uploads, tokens and keys of requests go, searches past their retention too.
+"""Cleans up from time to time: removes expired uploads, tokens and idempotency keys, and searches past their retention.
 
-Every process does it; what one has removed another does not find.
+Every process does this. What one has removed, the others do not find.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Maintenance:
         self._thread = threading.Thread(target=self._run, name="pixr-maintenance", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End, after a little time for what is at work: whoever cleans up next goes on with it."""
+        """Stop, waiting only briefly for a sweep under way: the next process that cleans up will finish it."""
         self._ended.set()
         self._thread.join(_END_SECONDS)
 
@@ -51,7 +51,7 @@ class Maintenance:
         server.search_log.sweep()
         with server.database.write() as session:
             record_appearances(session)
-        with server.database.write() as session:  # each goes through the organizations in order, see `events.record`
+        with server.database.write() as session:  # both go through the organizations in order, see `events.record`
             announce(session, server.settings.deprecations)
         with server.database.write() as session:
             idempotency.sweep(session)
@@ -63,5 +63,5 @@ class Maintenance:
         while not self._ended.wait(_EVERY_SECONDS):
             try:
                 self.sweep()
-            except Exception:  # the next minute may go better
+            except Exception:  # the next minute tries again
                 log.warning("cleaning up failed", exc_info=True)

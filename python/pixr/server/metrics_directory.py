@@ -1,7 +1,7 @@
-"""The directory through which the processes of a server add up their metrics, apart from those of other servers.
+"""The directory through which the processes of one server add up their metrics, apart from other servers.
 
-Several servers may have the same data. Each holds a lock in its own directory for as long as it lives, by which those
-of servers that ended, in whatever way, are known and removed.
+Several servers may share the same data. Each holds a lock in its own directory for as long as it lives. A directory
+whose lock is free belonged to a server that ended, in whatever way, and is removed.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ _LOCK = "lock"
 
 
 def claim_metrics_directory(data_directory: Path) -> Path:
-    """A new directory that is this process's until it ends."""
+    """Make a directory that belongs to this process until it ends."""
     every = data_directory / "metrics"
     every.mkdir(parents=True, exist_ok=True)
     with open(every / _LOCK, "wb") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)  # so that nobody takes a directory that is not held yet for one left behind
+        fcntl.flock(turn, fcntl.LOCK_EX)  # so that nobody removes a new directory before its lock is held
         for other in every.iterdir():
             if other.name != _LOCK and not _is_held(other):
                 _remove(other)
         made = every / new_id("server")
         made.mkdir()
-        # Never closed: the system does it when the process ends. Children don't inherit it.
+        # Never closed: the system closes it when the process ends. Children don't inherit it.
         fcntl.flock(os.open(made / _LOCK, os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_EX)
     return made
 
@@ -51,5 +51,5 @@ def _is_held(directory: Path) -> bool:
 def _remove(left: Path) -> None:
     if left.is_dir():
         shutil.rmtree(left, ignore_errors=True)
-    else:  # as an older version left them
+    else:  # a file from an older version
         left.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The specification, `/openapi.json` (3.1): what FastAPI makes of the routes, with scopes, errors and examples."""
+"""The specification `/openapi.json` (3.1): what FastAPI derives from the routes, with scopes, errors and examples."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _below(shape: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 
 def api_routes(app: FastAPI) -> Iterator[APIRoute]:
-    """All routes with operations."""
+    """All routes that are operations of the API."""
     for router in app.state.routers:
         for route in router.routes:
             if isinstance(route, APIRoute):
@@ -117,9 +117,9 @@ def api_routes(app: FastAPI) -> Iterator[APIRoute]:
 
 
 def scope_of(route: APIRoute) -> str | None:
-    """The scope that the route requires, None where it is open to all."""
+    """The scope that the route requires; None if it is open to all."""
     named: str | None = (route.openapi_extra or {}).get("x-pixr-scope")
-    if named is not None:  # a signed URL may stand for it
+    if named is not None:  # routes that a signed URL opens too say it there
         return named
     for dependency in route.dependant.dependencies:
         if isinstance(dependency.call, requires):

@@ -1,4 +1,4 @@
-"""Organizations: who owns videos, and on what plan."""
+"""Organizations, which own videos and have a plan."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def create_organization(session: Session, name: str, plan: str, *, region: str |
 
 
 def sandbox_of(session: Session, organization: Organization) -> Organization:
-    """The sandbox of an organization: what its test keys act on. Made, empty, if there is none."""
+    """The sandbox of an organization, on which its test keys act. An empty one is made if there is none."""
     if organization.sandbox:
         return organization
     known = find_sandbox(session, organization.id)
-    if known is None:  # or another transaction is making it, which is waited for here
+    if known is None:  # another transaction may be making it: wait for that
         session.refresh(organization, with_for_update={"key_share": True})
         known = find_sandbox(session, organization.id)
     if known is None:
@@ -66,13 +66,13 @@ def find_organization(session: Session, id: str) -> Organization | None:
 
 
 def list_organizations(session: Session) -> list[Organization]:
-    """All but sandboxes, oldest first."""
+    """All organizations except sandboxes, oldest first."""
     query = select(Organization).where(Organization.sandbox_of.is_(None))
     return list(session.scalars(query.order_by(Organization.created, Organization.id)))
 
 
 def first_organization(session: Session, settings: Settings) -> Organization:
-    """The oldest organization; made if there is none. Where one library is served, it is the only one."""
+    """The oldest organization, which is made if there is none. If one library is served, it is the only one."""
     if known := list_organizations(session)[:1]:
         return known[0]
     name = settings.library.name.removesuffix(".pixr") if settings.library else "default"

@@ -1,8 +1,8 @@
-"""Requests that others make this server send (fetching a video, delivering a webhook), kept away from private networks.
+"""Keeps requests that others make this server send (fetching a video, delivering a webhook) out of private networks.
 
-The name is resolved first; every address that it has must be public, and the connection goes to the very address that
-was checked, so that a name which changes its mind between check and use (DNS rebinding) gains nothing. Redirects are
-never followed by the client: whoever follows one checks the new URL the same way.
+The host's name is resolved first, and all of its addresses must be public. The connection then goes to the very address
+that was checked, so a name that resolves differently the next time (DNS rebinding) gains nothing. The client never
+follows redirects: whoever follows one checks the new URL in the same way.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ __all__ = ["LOOKUP_SECONDS", "Target", "check_literal", "follow", "resolve"]
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# A name server that answers slowly, which can be anyone's, may hold so many of these threads and none that serve.
+# Look-ups have threads of their own, since anyone's name server may be slow to answer and must not hold the others up.
 _LOOKUPS = ThreadPoolExecutor(16, thread_name_prefix="pixr-lookup")
 LOOKUP_SECONDS = 5.0
-# Addresses that Python calls global and that still lead inside: NAT64, 6to4, Teredo, IPv4-compatible and
-# IPv4-translated ones carry IPv4 addresses, and those that were site-local are of private networks.
+# Networks that Python calls global but that may lead inside: NAT64, 6to4, Teredo, IPv4-compatible and IPv4-translated
+# addresses carry IPv4 addresses, and the former site-local ones belong to private networks.
 _INWARD = [
     ipaddress.ip_network(one)
     for one in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "::/96", "::ffff:0:0:0/96", "fec0::/10")
@@ -39,7 +39,7 @@ _NOT_PUBLIC = "The host has an address that is not public."
 
 @dataclass(frozen=True)
 class Target:
-    """A URL whose host is an address that was checked. Send `headers` and `extensions` with it (httpx)."""
+    """A URL whose host is a checked address. Pass `headers` and `extensions` to httpx with it."""
 
     url: str
     headers: dict[str, str]
@@ -47,7 +47,7 @@ class Target:
 
 
 def resolve(url: str, allowed: Sequence[IPvAnyNetwork] = (), seconds: float = LOOKUP_SECONDS) -> Target:
-    """Look up and check a URL's host. Blocks while the name is looked up, for so many seconds at most.
+    """Look up and check a URL's host. Blocks during the look-up, for `seconds` at most.
 
     Raises:
         ApiError: URL_REFUSED.
@@ -68,9 +68,9 @@ def resolve(url: str, allowed: Sequence[IPvAnyNetwork] = (), seconds: float = LO
 
 
 def check_literal(url: str, allowed: Sequence[IPvAnyNetwork] = ()) -> None:
-    """Check as much of a URL as needs no lookup: a host that is an address, in any spelling, or `localhost`.
+    """Check a URL as far as that needs no look-up: whether its host is an address, in any spelling, or `localhost`.
 
-    A name passes, and what it stands for is checked by `resolve`, when it is used.
+    A name passes: `resolve` checks its addresses when it is used.
 
     Raises:
         ApiError: URL_REFUSED.
@@ -89,7 +89,7 @@ def check_literal(url: str, allowed: Sequence[IPvAnyNetwork] = ()) -> None:
 
 
 def follow(url: str, location: str) -> str:
-    """Where a redirect leads. It is no address that was checked: `resolve` it.
+    """The URL that a redirect leads to. It is not checked yet: `resolve` it.
 
     Raises:
         ApiError: URL_REFUSED.
@@ -101,7 +101,7 @@ def follow(url: str, location: str) -> str:
 
 
 def _split(url: str) -> tuple[SplitResult, str, int | None]:
-    """A URL with its port, and its host as it is looked up, certified and named in a header: in ASCII (RFC 5890)."""
+    """A URL's parts, its port, and its host in ASCII (RFC 5890), as used in look-ups, certificates and headers."""
     try:
         parts = urlsplit(url)
         host, port = httpx.URL(url).raw_host.decode("ascii"), parts.port

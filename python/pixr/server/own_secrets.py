@@ -1,4 +1,4 @@
-"""Secrets of the server itself: made by whichever process first needs one, and the same for all."""
+"""The server's own secrets. The first process that needs one makes it, for all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["own_secret"]
 
 
 def own_secret(database: Database, name: str, make: Callable[[], bytes]) -> bytes:
-    """The secret of this name. Of several processes that make it at a time, all get that of one."""
+    """The secret of this name. If several processes make it at once, all of them get the same one."""
     with database.write() as session:
         kept = session.get(Secret, name)
         if kept is None:

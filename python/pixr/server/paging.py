@@ -1,4 +1,4 @@
-"""Pages of short lists, which are read whole: keys, clients, endpoints, receipts."""
+"""Pages of lists that are short enough to be read whole: keys, clients, endpoints, receipts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Cursor", "Limit", "page"]
 
 
 class Made(Protocol):
-    """What has an id and was made at some time."""
+    """Anything with an id and the time at which it was made."""
 
     id: Any
     created: Any
@@ -36,9 +36,10 @@ def page(
     cursor: str | None,
     newest_first: bool = False,
 ) -> dict[str, Any]:
-    """A page of `found`, which is ordered by time and id, under `name`, with the cursor of the next.
+    """A page of `found` under `name`, with the cursor of the next page. `found` must be ordered by time and id.
 
-    `of` is whose list it is: a cursor is good for that alone. What is made or deleted meanwhile shifts nothing.
+    `of` says whose list it is, and a cursor is valid for that list alone. Pages do not shift when items are made or
+    deleted meanwhile.
 
     Raises:
         ApiError: INVALID_CURSOR.

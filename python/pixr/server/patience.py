@@ -1,10 +1,10 @@
-"""Cuts off clients that are too slow, or whose headers don't end, which uvicorn waits for without end.
+"""Cuts off clients that are too slow, or whose headers don't end. uvicorn would wait for them forever.
 
-A request's headers have to come whole within the time of `slow_client_seconds`, counted from their first byte or from
-the connection, and are at most `MOST_HEADER_BYTES` long, which uvicorn would keep in memory whatever they are. An
-answer that is not read is given up when the socket's buffer has not emptied for as long. What of a body is left when it
-has been answered already is read for as long once more. How fast a body has to come is a matter of `body_limit.py`,
-which can still answer. What is no HTTP, or has a method that nobody knows, is refused here too, as all errors are told.
+A request's headers must arrive within `slow_client_seconds`, counted from their first byte or from the connection. They
+may be at most `MOST_HEADER_BYTES` long; uvicorn would keep any amount of them in memory. An answer that is not read is
+given up if the socket's buffer has not emptied for as long. If a request was answered before its body had arrived, the
+rest of the body is read for as long once more. How fast a body must arrive is up to `body_limit.py`, which can still
+answer. What is not HTTP, or has an unknown method, is refused here with a body like that of all other errors.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from pixr.server.ids import new_id
 
 __all__ = ["MOST_HEADER_BYTES", "PATIENCE", "PatientProtocol"]
 
-# Under which name the application's lifespan hands over the seconds.
+# The name under which the application's lifespan hands over the seconds.
 PATIENCE = "pixr_patience"
-# Beyond what comes with the read that ends them.
+# Not counting the last read, which may hold the end of the headers and more.
 MOST_HEADER_BYTES = 64 << 10
 
 
@@ -39,14 +39,14 @@ class PatientProtocol(HttpToolsProtocol):
         self._header_bytes = 0
 
     def data_received(self, data: bytes) -> None:
-        """Read on, unless headers have been coming for too long."""
+        """Go on reading, unless the headers are too long."""
         super().data_received(data)
         self._header_bytes = self._header_bytes + len(data) if self._in_headers else 0
         if self._header_bytes > MOST_HEADER_BYTES and not self.transport.is_closing():
             self.send_400_response("The headers are too long.")
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what no application is asked about, and end the connection."""
+        """Refuse a request that does not reach the application, and end the connection."""
         id = new_id("req")
         error = ApiError("MALFORMED_REQUEST", msg)
         body = to_json(problem(error, instance="", request_id=id))
@@ -59,18 +59,18 @@ class PatientProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wait for the first headers."""
+        """Start waiting for the first headers."""
         super().connection_made(transport)
         self._reading.arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
+        """Stop waiting."""
         self._reading.cancel()
         self._writing.cancel()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
-        """Wait for the headers of the next request."""
+        """Start waiting for the headers of the next request."""
         self._reading.arm()
         self._in_headers = True
         super().on_message_begin()
@@ -82,23 +82,23 @@ class PatientProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Nothing is to come."""
+        """Stop waiting: the request is complete."""
         self._reading.cancel()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Wait for the rest of a body that nobody reads."""
+        """Start waiting for the rest of a body that nobody reads."""
         if self.cycle.more_body:
             self._reading.arm()
         super().on_response_complete()
 
     def pause_writing(self) -> None:
-        """Wait for the other side to read."""
+        """Start waiting for the other side to read."""
         self._writing.arm()
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        """The other side has read."""
+        """Stop waiting: the other side has read."""
         self._writing.cancel()
         super().resume_writing()
 
@@ -107,7 +107,7 @@ class PatientProtocol(HttpToolsProtocol):
 
 
 class _Deadline:
-    """Calls `late` unless it is cancelled in time."""
+    """Calls `late` when its time is over, unless it is cancelled before."""
 
     def __init__(self, seconds: float, late: Callable[[], None]) -> None:
         self._seconds = seconds

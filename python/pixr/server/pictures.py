@@ -1,7 +1,7 @@
-"""Pictures of videos as WebP, kept beside the videos: thumbnails at an instant, and a sprite of the whole.
+"""Takes pictures of videos as WebP and keeps them beside the videos: thumbnails at a time, and a sprite of the whole.
 
-Media is hostile input even if it was decoded before. So pictures are taken in a process of their own, with limits on
-memory and time; if it dies, only that picture is lost.
+Media is hostile input even if it was decoded before, so pictures are taken in a process of their own with limits on
+memory and time. If that process dies, only one picture is lost.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ PICTURES = "pictures"
 SPRITE_COLUMNS = 5
 SPRITE_COUNT = 25
 SPRITE_WIDTH, SPRITE_HEIGHT = 160, 90
-# The widths that are made. Others are rounded up to one of these, so that asking for many widths makes few files.
+# Requested widths are rounded up to one of these, so that asking for many widths makes few files.
 WIDTHS = (64, 160, 320, 640, 1280, 1920)
 # How many thumbnails of a video are kept; the oldest are removed first.
 _MOST_KEPT = 256
-# What one request may take in the process that decodes.
+# The limits of one request in the decoding process.
 _DECODING_SECONDS = 30
 _DECODING_BYTES = 4 << 30
 
@@ -67,7 +67,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class _Order:
-    """What the decoding process is asked for: frames of a file, and how wide they may be."""
+    """What the decoding process shall do: take frames of a file, of at most this width."""
 
     source: Path
     instants: tuple[float, ...]
@@ -82,13 +82,13 @@ class Pictures:
         self._pool: ProcessPoolExecutor | None = None
 
     def at(self, source: Path, kept: Path, seconds: float, width: int, check: Callable[[], object]) -> Picture:
-        """The frame shown at `seconds`, its longer side at most the first of `WIDTHS` that is not below `width`.
+        """The frame shown at `seconds`. Its longer side is at most the first of `WIDTHS` that is not below `width`.
 
         `kept` is the video's directory, in which the newest pictures are kept. `check` is called once the picture is
         taken, and raises if the video was deleted meanwhile; its directory is then removed.
 
         Raises:
-            ApiError: UNREADABLE_VIDEO; what `check` raises.
+            ApiError: UNREADABLE_VIDEO, or what `check` raises.
         """
         step = next((one for one in WIDTHS if one >= width), WIDTHS[-1])
         order = _Order(source, (seconds,), step)
@@ -111,7 +111,7 @@ class Pictures:
                 self._pool = None
 
     def _kept(self, path: Path, draw: Callable[[_Order], bytes], order: _Order, check: Callable[[], object]) -> Picture:
-        """The picture that is kept at `path`, or else a new one, which is kept there."""
+        """The picture at `path`, or else a new one, which is then kept there."""
         try:
             return Picture(path.read_bytes())
         except FileNotFoundError:
@@ -149,7 +149,7 @@ class Pictures:
 
 
 def _drop_oldest(directory: Path) -> None:
-    """Keep only the newest thumbnails of a video; the sprite is not one. Other processes may do the same meanwhile."""
+    """Keep only the newest thumbnails of a video, and the sprite. Other processes may do the same at the same time."""
     ages = []
     for path in directory.glob("*-*.webp"):
         with suppress(FileNotFoundError):

@@ -1,8 +1,8 @@
-"""Where in a body the fields are that are wrong, as JSON Pointers (RFC 6901).
+"""Locates wrong fields in a body, as JSON Pointers (RFC 6901).
 
-pydantic's path of an error is no place in the body where a field may be of several types: each type is a step of its
-own, and each has its complaint. Here the steps are those of the body, and of the complaints about one value those that
-lead furthest into it stay.
+If a field may have several types, pydantic's path of an error is not a place in the body: each type is a step of its
+own and has an error of its own. Here the steps are those of the body, and of the errors about one value those that lead
+furthest into it are kept.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ __all__ = ["wrong_fields"]
 
 
 def wrong_fields(errors: Iterable[Mapping[str, Any]], body: Any) -> list[dict[str, Any]]:
-    """What is wrong with `body`, by what pydantic found: `pointer`, `code` and `detail` of each field.
+    """The `pointer`, `code` and `detail` of each field of `body` that is wrong.
 
     Args:
-        errors: as `ValidationError.errors()` has them, with paths that begin in `body`.
-        body: what was read.
+        errors: those of `ValidationError.errors()`, with paths that begin in `body`.
+        body: what was validated.
     """
     found: dict[tuple[str, ...], tuple[str, list[str]]] = {}
     for error in errors:
@@ -33,14 +33,14 @@ def wrong_fields(errors: Iterable[Mapping[str, Any]], body: Any) -> list[dict[st
 
 
 def _steps(error: Mapping[str, Any], body: Any) -> tuple[str, ...]:
-    """The steps of an error's path that are in the body, and the name of a field that is lacking."""
+    """The steps of an error's path that exist in the body, and the name of a missing field."""
     steps: list[str] = []
     at, path = body, list(error["loc"])
     for number, step in enumerate(path, start=1):
         if _has(at, step):
             at = at[step]
         elif number < len(path) or (error["type"] != "missing" and error["input"] == at) or step == "[key]":
-            continue  # a type of several, or that a name is wrong
+            continue  # one of several types, or pydantic's mark for a wrong name
         steps.append(str(step))
     return tuple(steps)
 

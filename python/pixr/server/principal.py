@@ -1,4 +1,4 @@
-"""Who asks: an organization, and what its credentials allow."""
+"""Who is calling: an organization, and what its credentials allow."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ SCOPES: tuple[Scope, ...] = ("videos.read", "videos.write", "search", "analytics
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Whoever a request's credentials stand for.
+    """Whom a request's credentials stand for.
 
-    `rate_limit` is a token's own, in requests a second. `expires` says when what the database has of keys and access
-    tokens ends by itself; a signed token says it of itself.
+    `rate_limit` is a token's own limit, in requests a second. `expires` says when a key or access token that the
+    database keeps will end; a signed token carries that itself.
     """
 
     organization: str
@@ -70,7 +70,7 @@ class Principal:
 
 
 def check_serves(organization: Organization | None) -> None:
-    """Refuse whatever is asked in the name of an organization that is suspended, or not there.
+    """Refuse requests in the name of an organization that is suspended or does not exist.
 
     Raises:
         ApiError: FORBIDDEN.
@@ -80,7 +80,7 @@ def check_serves(organization: Organization | None) -> None:
 
 
 def check_gives_away(giver: Principal, scopes: Iterable[str]) -> None:
-    """Refuse to make credentials with scopes that whoever asks for them lacks.
+    """Refuse to make credentials with scopes that their maker lacks.
 
     Raises:
         ApiError: INSUFFICIENT_SCOPE.
@@ -96,10 +96,10 @@ class requires:  # noqa: N801 - reads as a sentence where it is used
         self.scope = scope
 
     async def __call__(self, request: Request) -> Principal:
-        """Say who asks.
+        """The principal of the request.
 
         Raises:
-            ApiError: why the credentials are not enough.
+            ApiError: the credentials are missing, invalid or not enough.
         """
         found = request.scope["state"].get("principal")
         if isinstance(found, ApiError):

@@ -1,11 +1,11 @@
 """An HTTP client whose requests end in time, however slowly the other side sends or reads.
 
-The timeouts of httpx are for one read or write each, so that a byte every few seconds, of headers or of a body, keeps
-a thread for good. Here each read and write also ends with the time of the block (`within`) in which it is done, and
-a thread that waits looks up every second, so that what it waits for can be called off. The limit belongs to the
-thread, not to the connection: connections are kept and used again, and a request is sent and answered on one thread.
+The timeouts of httpx apply to single reads and writes, so one byte every few seconds would hold a thread forever. Here
+each read and write also ends when the time of its block (`within`) is over, and a waiting thread checks every second
+whether it should go on. The limit belongs to the thread, not to the connection, because connections are kept and used
+again, while a request is sent and answered on one thread.
 
-Establishing a connection, with its TLS handshake, ends in time too, but is not called off meanwhile.
+Establishing a connection, with its TLS handshake, ends in time too, but can't be called off before.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ __all__ = ["Limit", "punctual_client", "within"]
 
 _LOOK_SECONDS = 1.0
 _LONGEST_SECONDS = 3600.0
-# A write ends when all was taken, and the other side may take it in small pieces: the time is looked at between these.
+# A write ends only when all of it was accepted, which may take long, so it is split and the time checked in between.
 _WRITE_BYTES = 16 << 10
 
 
 @dataclass(frozen=True)
 class Limit:
-    """When everything has to be done (monotonic), and a function that raises if it shall not go on before."""
+    """When everything has to be done, on the monotonic clock, and a function that raises to end it before that."""
 
     instant: float
     check: Callable[[], None]
 
     def left(self) -> float:
-        """The seconds that are left; none are if it is not above zero."""
+        """The seconds that are left. Zero or less means that the time is over."""
         return self.instant - time.monotonic()
 
 
@@ -48,7 +48,7 @@ _LIMIT: ContextVar[Limit] = ContextVar("pixr_limit", default=_NONE)
 
 @contextmanager
 def within(seconds: float, check: Callable[[], None] = lambda: None) -> Iterator[Limit]:
-    """Give the requests of this block so many seconds in all, and call `check` once a second while they wait."""
+    """Give the requests in the block `seconds` in all, and call `check` once a second while they wait."""
     limit = Limit(time.monotonic() + seconds, check)
     token = _LIMIT.set(limit)
     try:
@@ -58,12 +58,12 @@ def within(seconds: float, check: Callable[[], None] = lambda: None) -> Iterator
 
 
 def punctual_client(timeout: httpx.Timeout | float) -> httpx.Client:
-    """A client that keeps to the limits of `within`; it follows no redirects and knows no proxies."""
+    """A client that keeps to the limits of `within`. It follows no redirects and uses no proxies."""
     return httpx.Client(transport=_Transport(), timeout=timeout, follow_redirects=False, trust_env=False)
 
 
 class _Transport(httpx.HTTPTransport):
-    """httpx has no parameter for the network below it."""
+    """A transport on a network backend of our own, for which httpx has no parameter."""
 
     def __init__(self) -> None:
         self._pool = httpcore.ConnectionPool(
@@ -76,7 +76,7 @@ class _Transport(httpx.HTTPTransport):
 
 
 class _Backend(httpcore.NetworkBackend):
-    """The usual one, with streams that end in time."""
+    """The usual backend, with streams that end in time."""
 
     def __init__(self) -> None:
         self._backend = httpcore.SyncBackend()
@@ -126,7 +126,7 @@ class _Stream(httpcore.NetworkStream):
 
 
 def _least(timeout: float | None, late: type[httpcore.TimeoutException]) -> float:
-    """How long the next step may take: not longer than it or its block may. Raises what `check` does, or `late`."""
+    """The seconds that the next step may take, by its limit and its block's. Raises what `check` does, or `late`."""
     limit = _LIMIT.get()
     limit.check()
     seconds = min(limit.left(), _LONGEST_SECONDS if timeout is None else timeout)

@@ -1,13 +1,13 @@
-"""Rate limits: two token buckets an organization, shared by all processes of a server on one machine.
+"""Rate limits: two token buckets for each organization, shared by all processes of a server on one machine.
 
-`sustained` holds sixty seconds' worth and refills at the plan's rate, `burst` holds two seconds' worth and refills at
-twice the rate: so an organization may ask at twice its rate for about a minute, and never faster. Buckets lie in a
-mapped file, a slot each, found by a hash of the organization's id; a slot is locked by `lockf` between processes and by
-a mutex between threads. What is kept there is lost with the machine, which costs nothing. Two organizations whose
-hashes meet would share a slot, so a slot carries its owner's hash: the later one takes it over, with full buckets.
+`sustained` holds sixty seconds' worth of requests and refills at the plan's rate; `burst` holds two seconds' worth and
+refills at twice the rate. So an organization may send at twice its rate for about a minute, and never faster. The
+buckets are in a mapped file, a slot for each organization, found by a hash of its id. A slot is locked by `lockf`
+between processes and by a mutex between threads. Losing the file costs nothing. Two organizations whose hashes collide
+would share a slot, so a slot carries its owner's hash, and the later one takes it over with full buckets.
 
-Tokens and addresses have buckets too, each kind in slots of its own: their names are chosen by others, who would
-otherwise choose one whose hash meets that of an organization, and fill its buckets with every request.
+Tokens and addresses have buckets too, each kind in slots of its own. Others choose their names, and could otherwise
+choose one that collides with an organization's, and refill its buckets with every request.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Allowance:
 
 
 def _most(rate: float) -> tuple[float, float]:
-    """How much the buckets hold: one request at the least, or none would ever pass."""
+    """How much the buckets hold: at least one request, or none would ever pass."""
     return max(1.0, rate * _WINDOW_SECONDS), max(1.0, rate * _BURST)
 
 
@@ -81,7 +81,7 @@ class RateLimits:
     """Buckets by name."""
 
     def __init__(self, file: Path, clock: Callable[[], float] = time.time) -> None:
-        """Share buckets with all who open the same file."""
+        """Share the buckets with everyone who opens the same file."""
         self._clock = clock
         self._file = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
         byte_len = len(_KINDS) * _SLOTS * _SLOT.size
@@ -90,7 +90,7 @@ class RateLimits:
         self._mutex = threading.Lock()
 
     def take(self, name: str, rate: float, kind: Kind = "organization") -> Allowance:
-        """Count one request of `name`, which may make `rate` a second; one that is refused counts for nothing."""
+        """Count one request of `name`, which may make `rate` a second. A refused request is not counted."""
         owner = hashlib.blake2b(name.encode(), digest_size=16).digest()
         slot = _KINDS.index(kind) * _SLOTS + int.from_bytes(owner[:4], "little") % _SLOTS
         at = slot * _SLOT.size
@@ -115,6 +115,6 @@ class RateLimits:
         return Allowance(allowed, rate, sustained, burst, 0.0 if allowed else retry)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._slots.close()
         os.close(self._file)

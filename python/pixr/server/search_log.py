@@ -1,8 +1,8 @@
-"""Remembers what was searched, found and clicked, for analytics.
+"""Records what was searched, found and clicked, for analytics.
 
-Records are written in batches, twice a second, so that a search does not wait for them; a process that is killed
-forgets the last half second. While the database is away, records wait. A record that it can't store is dropped, so that
-it does not hold up the others. `maintenance.py` deletes what is older than an organization's retention.
+Records are written in batches twice a second, so that searches do not wait for them. A process that is killed loses the
+last half second. While the database can't be reached, records wait. One that it can't store is dropped, so that it does
+not hold up the others. `maintenance.py` deletes records older than an organization's retention.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["SearchLog"]
 
 log = logging.getLogger("pixr.server.searches")
 _FLUSH_SECONDS = 0.5
-# After which other processes have surely written what they answered.
+# After this time other processes have written the searches that they answered.
 _OTHERS_SECONDS = 2 * _FLUSH_SECONDS
 _MOST_WAITING = 20_000
 _TOP_QUERIES = 20
@@ -56,7 +56,7 @@ class SearchLog:
         self._thread.start()
 
     def add(self, who: Principal, query: str | None, hits: Hits, places: Sequence[int]) -> str:
-        """Remember a page of results, with each one's place among all results. Returns the id of the search."""
+        """Record a page of results, each with its place among all results. Returns the id of the search."""
         id, instant = new_id("srch"), now()
         record = {
             "id": id,
@@ -87,10 +87,10 @@ class SearchLog:
     async def click(self, organization: str, search: str, video: str) -> None:
         """Count a click on a result.
 
-        Another process may have answered the search and not have written it yet, so it is looked for twice.
+        Another process may have answered the search and not written it yet, so it is looked up twice.
 
         Raises:
-            ApiError: NOT_FOUND, no such search of this organization showed this video.
+            ApiError: NOT_FOUND, if no such search of this organization showed this video.
         """
         await to_thread.run_sync(self.flush)
         try:
@@ -107,7 +107,7 @@ class SearchLog:
             shown.clicks += 1
 
     def of_video(self, organization: str, video: str, since: datetime) -> dict[str, Any]:
-        """How often a video appeared and was clicked, where, and for which words."""
+        """How often a video appeared and was clicked, at which place, and for which queries."""
         mine = (
             SearchAppearance.organization_id == organization,
             SearchAppearance.video_id == video,
@@ -135,7 +135,7 @@ class SearchLog:
         }
 
     def by_video(self, organization: str, since: datetime, limit: int) -> dict[str, Any]:
-        """How often results were shown and clicked, in all and of the videos that appeared most."""
+        """How often results were shown and clicked, overall and for the videos that appeared most often."""
         shown = (SearchAppearance.organization_id == organization, SearchAppearance.created >= since)
         counted = (func.count(), func.sum(SearchAppearance.clicks), func.avg(SearchAppearance.position))
         with self._database.read() as session:
@@ -155,7 +155,7 @@ class SearchLog:
         }
 
     def of_organization(self, organization: str, since: datetime) -> dict[str, Any]:
-        """How much was searched, what most, and what in vain."""
+        """How many searches there were, for what most often, and for what without results."""
         mine = (SearchRecord.organization_id == organization, SearchRecord.created >= since)
         shown = (SearchAppearance.organization_id == organization, SearchAppearance.created >= since)
         with self._database.read() as session:
@@ -191,7 +191,7 @@ class SearchLog:
             }
 
     def sweep(self) -> int:
-        """Delete what is older than each organization's retention; how many searches there were."""
+        """Delete searches older than their organization's retention, and return how many there were."""
         gone = 0
         with self._database.write() as session:
             for organization, days in session.execute(select(Organization.id, Organization.retention_days)).all():
@@ -203,9 +203,9 @@ class SearchLog:
         return gone
 
     def flush(self) -> None:
-        """Write what waits; what another thread is writing is written as well when this returns.
+        """Write what is waiting. When this returns, what another thread was writing is written too.
 
-        Never raises: what can't be written now waits on, as the log says.
+        Never raises: what can't be written now goes on waiting, and the log says so.
         """
         try:
             with self._writing:
@@ -214,12 +214,12 @@ class SearchLog:
             log.warning("searches could not be written and wait", exc_info=True)
 
     def flush_everywhere(self) -> None:
-        """Flush, and wait until other processes have written what they had answered before this was called."""
+        """Flush, and wait until other processes have written the searches that they answered before this call."""
         self.flush()
         time.sleep(_OTHERS_SECONDS)
 
     def forget(self, organization: str, subject: str | None = None) -> None:
-        """Drop what still waits of an organization, or of one of its users alone."""
+        """Drop the waiting records of an organization, or only those of one of its users."""
         with self._lock:
             self._waiting = [
                 one
@@ -246,7 +246,7 @@ class SearchLog:
             raise
 
     def _write_each(self, waiting: list[_Answered]) -> None:
-        """Write a batch without those that the database refuses, now and for ever."""
+        """Write a batch record by record, and drop for good those that the database refuses."""
         refused: list[str] = []
         with self._database.write() as session:
             for one in waiting:
@@ -257,11 +257,11 @@ class SearchLog:
                     if not _is_of_a_row(error):
                         raise
                     refused.append(type(error).__name__)
-        # Not what they hold: words and users are nothing for a log.
+        # Their content is not logged, since it holds what users wrote.
         log.warning("%d of %d searches can't be stored and are dropped: %s", len(refused), len(waiting), set(refused))
 
     def close(self) -> None:
-        """Write the rest, and end."""
+        """Write the rest and stop."""
         self._ended.set()
         self._thread.join()
         self.flush()
@@ -272,19 +272,19 @@ class SearchLog:
 
 
 def _storable(text: str) -> str:
-    """Text as both databases take it; PostgreSQL's has no NUL."""
+    """Text that both databases accept: PostgreSQL refuses a NUL."""
     return text.replace("\0", "\ufffd")
 
 
 def _insert(rows: Connection, answered: list[_Answered]) -> None:
-    """Past the mapper, which takes a third longer."""
+    """Insert without the object mapper, which takes a third longer."""
     rows.execute(insert(SearchRecord), [one.record for one in answered])
     if shown := [row for one in answered for row in one.appearances]:
         rows.execute(insert(SearchAppearance), shown)
 
 
 def _is_of_a_row(error: Exception) -> bool:
-    """Whether a value is at fault, or what it refers to is gone; all else, such as a lost connection, may pass."""
+    """Whether a row can never be stored. Other errors, such as a lost connection, may go away."""
     return isinstance(error, DataError | IntegrityError | ValueError | OverflowError) or type(error) is StatementError
 
 

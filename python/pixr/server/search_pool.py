@@ -1,8 +1,8 @@
-"""Runs searches, and what else may take long, off the event loop: a few threads, and a queue that refuses when full.
+"""Runs searches and other long work off the event loop, on a few threads with a queue that refuses when it is full.
 
-All organizations share them. Those of whom least is at work go first, and take turns; where the queue is full, room is
-made for one by refusing the newest of whoever has most in it. So whoever asks for one thing behind a hundred of
-another's waits for one or two of these, and not for all.
+All organizations share the threads. The one with the least work running goes first, and equals take turns. If the queue
+is full, the newest request of the organization with the most in it is refused to make room. So one request behind a
+hundred of somebody else's waits for one or two of these, and not for all.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ T = TypeVar("T")
 
 
 class SearchPool:
-    """`concurrency` searches at a time, no more than `each` of one organization, `queue` more that wait, and no others.
+    """Runs `concurrency` searches at once, at most `each` for one organization, while at most `queue` others wait.
 
-    All but `close` belong to one event loop.
+    All methods except `close` must be called on one event loop.
     """
 
     def __init__(self, concurrency: int, queue: int, each: int | None = None) -> None:
@@ -34,19 +34,19 @@ class SearchPool:
         self._queue = queue
         self._each = each or concurrency
         self._at_work = Counter[str]()
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # who was served last comes last
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # the organization served last is last
 
     async def run(self, organization: str, work: Callable[[], T]) -> T:
         """The result of `work`, called on a thread of the pool.
 
         Raises:
-            ApiError: OVERLOADED, too many wait already.
+            ApiError: OVERLOADED, if too many are waiting already.
         """
         await self._turn(organization)
         context = contextvars.copy_context()
         future = asyncio.get_running_loop().run_in_executor(self._threads, context.run, work)
         future.add_done_callback(lambda _: self._end(organization))
-        return await asyncio.shield(future)  # nobody may wait for it any more, and its thread is at work still
+        return await asyncio.shield(future)  # if the caller leaves, the thread still works
 
     def check(self) -> None:
         """Raise if the next search would be refused."""
@@ -54,11 +54,11 @@ class SearchPool:
             raise _overloaded()
 
     def close(self) -> None:
-        """Finish what was begun."""
+        """Finish what has begun."""
         self._threads.shutdown(wait=True)
 
     async def _turn(self, organization: str) -> None:
-        """Wait for a thread, which is this one's when it returns."""
+        """Wait until a thread is reserved for the organization."""
         if self._may_begin(organization):
             self._at_work[organization] += 1
             return
@@ -71,7 +71,7 @@ class SearchPool:
         except asyncio.CancelledError:
             if turn in self._waiting.get(organization, ()):
                 self._leave(organization, turn)
-            elif not turn.cancelled() and turn.exception() is None:  # it was given just then
+            elif not turn.cancelled() and turn.exception() is None:  # the thread was reserved just then
                 self._end(organization)
             raise
 
@@ -91,7 +91,7 @@ class SearchPool:
             newest.set_exception(_overloaded())
 
     def _end(self, organization: str) -> None:
-        """Give a thread that is free again to whoever is next."""
+        """Reserve a thread that became free for whoever is next."""
         self._at_work[organization] -= 1
         if not self._at_work[organization]:
             del self._at_work[organization]

@@ -1,7 +1,7 @@
-"""Answers searches: asks the library off the event loop, and adds ids and the addresses of pictures.
+"""Answers searches: asks the library off the event loop, and adds ids and the URLs of pictures.
 
-A cursor is the library's with how many results the pages before it had, so that analytics know which place among all of
-them a result has. Of what was deleted since the first page nothing is shown, and the places of the others stay.
+A cursor is the library's cursor and the number of results on the pages before, so that analytics know each result's
+place among all results. Videos deleted since the first page are not shown, and the places of the others do not change.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ async def answer_search(
 ) -> dict[str, Any]:
     """The answer to a search, as the library gives it, with its id and the URLs of its pictures.
 
-    `files` were sent with the question, by kind; what it links to is fetched first, on threads that no search needs.
+    `files` were sent with the question, by kind. What it links to is fetched first, on threads of their own.
 
     Raises:
-        ApiError: OVERLOADED; URL_REFUSED.
-        PixrError: whatever the library says of the question.
+        ApiError: OVERLOADED, URL_REFUSED.
+        PixrError: whatever the library raises.
     """
 
     def work() -> dict[str, Any]:
@@ -92,12 +92,12 @@ async def answer_search(
 
 
 def _sealed(server: ServerState, who: Principal, before: int, cursor: str | None) -> str | None:
-    """The cursor of a page that as many results go before."""
+    """Sign the library's cursor together with the number of results before its page."""
     return None if cursor is None else server.signer.cursor([before, cursor], of=f"search:{who.organization}")
 
 
 def _opened(server: ServerState, who: Principal, cursor: str | None) -> tuple[int, str | None]:
-    """How many results go before a page, and the library's cursor of it."""
+    """The number of results before a page, and the library's cursor of it."""
     if cursor is None:
         return 0, None
     before, of_library = server.signer.position(cursor, of=f"search:{who.organization}")
@@ -113,7 +113,7 @@ def _is_there(library: Library, id: str) -> bool:
 
 
 def _linked(settings: Settings, links: Mapping[str, str], folder: Path) -> dict[str, Path]:
-    """Files in `folder` with what the links lead to; they are read when it is their turn, since many may wait."""
+    """Fetch links to files in `folder`. The files are read only when it is the search's turn, since many may wait."""
     found = {}
     for kind, url in links.items():
         found[kind] = folder / kind

@@ -1,4 +1,4 @@
-"""Runs the server: brings up database and first keys, says where it is, and answers until it is told to stop."""
+"""Runs the server: prepares the database and the first keys, prints its address, and answers until it has to stop."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from pixr.server.settings import Settings
 __all__ = ["app_of_environment", "first_start", "serve", "settings_of_environment"]
 
 _OBJECTS_BEFORE_COLLECTION = 20_000
-# How worker processes are told what to serve.
+# The variable through which worker processes get the settings.
 SETTINGS_VARIABLE = "PIXR_SERVER_SETTINGS"
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM; requests at work are finished first.
+    """Serve until SIGINT or SIGTERM. Requests under way are finished first.
 
     Raises:
         OSError: the address is taken.
@@ -39,7 +39,7 @@ def serve(settings: Settings) -> None:
     settings = settings.model_copy(update={"port": listening.getsockname()[1]})
     print(first_start(settings), flush=True)
     os.environ[SETTINGS_VARIABLE] = settings.model_dump_json()
-    # Until uvicorn listens to it, and when it hands it back: a server that is told to stop leaves no worker behind.
+    # This handler acts before uvicorn sets its own and after it restores this one, so that no worker is left behind.
     signal.signal(signal.SIGTERM, _end)
     workers = WorkerPool(settings.ingest_workers)
     workers.start()
@@ -70,7 +70,7 @@ def _answer(settings: Settings, listening: socket.socket) -> None:
 
 
 def app_of_environment() -> FastAPI:
-    """The application of this process, as `serve` wrote its settings into the environment."""
+    """The application of this process, by the settings that `serve` wrote into the environment."""
     from pixr.server.app import create_app
     from pixr.server.logs import configure_logging
     from pixr.server.state import build_state
@@ -80,8 +80,8 @@ def app_of_environment() -> FastAPI:
     configure_logging(settings.log_level)
     start_tracing(settings, "api")
     app = create_app(build_state(settings), owns_process=True)
-    # A page of results is a thousand objects, which Python by default looks through twice, and now and then at all that
-    # was ever loaded. None of that is garbage, and of cycles there are few.
+    # A page of results is a thousand objects. By default Python's collector would look through them twice for garbage,
+    # and now and then through everything that was ever loaded. None of that is garbage, and there are few cycles.
     gc.freeze()
     gc.set_threshold(_OBJECTS_BEFORE_COLLECTION)
     return app
@@ -93,7 +93,7 @@ def settings_of_environment() -> Settings:
 
 
 def first_start(settings: Settings) -> str:
-    """The line that says where the server is; at the very first start also the keys, which are never shown again."""
+    """The line that says where the server is. At the very first start it has the keys, which are never shown again."""
     from pixr.server.database import Database
     from pixr.server.keys import create_key
     from pixr.server.models import Organization
@@ -121,8 +121,8 @@ def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # Connections inherit it. uvicorn takes the socket for one of another family, for which no event loop does this, and
-    # of headers and body, two writes, the body would come 40 ms late in each answer but a connection's first.
+    # Connections inherit this. uvicorn mistakes the socket's family, so its event loop would not set it. Without it the
+    # body, which is written after the headers, would come 40 ms late in all but the first answer of a connection.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listening.bind((host, port))
     listening.listen(2048)
@@ -131,7 +131,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _share_metrics(directory: Path) -> None:
-    """Let the metrics of several processes add up; must come before they are made."""
+    """Let the metrics of several processes add up. Call it before any metric is made."""
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(claim_metrics_directory(directory))
     if "pixr.server.metrics" in sys.modules:
         raise RuntimeError("metrics were made before their directory was known")

@@ -1,6 +1,6 @@
-"""URLs that are good without credentials: pictures, players and uploads, each with a token that says whose it is.
+"""URLs that work without credentials, for pictures, players and uploads: each has a token that says whose it is.
 
-They are as good as the organization's keys: none opens anything while it is suspended, or once it was deleted.
+Like an organization's keys, they open nothing while it is suspended or once it was deleted.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ __all__ = ["open_url"]
 async def open_url(
     server: ServerState, token: str, *, purpose: str, max_age: float | None = None, timed: bool = True
 ) -> tuple[str, str]:
-    """The organization, and which of its things the token of a URL is for.
+    """The organization that a URL's token is of, and the id of what it opens.
 
     Raises:
-        ApiError: INVALID_TOKEN; FORBIDDEN, the organization is suspended.
+        ApiError: INVALID_TOKEN, or FORBIDDEN if the organization is suspended.
     """
     organization, thing = server.signer.open_token(token, purpose=purpose, max_age=max_age, timed=timed)
 

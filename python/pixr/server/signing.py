@@ -1,4 +1,4 @@
-"""Signs what clients carry back: cursors and embed tokens. The secret is made once and lies in the database."""
+"""Signs what clients bring back, such as cursors and embed tokens. The secret is made once and kept in the database."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _NAME = "signing"
 
 
 class Signer:
-    """Signs values for a purpose; what is signed for one is not accepted for another."""
+    """Signs values for a purpose. What was signed for one purpose is not accepted for another."""
 
     def __init__(self, database: Database) -> None:
         self._secret = own_secret(database, _NAME, lambda: secrets.token_bytes(32))
 
     def cursor(self, position: Any, *, of: str) -> str:
-        """A cursor that stands for a position in the list `of`."""
+        """A cursor for a position in the list `of`."""
         return str(URLSafeSerializer(self._secret, salt=f"cursor:{of}").dumps(position))
 
     def position(self, cursor: str, *, of: str) -> Any:
-        """What `cursor` was made of.
+        """The position that `cursor` was made from.
 
         Raises:
             ApiError: INVALID_CURSOR.
@@ -48,7 +48,7 @@ class Signer:
         return str(URLSafeSerializer(self._secret, salt=purpose).dumps(value))
 
     def open_token(self, token: str, *, purpose: str, max_age: float | None = None, timed: bool = True) -> Any:
-        """What the token carries, if it is not older than `max_age` seconds.
+        """The value that the token carries, if it is not older than `max_age` seconds.
 
         Raises:
             ApiError: INVALID_TOKEN.
@@ -65,10 +65,10 @@ class Signer:
 
 
 def _refuse_other_spellings(signed: str) -> None:
-    """Raise BadData where the signature is spelt otherwise than `Signer` does.
+    """Raise BadData if the signature is not spelt as `Signer` spells it.
 
-    Base64 leaves bits of its last letter unused, so other letters there are read as the same bytes. What stands before
-    the signature is signed letter by letter.
+    Some bits of base64's last letter are unused, so several letters there decode to the same bytes. What comes before
+    the signature is signed letter by letter, and has no other spelling.
     """
     signature = signed.rpartition(".")[2]
     if base64_encode(base64_decode(signature)).decode() != signature:

@@ -1,4 +1,4 @@
-"""What a process of the server holds while it runs, and how routes get at it."""
+"""What a server process holds while it runs, and how routes get it."""
 
 from __future__ import annotations
 
@@ -35,21 +35,22 @@ from pixr.server.webhooks.sender import Sender
 __all__ = ["Server", "ServerState", "build_state"]
 
 log = logging.getLogger("pixr.server")
-# Each part has so long to end, also when the time for all has passed: what was counted is written.
+# Each part has at least this long to end, even if the time for all is over, so that what was counted is written.
 _LEAST_SECONDS = 0.5
 _LINKS_AT_ONCE = 16
 _SLOW_AT_ONCE, _SLOW_OF_ONE = 8, 2
+_PICTURES_AT_ONCE = 4
 
 
 @dataclass
 class ServerState:
-    """The parts of a running server. `dev_principal` is who asks without credentials: nobody, unless `--dev`."""
+    """The parts of a running server. `dev_principal` is who calls without credentials; None except with `--dev`."""
 
     settings: Settings
     database: Database
     libraries: Libraries
     searches: SearchPool
-    links: SearchPool  # what waits for other people's servers, lest searches and requests wait for these
+    links: SearchPool  # what waits for other people's servers, so that searches and requests need not
     signer: Signer
     videos: Videos
     uploads: Uploads
@@ -62,24 +63,24 @@ class ServerState:
     search_log: SearchLog
     pictures: Pictures
     pictures_pool: SearchPool
-    slow: SearchPool  # exports and deletions, which may take minutes, lest these fill the threads that serve all else
+    slow: SearchPool  # exports and deletions, which may take minutes, so that they do not fill the other threads
     dev_principal: Principal | None = None
     stopping: bool = False
     close_by: float = math.inf  # monotonic
-    graphql: Any = None  # the schema, made by the first that asks
+    graphql: Any = None  # the schema, made by the first request for it
 
     def stop(self) -> None:
-        """Take no more requests, and end those that follow what happens. Called in a handler of signals."""
+        """Take no more requests, and end those that follow events. Called in a signal handler."""
         self.stopping = True
         self.close_by = min(self.close_by, time.monotonic() + self.settings.shutdown_timeout)
 
     def check_not_stopping(self) -> None:
-        """Raise if the server takes no more requests."""
+        """Raise if the server is stopping."""
         if self.stopping:
             raise ApiError("UNAVAILABLE", "The server is stopping.")
 
     def close(self) -> None:
-        """Let go of everything. What does not end by `close_by` is left to the end of the process."""
+        """Close everything. What has not ended by `close_by` is left to the end of the process."""
         self.stop()
         for end in (
             self.courier.close,
@@ -103,7 +104,7 @@ class ServerState:
 
 
 def build_state(settings: Settings) -> ServerState:
-    """The parts that `settings` describe; the database is brought up to date."""
+    """Make the parts that `settings` describe, and bring the database up to date."""
     settings.data_directory.mkdir(parents=True, exist_ok=True)
     database = Database(settings.database_url)
     database.migrate()
@@ -134,7 +135,7 @@ def build_state(settings: Settings) -> ServerState:
         courier=Courier(database, sender, settings.webhook_concurrency),
         search_log=SearchLog(database),
         pictures=Pictures(),
-        pictures_pool=SearchPool(4, settings.search_queue),
+        pictures_pool=SearchPool(_PICTURES_AT_ONCE, settings.search_queue),
         slow=SearchPool(_SLOW_AT_ONCE, settings.search_queue, _SLOW_OF_ONE),
     )
     if settings.dev:

@@ -1,7 +1,7 @@
-"""What of a video can be stored, told before its file is transferred.
+"""Checks whether a video's metadata can be stored, before its file is transferred.
 
-The bounds are the engine's (`rust/engine/catalog/validate.rs`), which checks them again. Text is stricter here: neither
-JSON in UTF-8 nor PostgreSQL can hold half of a surrogate pair, and PostgreSQL no NUL either.
+The bounds are those of the engine (`rust/engine/catalog/validate.rs`), which checks them again. Text is checked more
+strictly here: neither JSON in UTF-8 nor PostgreSQL can hold half of a surrogate pair, nor can PostgreSQL hold a NUL.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _WRITTEN = re.compile(
 
 
 def flaws(video: Mapping[str, Any]) -> Iterator[Flaw]:
-    """What of a video's fields can't be stored: where, and why."""
+    """The fields of a video that can't be stored: where each is, and why."""
     for field in ("title", "description"):
         if video.get(field) is not None:
             yield from _of_text((field,), video[field])
@@ -95,7 +95,7 @@ def _of_text(path: tuple[str | int, ...], text: str, most_bytes: int | None = No
 
 
 def _spelled(key: str) -> str:
-    """A key as an answer can name it, which is JSON itself."""
+    """A key in a form that an answer, which is JSON, can hold."""
     return key.encode(errors="backslashreplace").decode()
 
 

@@ -1,4 +1,4 @@
-"""An answer in pieces: as server-sent events, or a JSON object a line. The pieces are those of the whole answer."""
+"""Sends an answer in pieces, as server-sent events or one JSON object a line. Together they are the whole answer."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def pieces(answer: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def place_after(last_id: str, answer: dict[str, Any]) -> int:
-    """How many pieces of an answer whoever comes back with `Last-Event-ID` has seen.
+    """How many pieces of an answer a client that sends `Last-Event-ID` has seen.
 
     Raises:
-        ApiError: CURSOR_EXPIRED, it is no place in this answer: the library has changed since.
+        ApiError: CURSOR_EXPIRED, if it is not a place in this answer, because the library has changed since.
     """
     page, _, seen = last_id.rpartition(":")
     position = whole_number(seen)
@@ -39,14 +39,14 @@ def place_after(last_id: str, answer: dict[str, Any]) -> int:
 
 
 def _page(answer: dict[str, Any]) -> str:
-    """The snapshot, and how many results: a later page of the same snapshot loses those that are deleted."""
+    """Names a page by its snapshot and its number of results: deleted ones are missing from a later look at it."""
     return f"{answer['snapshot']}-{len(answer['results'])}"
 
 
 async def as_events(
     answer: Awaitable[dict[str, Any]], *, instance: str, request_id: str, after: int = 0
 ) -> AsyncIterator[bytes]:
-    """Server-sent events, those that follow the first `after`. An id is the page and a number."""
+    """Server-sent events, without the first `after`. An id consists of the page and a number."""
     at_work = asyncio.ensure_future(answer)
     try:
         while not (await asyncio.wait({at_work}, timeout=HEARTBEAT_SECONDS))[0]:

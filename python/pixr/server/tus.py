@@ -1,7 +1,7 @@
-"""What tus 1.0.0 asks of every request to an upload, whatever becomes of it.
+"""What tus 1.0.0 demands for every request to an upload, whatever its answer.
 
-Its version is on every answer, refusals too, and `X-HTTP-Method-Override` names the method where a client's
-surroundings know no PATCH or DELETE: some proxies and browsers let GET and POST through alone.
+The protocol's version is on every answer, even refusals. `X-HTTP-Method-Override` names the method for clients that
+can't send PATCH or DELETE, because some proxies and browsers let only GET and POST through.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ __all__ = ["PATH", "VERSION", "Tus"]
 
 VERSION = {"Tus-Resumable": "1.0.0"}
 PATH = "/v1/videos/upload/tus"
-# Those that there are and no others: metrics are kept by method.
+# Only methods that exist, since metrics are kept by method.
 _METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PUT")
 
 
 class Tus:
-    """Stands outside of all that looks at the method."""
+    """A layer outside of everything that looks at the method."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

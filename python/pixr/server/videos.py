@@ -1,7 +1,7 @@
-"""Videos of an organization: what its library holds, joined with the server's own records of what it processes.
+"""An organization's videos: what its library holds, joined with the server's own records of what it processes.
 
-The library is the truth for what it holds, also for videos that came into it by another way. A record counts for what
-is not in the library yet, and says how far that is.
+The library has the last word on the videos it holds, even on those that were put into it in another way. A record
+stands for a video that is not in the library yet, and says how far its processing is.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ UNDER_WAY = ("uploading", "queued", "processing")
 # Names of a video's fields in the library where they differ from the record's.
 _RECORD_NAMES = {"metadata": "details"}
 
-# Made once, since SQLAlchemy takes longer to make a question than SQLite to answer it.
+# Made once, since SQLAlchemy takes longer to make a query than SQLite takes to answer it.
 _OWN = select(VideoRecord).where(
     VideoRecord.organization_id == bindparam("organization"), VideoRecord.id == bindparam("id")
 )
@@ -50,7 +50,7 @@ _OWN = select(VideoRecord).where(
 
 @dataclass(frozen=True)
 class Videos:
-    """The videos of all organizations; every call names whose."""
+    """The videos of all organizations. Every call names the organization."""
 
     database: Database
     libraries: Libraries
@@ -74,7 +74,7 @@ class Videos:
     def page(
         self, organization: str, *, after: str, limit: int, status: str | None = None
     ) -> tuple[list[dict[str, Any]], str | None]:
-        """Up to `limit` videos with ids greater than `after`, in order of id, and which was last where more follow."""
+        """Up to `limit` videos with ids greater than `after`, in order of id; and the last id, if more follow."""
         with self.database.read() as session, self.libraries.reading(organization) as library:
             records = {one.id: one for one in session.scalars(_of(organization))}
             held = set(engine_of(library).video_ids())
@@ -120,7 +120,7 @@ class Videos:
             return [asdict(one) for one in library.chapters(id, least_seconds=least_seconds, most=most)]
 
     def outcomes(self, organization: str, updates: Sequence[tuple[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
-        """Change several videos, each by itself; what became of each."""
+        """Change several videos, each by itself, and return the outcome of each."""
         return [
             {
                 "videoId": id,
@@ -134,7 +134,7 @@ class Videos:
         """A video's file and duration.
 
         Raises:
-            ApiError: VIDEO_NOT_FOUND, CONFLICT where there is no file to show.
+            ApiError: VIDEO_NOT_FOUND, or CONFLICT if there is no file to show.
         """
         with self.database.read() as session, self.libraries.reading(organization) as library:
             known, held = _own(session, organization, id), _held(library, id)
@@ -146,7 +146,7 @@ class Videos:
         return file, held.duration
 
     def pictures_of(self, organization: str, id: str) -> Path:
-        """Where the pictures of a video are kept."""
+        """The directory of a video's pictures."""
         return self.libraries.home(organization) / PICTURES / pictures_name(id)
 
     def thumbnail_url(self, organization: str, id: str, seconds: float) -> str:
@@ -220,7 +220,7 @@ class Videos:
         return self.get(organization, id)
 
     def update_many(self, organization: str, updates: Sequence[tuple[str, Mapping[str, Any]]]) -> list[ApiError | None]:
-        """Change several videos, each by itself; an error for each that could not be changed."""
+        """Change several videos, each by itself. The result has an error for each that could not be changed."""
         outcomes: list[ApiError | None] = []
         with self.libraries.writing(organization) as library:
             for id, changes in updates:
@@ -245,7 +245,7 @@ class Videos:
                 library.update(id, **wanted)
 
     def delete(self, organization: str, id: str) -> None:
-        """Delete a video: gone from results at once. Its file and pictures go too; the library's bytes with `compact`.
+        """Delete a video, its file and its pictures. Results lose it at once, the library's files with `compact`.
 
         Raises:
             ApiError: VIDEO_NOT_FOUND.
@@ -259,17 +259,17 @@ class Videos:
                 (self.libraries.home(organization) / known.place).unlink(missing_ok=True)
                 session.delete(known)
             record(session, organization, "video.deleted", {"videoId": id})
-        # By now every reader knows; whoever took a picture meanwhile and did not may have put it there since.
+        # By now every reader sees the deletion. One that did not yet may have kept a picture in the meantime.
         shutil.rmtree(self.pictures_of(organization, id), ignore_errors=True)
 
 
 def picture_token(signer: Signer, organization: str, id: str) -> str:
-    """Opens the pictures of one video; always the same, so that caches keep them."""
+    """The token that opens the pictures of one video. It never changes, so that caches keep them."""
     return signer.lasting_token([organization, id], purpose="picture")
 
 
 def library_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Changes as `Library.update` takes them: without what the library does not keep."""
+    """Changes in the form of `Library.update`, without those that the library does not keep."""
     wanted = {name: value for name, value in changes.items() if name != "pix_investment"}
     if "tags" in wanted:
         wanted["tags"] = tuple(wanted["tags"])
@@ -283,7 +283,7 @@ def _of(organization: str) -> Any:
 
 
 def _own(session: Session, organization: str, id: str) -> VideoRecord | None:
-    if "\0" in id:  # which PostgreSQL can't even be asked for
+    if "\0" in id:  # PostgreSQL refuses text with a NUL
         return None
     found: VideoRecord | None = session.scalar(_OWN, {"organization": organization, "id": id})
     return found
@@ -292,15 +292,15 @@ def _own(session: Session, organization: str, id: str) -> VideoRecord | None:
 def _held(library: Library, id: str) -> Video | None:
     try:
         return library.video(id)
-    except (VideoNotFound, InvalidInput):  # an id that no video can have is an id that none has
+    except (VideoNotFound, InvalidInput):  # nor has any video an id that is invalid
         return None
 
 
 def _find(session: Session, library: Library, organization: str, id: str) -> tuple[VideoRecord | None, Video | None]:
-    """What the server's records and the library have of a video.
+    """A video's record and the video in the library, each if there is one.
 
     Raises:
-        ApiError: VIDEO_NOT_FOUND, neither has any.
+        ApiError: VIDEO_NOT_FOUND, if there is neither.
     """
     known, held = _own(session, organization, id), _held(library, id)
     if known is None and held is None:
@@ -313,7 +313,7 @@ def _not_found(id: str) -> ApiError:
 
 
 def _segment_count(library: Library, id: str) -> int:
-    """How many segments a video has, without making any of them."""
+    """How many segments a video has, without building them as objects."""
     starts = pa.record_batch(engine_of(library).segments([id])).column("start")
     return len(starts) - int(starts.null_count)
 
@@ -325,13 +325,13 @@ def _status(known: VideoRecord | None, held: bool) -> str | None:
 
 
 def _shown(known: VideoRecord | None, held: Video | None) -> dict[str, Any] | None:
-    """A video's JSON. One that was processed and is not in the library any more is not there at all."""
+    """A video's JSON; None if it was processed and is no longer in the library."""
     status = _status(known, held is not None)
     if status is None:
         return None
     video = held or _recorded(known)
     shown = video_to_dict(video)
-    del shown["source"]  # a path of the server's
+    del shown["source"]  # a path on the server
     return shown | {
         "status": status,
         "progress": 1.0 if known is None else known.progress,

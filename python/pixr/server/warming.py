@@ -1,7 +1,7 @@
-"""Loads models while nobody waits for them, so that the first search of a process finds them.
+"""Loads models while nobody waits for them, so that the first search of a process finds them loaded.
 
-A process has each model once, and its libraries nearly always share theirs: those of one library are loaded, the first
-found that holds vectors. Another library's, where they are others, are loaded by the first search that needs them.
+A process has each model once, and its libraries nearly always use the same ones. So only the models of one library are
+loaded here, the first that holds vectors. If another library uses others, the first search that needs them loads them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _END_SECONDS = 2.0
 
 
 class Warming:
-    """A thread that loads models, once, and ends."""
+    """A thread that loads models once and ends."""
 
     def __init__(self, server: ServerState) -> None:
         self._server = server
@@ -37,15 +37,15 @@ class Warming:
         self._thread = threading.Thread(target=self._run, name="pixr-warming", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Begin no further library."""
         self._ended.set()
 
     def join(self) -> None:
-        """Wait a little for what is at work: a process that ends while a model is being loaded may crash."""
+        """Wait briefly for the thread: a process that ends while a model is being loaded may crash."""
         self._thread.join(_END_SECONDS)
 
     def warm(self) -> bool:
@@ -68,7 +68,7 @@ class Warming:
         return False
 
     def _organizations(self) -> Sequence[str]:
-        """Whose libraries to look at: no more than are kept open."""
+        """The organizations whose libraries to look at: no more than are kept open."""
         settings = self._server.settings
         if settings.library is not None:
             return [""]
@@ -79,8 +79,8 @@ class Warming:
     def _run(self) -> None:
         try:
             self.warm()
-        except MissingExtra as error:  # words are searched without
+        except MissingExtra as error:  # words can be searched without models
             log.info("no models were loaded", extra={"detail": str(error)})
-        except Exception:  # a search that needs them will say so
+        except Exception:  # a search that needs them will report it
             if not self._ended.is_set():
                 log.warning("the models could not be loaded ahead of the first search", exc_info=True)

@@ -1,6 +1,6 @@
-"""Reads numbers out of headers, which may hold anything.
+"""Reads numbers from headers, which may hold anything.
 
-`int` takes signs, spaces and digits of other scripts, and raises for what is longer than some thousand digits.
+`int` would accept signs, spaces and digits of other scripts, and raises if there are several thousand digits.
 """
 
 from __future__ import annotations
@@ -13,5 +13,5 @@ _DIGITS = re.compile(r"[0-9]{1,18}")
 
 
 def whole_number(text: str) -> int | None:
-    """The number that `text` is in decimal digits, up to 18 of them; None where it is anything else."""
+    """The number that `text` spells in at most 18 decimal digits; None if it is anything else."""
     return int(text) if _DIGITS.fullmatch(text) else None
