@@ -269,7 +269,7 @@ WRONG_FIELDS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", WRONG_FIELDS)
-def test_a_field_of_a_wrong_type_is_told_by_its_name(tmp_path: Path, name: str) -> None:
+def test_a_field_of_a_wrong_type_is_refused_by_its_name(tmp_path: Path, name: str) -> None:
     """A column of the engine's JSON was told, not which of the fields was wrong."""
     with pixr.open(tmp_path / "l.pixr") as library:
         library.add_segments(rows([1.0, 0.0]))
@@ -297,7 +297,7 @@ SPACES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("reason", SPACES)
-def test_what_is_no_spaces_by_channel_is_told(tmp_path: Path, reason: str) -> None:
+def test_what_is_no_spaces_by_channel_is_refused(tmp_path: Path, reason: str) -> None:
     """They were a TypeError of `dataclasses`, or of Python's own about mappings."""
     with pixr.open(tmp_path / "l.pixr") as library:
         with pytest.raises(InvalidQuery, match=reason):
@@ -307,7 +307,7 @@ def test_what_is_no_spaces_by_channel_is_told(tmp_path: Path, reason: str) -> No
                 library.add_segments(rows([1.0, 0.0]), videos=videos)  # type: ignore[arg-type]
 
 
-def test_numbers_that_a_vector_can_not_hold_are_told(tmp_path: Path) -> None:
+def test_numbers_that_a_vector_can_not_hold_are_refused(tmp_path: Path) -> None:
     """Infinity was told, which nobody had given."""
     large = pa.record_batch({"video_id": ["b"], "start": [0.0], "end": [1.0], "frame": [[1.0, 1e300]]})
     with pixr.open(tmp_path / "l.pixr") as library:
@@ -363,7 +363,7 @@ def test_whole_numbers_are_filtered_exactly(tmp_path: Path) -> None:
             assert [hit.video.id for hit in hits] == expected
 
 
-def test_a_view_of_lists_is_told_what_is_expected(tmp_path: Path) -> None:
+def test_the_error_of_a_view_of_lists_says_what_is_expected(tmp_path: Path) -> None:
     """Vectors in a layout that the engine does not read were told to be a string."""
     view = pa.array([[1.0, 0.0]], pa.list_view(pa.float32()))
     expected = pytest.raises(InvalidBatch, match="expected a string or a list of floats")

@@ -126,7 +126,7 @@ def test_what_begins_with_a_line_of_nothing_is_read(content: str, tmp_path: Path
         (f'[{{"start": 0, "end": 1{"0" * 400}, "text": "x"}}]', "item 0"),
     ],
 )
-def test_a_broken_file_is_told_with_its_place(content: str, word: str, tmp_path: Path) -> None:
+def test_the_error_of_a_broken_file_names_the_place(content: str, word: str, tmp_path: Path) -> None:
     file = tmp_path / "captions"
     file.write_text(content, encoding="utf-8")
     with pytest.raises(InvalidCaptions, match=word):

@@ -41,7 +41,7 @@ def ask(library: pixr.Library) -> list[tuple[str, float, float, float]]:
     ]
 
 
-def test_what_is_told_follows_its_map_and_changes_no_score(library: pixr.Library) -> None:
+def test_a_shown_confidence_follows_its_map_and_changes_no_score(library: pixr.Library) -> None:
     library._engine.set_calibration("frame", json.dumps(CURVE))
     ranked = ask(library)
     assert [id for id, *_ in ranked] == ["a", "b", "c"]

@@ -47,7 +47,7 @@ def test_what_open_and_search_say_of_names_and_lengths_is_so(library: pixr.Libra
             library.search(f"{most} zebra", modes=["audio"])
 
 
-def test_a_question_that_is_too_long_is_told_how_long_one_may_be(library: pixr.Library) -> None:
+def test_the_error_of_a_question_that_is_too_long_says_how_long_one_may_be(library: pixr.Library) -> None:
     """Past 16 KiB it was told that 16 KiB were allowed, of which 8 were."""
     with pytest.raises(pixr.errors.InvalidQuery, match="20000 bytes, at most 8192 are allowed"):
         library.search("x" * 20_000, modes=["audio"])

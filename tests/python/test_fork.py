@@ -58,7 +58,7 @@ def in_fork(work: Callable[[], str]) -> str:
 
 
 @pytest.mark.parametrize("call", ["add", "search", "commit"])
-def test_a_fork_is_told_to_open_the_library_itself(tmp_path: Path, call: str) -> None:
+def test_the_error_in_a_fork_says_to_open_the_library_there(tmp_path: Path, call: str) -> None:
     with pixr.open(tmp_path / "films.pixr") as library:
         library.add_segments(rows("before", 5000))
         library.search(vectors={"frame": np.ones(8, np.float32)}, min_score=0.0)
@@ -72,7 +72,7 @@ def test_a_fork_is_told_to_open_the_library_itself(tmp_path: Path, call: str) ->
         assert "after forking" in told
 
 
-def test_what_the_parent_was_told_is_safe_is_there_after_a_fork(tmp_path: Path) -> None:
+def test_what_was_acknowledged_to_the_parent_is_there_after_a_fork(tmp_path: Path) -> None:
     with pixr.open(tmp_path / "films.pixr") as library:
         library.add_segments(rows("before"))
 

@@ -137,7 +137,7 @@ UNTELLABLE: dict[str, dict[str, Any]] = {
 }
 
 
-def test_a_source_that_is_told_wrongly_is_reported_and_the_rest_goes_on(
+def test_a_source_with_invalid_metadata_is_reported_and_the_rest_goes_on(
     clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A date in place of its text once ended the run with a TypeError, after decoding, and nothing was reported."""
@@ -194,7 +194,7 @@ def test_a_text_in_place_of_tags_is_refused(clips: list[Path], tmp_path: Path) -
         assert library.video(video.id).tags == ("diy",)
 
 
-def test_speech_that_cannot_be_recognised_is_told_where_there_is_some(clips: list[Path], tmp_path: Path) -> None:
+def test_a_video_with_sound_has_a_warning_if_speech_cannot_be_recognised(clips: list[Path], tmp_path: Path) -> None:
     """`add` kept quiet of it, so that a library without its speech looked like any other."""
     heard = cut_video(tmp_path / "heard.mp4", [1, 2], sound=np.sin, sound_seconds=2.0)
     silent = cut_video(tmp_path / "silent.mp4", [3, 4])
@@ -287,7 +287,7 @@ def test_nothing_stays_of_a_video_that_is_refused_after_some_of_it_was_stored(
         assert list(library.videos()) == []
 
 
-def test_progress_of_every_stage_of_every_video_is_told(clips: list[Path], tmp_path: Path) -> None:
+def test_progress_of_every_stage_of_every_video_is_reported(clips: list[Path], tmp_path: Path) -> None:
     told: set[tuple[str, str]] = set()
 
     def hear(step: pixr.Progress) -> None:
@@ -424,7 +424,7 @@ def test_jobs_that_are_no_count_are_refused(tmp_path: Path, jobs: Any) -> None:
         list(library.add_many([], jobs=jobs))
 
 
-def test_a_file_with_other_content_than_before_is_told(clips: list[Path], tmp_path: Path) -> None:
+def test_a_file_with_other_content_than_before_has_a_warning(clips: list[Path], tmp_path: Path) -> None:
     """Two videos had one source without a word, and pictures of the one before were taken from the new file.
 
     It was not found again where it had been moved, since there was still a file where it had been.

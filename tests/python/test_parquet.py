@@ -181,7 +181,7 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
         return [row for batch in exported.batches() for row in batch.to_pylist()]
 
 
-def test_a_damaged_page_is_told_with_the_file_s_name_and_leaves_nothing(library: pixr.Library, tmp_path: Path) -> None:
+def test_the_error_of_a_damaged_page_names_the_file_and_nothing_is_left(library: pixr.Library, tmp_path: Path) -> None:
     """The reader's own error came out, without a name or a code, or other rows than were written were loaded."""
     out = tmp_path / "films.parquet"
     with_vectors(library).export(out)
@@ -218,7 +218,7 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_damaged_settings_are_told_with_the_file_s_name(library: pixr.Library, tmp_path: Path, name: str) -> None:
+def test_the_error_of_damaged_settings_names_the_file(library: pixr.Library, tmp_path: Path, name: str) -> None:
     out = tmp_path / "films.parquet"
     library.export(out)
     table = pq.read_table(out)
@@ -256,7 +256,7 @@ def test_an_empty_library_goes_and_comes_back(tmp_path: Path) -> None:
         assert new.load(tmp_path / "empty.parquet") == 0
 
 
-def test_a_file_that_is_not_there_is_told(library: pixr.Library, tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_is_an_error(library: pixr.Library, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"absent\.parquet"):
         library.load(tmp_path / "absent.parquet")
 
@@ -286,7 +286,7 @@ def test_two_exports_to_one_file_at_once_leave_one_that_is_whole(library: pixr.L
     assert list(tmp_path.glob("films.parquet*")) == [file]
 
 
-def test_a_name_that_is_no_files_is_told(library: pixr.Library) -> None:
+def test_a_name_that_no_file_can_have_is_an_error(library: pixr.Library) -> None:
     with pytest.raises(StorageError):
         library.export(".")
 

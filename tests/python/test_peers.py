@@ -132,7 +132,7 @@ def test_where_there_is_no_git_the_commit_is_not_known(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "peers.json").read_text(encoding="utf-8"))["about"]["commit"] == "unknown"
 
 
-def test_the_release_that_is_told_is_the_engine_s_own() -> None:
+def test_the_release_that_is_stated_is_the_engine_s_own() -> None:
     """Tables said "milvus-lite 3.0.2", which was the release of its client."""
     assert ENGINES["milvus-lite"].packages[0] == SYSTEMS["milvus-lite"].packages[0] == "milvus-lite"
 

@@ -54,7 +54,7 @@ def found(hits: pixr.Hits) -> list[tuple[str, float, float]]:
     return [(hit.video.id, moment.start, moment.end) for hit in hits for moment in hit.moments]
 
 
-def test_then_tells_the_order_and_says_which_part_each_match_answers(library: pixr.Library) -> None:
+def test_then_demands_the_order_and_says_which_part_each_match_answers(library: pixr.Library) -> None:
     hits = library.search(pixr.then(spoken("roof"), axis(1), within=2))
     assert found(hits) == [("forwards", 5.0, 15.0)]
     moment = hits[0].moments[0]
@@ -121,7 +121,7 @@ def test_a_moment_ends_where_its_scope_does(library: pixr.Library) -> None:
         assert found(library.search(question, between=(2.5, 9))) == [("short", 2.5, 5.0)]
 
 
-def test_more_like_an_instant_is_asked_as_it_was_told(library: pixr.Library) -> None:
+def test_moments_like_a_segment_without_length_are_found(library: pixr.Library) -> None:
     """A segment without length is a moment, of which nothing was known when more like it was asked for."""
     rows = [
         {"video_id": id, "start": at, "end": at, "speech.text": "a bell"} for id, at in (("one", 5.0), ("two", 7.0))
@@ -134,7 +134,7 @@ def test_more_like_an_instant_is_asked_as_it_was_told(library: pixr.Library) -> 
     assert found(more) == [("two", 7.0, 7.0)]
 
 
-def test_a_picture_that_nothing_can_be_compared_with_is_told(tmp_path: Path) -> None:
+def test_a_picture_that_nothing_can_be_compared_with_is_left_out_with_a_warning(tmp_path: Path) -> None:
     """It was passed over, as if it had been asked with."""
     with pixr.open(tmp_path / "spoken.pixr") as spoken:
         spoken.add_segments(
@@ -230,7 +230,7 @@ def test_json_and_the_short_form_read_as_python_writes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["THEN a cat", "a dog THEN", "(a dog THEN a cat", "a dog WHILE a cat WITHIN 3s", "a THEN b WITHIN soon"]
 )
-def test_a_short_form_that_is_broken_is_told(text: str) -> None:
+def test_a_broken_short_form_is_refused(text: str) -> None:
     with pytest.raises(InvalidQuery):
         parse(text)
 
@@ -266,7 +266,7 @@ def test_questions_nested_beyond_sense_are_refused_however_they_are_written() ->
         {"like": ["a", 1]},
     ],
 )
-def test_json_that_is_no_question_is_told(value: dict[str, object]) -> None:
+def test_json_that_is_no_question_is_refused(value: dict[str, object]) -> None:
     with pytest.raises(InvalidQuery):
         from_dict(value)
 
@@ -330,14 +330,14 @@ def test_a_moment_may_be_a_list_as_in_json(library: pixr.Library) -> None:
         {"video": 5},
     ],
 )
-def test_arguments_of_a_wrong_type_are_told_by_name(library: pixr.Library, fields: dict[str, Any]) -> None:
+def test_arguments_of_a_wrong_type_are_refused_by_name(library: pixr.Library, fields: dict[str, Any]) -> None:
     """Most were told by the reader of the engine's JSON: "expected u32 at line 1 column 251"."""
     (name,) = fields
     with pytest.raises(InvalidFilter if name == "filters" else InvalidQuery, match=f"^{name}"):
         library.search(**{"query": "roof", **fields})
 
 
-def test_a_channel_that_there_is_not_is_told_what_channels_there_are(library: pixr.Library) -> None:
+def test_the_error_of_an_unknown_channel_lists_the_channels(library: pixr.Library) -> None:
     """It was "no 'visual'; modes are visual, text, audio"."""
     with pytest.raises(
         InvalidQuery, match=r"^no channel 'visual'; channels are frame, metadata, screen, speech, sound$"
@@ -369,7 +369,7 @@ def test_numbers_of_related_questions_are_checked_where_they_are_related() -> No
 
 
 @pytest.mark.parametrize("filters", [{"duration": {"min": 10**400}}, {"not": {"metadata": {"n": [1, -(10**400)]}}}])
-def test_a_number_that_no_float_holds_is_told_by_its_field(library: pixr.Library, filters: dict[str, Any]) -> None:
+def test_a_number_that_no_float_holds_is_refused_by_its_field(library: pixr.Library, filters: dict[str, Any]) -> None:
     """The engine told of a column of JSON, and of the query where it was the filter."""
     with pytest.raises(InvalidFilter, match="a number of 401 digits"):
         library.search("ladder", channels=["speech"], filters=filters)
@@ -379,7 +379,7 @@ def test_a_number_that_no_float_holds_is_told_by_its_field(library: pixr.Library
     assert library.update("forwards", title=title).title == title
 
 
-def test_half_of_a_surrogate_pair_is_told_by_its_field(library: pixr.Library) -> None:
+def test_half_of_a_surrogate_pair_is_refused_by_its_field(library: pixr.Library) -> None:
     """Python puts one for each byte of a name that is not UTF-8. The engine told of a column of JSON."""
     for asked in ({"video": "\udcff"}, {"filters": {"tags": ["\U0001f3ac", "a\ud83c"]}}):
         with pytest.raises(InvalidFilter, match="half of a surrogate pair"):

@@ -23,7 +23,7 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="syncs folders")
-def test_bytes_are_on_disk_before_the_name_and_the_name_when_it_is_told(
+def test_bytes_are_on_disk_before_the_name_and_the_name_before_the_return(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The name could be first: a power cut then left an empty file where the export before had been."""

@@ -35,7 +35,7 @@ def test_a_word_is_found_however_it_is_written(tmp_path: Path, written: str, ask
         assert library.search(f"{asked} -none", channels=["speech"], min_score=0.0)
 
 
-def test_what_is_told_of_a_match_is_short_also_where_no_word_was_asked(tmp_path: Path) -> None:
+def test_the_description_of_a_match_is_short_even_if_no_word_was_asked(tmp_path: Path) -> None:
     with pixr.open(tmp_path / "l.pixr") as library:
         row = {"video_id": "a", "start": 0.0, "end": 1.0, "speech.text": "word " * 5000, "speech.vector": [1.0, 0.0]}
         library.add_segments(pa.RecordBatch.from_pylist([row]))

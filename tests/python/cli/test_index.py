@@ -37,7 +37,7 @@ class Quiet(SimpleHTTPRequestHandler):
         """Nothing."""
 
 
-def test_a_broken_file_is_told_and_the_rest_goes_on(run: Run, tmp_path: Path) -> None:
+def test_a_broken_file_is_reported_and_the_rest_goes_on(run: Run, tmp_path: Path) -> None:
     make_clip(tmp_path / "a good.mp4", ["one"])
     (tmp_path / "broken.mp4").write_bytes(b"this is no video at all")
     make_clip(tmp_path / "last.mp4", ["two", "three"])
@@ -62,7 +62,7 @@ def test_a_broken_file_is_told_and_the_rest_goes_on(run: Run, tmp_path: Path) ->
     assert left == ["a good.mp4", "broken.mp4", "films.pixr", "last.mp4"], "no file of the user's is touched"
 
 
-def test_bad_input_of_every_kind_is_told_with_its_reason_and_the_rest_goes_on(run: Run, tmp_path: Path) -> None:
+def test_bad_input_of_every_kind_is_reported_with_its_reason_and_the_rest_goes_on(run: Run, tmp_path: Path) -> None:
     whole = cut_video(tmp_path / "whole.mp4", [1, 2]).read_bytes()
     (tmp_path / "zero.mp4").touch()
     (tmp_path / "text.mp4").write_text("hello, I am not a video")
@@ -91,7 +91,7 @@ def test_bad_input_of_every_kind_is_told_with_its_reason_and_the_rest_goes_on(ru
         assert {source_name(video) for video in library.videos()} == added
 
 
-def test_what_is_missing_of_a_video_is_told(run: Run, tmp_path: Path) -> None:
+def test_what_is_missing_of_a_video_is_reported(run: Run, tmp_path: Path) -> None:
     """Half a download and a video indexed without speech passed for whole: the warnings went nowhere."""
     cut_video(tmp_path / "half.mp4", list(range(8)), options={"movflags": "+faststart"})
     whole = (tmp_path / "half.mp4").read_bytes()
@@ -105,7 +105,7 @@ def test_what_is_missing_of_a_video_is_told(run: Run, tmp_path: Path) -> None:
     assert f"warning: half.mp4: {warning}" in done.stderr
 
 
-def test_files_that_are_no_videos_are_told_and_make_no_library(run: Run, tmp_path: Path) -> None:
+def test_files_that_are_no_videos_are_reported_and_make_no_library(run: Run, tmp_path: Path) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"this is no video at all")
     done = run("index", "films.pixr", "absent.mp4", "gone.mkv", "broken.mp4", "--json")
     assert done.returncode == 1
@@ -141,7 +141,7 @@ def test_a_language_that_no_recogniser_writes_makes_no_library(run: Run, tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
 
-def test_a_warning_is_one_line_and_told_once(run: Run, tmp_path: Path) -> None:
+def test_a_warning_is_one_line_and_shown_once(run: Run, tmp_path: Path) -> None:
     """Each model had one of its own, with the place in the source where it was raised."""
     make_clip(tmp_path / "clip.mp4", ["one"])
     done = run("index", "films.pixr", "clip.mp4", *QUICK, "--provider", "abacus")
@@ -149,7 +149,7 @@ def test_a_warning_is_one_line_and_told_once(run: Run, tmp_path: Path) -> None:
     assert re.fullmatch(r"pixr: execution provider abacus is not available [^\n]*\n", done.stderr)
 
 
-def test_what_was_left_out_of_videos_is_told_once_and_stands_with_each(run: Run, tmp_path: Path) -> None:
+def test_what_was_left_out_of_videos_is_shown_once_and_recorded_with_each(run: Run, tmp_path: Path) -> None:
     """A library was without speech, and neither the outcome nor standard error said so."""
     for name in ("one.mp4", "two.mp4"):
         cut_video(tmp_path / name, [len(name), ord(name[0])], sound=np.sin, sound_seconds=2.0)

@@ -158,7 +158,7 @@ def test_a_batch_is_explained_where_that_is_asked_for(run: Run, library: Path, t
     assert all("weight" in match for match in answer["results"][0]["relevance"]["matches"])
 
 
-def test_a_batch_tells_what_could_not_be_done(run: Run, library: Path, tmp_path: Path) -> None:
+def test_a_batch_reports_what_could_not_be_answered(run: Run, library: Path, tmp_path: Path) -> None:
     """Its answers were those of words alone, and nothing said so."""
     batch = pa.record_batch(
         {

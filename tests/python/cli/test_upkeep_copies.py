@@ -62,7 +62,7 @@ def test_repair_saves_the_rest_and_leaves_with_1(run: Run, library: Path, tmp_pa
     assert run("repair", "saved.pixr", "whole.pixr").returncode == 0
 
 
-def test_a_second_writer_is_told_the_process_or_waits(run: Run, library: Path) -> None:
+def test_a_second_writer_learns_which_process_writes_or_waits(run: Run, library: Path) -> None:
     with pixr.open(library):
         refused = run("delete", library, "roof")
         assert refused.returncode == 1

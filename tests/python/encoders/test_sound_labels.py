@@ -78,7 +78,7 @@ def test_what_it_cannot_hear_is_found_nowhere(labels: SoundLabelEncoder, text: s
     assert float((labels.encode_text([text]) @ sounds.T).max()) < 0.2
 
 
-def test_a_label_is_told_in_words(labels: SoundLabelEncoder, speech: Sound) -> None:
+def test_a_label_is_described_in_words(labels: SoundLabelEncoder, speech: Sound) -> None:
     said = labels.describe(labels.encode_sounds([speech, chords(), noise()]))
     assert said == ["sounds like: speech", "sounds like: music", None]
 

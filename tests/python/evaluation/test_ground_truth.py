@@ -41,7 +41,7 @@ def written(folder: Path, *lines: object) -> Path:
     return path
 
 
-def test_each_format_is_told_from_its_first_line(tmp_path: Path) -> None:
+def test_each_format_is_recognised_by_its_first_line(tmp_path: Path) -> None:
     (one,) = read_ground_truth(written(tmp_path, QVHIGHLIGHTS))
     video = "NUsG9BgSes0_210.0_360.0"
     assert (one.within, one.relevant) == (video, (Span(video, 60.0, 64.0), Span(video, 100.0, 112.0)))
@@ -55,7 +55,7 @@ def test_each_format_is_told_from_its_first_line(tmp_path: Path) -> None:
     assert (four.family, four.relevant) == ("nothing", ())
 
 
-def test_a_line_that_is_not_utf_8_is_told_and_a_mark_at_the_beginning_is_none(tmp_path: Path) -> None:
+def test_a_line_that_is_not_utf_8_is_refused_and_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
     """Such a file of questions, or of questions about nothing, was told as a bug; so was one with a byte order mark."""
     truth = tmp_path / "truth"
     line = json.dumps({"query": "a\u2028b", "relevant": []}, ensure_ascii=False)
@@ -83,7 +83,7 @@ ENDLESS = {"query": "a", "relevant": [{"video": "v", "start": 0, "end": 10**400}
     ],
     ids=range(7),
 )
-def test_a_file_that_is_none_is_told(lines: Sequence[object], tmp_path: Path) -> None:
+def test_a_file_of_no_known_format_is_refused(lines: Sequence[object], tmp_path: Path) -> None:
     with pytest.raises(InvalidQuery, match="truth"):
         read_ground_truth(written(tmp_path, *lines))
 

@@ -86,7 +86,7 @@ def test_where_no_copy_can_be_made_the_model_is_given(tmp_path: Path, monkeypatc
 
 
 @given(some.binary(max_size=200), some.integers(0, 400))
-def test_damaged_models_are_told_of_and_never_grow(junk: bytes, cut: int) -> None:
+def test_damaged_models_keep_their_length(junk: bytes, cut: int) -> None:
     whole = model(tensor(FLOAT, 9, np.full(20, TINY / 2, "<f4").tobytes()))
     for damaged in (bytearray(junk), whole[:cut], whole[:cut] + junk):
         length = len(damaged)

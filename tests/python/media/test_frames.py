@@ -199,7 +199,7 @@ def test_a_picture_that_cannot_be_decoded_is_left_out(tmp_path: Path) -> None:
     assert frames.decoded_until_seconds == frames.end_seconds == pytest.approx(0.8, abs=0.01)
 
 
-def test_last_pictures_that_cannot_be_decoded_are_told(tmp_path: Path) -> None:
+def test_the_end_is_known_if_the_last_pictures_cannot_be_decoded(tmp_path: Path) -> None:
     path = str(damaged_video(tmp_path / "end.avi", pictures=range(5, 8)))
     frames = VideoFrames(path, probe(path), analysis_rate=100)
     assert len(list(frames)) == 5

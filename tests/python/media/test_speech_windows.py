@@ -63,7 +63,7 @@ def test_a_window_of_repetitions_is_halved_at_its_longest_pause_until_it_is_shor
     assert state.window_frames == 1950, "the rest is read as before, with the crumb that was left of the half"
 
 
-def test_repetitions_are_told_from_sentences() -> None:
+def test_repetitions_compress_better_than_sentences() -> None:
     assert _compression("and so on " * 30) > 2.4
     assert _compression("The children are playing football in the park. A red train is waiting at the station.") < 2.4
     assert _compression("") <= 1.0

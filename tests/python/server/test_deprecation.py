@@ -48,7 +48,7 @@ def test_headers_say_what_goes_when_and_where_to(start: Callable[..., TestClient
     assert "deprecated" not in paths["/health"]["get"]
 
 
-def test_each_organization_is_told_of_a_versions_end_once(
+def test_each_organization_gets_the_event_of_a_versions_end_once(
     start: Callable[..., TestClient], join: Callable[..., Partner]
 ) -> None:
     first = join("First")

@@ -45,7 +45,7 @@ def test_what_is_said_of_a_span_is_what_a_library_takes(tmp_path: Path) -> None:
     assert "0 <= start <= end" in CODES["INVALID_SPAN"].advice
 
 
-def test_what_is_the_servers_fault_tells_no_path() -> None:
+def test_what_is_the_servers_fault_reveals_no_path() -> None:
     assert "/srv/pixr" not in problem_of(pixr.errors.Damaged("/srv/pixr/parts/1 is damaged")).detail
     assert "secret" not in problem_of(RuntimeError("secret")).detail
 
@@ -69,7 +69,7 @@ def test_a_database_that_others_write_to_for_long_is_asked_again(
     assert partner.get("/v1/sandbox").status_code == 200
 
 
-def test_a_library_that_another_process_writes_to_is_not_told_by_its_path(
+def test_the_path_of_a_library_that_another_process_writes_to_is_not_revealed(
     acme: Partner, server: ServerState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever was to ask again learned where the library lies, and which process held it."""
@@ -81,7 +81,7 @@ def test_a_library_that_another_process_writes_to_is_not_told_by_its_path(
     assert refused.json()["detail"] == CODES["LIBRARY_LOCKED"].title
 
 
-def test_a_file_that_was_sent_is_not_told_by_where_the_server_put_it(acme: Partner) -> None:
+def test_the_path_at_which_the_server_put_a_sent_file_is_not_revealed(acme: Partner) -> None:
     asked = {"files": {"audio": b"no sound"}, "data": {"request": '{"channels": ["speech"]}'}}
     refused = acme.post("/v1/search/file", **asked)
     assert (refused.status_code, code_of(refused)) == (422, "UNREADABLE_VIDEO")
@@ -110,12 +110,12 @@ def test_a_request_id_is_taken_over_unless_it_could_forge_a_line(client: TestCli
         ("/openapi.json", "GET, HEAD"),
     ],
 )
-def test_a_refused_method_is_told_all_that_are_allowed(acme: Partner, path: str, allowed: str) -> None:
+def test_the_answer_to_a_refused_method_lists_all_that_are_allowed(acme: Partner, path: str, allowed: str) -> None:
     refused = acme.call("PUT", path)
     assert (refused.status_code, code_of(refused), refused.headers["allow"]) == (405, "METHOD_NOT_ALLOWED", allowed)
 
 
-def test_a_body_without_its_type_is_told_which_it_needs(acme: Partner) -> None:
+def test_the_answer_to_a_body_without_its_type_names_the_type_it_needs(acme: Partner) -> None:
     """What curl sends with `-d` is a form; the answer was that the body is no dictionary."""
     body = b'{"query": "solar"}'
     for headers in ({}, {"Content-Type": "application/x-www-form-urlencoded"}, {"Content-Type": "text/plain"}):
@@ -155,7 +155,7 @@ def test_an_error_points_at_what_is_wrong(acme: Partner, body: bytes, pointer: s
     assert detail in error["detail"]
 
 
-def test_whoever_is_refused_for_want_of_credentials_is_told_which_kind(client: TestClient, acme: Partner) -> None:
+def test_a_refusal_for_want_of_credentials_names_their_kind(client: TestClient, acme: Partner) -> None:
     for headers in ({}, {"X-API-Key": acme.key, "X-API-Secret": "wrong"}, {"X-API-Key": acme.key}):
         refused = client.get("/v1/videos", headers=headers)
         assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")

@@ -72,7 +72,7 @@ def beside(database: Database, work: Callable[[Session], object]) -> tuple[threa
 
 
 @pytest.mark.parametrize("second", ["recorded", "tested"])
-def test_an_event_that_is_committed_late_is_told(second: str, database: Database, organization: str) -> None:
+def test_an_event_that_is_committed_late_is_not_missed(second: str, database: Database, organization: str) -> None:
     """PostgreSQL numbers events before they are committed: who had seen the second was never told the first."""
     seen: list[str] = []
 
@@ -136,9 +136,7 @@ def test_who_deletes_a_video_waits_for_its_worker_and_not_the_worker_for_it(
     ]
 
 
-def test_who_tells_of_appearances_and_who_records_do_not_wait_for_each_other_for_ever(
-    database: Database, organization: str
-) -> None:
+def test_recording_appearances_and_other_events_does_not_deadlock(database: Database, organization: str) -> None:
     """The first holds the organization's row, which every event refers to, while it waits for its turn."""
     with database.write() as session:
         take_turn(session, organization)
@@ -180,7 +178,9 @@ def test_an_endpoint_that_is_deleted_meanwhile_keeps_nothing_from_being_recorded
 
 
 @pytest.mark.parametrize("before", ["told and tested", "told long ago"])
-def test_appearances_that_were_told_are_not_told_again(before: str, database: Database, organization: str) -> None:
+def test_appearances_that_were_reported_are_not_reported_again(
+    before: str, database: Database, organization: str
+) -> None:
     """They were after a test event of their type, and when what told them had been deleted after its thirty days."""
     with database.write() as session:
         assert record_appearances(session, now()) == 1

@@ -162,7 +162,7 @@ def test_uploads_clicks_and_webhooks_are_those_of_rest(acme: Partner) -> None:
     assert ask(acme, "{ webhookEndpoints { secret } }")["webhookEndpoints"] == [{"secret": None}]
 
 
-def test_a_new_endpoint_tells_all_of_itself_with_its_secret(acme: Partner) -> None:
+def test_a_new_endpoint_is_returned_whole_with_its_secret(acme: Partner) -> None:
     """Whoever asked when it was made got an error and no secret, which is shown once, and the endpoint was there."""
     fields = "endpointId url description eventTypes maxConcurrency enabled disabledReason created previousSecretExpires"
     asked = f'mutation {{ createWebhookEndpoint(input: {{url: "https://example.com/h"}}) {{ secret {fields} }} }}'

@@ -162,7 +162,7 @@ def cut_short(server: ServerState) -> None:
             held.held_until = now() - timedelta(seconds=1)
 
 
-def test_a_rotation_that_a_crash_cut_short_tells_a_secret(
+def test_a_rotation_that_a_crash_cut_short_returns_a_secret(
     acme: Partner, client: TestClient, server: ServerState
 ) -> None:
     """The first secret was told to nobody, and whoever asked again was refused until the overlap had ended."""

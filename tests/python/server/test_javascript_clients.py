@@ -52,7 +52,7 @@ def test_tus_js_client_uploads_stops_and_goes_on(listen: Callable[..., Live], tm
     assert (live.state.libraries.home(live.organization) / str(video.file)).read_bytes() == file.read_bytes()
 
 
-def test_an_event_source_reads_a_search_and_is_told_when_it_has_it_all(listen: Callable[..., Live]) -> None:
+def test_an_event_source_reads_a_search_and_learns_when_it_is_complete(listen: Callable[..., Live]) -> None:
     """When the stream ends it comes back with the last id, as its specification says, and a 204 sends it home."""
     live = listen()
     fill(live.state, live.organization)

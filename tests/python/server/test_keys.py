@@ -26,7 +26,7 @@ OPEN |= {"getToken", "revokeToken", "introspectToken", "authorize", "consent", "
 OPEN |= {"receiveWebhook", "showInspector"}
 
 
-def test_no_credentials_wrong_ones_and_half_of_them_are_told_apart(client: TestClient, acme: Partner) -> None:
+def test_no_credentials_wrong_ones_and_half_of_them_have_different_codes(client: TestClient, acme: Partner) -> None:
     none = client.get("/v1/videos")
     assert (none.status_code, code_of(none)) == (401, "AUTHENTICATION_REQUIRED")
     assert none.headers["www-authenticate"].startswith("Bearer")

@@ -76,7 +76,9 @@ def test_a_video_that_failed_is_tried_again_on_request(acme: Partner, server: Se
         assert acme.post(f"/v1/videos/{other}/retry").status_code == status
 
 
-def test_an_uploaded_video_is_processed_found_and_told(acme: Partner, server: ServerState, clip: bytes) -> None:
+def test_an_uploaded_video_is_processed_found_and_reported_by_events(
+    acme: Partner, server: ServerState, clip: bytes
+) -> None:
     id = uploaded(acme, clip, title="Two colours", tags=["test"], pixInvestment=7)
     assert worker_of(server).work_once()
     video = acme.get(f"/v1/videos/{id}").json()

@@ -69,7 +69,7 @@ def test_a_search_with_a_nul_is_recorded_and_holds_up_nobody(acme: Partner, serv
     assert acme.post("/v1/privacy/deletions", json=deletion).status_code == 200
 
 
-def test_what_can_not_be_stored_is_dropped_alone_and_not_told(
+def test_what_can_not_be_stored_is_dropped_alone_and_not_logged(
     searched: Callable[..., str], server: ServerState, caplog: pytest.LogCaptureFixture
 ) -> None:
     searched("one")

@@ -171,7 +171,9 @@ def test_an_answer_that_is_not_read_is_given_up(live: Live) -> None:
     raise AssertionError("the server still waits for its answers to be read")
 
 
-def test_a_request_that_the_end_of_the_server_cuts_short_is_told_so(listen: Callable[..., Live]) -> None:
+def test_a_request_that_the_end_of_the_server_cuts_short_gets_an_answer_that_says_so(
+    listen: Callable[..., Live],
+) -> None:
     """It was an internal error in plain text, which nobody asks again after."""
     live = listen()
     asked = {"filename": "a.mp4", "size": 1000}

@@ -60,7 +60,7 @@ def test_events_and_lines_carry_the_whole_answer(acme: Partner) -> None:
     assert without_timing(told[3] | {"results": told[:2], "facets": told[2]["facets"]}) == without_timing(whole)
 
 
-def test_who_comes_back_gets_what_follows_or_is_told_that_all_has_changed(acme: Partner) -> None:
+def test_who_comes_back_gets_what_follows_or_an_error_if_the_library_has_changed(acme: Partner) -> None:
     accept = {"Accept": "text/event-stream"}
     first = events_of(acme.post("/v1/search", json=ASKED, headers=accept).text)
     rest = acme.post("/v1/search", json=ASKED, headers=accept | {"Last-Event-ID": first[0]["id"]})
@@ -90,7 +90,7 @@ def test_an_error_in_a_stream_is_its_last_piece(acme: Partner) -> None:
     assert [json.loads(line)["status"] for line in lines] == [422]
 
 
-def test_a_socket_searches_and_tells_events(acme: Partner, server: ServerState) -> None:
+def test_a_socket_searches_and_sends_events(acme: Partner, server: ServerState) -> None:
     whole = acme.post("/v1/search", json=ASKED).json()
     with acme.client.websocket_connect("/v1/ws", headers=acme.headers) as socket:
         assert socket.receive_json() == {"type": "ready", "organization": acme.organization}

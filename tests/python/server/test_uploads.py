@@ -126,7 +126,7 @@ def test_a_piece_that_is_not_what_its_checksum_says_is_thrown_away(acme: Partner
     assert send(acme.client, upload, 0, BYTES, **{"Upload-Checksum": f"sha256 {right}"}).status_code == 204
 
 
-def test_creation_takes_the_first_piece_and_tells_what_is_spoken(acme: Partner) -> None:
+def test_creation_takes_the_first_piece_and_options_name_the_extensions(acme: Partner) -> None:
     told = acme.call("OPTIONS", "/v1/videos/upload/tus")
     assert told.headers["tus-extension"] == "creation,creation-with-upload,expiration,checksum,termination"
     name = base64.b64encode(b"../../etc/passwd").decode()

@@ -175,7 +175,7 @@ def test_private_addresses_are_refused_unless_allowed(start: Callable[..., TestC
     assert "not public" in history[0]["error"]
 
 
-def test_a_host_whose_name_is_not_ascii_is_asked_for_and_told_in_ascii(
+def test_a_host_whose_name_is_not_ascii_is_looked_up_and_named_in_ascii(
     acme: Partner, receiver: Receiver, server: ServerState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The name went into the header `Host` as it was.
@@ -458,7 +458,7 @@ def test_what_is_no_address_is_refused(acme: Partner, url: str) -> None:
     assert (refused.status_code, code_of(refused)) == (422, "INVALID_REQUEST")
 
 
-def test_many_searches_are_told_in_one_event_and_each_appearance_once(
+def test_many_searches_make_one_event_and_each_appearance_is_reported_once(
     acme: Partner, receiver: Receiver, server: ServerState
 ) -> None:
     subscribe(acme, receiver.url, eventTypes=["video.search_appearance"])

@@ -247,7 +247,7 @@ def test_sound_that_no_container_takes_is_encoded_anew(tmp_path: Path, codec: st
     assert heard[-1] == pytest.approx(cut.end - cut.start, abs=0.15)
 
 
-def test_what_is_no_video_is_told(tmp_path: Path) -> None:
+def test_cutting_what_is_no_video_is_refused(tmp_path: Path) -> None:
     text = tmp_path / "a.mp4"
     text.write_text("no video")
     with pytest.raises(UnreadableVideo):
