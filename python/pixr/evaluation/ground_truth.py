@@ -1,4 +1,4 @@
-"""Questions whose answers are known, as they are published.
+"""Reads questions whose answers are known, in the formats in which they are published.
 
 | format | a line | asked |
 | --- | --- | --- |
@@ -7,8 +7,8 @@
 | tvr | `{"desc_id", "desc", "vid_name", "ts": [start, end], "type": "v", "t" or "vt"}` | of the library |
 | charades-sta | `VIDEO START END##a sentence.` | of the video |
 
-A video is named as its file is, without the ending, or by its id in the library. What is asked of one video can be
-asked of the library as well.
+A video is named like its file, without the suffix, or by its id in the library. Questions about one video can be asked
+of the whole library as well.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A question as `pixr.questions.from_dict` reads it, and every span that answers it; none where nothing does.
+    """A question in the form of `pixr.questions.from_dict`, and every span that answers it, if any does.
 
-    `within` names the video that it is asked of, None for the whole library.
+    `within` names the video that the question is about; None stands for the whole library.
     """
 
     id: str
@@ -55,10 +55,10 @@ class Judged:
 
 
 def read_ground_truth(path: Path, format: Format | None = None) -> list[Judged]:
-    """Read a file; its format is told from its first line where none is given.
+    """Read a file. If no format is given, the first line decides.
 
     Raises:
-        InvalidQuery: a line is of no such format; the message has its number.
+        InvalidQuery: a line is not of that format; the message has its number.
         OSError: it can't be read.
     """
     lines = read_lines(path)
@@ -75,13 +75,13 @@ def read_ground_truth(path: Path, format: Format | None = None) -> list[Judged]:
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:
-    """The lines of a file that say something, with their numbers.
+    """The lines of a file that are not blank, with their numbers.
 
     Raises:
-        InvalidQuery: one is not UTF-8; the message has its number.
+        InvalidQuery: a line is not UTF-8; the message has its number.
         OSError: it can't be read.
     """
-    # Bytes that are not UTF-8 become lone surrogates, so that it is known in which line they are.
+    # Bytes that are not UTF-8 become lone surrogates, so that the line they are in is known.
     with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
         lines = [(number, line.strip()) for number, line in enumerate(file, 1) if line.strip()]
     for number, line in lines:

@@ -1,11 +1,11 @@
-"""How good ranked moments are, against the spans that are right.
+"""Measures how good ranked moments are, against the spans that are right.
 
-- R@k at an overlap: the share of questions of which one of the first k moments has an intersection over union of at
-  least that with a span that is right.
-- mAP: average precision of each question at overlaps of 0.5, 0.55, … 0.95, averaged; each span is found once, and
-  precision is interpolated, as ActivityNet's and QVHighlights' own programs do.
-- MRR: the mean of 1 over the rank of the first right moment at 0.5.
-- False accepts: the share of questions about nothing that get an answer.
+- R@k at an overlap: the share of questions for which one of the first k moments overlaps a right span by at least that
+  much (intersection over union).
+- mAP: the average precision of each question at overlaps of 0.5, 0.55, … 0.95, averaged. Each span counts once, and
+  precision is interpolated, as in ActivityNet's and QVHighlights' own programs.
+- MRR: the mean of 1 over the rank of the first right moment, at an overlap of 0.5.
+- False accepts: the share of questions about nothing in the library that get an answer.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DEPTH = 20
 
 @dataclass(frozen=True)
 class Measures:
-    """The figures of some questions; all but the counts are shares in [0, 1], None where there is nothing to share.
+    """The figures of a set of questions. All but the counts are in [0, 1], or None if there are no such questions.
 
     `recall` is by overlap and k: `recall["0.5"]["1"]`.
     """
@@ -40,7 +40,7 @@ class Measures:
     false_accepts: float | None
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """The figures in the form of JSON."""
         return report_to_dict(asdict(self))
 
 
@@ -86,7 +86,7 @@ def average_precision(found: Sequence[Span], right: Sequence[Span], at: float) -
 
 
 def measure(answered: Sequence[tuple[Sequence[Span], Sequence[Span]]]) -> Measures:
-    """The figures of questions, each with the moments found, best first, and the spans that are right."""
+    """The figures of questions. Each is given by the moments found, best first, and the spans that are right."""
     asked = [(found, right) for found, right in answered if right]
     nothing = [found for found, right in answered if not right]
     recall = None

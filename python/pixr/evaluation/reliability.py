@@ -1,8 +1,7 @@
-"""Whether a confidence means what it says: of matches with 0.7, seven in ten should be right.
+"""Measures whether a confidence means what it says: of matches with 0.7, seven in ten should be right.
 
-A match is right where it overlaps a span that answers the question by at least half of the shorter. Only questions that
-are asked of one mode are counted, and those about nothing: of a question that one channel answers by half, no channel
-can be sure.
+A match is right if it overlaps a span that answers the question by at least half of the shorter of both. Only questions
+about one mode or about nothing are counted: no channel can be sure of a question that it answers only half.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ BINS = 10
 
 @dataclass(frozen=True)
 class Bin:
-    """Matches of about one confidence: how many, how sure on average, and the share of them that is right."""
+    """Matches of similar confidence: how many there are, their mean confidence, and the share that is right."""
 
     count: int
     confidence: float
@@ -34,19 +33,19 @@ class Bin:
 
 @dataclass(frozen=True)
 class Reliability:
-    """One channel's. `error` is the expected calibration error: the mean of |confidence - right| over all matches."""
+    """The reliability of a channel. `error` is the expected calibration error: the mean of |confidence - right|."""
 
     matches: int
     error: float
     bins: tuple[Bin, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """The figures in the form of JSON."""
         return asdict(self)
 
 
 def reliability(matches: Sequence[tuple[float, bool]], bins: int = BINS) -> Reliability:
-    """From the confidence of each match, and whether it is right; bins are equally wide (Guo et al. 2017)."""
+    """Compute it from each match's confidence and whether it is right, in bins of equal width (Guo et al. 2017)."""
     sorted_into: list[list[tuple[float, bool]]] = [[] for _ in range(bins)]
     for confidence, is_right in matches:
         sorted_into[min(int(confidence * bins), bins - 1)].append((confidence, is_right))
@@ -61,9 +60,9 @@ def reliability(matches: Sequence[tuple[float, bool]], bins: int = BINS) -> Reli
 
 
 def draw_diagram(path: Path, named: Sequence[tuple[str, Reliability]], columns: int | None = None) -> None:
-    """Draw reliability diagrams as a PNG: a bar a bin, as high as the share that is right.
+    """Draw reliability diagrams as a PNG: each bin is a bar as high as the share of its matches that is right.
 
-    They stand side by side, at most `columns` in a row.
+    Diagrams stand side by side, at most `columns` in a row.
 
     Raises:
         MissingExtra: Pillow is not installed.
@@ -100,7 +99,7 @@ def _draw_bins(draw: ImageDraw, left: int, top: int, side: int, found: Reliabili
     most = max((one.count for one in found.bins), default=0)
     for at, one in enumerate(found.bins):
         if one.count:
-            # The fuller a bin, the darker: a bar of three matches says little.
+            # The fuller a bin, the darker its bar, since a bar of three matches says little.
             share = 0.25 + 0.75 * (one.count / most) ** 0.5
             shade = "#{:02x}{:02x}{:02x}".format(*(round(255 - (255 - part) * share) for part in (59, 130, 246)))
             x = left + at * step

@@ -1,4 +1,4 @@
-"""Asks a library every question of a ground truth, as it is and taken apart."""
+"""Asks a library every question of a ground truth, as a whole and by its parts."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ Found = list[tuple[Judged, list[Span]]]
 
 @dataclass
 class Evaluation:
-    """What was measured. `families` are of the questions as they are, `channels` and `fusions` of an ablation.
+    """What was measured. `families` is for the questions as they are; `channels` and `fusions` are an ablation.
 
-    `channels[channel][family]` asks the questions of that channel alone, `fusions[fusion][family]` those of several
-    channels with another fusion. `reliability` is each channel's; `errors` are of questions that could not be asked.
+    In `channels[channel][family]` the questions were asked of that channel alone; in `fusions[fusion][family]` those of
+    several channels, with another fusion. `reliability` is by channel. `errors` are about questions that failed.
     """
 
     families: dict[str, Measures] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Evaluation:
     errors: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """What was measured, in the form of JSON."""
 
         def written(value: Any) -> Any:
             if isinstance(value, Mapping):
@@ -68,12 +68,12 @@ def evaluate(
     """Ask every question and measure what is found.
 
     Args:
-        library: what is asked.
+        library: the library to ask.
         judged: the questions.
-        nothing: more questions, in words, about nothing in the library.
-        ablation: ask them of each channel alone as well, and with each fusion.
-        anywhere: ask all of the library, also those that are meant for one video.
-        on_question: called after each.
+        nothing: more questions, in words, about nothing that the library holds.
+        ablation: also ask the questions of each channel alone, and with each fusion.
+        anywhere: ask the whole library, even questions about one video.
+        on_question: called after each question.
     """
     questions = [*judged, *(Judged(f"n{at}", NOTHING, {"query": text}, ()) for at, text in enumerate(nothing))]
     asker = _Asker(library, anywhere, on_question)
@@ -105,7 +105,7 @@ class _Asker:
                 self._ids.setdefault(known, video.id)
 
     def channels(self) -> list[Channel]:
-        """Those that the library holds something of: vectors of a space, or words."""
+        """The channels for which the library holds something: vectors of a space, or words."""
         settings = json.loads(engine_of(self._library).settings())
         held = set(settings["calibrations"]) | set(settings["spaces"])
         return [channel for channel in MODE_OF if channel in held]
@@ -145,7 +145,7 @@ class _Asker:
 
 
 def _asked_of(channel: Channel, questions: Iterable[Judged]) -> list[Judged]:
-    """The questions that ask the channel, of it alone."""
+    """The questions that involve the channel, changed to ask it alone."""
     alone = []
     for one in questions:
         if channel in _channels_of(one):
@@ -157,7 +157,7 @@ def _asked_of(channel: Channel, questions: Iterable[Judged]) -> list[Judged]:
 
 
 def _channels_of(one: Judged) -> set[str]:
-    """The channels that a single question in words asks; none for others."""
+    """The channels that a question asks, if it is a single question in words; else none."""
     try:
         question = from_dict(one.question, one.folder)
     except InvalidQuery:

@@ -1,6 +1,7 @@
-"""From a file to rows in the library: the only modules that know every step.
+"""Turns files into rows of the library. Only these modules know every step.
 
-`jobs` takes sources, some at a time; `video` is one under way, with models of `tools`, and what it has `found` so far.
+`jobs` indexes several sources at a time. `video` indexes one, with the models of `tools`, and keeps in `found` what its
+stages have found so far.
 """
 
 from pixr.ingest.content import content_hash

@@ -1,4 +1,4 @@
-"""The content of a file, by which a video is known again."""
+"""Hashes the content of a file, by which a video is recognised."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["Cancelled", "content_hash"]
 
 
 class Cancelled(Exception):
-    """The run was stopped. What it stored of a long video stays, without a content hash."""
+    """The run was stopped. What it stored of a long video is kept, without a content hash."""
 
 
 def content_hash(path: str | os.PathLike[str], stop: threading.Event | None = None) -> str:
-    """SHA-256 of a file, hex. A long one on a slow disk takes minutes, which `stop` ends.
+    """The SHA-256 of a file in hexadecimal. A large file on a slow disk takes minutes; setting `stop` ends that.
 
     Raises:
-        UnreadableVideo: it can't be read, or is a pipe, a socket or a device, which may never end.
+        UnreadableVideo: it can't be read, or it is a pipe, a socket or a device, which may never end.
         Cancelled: `stop` was set.
     """
     digest = hashlib.sha256()

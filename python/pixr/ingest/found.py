@@ -1,4 +1,4 @@
-"""What is found of a video while it is indexed, and the rows that it becomes."""
+"""Collects what is found in a video while it is indexed, and makes rows of it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["CutsSoFar", "Found"]
 
-# A cut so far behind a piece of speech may still tell of its last pause.
+# A cut this long after a piece of speech may still belong to its last pause.
 _CUT_SLACK_SECONDS = 0.2
 
 
 @dataclass
 class Found:
-    """What the stages have found so far; appended to by their threads, read by the one that stores."""
+    """What the stages have found so far. Their threads append to it, and the thread that stores reads it."""
 
     frames: list[tuple[float, float, Any, str | None]] = field(default_factory=list)
     shots: list[tuple[float, float]] = field(default_factory=list)
@@ -33,10 +33,10 @@ class Found:
     sounds: list[HeardSound] = field(default_factory=list)
 
     def end_captions(self, end_seconds: float) -> int:
-        """Leave out what is said behind the end of the video, where nothing can be shown, and end the rest there.
+        """Drop captions after the end of the video, where nothing can be shown, and cut the others off there.
 
         Returns:
-            How many were left out.
+            How many were dropped.
         """
         given = self.utterances
         within = [one for one in given if one.start_seconds < end_seconds]
@@ -44,7 +44,7 @@ class Found:
         return len(given) - len(within)
 
     def rows(self, video: Video, title: str, text: TextEncoder) -> Rows:
-        """What was found of a video so far, as rows; `title` as it was given, if it was."""
+        """What was found in a video so far, as rows. `title` is the given title, or empty."""
         from pixr.media.utterances import align_to_shots, join_simultaneous
 
         rows = Rows(video.id)
@@ -67,7 +67,7 @@ class Found:
 
 
 class CutsSoFar:
-    """The shot boundaries of one video, written by the thread that decodes, read by the one that hears."""
+    """The shot boundaries of one video: the decoding thread writes them, the one that recognises speech reads them."""
 
     def __init__(self) -> None:
         self._cuts: list[float] = []
@@ -75,18 +75,18 @@ class CutsSoFar:
         self._changed = threading.Condition()
 
     def add(self, cut_seconds: float) -> None:
-        """Take the next cut."""
+        """Add the next cut."""
         with self._changed:
             self._cuts.append(cut_seconds)
 
     def know_until(self, seconds: float) -> None:
-        """Say that every cut before an instant has been given."""
+        """Declare that every cut before `seconds` was added."""
         with self._changed:
             self._until_seconds = seconds
             self._changed.notify_all()
 
     def until(self, seconds: float) -> list[float]:
-        """The cuts up to an instant and a little beyond. Waits until they are known, so they are always the same."""
+        """The cuts up to `seconds` and a little beyond. Waits until all are known, so the result is always the same."""
         until = seconds + _CUT_SLACK_SECONDS
         with self._changed:
             self._changed.wait_for(lambda: self._until_seconds > until)

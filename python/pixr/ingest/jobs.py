@@ -1,4 +1,4 @@
-"""Indexes sources, some at a time: skips those that are known already, and says what became of each."""
+"""Indexes several sources at a time, skips those that are known already, and reports the outcome of each."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MOST_JOBS_ASKED = 1_000_000
 
 
 def default_jobs() -> int:
-    """How many videos to index at a time: the end of a video fills only one core, so another has to overlap it."""
+    """How many videos to index at a time. The end of a video keeps only one core busy, so another should overlap it."""
     cores = os.cpu_count() or 1
     return 1 if cores == 1 else min(max(2, cores // 2), _MOST_JOBS)
 
@@ -47,7 +47,7 @@ def ingest(
     skip_known: bool,
     on_progress: OnProgress | None,
 ) -> Iterator[Outcome]:
-    """Index sources, `jobs` at a time, and yield what became of each, in the order in which they end.
+    """Index sources, `jobs` at a time, and yield the outcome of each, in the order in which they end.
 
     Raises:
         MissingExtra: a package without which nothing can be indexed is not installed.
@@ -81,20 +81,20 @@ def ingest(
             done, pending = wait(pending, return_when=FIRST_COMPLETED)
             yield from (future.result() for future in done)
     finally:
-        # Also on Ctrl-C and when the caller stops listening: what runs ends at its next segment.
+        # This also happens on Ctrl-C and when the caller stops listening. Running videos end at their next segment.
         stop.set()
         running = [future for future in pending if not future.cancel()]
-        # Threads are waited for only by the thread that listened. A generator left in a cycle of references is ended by
-        # whichever thread collects it, which may hold something that a worker needs to end, or to begin.
+        # Only the thread that listened waits for the workers. A generator in a cycle of references is closed by the
+        # thread that collects it, which may hold something that a worker needs in order to begin or end.
         pool.shutdown(wait=False)
         if threading.get_ident() == listener:
             wait(running)
 
 
 def _found_again(library: Library, known: KnownContent, video: Video, path: str | os.PathLike[str]) -> Video:
-    """The video, with its file's new path if it was moved: thumbnails are taken from there.
+    """The video, with its file's new path if it was moved, since thumbnails are taken from there.
 
-    It was moved if nothing is at its old path any more, or if another video has since been indexed from there.
+    It was moved if its old path does not exist any more, or if another video has since been indexed from there.
     """
     source = path_to_source(path)
     if not video.source or not video.content_hash or video.source == source:
@@ -111,8 +111,8 @@ def _found_again(library: Library, known: KnownContent, video: Video, path: str 
         return video
 
 
-def _not_taken(library: Library, source: Source, video: Video) -> tuple[str, ...]:
-    """Warnings of metadata and captions that are given for a known video and differ from its own, which it keeps."""
+def _kept_warnings(library: Library, source: Source, video: Video) -> tuple[str, ...]:
+    """Warnings that a known video keeps its own metadata and captions where different ones are given."""
     given = {
         "id": source.id or video.id,
         "title": source.title or video.title,
@@ -167,7 +167,7 @@ def _index(
     same = known.claim(digest)
     if same is not None:
         found = _found_again(library, known, same, source.path)
-        return Outcome(source, "skipped", video=found, warnings=_not_taken(library, source, found))
+        return Outcome(source, "skipped", video=found, warnings=_kept_warnings(library, source, found))
     outcome = None
     try:
         models = tools()

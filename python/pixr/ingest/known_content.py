@@ -1,6 +1,6 @@
-"""Which content a library holds and which is being indexed, so that a file under two names is indexed once.
+"""Knows which content a library holds and which is being indexed, so that a file under two names is indexed once.
 
-It also knows which files several videos were indexed from, since what was in them was replaced.
+It also knows from which paths several videos were indexed, because the file there was replaced.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ __all__ = ["KnownContent"]
 
 
 class KnownContent:
-    """Videos by the hash of their content. Threads that index share it."""
+    """Videos by the hash of their content, shared by the threads that index."""
 
     def __init__(self, videos: Iterable[Video], *, skip: bool) -> None:
-        """`skip` says that content which is known need not be indexed again."""
+        """With `skip`, content that is known need not be indexed again."""
         self._skip = skip
         self._known: dict[str, Video] = {}
         self._indexed_from: dict[str, dict[str, str]] = {}  # the hash of each video by its source and id
@@ -27,9 +27,9 @@ class KnownContent:
         self._changed = threading.Condition()
 
     def claim(self, digest: str) -> Video | None:
-        """The video that has this content; None if there is none, and then the caller indexes it and calls `release`.
+        """The video with this content. If there is none, returns None: then the caller indexes it and calls `release`.
 
-        Waits while another thread has claimed it: two that write the same video would undo each other.
+        Waits while another thread has claimed it, since two that write the same video would undo each other's work.
         """
         with self._changed:
             self._changed.wait_for(lambda: digest not in self._under_way)
@@ -39,7 +39,7 @@ class KnownContent:
             return None
 
     def release(self, digest: str, video: Video | None) -> None:
-        """Say what came of a claim: the video, or None if it failed."""
+        """End a claim with its outcome: the video, or None if it failed."""
         with self._changed:
             self._under_way.discard(digest)
             if video is not None:
@@ -47,12 +47,12 @@ class KnownContent:
             self._changed.notify_all()
 
     def before(self, source: str | None, digest: str | None) -> list[str]:
-        """The ids of the videos that were indexed from a source when its content was another."""
+        """The ids of the videos that were indexed from a source when it had other content."""
         with self._changed:
             return sorted(id for id, known in self._indexed_from.get(source or "", {}).items() if known != digest)
 
     def warnings(self, video: Video, source: str | None) -> tuple[str, ...]:
-        """What to say of a video that was indexed from a source: which others were, when its content was another."""
+        """A warning if other videos were indexed from the same source when it had other content."""
         before = [id for id in self.before(source, video.content_hash) if id != video.id]
         if not before:
             return ()

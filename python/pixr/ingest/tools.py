@@ -1,4 +1,4 @@
-"""The models that indexing needs, loaded once for all videos that are at work."""
+"""The models that indexing needs, loaded once for all videos."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Toolbox", "Tools"]
 
-# Processes that decode one video: for its pictures, for speech, and for what else is heard.
+# How many processes decode one video: for its pictures, for speech, and for other sounds.
 _DECODERS_A_VIDEO = 3
 
 
 @dataclass
 class Tools:
-    """Models of one worker. The screen reader keeps state, so each has its own; the others are shared.
+    """The models of one worker. The screen reader keeps state, so each worker has its own; the others are shared.
 
-    `no_speech` and `no_screen` say why one that was asked for can't be had.
+    `no_speech` and `no_screen` say why something that was asked for is not possible.
     """
 
     encoders: Encoders
@@ -37,9 +37,9 @@ class Tools:
 
 
 class Toolbox:
-    """Loads what indexing needs, once for all workers, when the first asks. Models run on one thread a call.
+    """Loads the models when the first worker asks, once for all of them. Each model call runs on one thread.
 
-    Where speech can't be recognised, or words on screen can't be read, videos are indexed without, with a warning.
+    If speech can't be recognised or words on screen can't be read, videos are indexed without, with a warning.
     """
 
     def __init__(self, library: Library, *, speech: bool | SpeechOptions, screen: bool | ScreenOptions) -> None:
@@ -51,7 +51,7 @@ class Toolbox:
         self._shared: Tools | None = None
 
     def tools(self) -> Tools:
-        """The tools of the thread that asks.
+        """The calling thread's tools.
 
         Raises:
             MissingExtra, ModelNotFound, ModelError: the encoders can't be loaded.
@@ -62,7 +62,7 @@ class Toolbox:
                     self._shared = self._load()
                 reader = self._load_screen() if self._shared.screen is None else self._shared.screen
                 self._local.tools = replace(self._shared, screen=reader)
-                self._shared.screen = None  # the first worker took the one that was made to see whether it can be had
+                self._shared.screen = None  # the first worker took the one that was loaded as a trial
         made: Tools = self._local.tools
         return made
 
@@ -82,9 +82,9 @@ class Toolbox:
             try:
                 from pixr.media.speech import SpeechRecogniser
 
-                said = self._speech if isinstance(self._speech, SpeechOptions) else SpeechOptions()
-                gate = may_hold_words if said.gate and SoundLabelEncoder.can_hear() else None
-                recogniser = SpeechRecogniser(said.model, language=said.language, gate=gate)
+                asked = self._speech if isinstance(self._speech, SpeechOptions) else SpeechOptions()
+                gate = may_hold_words if asked.gate and SoundLabelEncoder.can_hear() else None
+                recogniser = SpeechRecogniser(asked.model, language=asked.language, gate=gate)
             except (SpeechUnavailable, MissingExtra) as error:
                 no_speech = f"indexed without speech: {error}"
         try:

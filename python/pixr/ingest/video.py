@@ -1,4 +1,4 @@
-"""One video under way, from a file to rows in the library.
+"""Indexes one video, from its file to rows in the library.
 
     decode ─┬▶ visual: encode frames, pool a shot       ─┐
             └▶ screen: read words where pictures changed ─┤
@@ -6,13 +6,13 @@
             └▶ sound: encode what else is heard          ─┘
 
 - *Threads.* Each arrow runs on its own thread, and the queues between them are short, so memory does not grow with the
-  video. The heavy work (decoder processes, onnxruntime, ctranslate2) releases the GIL. Every model call keeps to one
-  thread: the cores are filled by stages, pieces of speech and videos side by side, which never wait for each other
-  inside a call. What is found does not depend on how many there are.
+  video. The heavy work (decoder processes, onnxruntime, ctranslate2) releases the GIL. Every model call uses one
+  thread: stages, pieces of speech and videos side by side keep the cores busy, and never wait for each other inside a
+  call. What is found does not depend on the number of threads.
 - *Long videos.* What is ready is stored while the rest is processed. Such a video has no content hash yet, so that an
-  interrupted run begins it anew.
-- *Replaced and refused videos.* A video that is replaced stays as it was until the new one is whole. Of a video that is
-  refused after all, nothing stays.
+  interrupted run starts it again.
+- *Replaced and refused videos.* A video that is replaced stays as it was until the new one is whole. Nothing is kept of
+  a video that is refused after all.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ __all__ = ["HashedSource", "OnProgress", "VideoRun"]
 
 # Segments between two stages: enough to keep both busy, few enough to bound memory.
 _QUEUE_LENGTH = 8
-# The first part of a long video is stored after so many seconds of work, later ones each time it has doubled.
+# The first part of a long video is stored after this much work, and again each time the number of segments doubled.
 _INTERIM_SECONDS = 30.0
 
-# The least height of a picture, lying or standing, that is called so.
+# The least short side of a picture, in pixels, for each name of a quality.
 _HEIGHT_OF_QUALITY = {"4k": 2160, "hd": 720, "sd": 1}
 
 OnProgress = Callable[[Progress], None]
@@ -59,13 +59,13 @@ OnProgress = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class HashedSource:
-    """A source, and what is known of it before it is decoded.
+    """A source, and what is known about it before it is decoded.
 
     Attributes:
-        source: what is to be indexed.
+        source: what to index.
         video: its metadata.
         digest: the hash of its content.
-        state: the file's state before it was hashed, by which a change is noticed.
+        state: the file's state before it was hashed, so that a later change is noticed.
     """
 
     source: Source
@@ -75,7 +75,7 @@ class HashedSource:
 
 
 class VideoRun:
-    """One video under way."""
+    """The indexing of one video."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class VideoRun:
         """Index the video.
 
         Raises:
-            UnreadableVideo: it can't be decoded, or it changed meanwhile.
+            UnreadableVideo: it can't be decoded, or the file changed meanwhile.
             Cancelled: the run was stopped.
         """
         from pixr.media.sandbox import open_segments
@@ -149,17 +149,17 @@ class VideoRun:
         return Outcome(self._source, "added", video, warnings=tuple(self._warnings), stage_seconds=dict(self._seconds))
 
     def take_back(self) -> None:
-        """Delete what was stored so far of a video that is refused after all."""
+        """Delete what was already stored of a video that is refused after all."""
         if not self._stored_segments:
             return
-        with suppress(PixrError):  # the caller is to hear why the video was refused
+        with suppress(PixrError):  # the caller should get the error for which the video was refused
             if self._library.video(self._video.id).content_hash is None:
                 self._library.delete(self._video.id)
 
     def _check_unchanged(self) -> None:
-        """Refuse a file that was changed or replaced while it was read: what was found would not belong to its hash.
+        """Refuse a file that was changed or replaced while it was read, since its hash would not fit what was found.
 
-        A file that is gone now was read whole before.
+        A file that is gone by now was read whole before.
         """
         path = self._source.path
         now = file_state(path)
@@ -198,7 +198,7 @@ class VideoRun:
         self._report("visual", self._duration(), finished=True)
 
     def _encode(self, segment: CutSegment, last: Any) -> Any:
-        """Encode a segment's pictures, of which `last` is the vector of the one before; the vector of its last one."""
+        """Encode a segment's pictures. `last` is the vector of the picture before; returns that of the last picture."""
         import numpy as np
 
         encoder = self._tools.encoders.visual
@@ -225,7 +225,7 @@ class VideoRun:
             self._report("screen", self._duration(), finished=True)
 
     def _read_captions(self, path: str | os.PathLike[str]) -> None:
-        """Read what is said from a file, in place of recognising it."""
+        """Read what is said from a file instead of recognising it."""
         from pixr.captions import read_captions
         from pixr.media.utterances import Utterance
 
@@ -282,7 +282,7 @@ class VideoRun:
         self._report("sound", self._duration(), finished=True)
 
     def _warn_of_sound(self, error: UnreadableVideo) -> None:
-        """Go on without the rest of the sound, since the pictures may be whole. Two stages may notice; one says it."""
+        """Warn, once for both stages that may notice, and go on without the rest: the pictures may be whole."""
         warning = f"indexed without the rest of its sound: {error.reason}"
         if warning not in self._warnings:
             self._warnings.append(warning)
@@ -305,7 +305,7 @@ class VideoRun:
         if elapsed < _INTERIM_SECONDS or ready < 2 * self._stored_segments or self._failed.is_set():
             return
         if not self._stored_segments and self._is_there():
-            return  # a video that is there is replaced in one step, once the new one is whole
+            return  # an existing video is replaced in one step, once the new one is whole
         self._store(complete=False)
         self._stored_at = time.monotonic()
         self._stored_segments = ready
