@@ -72,7 +72,7 @@ def _options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and leave.")
     ] = False,
 ) -> None:
-    """Options before the command. `--debug` is read in `run`, so that it works behind the command as well."""
+    """Options before the command. `--debug` is read in `run`, so that it also works after the command."""
 
 
 for _command in (index, search, transcript, chapters, info, check, compact, reindex, backup, restore, repair):
@@ -85,12 +85,12 @@ app.add_typer(admin.app, name="admin")
 
 
 def run() -> NoReturn:
-    """Run on `sys.argv`; never returns, never shows a traceback unless `--debug` is there."""
+    """Run on `sys.argv`. Never returns, and never shows a traceback without `--debug`."""
     debug = _take_debug(sys.argv)
     _open_closed()
     _write_anything()
     complain_once = cache(complain)
-    # Where in the source a warning was raised is of no use to who typed the command.
+    # Users of the command have no use for the place in the source where a warning was raised.
     warnings.showwarning = lambda message, *_, **__: complain_once(str(message))
     try:
         app(prog_name="pixr")
@@ -105,14 +105,14 @@ def run() -> NoReturn:
 
 
 def _open_closed() -> None:
-    """Let what was closed by the caller (`>&-`) lead nowhere; else the next file that is opened would be written to."""
+    """Open closed streams (`>&-`) to nowhere. Otherwise the next file that is opened would get what is printed."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - it lasts as long as this
 
 
 def _write_anything() -> None:
-    """Write what the terminal's letters don't have (`LANG=de_DE.ISO-8859-1`) by number, as errors do already."""
+    """Print letters that the terminal's encoding lacks (`LANG=de_DE.ISO-8859-1`) as escapes, as for errors already."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
@@ -126,7 +126,7 @@ def _take_debug(argv: list[str]) -> bool:
 
 
 def _flush() -> None:
-    """Write what is left, and say nothing where the reader has gone (`pixr search … | head`)."""
+    """Write what is left, and stay silent if the reader has gone (`pixr search … | head`)."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:

@@ -49,7 +49,7 @@ def run_batch(
     failed, seconds = 0, 0.0
     warnings: dict[str, None] = {}
     with whole_file(out) as partial:
-        # Bytes that are not UTF-8 become lone surrogates, so that `_parse` knows in which line they are.
+        # Bytes that are not UTF-8 become lone surrogates, so that `_parse` knows which line they are in.
         reading = queries.open(encoding="utf-8-sig", errors="surrogateescape")
         with reading as lines, partial.open("w", encoding="utf-8") as answers:
             for number, line in enumerate(lines, start=1):

@@ -25,7 +25,7 @@ def is_terminal(stream: TextIO | None = None) -> bool:
 
 
 def console(stream: TextIO | None = None, width: int | None = None) -> Console:
-    """A rich console for the stream, as wide as it is or `width` columns; rich itself obeys `NO_COLOR`."""
+    """A rich console for the stream, of its own width or of `width` columns. Rich obeys `NO_COLOR` by itself."""
     from rich.console import Console
 
     return Console(file=stream or sys.stdout, width=width, highlight=False)
@@ -53,7 +53,7 @@ def fail(error: BaseException | str, *, exit_code: int = 1) -> NoReturn:
 
 
 def one_line(text: str) -> str:
-    """The text with line breaks and control characters made into spaces, so that no file name can forge output."""
+    """The text with line breaks and control characters as spaces, so that no file name can forge output."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 

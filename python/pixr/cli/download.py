@@ -70,7 +70,7 @@ def _reason(error: Exception) -> str:
         return f"the server answered {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError):
         return f"no connection ({error.reason})"
-    # A connection that breaks later is told by the system, and so is a full disk.
+    # Both a connection that breaks later and a full disk are errors of the system.
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
@@ -98,7 +98,7 @@ def _copy(
 
 
 def _file_name(url: str) -> str:
-    """The last part of the URL's path, made safe as a file name; of a long one the end, in which the format is."""
+    """The last part of the URL's path, made safe as a file name. Of a long one the end is kept, with the suffix."""
     name = os.path.basename(unquote(urlsplit(url).path.rstrip("/")))
     safe = re.sub(r"[^\w.\- ]", "_", name).lstrip(".")
     return safe.encode()[-MOST_NAME_BYTES:].decode(errors="ignore") or "video"

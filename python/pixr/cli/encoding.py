@@ -20,7 +20,7 @@ Providers = Annotated[
 
 
 def encoder_options(precision: str, providers: list[str] | None) -> EncoderOptions:
-    """What the options say of how models run; a misspelt precision is a misuse."""
+    """The options for how models run. A misspelt precision is a usage error."""
     from pixr.encoders.protocol import EncoderOptions
 
     try:

@@ -1,4 +1,4 @@
-"""Folders that commands are told, above all the LIBRARY that they are about."""
+"""Arguments that name folders, above all the LIBRARY."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["LibraryFolder", "named_folder"]
 
 
 def named_folder(folder: str) -> Path:
-    """A folder with a name: of an empty one `Path` makes the current folder, where a script's variable was not set."""
+    """The folder of this name. `Path` would take an empty name, as of an unset variable, for the current folder."""
     if not folder:
         raise typer.BadParameter("the name of a folder is empty")
     return Path(folder)

@@ -1,4 +1,4 @@
-"""Progress bars of `pixr index`: one for every video at work, one for all; nothing at all in a pipe."""
+"""Progress bars of `pixr index`: one for each video under way and one for all. In a pipe there is nothing at all."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Step(Protocol):
 
     @property
     def seconds_done(self) -> float:
-        """Seconds of the video that this stage has behind it."""
+        """How many seconds of the video this stage has done."""
 
     @property
     def seconds_total(self) -> float:
@@ -85,7 +85,7 @@ class IndexProgress:
             self._bars.update(task, completed=sum(shares.values()) / len(shares), note=slowest)
 
     def note(self, source: str, text: str) -> None:
-        """Show a word beside a source that is not being indexed yet, such as how much of it is fetched."""
+        """Show a note beside a source that is not being indexed yet, such as how much of it was fetched."""
         if self._bars is None:
             return
         task = self._tasks.get(source)
@@ -95,7 +95,7 @@ class IndexProgress:
             self._bars.update(task, note=text)
 
     def done(self, *names: str) -> None:
-        """Count a source as done, whatever its outcome, and take away the bars under each name that it had."""
+        """Count a source as done, whatever its outcome, and remove the bars under each of its names."""
         if self._bars is None or self._overall is None:
             return
         for name in {*names, *(os.path.basename(name) for name in names)}:

@@ -1,4 +1,4 @@
-"""A bar for the file that is being fetched; nothing at all in a pipe."""
+"""Shows a progress bar for each file that is fetched, and nothing at all in a pipe."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class PullProgress:
             self._bars.stop()
 
     def bytes(self, path: str, received: int, total: int | None) -> None:
-        """Show how much of a file is here."""
+        """Show how much of a file has arrived."""
         if self._bars is None:
             return
         if path not in self._tasks:

@@ -23,11 +23,11 @@ def is_url(argument: str) -> bool:
 
 
 def expand(arguments: Iterable[str]) -> list[str]:
-    """Files and URLs as given, folders replaced by the videos in them (by name, deep, in order), each path once.
+    """Files and URLs as given, and instead of folders the videos below them, sorted by name. Each path comes once.
 
-    A file that is named is taken whatever its suffix: whether it is a video is for the decoder to say. Pipes, sockets
-    and devices in a folder are left out, whatever their names, and so are folders that are links. A folder in it that
-    can't be read stands for itself, so that indexing reports it.
+    A named file is taken whatever its suffix: the decoder decides whether it is a video. In folders, pipes, sockets and
+    devices are left out, whatever their names, and so are links to folders. A folder that can't be read is returned
+    itself, so that indexing reports it.
     """
     found: dict[str, str] = {}
     for argument in arguments:
@@ -51,5 +51,5 @@ def _videos_below(folder: str) -> Iterator[str]:
 
 
 def _is_special(path: str) -> bool:
-    """Whether it is there and no regular file. What a broken link leads to is not there: indexing reports it."""
+    """Whether it exists and is not a regular file. A broken link's target does not exist, which indexing reports."""
     return os.path.exists(path) and not os.path.isfile(path)

@@ -1,4 +1,4 @@
-"""Who asks, what a field needs before it is answered (a scope, and a call of the plan), and errors with codes."""
+"""Finds out who is calling, checks the scope of each field and counts its call, and gives errors their codes."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ _CHECKED: dict[str, type[BaseModel]] = {"chapters": ChaptersRequest, "days": Day
 
 @dataclass
 class Context:
-    """Of one request, or of one connection, which asks anew who shows its `credentials` for each operation.
+    """The context of a request, or of a connection, which checks its `credentials` again for each operation.
 
-    `counted` calls were counted when it came.
+    `counted` is how many calls were already counted when the request came.
     """
 
     server: ServerState
@@ -62,23 +62,23 @@ class Context:
 
     @property
     def who(self) -> Principal:
-        """Who asks, once that is certain."""
+        """The caller, once that is certain."""
         assert isinstance(self.principal, Principal)
         return self.principal
 
     @property
     def organization(self) -> str:
-        """Whose data this is about."""
+        """The organization whose data this is about."""
         return self.who.organization
 
     @property
     def shown(self) -> Credentials:
-        """What the connection of a subscription showed."""
+        """The credentials of a subscription's connection."""
         assert self.credentials is not None
         return self.credentials
 
     async def take(self, scope: Scope) -> Principal:
-        """Let a call pass.
+        """Check the scope of a call, and count it.
 
         Raises:
             ApiError: the credentials are missing, wrong, without the scope, or used up.
@@ -98,11 +98,11 @@ class Context:
         return self.principal
 
     async def run(self, work: Callable[[], T]) -> T:
-        """What a service says, off the event loop."""
+        """The result of a service, called off the event loop."""
         return await to_thread.run_sync(work)
 
     def valid(self, shape: type[M], given: dict[str, Any]) -> M:
-        """What was given, as the REST route takes it.
+        """What was given, in the form that the REST route takes.
 
         Raises:
             ApiError: INVALID_REQUEST.
@@ -114,11 +114,11 @@ class Context:
             raise ApiError("INVALID_REQUEST", str(wrong[0]["detail"]), errors=wrong) from None
 
     def checked(self, name: str, **given: Any) -> Any:
-        """Arguments of a field, within the bounds of the REST route."""
+        """The arguments of a field, checked against the bounds of the REST route."""
         return self.valid(_CHECKED[name], {key: value for key, value in given.items() if value is not None})
 
     def failed(self, error: Exception) -> GraphQLError:
-        """An error as GraphQL tells it: the message for people, `extensions` as in the body of a REST error."""
+        """An error of GraphQL: the message is for people, and `extensions` has the fields of a REST error's body."""
         known = answer_to(error)
         body = problem(known, instance="/graphql", request_id=self.request_id)
         extensions = {name: value for name, value in body.items() if name not in ("detail", "instance")}
@@ -129,13 +129,13 @@ Info: TypeAlias = strawberry.Info[Context, None]
 
 
 class Call(FieldExtension):
-    """Of a field that stands for a REST call: it needs a scope, and counts."""
+    """Marks a field that stands for a REST call: it needs a scope, and counts as a call."""
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
 
     async def resolve_async(self, next_: Callable[..., Any], source: Any, info: Info, **arguments: Any) -> Any:
-        """Answer, or say why not."""
+        """Answer, or raise an error with a code."""
         try:
             await info.context.take(self.scope)
             return await next_(source, info, **arguments)
@@ -146,7 +146,7 @@ class Call(FieldExtension):
 
 
 async def guarded(info: Info, scope: Scope, pieces: Callable[[Principal], AsyncIterator[T]]) -> AsyncIterator[T]:
-    """The same for a subscription."""
+    """The pieces of a subscription, under the same checks as a `Call`."""
     try:
         async for piece in pieces(await info.context.take(scope)):
             yield piece

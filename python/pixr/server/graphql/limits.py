@@ -1,9 +1,9 @@
-"""Bounds on a document before anything of it is answered: how deep it goes, and what it costs.
+"""Limits how deep a document may go and what it may cost, before any of it is answered.
 
-A field with selections costs 1 or what `_OWN` says, and the cost of what is selected of it; a list costs as much for
-each thing in it: a page as many as its limit, any other list as `_LIST` says. Scalars cost nothing. So
-`videos(limit: 50) { videos { title } }` costs 51. Fragments are measured once, so that a document of fragments which
-spread fragments is measured in no time (the extensions that Strawberry brings walk through every path).
+A field with selections costs 1, or what `_OWN` says, and the cost of its selections. A list costs that for each item: a
+page has as many items as its limit, any other list as many as `_LIST` says. Scalars cost nothing. So
+`videos(limit: 50) { videos { title } }` costs 51. Each fragment is measured only once, so that fragments which spread
+fragments do not take long (Strawberry's own extensions walk through every path).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _ENDLESS = 10**9
 
 @dataclass
 class Measure:
-    """How deep a document goes, and what it costs."""
+    """Measures how deep a document goes, and what it costs."""
 
     depth: int
     cost: int
@@ -65,7 +65,7 @@ class _Measuring:
     known: dict[tuple[str, int | None], Measure] = field(default_factory=dict)
 
     def selections(self, node: SelectionSetNode | None, page: int | None) -> Measure:
-        """What is selected in a page of so many things; None at the root."""
+        """The depth and cost of selections in a page of so many items; None at the root."""
         depth, cost = 0, 0
         for selection in node.selections if node is not None else ():
             if isinstance(selection, FieldNode):
@@ -81,7 +81,7 @@ class _Measuring:
 
     def field(self, node: FieldNode, page: int | None) -> Measure:
         name = node.name.value
-        if node.selection_set is None or name.startswith("__"):  # of itself GraphQL tells by rules of its own
+        if node.selection_set is None or name.startswith("__"):  # introspection has rules of its own
             return Measure(1, 0 if page is not None else 1)
         if page is None:
             inner = self.selections(node.selection_set, self.page(node) if name in _PAGED else 1)
@@ -100,7 +100,7 @@ class _Measuring:
         return self.known.get(key, Measure(0, 0))
 
     def page(self, node: FieldNode) -> int:
-        """How many things a page has at most."""
+        """How many items a page has at most."""
         arguments = {one.name.value: self.value(one.value) for one in node.arguments or ()}
         asked = arguments.get("input")
         page = asked.get("pagination") if isinstance(asked, Mapping) else None
@@ -118,7 +118,7 @@ class _Measuring:
 
 
 def measure(document: DocumentNode, operation: str | None, variables: Mapping[str, Any] | None) -> Measure:
-    """The operation of this name, or all of a document without one."""
+    """The operation of this name, or without a name all operations of the document."""
     fragments = {one.name.value: one for one in document.definitions if isinstance(one, FragmentDefinitionNode)}
     most = Measure(0, 0)
     for one in document.definitions:
@@ -136,14 +136,14 @@ def measure(document: DocumentNode, operation: str | None, variables: Mapping[st
 
 
 class DocumentLimits(SchemaExtension):
-    """Refuses what goes too deep or costs too much, with the code INVALID_QUERY."""
+    """Refuses documents that go too deep or cost too much, with the code INVALID_QUERY."""
 
     def __init__(self, most_depth: int, most_cost: int) -> None:
         self._most_depth = most_depth
         self._most_cost = most_cost
 
     def on_validate(self) -> Iterator[None]:
-        """Before validation, which takes long for documents that are made to take long."""
+        """Check before validation, which a malicious document could make take long."""
         context = self.execution_context
         if context.graphql_document is not None:
             found = measure(context.graphql_document, context.operation_name, context.variables)

@@ -1,5 +1,5 @@
 """OAuth 2.0 and JSON Web Tokens, with Authlib and joserfc.
 
-`clients.py` and `tokens.py` are the records as Authlib sees them, `flows.py` the grants and endpoints, `jwt.py` tokens
-that carry a user's context, `consent.py` the page on which a person agrees.
+`clients.py` and `tokens.py` adapt the records to Authlib, `flows.py` has the grants and endpoints, `jwt.py` the tokens
+that carry a user's context, and `consent.py` the page on which a person agrees.
 """

@@ -31,39 +31,39 @@ class Client(ClientMixin):  # type: ignore[misc]
         self.record = record
 
     def get_client_id(self) -> str:
-        """The client's id."""
+        """The id of the client."""
         return self.record.id
 
     def get_default_redirect_uri(self) -> str | None:
-        """None: the request has to say."""
+        """There is none: the request must name one."""
         return None
 
     def get_allowed_scope(self, scope: str | None) -> str:
-        """What of the asked scopes the client may have; all that it may have, if none is asked."""
+        """The requested scopes that the client may have, or if none is requested, all that it may have."""
         asked = scope.split() if scope else self.record.scopes
         return " ".join(one for one in SCOPES if one in asked and one in self.record.scopes)
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
-        """Whether it is one of the registered ones, letter for letter."""
+        """Whether a URI is registered, letter by letter."""
         return redirect_uri in self.record.redirect_uris
 
     def check_client_secret(self, client_secret: str) -> bool:
-        """Whether it is the client's, compared in constant time."""
+        """Whether a secret is the client's. It is compared in constant time."""
         kept = self.record.secret_hash
         return kept is not None and hmac.compare_digest(hash_of(client_secret), kept)
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:  # noqa: ARG002 - the same for all
-        """Clients with a secret use it."""
+        """Whether the client may use a method: one with a secret must use the secret."""
         return (method == "none") == (self.record.secret_hash is None)
 
     def check_grant_type(self, grant_type: str) -> bool:
-        """Client credentials need a secret."""
+        """Whether the client may use a grant: client credentials need a secret."""
         if grant_type == "client_credentials":
             return self.record.secret_hash is not None
         return grant_type in ("authorization_code", "refresh_token")
 
     def check_response_type(self, response_type: str) -> bool:
-        """The authorization code alone; the implicit grant is not spoken."""
+        """Only the authorization code: there is no implicit grant."""
         return response_type == "code"
 
 
@@ -76,7 +76,7 @@ def create_client(
     scopes: Sequence[str],
     public: bool,
 ) -> tuple[OAuthClient, str | None]:
-    """A new client and its secret, None for a public one.
+    """Register a client. Returns it and its secret, which is None for a public client.
 
     Raises:
         ApiError: INVALID_REQUEST, a redirect URI that tokens must not be sent to.
@@ -115,7 +115,7 @@ def list_clients(session: Session, organization: str) -> list[OAuthClient]:
 
 
 def delete_client(session: Session, organization: str, id: str) -> None:
-    """Delete a client; its tokens end at once, and so do user tokens that it made.
+    """Delete a client. Its tokens end at once, and so do the user tokens that it made.
 
     Raises:
         ApiError: NOT_FOUND.

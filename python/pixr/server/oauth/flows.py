@@ -1,4 +1,4 @@
-"""The grants and endpoints of OAuth 2.0: what Authlib does, on our records, in one transaction a request."""
+"""The grants and endpoints of OAuth 2.0: Authlib on our records, in one transaction for each request."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _METHODS = ["client_secret_basic", "client_secret_post", "none"]
 
 
 class FormRequest(OAuth2Request):  # type: ignore[misc]
-    """A request as Authlib reads it: query, form, headers."""
+    """A request in the form that Authlib reads: query, form and headers."""
 
     def __init__(self, method: str, path: str, values: Mapping[str, str], headers: Mapping[str, str]) -> None:
         # TLS ends at the operator's proxy, or the request never left the machine: see docs/SERVER.md.
@@ -55,7 +55,7 @@ class FormRequest(OAuth2Request):  # type: ignore[misc]
 
 
 class Flows(AuthorizationServer):  # type: ignore[misc]
-    """One request's authorization server. `issuer` is this server's URL."""
+    """The authorization server for one request. `issuer` is this server's URL."""
 
     def __init__(self, session: Session, issuer: str) -> None:
         super().__init__(scopes_supported=list(SCOPES))
@@ -77,7 +77,7 @@ class Flows(AuthorizationServer):  # type: ignore[misc]
         return None if found is None else Client(found)
 
     def save_token(self, token: Mapping[str, Any], request: OAuth2Request) -> None:
-        """Keep the hashes of a token that was made."""
+        """Store the hashes of a new token."""
         owner, refresh = request.user, token.get("refresh_token")
         client: OAuthClient = request.client.record
         before: Token | None = request.refresh_token
@@ -96,14 +96,14 @@ class Flows(AuthorizationServer):  # type: ignore[misc]
         )
 
     def send_signal(self, name: str, *args: Any, **kwargs: Any) -> None:
-        """Nobody listens."""
+        """Do nothing: nobody listens to Authlib's signals."""
 
     def create_oauth2_request(self, request: OAuth2Request) -> OAuth2Request:
-        """What comes in is one already."""
+        """The request itself, which is already one of Authlib's."""
         return request
 
     def handle_response(self, status: int, body: Any, headers: Any) -> Response:
-        """As the web framework sends it."""
+        """A response of the web framework."""
         made = dict(headers)
         if isinstance(body, dict):
             made |= {"Content-Type": "application/json", "Cache-Control": "no-store"}
@@ -112,7 +112,7 @@ class Flows(AuthorizationServer):  # type: ignore[misc]
 
 
 class _RequiredChallenge(CodeChallenge):  # type: ignore[misc]
-    """PKCE, from every client, by S256."""
+    """Demands PKCE with S256 from every client."""
 
     SUPPORTED_CODE_CHALLENGE_METHOD = ("S256",)
 
@@ -128,10 +128,10 @@ class _RequiredChallenge(CodeChallenge):  # type: ignore[misc]
 
 
 def _check_scope(grant: Any) -> None:
-    """A token that may do nothing of what was asked is of no use to anybody.
+    """Refuse to make a token with none of the requested scopes, which would be useless.
 
     Raises:
-        InvalidScopeError: none of the asked scopes is the client's.
+        InvalidScopeError: the client has none of the requested scopes.
     """
     asked: str | None = grant.request.payload.scope
     if asked and not grant.request.client.get_allowed_scope(asked):
@@ -162,7 +162,7 @@ class _Code(AuthorizationCodeGrant):  # type: ignore[misc]
         return new_secret("oac")
 
     def save_authorization_code(self, code: str, request: OAuth2Request) -> None:
-        """The code stands for what owner and client both may do, and the request asks."""
+        """Save a code for the requested scopes that both its owner and the client have."""
         owner: Principal = request.user
         allowed = request.client.get_allowed_scope(request.payload.scope).split()
         self.server.session.add(
@@ -193,7 +193,7 @@ class _Code(AuthorizationCodeGrant):  # type: ignore[misc]
 
 
 class _Granted:
-    """An authorization code, and the owner it speaks for."""
+    """An authorization code, and the owner for whom it acts."""
 
     def __init__(self, record: OAuthCode | OAuthToken) -> None:
         self.record = record
@@ -210,10 +210,10 @@ class _Granted:
 
 
 class _Refresh(RefreshTokenGrant):  # type: ignore[misc]
-    """A refresh token is good for one use; the next comes with the answer.
+    """A refresh token can be used once; the answer has the next one.
 
-    One that is used again may be a thief's, or its owner's after a thief: nobody can tell, so all that came of it ends
-    (RFC 9700, section 4.14.2).
+    If one is used again, a thief may be using it, or its owner after a thief did. These can't be told apart, so all
+    tokens that came from it end (RFC 9700, section 4.14.2).
     """
 
     TOKEN_ENDPOINT_AUTH_METHODS = _METHODS
@@ -221,7 +221,7 @@ class _Refresh(RefreshTokenGrant):  # type: ignore[misc]
 
     def authenticate_refresh_token(self, refresh_token: str) -> Token | None:
         query = select(OAuthToken).where(OAuthToken.refresh_hash == hash_of(refresh_token))
-        # Held until it is revoked, or two requests at a time would both find it good.
+        # Locked until it is revoked, or two requests at once would both find it valid.
         found = self.server.session.scalar(query.with_for_update(of=OAuthToken))
         if found is None or why_ended(self.server.session, found.subject):
             return None

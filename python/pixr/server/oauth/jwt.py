@@ -1,8 +1,8 @@
 """Signed tokens that carry a user's context (`sub`, `org`, `scopes`, `rateLimit`), for browsers and devices.
 
 The server signs its own with ES256 and publishes the key at `/v1/auth/jwks.json`. An organization's own issuer is
-accepted where the operator has named it (`trusted_issuers`), for that organization alone. The algorithm is the
-issuer's, never the token's; `none` is not one.
+accepted if the operator named it (`trusted_issuers`), for that organization alone. The algorithm is always the
+issuer's and never what the token says; `none` is not accepted.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _NAME = "jwt"
 _MAKER = "maker"  # a claim: whose request the token was made at
 _LEEWAY_SECONDS = 30
 _KEYS_SECONDS = 600
-# Keys that can't be fetched are asked for again after this, and until then those from before are used, or none. So are
-# those that lack the one that a token names: the issuer may have a new one.
+# After this time keys are fetched again if they could not be fetched, or if a token names one that they lack, since the
+# issuer may have a new one. Until then the keys from before are used, if there are any.
 _AGAIN_SECONDS = 30
 _FETCH_SECONDS = 5.0
 _MOST_KEY_BYTES = 1 << 20
@@ -74,7 +74,7 @@ class UserTokens:
         *,
         maker: str | None = None,
     ) -> str:
-        """A token for a user of the organization. It ends with its `maker`, a key or an OAuth client, at the latest."""
+        """Make a token for a user of the organization. It ends no later than its `maker`, a key or an OAuth client."""
         now = int(time.time())
         claims: dict[str, Any] = {
             "iss": self._settings.base_url,
@@ -94,7 +94,7 @@ class UserTokens:
         return jwt.encode({"alg": _ALGORITHM, "kid": self._key.kid}, claims, self._key)
 
     def principal(self, token: str) -> Principal:
-        """Whom a token speaks for.
+        """The principal of a token.
 
         Raises:
             ApiError: INVALID_TOKEN.
@@ -144,7 +144,7 @@ class UserTokens:
         raise ValueError("an issuer that nobody has named")
 
     def _keys_of(self, issuer: TrustedIssuer, named: object) -> KeySet:
-        """The issuer's keys. One thread fetches them; others use those from before meanwhile, or wait for the first."""
+        """The issuer's keys. One thread fetches them; others use the earlier ones meanwhile, or wait for the first."""
         known = self._keys[issuer.issuer]
         if self._clock() >= known.until_for(named):
             waits = _FETCH_SECONDS if known.keys is None else 0.0
@@ -179,7 +179,7 @@ class _Keys:
     fetching: threading.Lock = field(default_factory=threading.Lock)
 
     def until_for(self, named: object) -> float:
-        """Until when they are good for a token that names a key."""
+        """How long they may be used for a token that names a key."""
         if self.keys is not None and named not in (None, *(key.kid for key in self.keys)):
             return min(self.until, self.fetched + _AGAIN_SECONDS)
         return self.until
@@ -193,7 +193,7 @@ def _fetched(issuer: TrustedIssuer) -> KeySet:
 
 
 def _received(url: str) -> bytes:
-    """What is at a URL, in time and no more than keys are."""
+    """Fetch a URL within the limits of time and size for keys."""
     content = b""
     with within(_FETCH_SECONDS), punctual_client(_FETCH_SECONDS) as client, client.stream("GET", url) as answer:
         for block in answer.raise_for_status().iter_bytes(_MOST_KEY_BYTES):
@@ -208,7 +208,7 @@ def _new_key() -> bytes:
 
 
 def _part(token: str, number: int) -> dict[str, Any]:
-    """The header (0) or the claims (1) before anything is checked: to find whose keys to check with, no more."""
+    """The header (0) or the claims (1) of an unchecked token, only to find out whose keys to check it with."""
     parts = token.split(".")
     if len(parts) != 3:
         raise ValueError("not a signed token")

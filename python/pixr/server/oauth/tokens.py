@@ -26,7 +26,7 @@ class Token(TokenMixin):  # type: ignore[misc]
         self.record = record
 
     def check_client(self, client: object) -> bool:
-        """Whether it was given to the client."""
+        """Whether the token was issued to the client."""
         return getattr(client, "get_client_id", lambda: None)() == self.record.client_id
 
     def get_scope(self) -> str:
@@ -34,20 +34,20 @@ class Token(TokenMixin):  # type: ignore[misc]
         return " ".join(self.record.scopes)
 
     def get_expires_in(self) -> int:
-        """For how many seconds it was given."""
+        """For how many seconds the token was issued."""
         return ACCESS_SECONDS
 
     def is_expired(self) -> bool:
-        """Whether the access token's time is over."""
+        """Whether the access token has expired."""
         return self.record.expires <= now()
 
     def is_revoked(self) -> bool:
-        """Whether it was taken back."""
+        """Whether the token was revoked."""
         return self.record.revoked is not None
 
 
 def find_token(session: Session, secret: str) -> OAuthToken | None:
-    """The token that an access or refresh token stands for."""
+    """The record of an access or refresh token."""
     hashed = hash_of(secret)
     found: OAuthToken | None = session.scalar(
         select(OAuthToken).where(or_(OAuthToken.hash == hashed, OAuthToken.refresh_hash == hashed))
@@ -56,7 +56,7 @@ def find_token(session: Session, secret: str) -> OAuthToken | None:
 
 
 def principal_of_token(session: Session, secret: str) -> Principal:
-    """Who holds the access token. It ends with the key by which its client was allowed to act, at the latest.
+    """The principal of an access token. It ends no later than the key by which its client was allowed to act.
 
     Raises:
         ApiError: INVALID_TOKEN.
@@ -70,6 +70,6 @@ def principal_of_token(session: Session, secret: str) -> Principal:
 
 
 def invalid_token(detail: str) -> ApiError:
-    """INVALID_TOKEN, as RFC 6750 says it."""
+    """INVALID_TOKEN, with the challenge of RFC 6750."""
     challenge = f'Bearer error="invalid_token", error_description="{detail}"'
     return ApiError("INVALID_TOKEN", detail, headers={"WWW-Authenticate": challenge})

@@ -1,7 +1,7 @@
-"""Deletes what is held about a user or an organization, also from the files; a receipt says what went.
+"""Deletes what is held about a user or an organization, from the files too, and makes a receipt of what was deleted.
 
-What a crash leaves is found by whoever asks again: files go before the rows that say whose they are, rows about a
-user's videos before the library forgets whose those are, and an organization's keys last.
+After a crash, asking again finds what is left: files are deleted before the rows that say whose they are, rows about a
+user's videos before the library forgets whose videos they are, and an organization's keys last.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ def delete_user(database: Database, libraries: Libraries, organization: str, use
             for table, condition in of_user(organization, user, videos):
                 rows[table.name] = session.execute(delete(table).where(condition)).rowcount  # type: ignore[attr-defined]
         removed = _from_library(library, videos)
-    for name in map(pictures_name, videos):  # of whoever took a picture, and did not know as yet
+    for name in map(pictures_name, videos):  # from readers that kept a picture before they saw the deletion
         shutil.rmtree(home / PICTURES / name, ignore_errors=True)
     return _receipt(database, organization, "user", rows, removed, files)
 
 
 def delete_organization(database: Database, libraries: Libraries, organization: str) -> dict[str, Any]:
-    """Delete everything of an organization, its keys and sandbox too; its id, suspended, and the receipt remain.
+    """Delete everything of an organization, its keys and sandbox too. Only its id, suspended, and the receipt remain.
 
     A sandbox that is deleted by itself is as new afterwards, but for what it has used of its quota.
     """
@@ -86,7 +86,7 @@ def delete_organization(database: Database, libraries: Libraries, organization: 
 
 
 def _from_library(library: Library, videos: Sequence[str]) -> dict[str, Any]:
-    """Delete videos from the library and its files; what went of each kind."""
+    """Delete videos from the library and its files, and return how much was deleted of each kind."""
     segments, deleted = 0, 0
     for id in videos:
         with suppress(VideoNotFound):  # on its way in

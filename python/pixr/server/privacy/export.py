@@ -1,4 +1,4 @@
-"""Everything that is held about an organization or a user, as a ZIP file.
+"""Exports everything that is held about an organization or a user as a ZIP file.
 
 database/TABLE.jsonl   a JSON object a row, without secrets
 library/videos.jsonl   the videos as the API shows them
@@ -41,7 +41,7 @@ __all__ = ["videos_of_user", "write_export"]
 
 @refusing_full_disk()
 def write_export(database: Database, libraries: Libraries, organization: str, *, user: str | None = None) -> IO[bytes]:
-    """Write the file; it is gone when what is returned is closed. It stands at its beginning.
+    """Write the file and return it, open at its beginning. It is deleted when it is closed.
 
     Raises:
         ApiError: INSUFFICIENT_STORAGE; what was written of it is gone.
@@ -76,7 +76,7 @@ def _byte_len(path: Path) -> int:
 
 
 def videos_of_user(database: Database, library: Library, organization: str, user: str) -> list[str]:
-    """Ids of the videos whose creator the user is, in the library or on their way into it."""
+    """The ids of videos that the user created, in the library or on their way into it."""
     found = {video.id for video in library.videos() if video.creator is not None and video.creator.id == user}
     with database.read() as session:
         for known in session.scalars(select(VideoRecord).where(VideoRecord.organization_id == organization)):
@@ -122,7 +122,7 @@ def _write_library(archive: zipfile.ZipFile, library: Library, videos: list[str]
 
 
 def _named(choice: Choice | None) -> Choice | None:
-    """The encoders, unless one is a folder: where the server keeps its models is its own business."""
+    """The encoders' names, unless one is a folder: where the server keeps its models is not for others to see."""
     return None if choice is None or any(os.path.isabs(name) for name in choice.names) else choice
 
 

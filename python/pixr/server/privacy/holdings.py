@@ -1,4 +1,4 @@
-"""Which rows of the database belong to an organization, or are about one of its users or videos."""
+"""Finds the rows of the database that belong to an organization, or are about one of its users or videos."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pixr.server.database import Base
 
 __all__ = ["SECRET_COLUMNS", "kept_of_organization", "of_organization", "of_user"]
 
-# Never given out, not even to whom they belong.
+# Never exported, not even to their owner.
 SECRET_COLUMNS = frozenset(
     {"secret", "secret_hash", "previous_hash", "previous_secret", "value", "hash", "refresh_hash"}
 )
@@ -27,7 +27,7 @@ def of_organization(organization: str) -> Iterator[tuple[Table, ColumnElement[bo
 
 
 def kept_of_organization(organization: str) -> Iterator[tuple[Table, ColumnElement[bool]]]:
-    """The same for what is left when all else of the organization is deleted: itself and its receipts."""
+    """The same for what remains when everything else of the organization is deleted: itself and its receipts."""
     tables = Base.metadata.tables
     yield tables["organizations"], tables["organizations"].columns["id"] == organization
     yield tables[_RECEIPTS], tables[_RECEIPTS].columns["organization_id"] == organization

@@ -1,5 +1,5 @@
-"""Processing of videos, in processes of their own.
+"""Processes videos in processes of their own.
 
-`queue.py` hands them out, `worker.py` does the work, `pool.py` keeps workers running. A worker that dies, by a hostile
-file or by the operator's hand, loses its lease and nothing else.
+`queue.py` hands videos out, `worker.py` does the work, and `pool.py` keeps workers running. A worker that dies, of a
+hostile file or because the operator kills it, loses its lease and nothing else.
 """

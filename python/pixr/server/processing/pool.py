@@ -1,4 +1,4 @@
-"""Keeps worker processes running: starts them, starts another where one died, and stops them with the server."""
+"""Keeps worker processes running: starts them, replaces those that died, and stops them with the server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _STEADY_SECONDS = 60.0
 
 
 class WorkerPool:
-    """`count` processes; their settings are in this process's environment."""
+    """Runs `count` processes, whose settings are in this process's environment."""
 
     def __init__(self, count: int) -> None:
         self._stopping = threading.Event()
@@ -28,12 +28,12 @@ class WorkerPool:
         ]
 
     def start(self) -> None:
-        """Start all."""
+        """Start all processes."""
         for thread in self._threads:
             thread.start()
 
     def stop(self, seconds: float) -> None:
-        """Ask all to end, and kill those that have not after `seconds`. Their videos are claimed again later."""
+        """Ask all processes to end, and kill those left after `seconds`. Their videos are claimed again later."""
         self._stopping.set()
         for process in list(self._processes.values()):
             process.terminate()
@@ -66,7 +66,7 @@ class WorkerPool:
 
 
 def _forget(pid: int) -> None:
-    """Leave out of the metrics what a process that ended was doing; what it had counted stays."""
+    """Remove the gauges of a process that ended from the metrics, but keep its counters."""
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         from prometheus_client import multiprocess
 

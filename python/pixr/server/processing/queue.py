@@ -1,7 +1,7 @@
-"""Who processes which video. The queue is the table of videos: those that are queued, or whose worker's lease ran out.
+"""Decides who processes which video. The queue is the table of videos: those queued, or whose worker's lease ran out.
 
-A lease is renewed every few seconds. A video that took several workers with it is given up; a worker that is told to
-stop gives its video back, which counts for nothing.
+A lease is renewed every few seconds. A video that several workers died of is given up. A worker that has to stop gives
+its video back, and that does not count as an attempt.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _RETRY_SECONDS = (5, 60, 600)
 class Queue:
     """The videos that wait to be processed.
 
-    First of organizations of which none is being processed, then of those that the worker has not served of late, then
-    oldest first. So who uploads one video behind a thousand of another's waits for one worker to be free, and not for a
-    thousand, also where there is one worker alone.
+    Organizations of which no video is being processed go first, then those that the worker has not served lately, then
+    the oldest video. So one video that is uploaded behind a thousand of somebody else's waits until one worker is free,
+    and not for the thousand, even if there is only one worker.
     """
 
     database: Database
@@ -39,7 +39,7 @@ class Queue:
     def claim(self, worker: str, lately: Sequence[str] = ()) -> VideoRecord | None:
         """Take the next video for `worker`, or None if none waits.
 
-        `lately` are organizations that it has served, the last one last.
+        `lately` are the organizations that it has served, the most recent last.
         """
         turns = {organization: number for number, organization in enumerate(lately, start=1)}
         turn = [case(turns, value=VideoRecord.organization_id, else_=0)] if turns else []
@@ -76,7 +76,7 @@ class Queue:
                 return video
 
     def renew(self, id: str, worker: str, progress: float, segment_count: int) -> bool:
-        """Say that the work goes on; False if it shall not: the video was deleted, cancelled or given to another."""
+        """Renew the lease. False if the work must stop: the video was deleted, cancelled or given to another worker."""
         with self.database.write() as session:
             video = _held(session, id, worker)
             if video is None:
@@ -87,24 +87,24 @@ class Queue:
             return True
 
     def holds(self, id: str, worker: str) -> bool:
-        """Whether the video is this worker's."""
+        """Whether this worker has the video."""
         with self.database.read() as session:
             return _is_held(session.get(VideoRecord, id), worker)
 
     def knows(self, id: str) -> bool:
-        """Whether the video has a record: it has none once it was deleted."""
+        """Whether the video has a record. It has none once it was deleted."""
         with self.database.read() as session:
             return session.get(VideoRecord, id) is not None
 
     def give_back(self, id: str, worker: str) -> None:
-        """Let another worker take the video at once, as if this one had not."""
+        """Let another worker take the video at once, as if this one had never taken it."""
         with self.database.write() as session:
             video = _held(session, id, worker)
             if video is not None:
                 video.worker, video.lease_expires, video.attempts = None, now(), video.attempts - 1
 
     def complete(self, id: str, worker: str, facts: dict[str, Any]) -> VideoRecord | None:
-        """Write down that the video is searchable, with its event; None if it is not this worker's any more."""
+        """Record that the video is searchable, with its event. None if this worker no longer has the video."""
         with self.database.write() as session:
             video = _held(session, id, worker)
             if video is None:
@@ -117,7 +117,7 @@ class Queue:
             return video
 
     def fail(self, id: str, worker: str, code: str, detail: str, *, final: bool) -> None:
-        """Write down that it went wrong: for good, or to be tried again after a while."""
+        """Record that it failed, for good or to be tried again after a while."""
         with self.database.write() as session:
             video = _held(session, id, worker)
             if video is None:
@@ -131,13 +131,13 @@ class Queue:
             video.warnings = [*video.warnings, f"attempt {video.attempts}: {detail}"]
 
     def waiting(self) -> int:
-        """How many videos wait."""
+        """How many videos are waiting."""
         with self.database.read() as session:
             return session.scalar(select(func.count()).where(VideoRecord.status == "queued")) or 0
 
 
 def processed_data(video: VideoRecord) -> dict[str, Any]:
-    """What `video.processed` tells."""
+    """The data of the event `video.processed`."""
     side = min(video.width, video.height) if video.width and video.height else None
     return {
         "videoId": video.id,

@@ -1,7 +1,7 @@
-"""A process that takes videos from the queue and puts them into their library, one after the other.
+"""A process that takes videos from the queue and puts them into their libraries, one after the other.
 
-The library's lock is held only while something is written (`LeasedEngine`), so that deleting and updating go on beside
-it. What the file is, decoder processes with limits of their own find out (`pixr.media.sandbox`).
+The library's lock is held only while something is written (`LeasedEngine`), so that videos can be deleted and updated
+meanwhile. Files are read by decoder processes with limits of their own (`pixr.media.sandbox`).
 """
 
 from __future__ import annotations
@@ -47,15 +47,17 @@ __all__ = ["IndexingEncoders", "Worker", "main"]
 log = logging.getLogger("pixr.server.worker")
 _POLL_SECONDS = 0.5
 _MOST_SERVED = 100
+# Fetching counts as this share of a video's progress.
+_FETCHING_SHARE = 0.2
 _TAKEN_AWAY = "it was deleted, cancelled or given to another worker"
 _CHANGEABLE = ("title", "description", "tags", "created", "quality", "creator")
 
 
 class LeasedEngine:
-    """An engine's handle whose every call takes the library's lock, works, and gives it back.
+    """A handle of the engine that takes the library's lock for each call and releases it afterwards.
 
-    `check` is called under the lock, and raises if the work shall not go on: who deletes a video holds the lock too, so
-    nothing is stored of it afterwards.
+    `check` is called under the lock, and raises if the work must stop. Deleting a video takes the same lock, so nothing
+    of it is stored afterwards.
     """
 
     def __init__(self, path: Path, encoder: str | None, check: Callable[[], None]) -> None:
@@ -73,13 +75,13 @@ class LeasedEngine:
 
 
 def _open_leased(path: Path, encoders: IndexingEncoders, check: Callable[[], None]) -> Library:
-    """A library that is written to through leases, with encoders that outlive it."""
+    """Open a library that takes its lock for single calls only, with encoders that outlive it."""
     engine = cast("_engine.Library", LeasedEngine(path, encoders.encoder, check))
     return Library(engine, path, SharedLibraryEncoders(path, encoders))
 
 
 class IndexingEncoders(SharedEncoders):
-    """Models on one thread a call."""
+    """Models that use one thread for each call."""
 
     def _load(self, names: Any) -> Encoders:
         from pixr.encoders.load import load_encoders
@@ -89,16 +91,16 @@ class IndexingEncoders(SharedEncoders):
 
 
 class _GivenUp(BaseException):
-    """The work shall not go on."""
+    """The work must stop."""
 
 
 class Worker:
-    """One worker."""
+    """Processes videos, one at a time."""
 
     def __init__(
         self, settings: Settings, database: Database, libraries: Libraries, encoders: IndexingEncoders | None = None
     ) -> None:
-        """Of a server with these settings; `encoders` are those of another worker, where it is in the same process."""
+        """`encoders` are those of another worker in the same process, if there is one."""
         self.id = f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
         self.stopping = threading.Event()
         self._settings = settings
@@ -109,13 +111,13 @@ class Worker:
         self._sandboxes = Sandboxes(settings, database, libraries)
 
     def run(self) -> None:
-        """Work until `stopping` is set; a video at work is given back, and finished by whoever claims it next."""
+        """Work until `stopping` is set. A video under way is then given back, and another worker finishes it."""
         while not self.stopping.is_set():
             if not self.work_once() and not self._sandboxes.reset_next():
                 self.stopping.wait(_POLL_SECONDS)
 
     def work_once(self) -> bool:
-        """Process the next video; False if none waits."""
+        """Process the next video; False if none is waiting."""
         video = self._queue.claim(self.id, self._served)
         if video is None:
             return False
@@ -194,7 +196,7 @@ class Worker:
         )
 
     def _drop_file_of_deleted(self, video: VideoRecord) -> None:
-        """Whoever deleted the video while it was fetched may not have found its file as yet."""
+        """Remove a fetched file if its video was deleted meanwhile, perhaps before the file was there to be removed."""
         if not self._queue.knows(video.id):
             (self._libraries.home(video.organization_id) / video.place).unlink(missing_ok=True)
 
@@ -224,7 +226,7 @@ class Worker:
 
 
 class _Job:
-    """One video under way: renews the lease, adds up progress, and says when to stop."""
+    """A video that is being processed: renews its lease, adds up progress, and says when to stop."""
 
     def __init__(
         self, video: VideoRecord, queue: Queue, worker: str, settings: Settings, stopping: threading.Event
@@ -242,13 +244,13 @@ class _Job:
         threading.Thread(target=self._beat, name="pixr-lease", daemon=True).start()
 
     def fetched(self, got: int, total: int | None) -> None:
-        """Progress of fetching, which counts as a fifth of the whole."""
-        self._base = 0.2
+        """Take the progress of fetching, which counts as a fifth of the whole."""
+        self._base = _FETCHING_SHARE
         self._stages["fetch"] = got / total if total else 0.0
         self.check()
 
     def indexed(self, progress: Progress) -> None:
-        """Progress of a stage of indexing."""
+        """Take the progress of a stage of indexing."""
         if progress.seconds_total > self._settings.max_video_seconds:
             raise UnreadableVideo(progress.video, f"it is longer than {self._settings.max_video_seconds:g} s")
         if time.monotonic() > self._deadline:
@@ -258,16 +260,16 @@ class _Job:
         self.check()
 
     def end(self) -> None:
-        """Renew no more."""
+        """Stop renewing the lease."""
         self._ended.set()
 
     def check(self) -> None:
-        """Raise if the work shall not go on."""
+        """Raise if the work must stop."""
         if self._reason is not None:
             raise _GivenUp(self._reason)
 
     def check_held(self) -> None:
-        """Raise if the video is not this worker's any more, by what the database says now."""
+        """Raise if, by the database, this worker no longer has the video."""
         if not self._queue.holds(self._video, self._worker):
             raise _GivenUp(_TAKEN_AWAY)
 
@@ -278,7 +280,7 @@ class _Job:
                     self._reason = "the worker is stopping"
                 elif not self._queue.renew(self._video, self._worker, self._progress(), 0):
                     self._reason = _TAKEN_AWAY
-            except Exception:  # the next beat may get through; a lease lasts for many
+            except Exception:  # the next beat may succeed, and a lease lasts for many
                 log.warning("a lease could not be renewed", exc_info=True)
 
     def _progress(self) -> float:
@@ -289,7 +291,7 @@ class _Job:
 
 
 def _changed(before: VideoRecord, after: VideoRecord) -> dict[str, Any]:
-    """What was changed by requests while the video was processed."""
+    """What requests changed while the video was processed."""
     changes = {name: getattr(after, name) for name in _CHANGEABLE if getattr(after, name) != getattr(before, name)}
     if before.quality is None:
         changes.pop("quality", None)  # found by looking at it
@@ -306,7 +308,7 @@ def _size(path: Path) -> dict[str, int]:
 
 
 def _reason(error: Exception) -> str:
-    """What a partner is told: nothing of the server's paths."""
+    """What a partner learns about an error, without the server's paths."""
     if isinstance(error, UnreadableVideo):
         return error.reason
     if isinstance(error, (PixrError, ApiError)) and not isinstance(error, OSError):
@@ -317,9 +319,9 @@ def _reason(error: Exception) -> str:
 
 
 def main() -> None:
-    """A worker process: settings come in `PIXR_SERVER_SETTINGS`. It ends on SIGTERM, or when its parent does.
+    """Run a worker process with the settings in `PIXR_SERVER_SETTINGS`. It ends on SIGTERM, or when its parent does.
 
-    The parent is named, not asked for: it may be dead before this begins.
+    The parent's id is passed, not looked up, since it may be dead before this begins.
     """
     from pixr.server.logs import configure_logging
     from pixr.server.serve import settings_of_environment

@@ -1,8 +1,8 @@
-"""Resets sandboxes: rows and files go, and the test clips come back, indexed once for all.
+"""Resets sandboxes: deletes their rows and files, and puts back the test clips, which are indexed once for all of them.
 
-A sandbox that is due is taken for ten minutes by whoever resets it, so that one whose reset a crash cut short is reset
-again. Credentials, webhook endpoints and what was used of the quota stay, and so do idempotency keys: requests at work
-hold theirs, and whoever asks for a reset again under the same key has asked for one.
+Whoever resets a sandbox that is due takes it for ten minutes, so that it is reset again if a crash cuts that short.
+Credentials, webhook endpoints and the used quota are kept. So are idempotency keys: requests under way hold theirs, and
+asking again for a reset under the same key must remain one reset.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Sandboxes:
         self._looked = 0.0
 
     def reset_next(self) -> bool:
-        """Reset one that is due; False if none is, or if that was asked just now."""
+        """Reset one sandbox that is due. False if none is, or if this was checked just now."""
         if time.monotonic() - self._looked < _LOOK_SECONDS:
             return False
         due = select(Organization).where(
@@ -81,12 +81,12 @@ class Sandboxes:
             organization = found.id
         try:
             self.reset(organization)
-        except Exception:  # it is due again in ten minutes
+        except Exception:  # it will be due again in ten minutes
             log.warning("a sandbox could not be reset", extra={"organization": organization}, exc_info=True)
         return True
 
     def reset(self, organization: str) -> int:
-        """Make a sandbox as new; how many test clips it holds.
+        """Make a sandbox as new, and return how many test clips it holds.
 
         Raises:
             LibraryLocked: it is being written to.
@@ -115,7 +115,7 @@ class Sandboxes:
         return count
 
     def _indexed(self) -> Path:
-        """The test clips as a file that libraries load; made by the first that needs it."""
+        """The test clips as a file that libraries load. The first reset that needs it makes it."""
         folder = self._settings.data_directory / "sandbox"
         given = self._settings.sandbox_clips
         sources = write_clips(folder) if given is None else _found(given)

@@ -24,7 +24,7 @@ PURGE_SECONDS = 3600.0
 
 
 class Courier:
-    """Delivers until it is closed. What is under way then is finished; what is not begun stays in the queue."""
+    """Delivers until it is closed. Attempts under way are then finished; other deliveries stay in the queue."""
 
     def __init__(self, database: Database, sender: Sender, concurrency: int) -> None:
         self._database = database
@@ -41,7 +41,7 @@ class Courier:
         self._thread.start()
 
     def wake(self) -> None:
-        """Look at the queue now, not at the next turn."""
+        """Look at the queue now instead of at the next turn."""
         self._wake.set()
 
     def close(self) -> None:
@@ -70,7 +70,7 @@ class Courier:
                 self._wake.clear()
 
     def _turn(self) -> int:
-        """Take what is due and give it to the senders; returns how many were taken."""
+        """Claim what is due and pass it to the senders. Returns how many deliveries were claimed."""
         free = 0
         while free < self._concurrency and self._free.acquire(blocking=False):
             free += 1
@@ -106,7 +106,7 @@ class Courier:
                     traced.fail(outcome)
             WEBHOOK_DELIVERIES.labels(outcome).inc()
         except Exception:
-            # The lease ends, and it is tried again.
+            # The lease will run out, and then it is tried again.
             log.exception("a webhook could not be sent")
         finally:
             self._free.release()

@@ -1,4 +1,4 @@
-"""Endpoints of an organization: made, changed, their secrets rotated."""
+"""Makes and changes an organization's endpoints, and rotates their secrets."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def create_endpoint(
     description: str = "",
     max_concurrency: int = 4,
 ) -> WebhookEndpoint:
-    """A new endpoint with a secret of its own. A name is looked up at every delivery, not here: names move.
+    """Make an endpoint with a secret of its own. Its host is looked up at every delivery, not here: names may move.
 
     Raises:
         ApiError: INVALID_REQUEST for a URL that can't be one, or that `sender` would send nothing to; CONFLICT past the
@@ -66,7 +66,7 @@ def create_endpoint(
         secret=new_secret(),
     )
     kept = session.merge(made)
-    session.flush()  # what the database fills in is told too
+    session.flush()  # the answer has what the database fills in, too
     return kept
 
 
@@ -119,7 +119,7 @@ def update_endpoint(
 
 
 def rotate_secret(session: Session, organization: str, id: str, overlap: timedelta) -> WebhookEndpoint:
-    """A new secret; for `overlap` everything is signed with both. Without one, it alone signs at once.
+    """Make a new secret. For `overlap` everything is signed with both; if that is zero, only with the new one.
 
     A request that is carried out again after a crash (see `ids.repeatable`) finds that it was done.
 
@@ -127,7 +127,7 @@ def rotate_secret(session: Session, organization: str, id: str, overlap: timedel
         ApiError: WEBHOOK_NOT_FOUND; CONFLICT while another secret before signs as well.
     """
     endpoint = own_endpoint(session, organization, id)
-    session.refresh(endpoint, with_for_update=True)  # of two rotations at a time one finds the other's
+    session.refresh(endpoint, with_for_update=True)  # of two rotations at once the second sees the first
     rotation = new_id("rot")
     if endpoint.rotation == rotation:
         return endpoint
@@ -138,7 +138,7 @@ def rotate_secret(session: Session, organization: str, id: str, overlap: timedel
 
 
 def send_test(session: Session, organization: str, id: str, type: str) -> Delivery:
-    """Put an example of an event, `data.test` true, into the queue of one endpoint. It is tried once.
+    """Queue an example of an event, with `data.test` true, for one endpoint. It is tried once.
 
     Raises:
         ApiError: WEBHOOK_NOT_FOUND; CONFLICT where it is disabled.
@@ -169,7 +169,7 @@ def own_delivery(session: Session, organization: str, id: str) -> Delivery:
 
 
 def shown_endpoint(endpoint: WebhookEndpoint) -> dict[str, Any]:
-    """An endpoint as the API shows it, without its secret."""
+    """An endpoint in the form of the API, without its secret."""
     return {
         "endpointId": endpoint.id,
         "url": endpoint.url,

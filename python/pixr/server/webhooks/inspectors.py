@@ -37,7 +37,7 @@ _HIDDEN = ("authorization", "cookie", "x-api-key", "x-api-secret")
 
 
 def create_inspector(session: Session, organization: str, *, secret: str | None, respond_with: int) -> Inspector:
-    """A new inspector. `secret` verifies what it receives; `respond_with` is the status that it answers.
+    """Make an inspector. `secret` verifies what it receives, and `respond_with` is the status that it answers.
 
     Raises:
         ApiError: CONFLICT past the most inspectors; INVALID_REQUEST if the secret is not one.
@@ -72,7 +72,7 @@ def own_inspector(session: Session, organization: str, id: str) -> Inspector:
 
 
 def receive(session: Session, id: str, headers: Mapping[str, str], body: bytes) -> Inspector:
-    """Keep a request; the oldest go when there are too many.
+    """Keep a request. If there are too many, the oldest are deleted.
 
     Raises:
         ApiError: INSPECTOR_NOT_FOUND, PAYLOAD_TOO_LARGE.
@@ -98,7 +98,7 @@ def requests_of(session: Session, id: str) -> list[InspectorRequest]:
 
 
 def forget_videos(session: Session, organization: str, videos: Sequence[str]) -> int:
-    """Delete what the organization's inspectors received about any of the videos; how many requests there were."""
+    """Delete what the organization's inspectors received about the videos. Returns how many requests that were."""
     mine = select(Inspector.id).where(Inspector.organization_id == organization)
     names = [to_json(video) for video in videos]
     about = [
@@ -127,7 +127,7 @@ def verdict(inspector: Inspector, request: InspectorRequest) -> dict[str, Any]:
 
 
 def replay(session: Session, organization: str, id: str, request_id: str, endpoint_id: str) -> Delivery:
-    """Send the event that a request carried to an endpoint, signed anew, under its old id.
+    """Send the event in a request to an endpoint, with a new signature and its old id.
 
     Raises:
         ApiError: INSPECTOR_NOT_FOUND, DELIVERY_NOT_FOUND if the request carried no event of this organization,

@@ -12,11 +12,11 @@ __all__ = ["enqueue", "enqueue_for"]
 
 
 def enqueue(session: Session, event: Event) -> None:
-    """A delivery for each enabled endpoint of the event's organization that wants events of its type."""
+    """Add a delivery for each enabled endpoint of the organization that wants events of this type."""
     wanted = select(WebhookEndpoint).where(
         WebhookEndpoint.organization_id == event.organization_id, WebhookEndpoint.disabled.is_(None)
     )
-    # None of them goes before this transaction ends; one that another deletes is waited for, and then is not there.
+    # Locked, so that none is deleted before this transaction ends. One that is being deleted is waited for and skipped.
     for endpoint in session.scalars(wanted.with_for_update(read=True, key_share=True)):
         if not endpoint.event_types or event.type in endpoint.event_types:
             enqueue_for(session, event, endpoint)

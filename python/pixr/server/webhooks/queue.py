@@ -1,11 +1,11 @@
-"""The queue of deliveries: which are due, and what an attempt's outcome means for delivery and endpoint.
+"""The queue of deliveries: which are due, and what the outcome of an attempt means for the delivery and its endpoint.
 
-At least once: a delivery is taken under a lease, and is due again when the lease ends without an outcome (the process
-was killed). Events of one subject reach an endpoint in order while their first attempts last: one waits for the
-earlier ones that are pending, until those have failed `ORDERED_ATTEMPTS` times; from then on late beats never.
+Events are delivered at least once: a delivery is taken under a lease, and if the lease ends without an outcome, because
+the process was killed, it is due again. Events of one subject reach an endpoint in order at first: each waits for the
+pending ones before it, until those have failed `ORDERED_ATTEMPTS` times. After that, late is better than never.
 
-Organizations of which nothing is at work go first, so that the slow receivers of one hold up another for no longer than
-one attempt.
+Organizations of which no delivery is under way go first, so that one organization's slow receivers hold up another for
+no longer than one attempt.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ _TURN = text("SELECT pg_advisory_xact_lock(7233243)")
 
 
 def any_due(session: Session) -> bool:
-    """Whether some delivery waits for an attempt now; cheap, takes no lock."""
+    """Whether any delivery is due now. Cheap, and takes no lock."""
     return session.scalar(_statements().any_due, {"instant": now()}) is not None
 
 
 def claim(session: Session, most: int) -> list[Delivery]:
-    """Up to `most` deliveries to attempt now, each of them under a lease: no other process gets it meanwhile.
+    """Claim up to `most` deliveries to attempt now, each under a lease, so that no other process gets it meanwhile.
 
-    One process claims at a time, or each would give an endpoint as much at once as it takes in all.
+    Only one process claims at a time, or each would send an endpoint as much at once as it may get from all together.
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(_TURN)
@@ -84,7 +84,7 @@ def claim(session: Session, most: int) -> list[Delivery]:
 
 
 def settle(session: Session, id: str, attempt: DeliveryAttempt) -> str:
-    """Keep an attempt and act on it: "delivered", "retried", "failed", or "gone" if it was deleted meanwhile."""
+    """Record an attempt and act on it: "delivered", "retried", "failed", or "gone" if it was deleted meanwhile."""
     delivery = session.get(Delivery, id)
     if delivery is None:
         return "gone"
@@ -131,9 +131,9 @@ def purge(session: Session) -> int:
 
 
 class _Statements(NamedTuple):
-    """At an `instant`: a delivery that is due, how many each endpoint has at work, and `most` that may be claimed.
+    """Statements about an `instant`: is any delivery due, how many has each endpoint under way, which `most` to claim.
 
-    Of the organizations that are `passed_over` none is.
+    Deliveries of organizations that are `passed_over` are not claimed.
     """
 
     any_due: Select[str]
@@ -143,7 +143,7 @@ class _Statements(NamedTuple):
 
 @cache
 def _statements() -> _Statements:
-    """Put together once: that takes longer than they do, and the queue is looked at with every delivery."""
+    """The statements, built once: that takes longer than running them, and every delivery looks at the queue."""
     instant: BindParameter[datetime] = bindparam("instant", type_=Utc())
     earlier, other = aliased(Delivery), aliased(Delivery)
     waits = exists().where(
@@ -193,7 +193,7 @@ def _wait(attempts: int, attempt: DeliveryAttempt, instant: datetime) -> timedel
 
 
 def _retry_after(value: str, instant: datetime) -> timedelta:
-    """The header's wait (RFC 9110 §10.2.3: seconds or a date), at most a day; none where it can't be read."""
+    """The wait in the header (RFC 9110 §10.2.3: seconds or a date), at most a day; none if it can't be read."""
     try:
         seconds = whole_number(value)
         wait = parsedate_to_datetime(value) - instant if seconds is None else timedelta(seconds=seconds)

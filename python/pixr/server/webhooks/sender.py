@@ -1,4 +1,4 @@
-"""One attempt: a signed POST to an address that was checked, and what came back, cut to what is worth keeping."""
+"""Makes one attempt: a signed POST to a checked address. Of the answer only what is worth keeping is kept."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _ANYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
 
 class Sender:
-    """Sends deliveries; safe to use from several threads."""
+    """Sends deliveries. Safe to use from several threads."""
 
     def __init__(self, base_url: str, allowed: Sequence[IPvAnyNetwork]) -> None:
-        """`allowed` are private networks that endpoints may lie in; this server's own inspectors always may."""
+        """`allowed` are private networks in which endpoints may be. This server's own inspectors are always allowed."""
         self._own = base_url + INSPECTOR_PATH
         self._allowed = allowed
         self._client = punctual_client(ATTEMPT_SECONDS)
 
     def check(self, url: str) -> None:
-        """Refuse an address to which nothing would be sent, as far as that is known without looking up its name.
+        """Refuse a URL to which nothing would be sent, as far as that is known without looking up its host.
 
         Raises:
             ApiError: URL_REFUSED.
@@ -43,7 +43,7 @@ class Sender:
         check_literal(url, self._networks(url))
 
     def send(self, delivery: Delivery) -> DeliveryAttempt:
-        """Attempt a delivery. Never raises for what the other side does."""
+        """Attempt a delivery. Never raises, whatever the other side does."""
         instant, begun = now(), time.monotonic()
         body = event_body(delivery.event)
         headers = signed_headers(delivery.event, body, delivery.endpoint, instant)
@@ -84,7 +84,7 @@ class Sender:
 
 
 def _beginning(response: httpx.Response) -> bytes:
-    """What is kept of a body; what does not come in time is missed by nobody."""
+    """The part of a body that is kept. What does not arrive in time is left out."""
     kept = b""
     try:
         for piece in response.iter_raw():
