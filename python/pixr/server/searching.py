@@ -55,31 +55,10 @@ async def answer_search(
         SEARCH_SECONDS.labels("wait").observe(waited)
         stage("wait", waited)
         with span("search", {"pixr.organization": who.organization}) as traced:
-            answer = searched()
+            given = {kind: path.read_bytes() for kind, path in linked.items()} | dict(files or {})
+            answer = _search(server, who, asked, given)
             traced.set_attributes({"pixr.search_id": answer["searchId"], "pixr.total": answer["pagination"]["total"]})
             return answer
-
-    def searched() -> dict[str, Any]:
-        given = {kind: path.read_bytes() for kind, path in linked.items()} | dict(files or {})
-        with server.libraries.reading(who.organization) as library:
-            before, cursor = _opened(server, who, asked.pagination.cursor)
-            hits = library.search(asked.question(given), cursor=cursor, **asked.options(given))
-            places = range(before + 1, before + 1 + len(hits))
-            following = _sealed(server, who, before + len(hits), hits.next_cursor)
-            there = [cursor is None or _is_there(library, hit.video.id) for hit in hits]
-            hits = replace(hits, items=tuple(compress(hits, there)), next_cursor=following)
-        SEARCH_SECONDS.labels("encode").observe(hits.timing.encode / 1e3)
-        SEARCH_SECONDS.labels("search").observe(hits.timing.search / 1e3)
-        encoding, searching = hits.timing.encode / 1e3, hits.timing.search / 1e3
-        stage("encode", encoding, ago=max(0.0, hits.timing.total / 1e3 - encoding))
-        stage("match", searching)
-        answer = hits_to_dict(hits, explain=asked.explain)
-        for hit, result in zip(hits, answer["results"], strict=True):
-            if hit.video.source:
-                peak = hit.moments[0].peak if hit.moments else 0.0
-                result["thumbnailUrl"] = server.videos.thumbnail_url(who.organization, hit.video.id, peak)
-        answer["searchId"] = server.search_log.add(who, asked.query, hits, list(compress(places, there)))
-        return answer
 
     with ExitStack() as until_answered:
         linked: dict[str, Path] = {}
@@ -89,6 +68,29 @@ async def answer_search(
             linked = await server.links.run(who.organization, lambda: _linked(server.settings, asked.links, place))
         asked_at = time.perf_counter()
         return await server.searches.run(who.organization, work)
+
+
+def _search(server: ServerState, who: Principal, asked: SearchRequest, given: Mapping[str, bytes]) -> dict[str, Any]:
+    """Ask the library, and record the search. `given` are the question's files, by kind."""
+    with server.libraries.reading(who.organization) as library:
+        before, cursor = _opened(server, who, asked.pagination.cursor)
+        hits = library.search(asked.question(given), cursor=cursor, **asked.options(given))
+        places = range(before + 1, before + 1 + len(hits))
+        following = _sealed(server, who, before + len(hits), hits.next_cursor)
+        there = [cursor is None or _is_there(library, hit.video.id) for hit in hits]
+        hits = replace(hits, items=tuple(compress(hits, there)), next_cursor=following)
+    encoding, searching, total = (ms / 1e3 for ms in (hits.timing.encode, hits.timing.search, hits.timing.total))
+    SEARCH_SECONDS.labels("encode").observe(encoding)
+    SEARCH_SECONDS.labels("search").observe(searching)
+    stage("encode", encoding, ago=max(0.0, total - encoding))
+    stage("match", searching)
+    answer = hits_to_dict(hits, explain=asked.explain)
+    for hit, result in zip(hits, answer["results"], strict=True):
+        if hit.video.source:
+            peak = hit.moments[0].peak if hit.moments else 0.0
+            result["thumbnailUrl"] = server.videos.thumbnail_url(who.organization, hit.video.id, peak)
+    answer["searchId"] = server.search_log.add(who, asked.query, hits, list(compress(places, there)))
+    return answer
 
 
 def _sealed(server: ServerState, who: Principal, before: int, cursor: str | None) -> str | None:
