@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pixr.arguments import check_whole_number
@@ -60,20 +60,13 @@ def ingest(
     stop = threading.Event()
     toolbox = Toolbox(library, speech=speech, screen=screen)
 
-    def one(source: Source) -> Outcome:
-        try:
-            return _index(library, source, toolbox.tools, known, stop, on_progress)
-        except (UnreadableVideo, ValueError, OSError) as error:
-            if isinstance(error, PixrError):
-                return Outcome(source, "failed", error=error)
-            return Outcome(source, "failed", error=UnreadableVideo(source.path, str(error)))
-
+    run = _Run(library, toolbox.tools, known, stop, on_progress)
     pending: set[Future[Outcome]] = set()
     pool = ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="pixr-ingest")
     listener = threading.get_ident()
     try:
         for source in sources:
-            pending.add(pool.submit(one, source))
+            pending.add(pool.submit(run.index, source))
             if len(pending) > jobs:
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
@@ -151,43 +144,58 @@ def _in_one_line(texts: Iterable[str]) -> str:
     return " ".join(" ".join(texts).split())
 
 
-def _index(
-    library: Library,
-    source: Source,
-    tools: Callable[[], Tools],
-    known: KnownContent,
-    stop: threading.Event,
-    on_progress: OnProgress | None,
-) -> Outcome:
-    _check_paths(source)
-    state = file_state(source.path)
-    digest = content_hash(source.path, stop)
-    hashed = HashedSource(source, _described(source, digest), digest, state)
-    check_video(hashed.video)
-    same = known.claim(digest)
-    if same is not None:
-        found = _found_again(library, known, same, source.path)
-        return Outcome(source, "skipped", video=found, warnings=_kept_warnings(library, source, found))
-    outcome = None
-    try:
-        models = tools()
-        if stop.is_set():  # while they were loaded
-            raise Cancelled
-        run = VideoRun(library, hashed, models, stop, on_progress)
+@dataclass(frozen=True)
+class _Run:
+    """What the videos of one call of `ingest` share."""
+
+    library: Library
+    tools: Callable[[], Tools]
+    known: KnownContent
+    stop: threading.Event
+    on_progress: OnProgress | None
+
+    def index(self, source: Source) -> Outcome:
+        """Index one source. What is wrong with it is in the outcome."""
         try:
-            outcome = run.run()
+            return self._index(source)
+        except (UnreadableVideo, ValueError, OSError) as error:
+            if isinstance(error, PixrError):
+                return Outcome(source, "failed", error=error)
+            return Outcome(source, "failed", error=UnreadableVideo(source.path, str(error)))
+
+    def _index(self, source: Source) -> Outcome:
+        _check_paths(source)
+        state = file_state(source.path)
+        digest = content_hash(source.path, self.stop)
+        hashed = HashedSource(source, _described(source, digest), digest, state)
+        check_video(hashed.video)
+        same = self.known.claim(digest)
+        if same is not None:
+            found = _found_again(self.library, self.known, same, source.path)
+            return Outcome(source, "skipped", video=found, warnings=_kept_warnings(self.library, source, found))
+        outcome = None
+        try:
+            outcome = self._index_new(hashed)
+            return outcome
+        finally:
+            self.known.release(digest, None if outcome is None else outcome.video)
+
+    def _index_new(self, hashed: HashedSource) -> Outcome:
+        """Index content that the library does not hold."""
+        tools = self.tools()
+        if self.stop.is_set():  # while they were loaded
+            raise Cancelled
+        video_run = VideoRun(self.library, hashed, tools, self.stop, self.on_progress)
+        try:
+            outcome = video_run.run()
         except Cancelled:
             raise
         except Exception:
-            run.take_back()
+            video_run.take_back()
             raise
-        if outcome.video is not None:
-            outcome = replace(
-                outcome, warnings=(*outcome.warnings, *known.warnings(outcome.video, hashed.video.source))
-            )
-        return outcome
-    finally:
-        known.release(digest, None if outcome is None else outcome.video)
+        if outcome.video is None:
+            return outcome
+        return replace(outcome, warnings=(*outcome.warnings, *self.known.warnings(outcome.video, hashed.video.source)))
 
 
 def _check_paths(source: Source) -> None:
