@@ -1,4 +1,4 @@
-"""What must be known of a published model to run it as its authors do. Layout readers make it, encoders obey it."""
+"""What must be known about a published model to run it as its authors do. Layout readers make it, encoders use it."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class TextRecipe:
         file: the ONNX file; one that holds both halves of a model is named in both recipes.
         tokenizer: `tokenizer.json`.
         max_tokens: longer texts are cut, special tokens included.
-        padding: to the longest text of a call, or always to `max_tokens`.
+        padding: whether texts are padded to the longest one of a call, or always to `max_tokens`.
         pad_side: which end of a row is padded.
-        pad_token: what is padded with; None for what the tokenizer's file says.
-        cleaning: what is done to a text before the tokenizer sees it.
-        pooling: how token vectors become one; "none" where the model does it.
+        pad_token: the padding token; None for the one that the tokenizer's file names.
+        cleaning: how a text is cleaned before it is tokenized.
+        pooling: how token vectors become one; "none" if the model does it.
         output: the ONNX output to take; None for the first known name.
-        query_prefix: put before words that look for something.
-        document_prefix: put before words that are looked for.
+        query_prefix: put before questions.
+        document_prefix: put before texts that questions look for.
     """
 
     file: Path
@@ -54,18 +54,18 @@ class PictureRecipe:
 
     Attributes:
         file: the ONNX file.
-        height: of what the model sees, in pixels.
-        width: likewise.
-        resize: "shortest" brings the shorter side to `edge` and crops, "longest" the longer side and pads with `fill`,
-            "squash" both, "none" crops only.
+        height: the height of the model's input, in pixels.
+        width: its width.
+        resize: "shortest" scales the shorter side to `edge` and crops, "longest" scales the longer side and pads with
+            `fill`, "squash" scales both, "none" only crops.
         edge: pixels, for "shortest"; 0 covers a frame that isn't square.
         resample: Pillow's filter.
         crop_rounding: where an odd number of pixels is cropped, the first side loses the lesser half ("down") or the
             even one ("even", as torchvision rounds).
-        scale: what a level of 0 to 255 is multiplied with.
+        scale: what levels of 0 to 255 are multiplied by.
         mean: subtracted after that, by channel.
         std: divided by after that, by channel.
-        fill: level of what is padded.
+        fill: the level of the padding.
         output: the ONNX output to take; None for the first known name.
     """
 
@@ -89,16 +89,16 @@ class SoundRecipe:
 
     Attributes:
         file: the ONNX file.
-        sample_rate_hz: what the model hears.
-        window: samples of one Fourier transform.
-        hop: samples from one to the next.
-        bands: mel bands.
+        sample_rate_hz: the sample rate of the model's input.
+        window: samples in one Fourier transform.
+        hop: samples from one transform to the next.
+        bands: the number of mel bands.
         low_hz: where the bands begin.
-        high_hz: and end.
-        max_seconds: what the model hears at once.
+        high_hz: where they end.
+        max_seconds: how much sound the model takes at once.
         mel_scale: "slaney" (with bands of equal area) or "htk".
-        long_sound: what becomes of longer sound: its middle, or four views (the whole and three parts), as the model
-            was trained.
+        long_sound: how longer sound is treated, as in the model's training: "crop" takes its middle, "fusion" four
+            views, the whole and three parts.
         short_sound: "repeatpad", "repeat" or "pad".
         output: the ONNX output to take; None for the first known name.
     """
@@ -119,16 +119,16 @@ class SoundRecipe:
 
 @dataclass(frozen=True)
 class Description:
-    """A published model, whole.
+    """Everything that is known about a published model.
 
     Attributes:
-        name: of its space, without "@" and "/".
+        name: the name of its space, without "@" and "/".
         family: a key of `families.FAMILIES`.
-        folder: where it lies.
-        precision: of the files chosen, such as "fp32".
-        text: every model reads words.
-        picture: None where it knows no pictures.
-        sound: None where it knows no sound.
+        folder: the model's folder.
+        precision: the precision of the chosen files, such as "fp32".
+        text: how it encodes texts, which every model does.
+        picture: how it encodes pictures; None if it does not.
+        sound: how it encodes sound; None if it does not.
     """
 
     name: str
@@ -141,7 +141,7 @@ class Description:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file that a vector depends on, without those of external weights."""
+        """Every file that a vector depends on, except files of external weights."""
         parts = [self.text.file, self.text.tokenizer]
         parts += [recipe.file for recipe in (self.picture, self.sound) if recipe is not None]
         return tuple(dict.fromkeys(parts))

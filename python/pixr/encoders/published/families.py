@@ -1,4 +1,4 @@
-"""What files don't say: how each family was trained to be asked. One row a family; a new family is a row."""
+"""What files don't say: how each family of models was trained. A new family is one more row."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class Family:
     """One family of models.
 
     Attributes:
-        padding: of texts.
-        cleaning: of texts, where the tokenizer's file doesn't do it.
-        pooling: of token vectors, where the model's own output isn't pooled and no file says how.
+        padding: how texts are padded.
+        cleaning: how texts are cleaned, if the tokenizer's file doesn't do it.
+        pooling: how token vectors are pooled, if the model's output isn't and no file says how.
         reserved_positions: position embeddings that no token uses (RoBERTa counts from its padding).
-        prior: a calibration for the family, from what its authors publish. It orders and gates; nothing was fitted to
-            the model at hand.
+        prior: a calibration for the family, from what its authors publish. It is good for order and for a threshold,
+            but it was not fitted to the model at hand.
     """
 
     padding: Padding = "longest"
@@ -40,7 +40,7 @@ _CLAP_PRIOR = {"vector": {"center": 0.3, "slope": 14.0, "top": 0.75}, "floor": 0
 
 FAMILIES: dict[str, Family] = {
     "clip": Family(prior=_CLIP_PRIOR),
-    # Trained without a mask on texts of full length: a shorter row is another text to it.
+    # Trained without a mask on texts of full length, so a shorter row would be another text to it.
     "siglip": Family(padding="full", cleaning="lower_punctuation", prior=_SIGLIP_PRIOR),
     "siglip2": Family(padding="full", cleaning="lower", prior=_SIGLIP_PRIOR),
     "jina_clip": Family(prior=_CLIP_PRIOR),
@@ -50,7 +50,7 @@ FAMILIES: dict[str, Family] = {
     # A transformer without a pooling file is averaged, as sentence-transformers does.
     "sentence": Family(pooling="mean"),
 }
-# `model_type` of config.json → family. What is not here and reads words only is "sentence".
+# `model_type` of config.json → family. Any other model that encodes only texts is "sentence".
 MODEL_TYPES = {
     "clip": "clip",
     "siglip": "siglip",

@@ -1,8 +1,9 @@
-"""Chooses threads and batch size by a measurement of a second or two on this machine, and remembers them.
+"""Chooses threads and batch size by measuring for a second or two on this machine, and remembers them.
 
-Threads are chosen for one text or picture, what a query waits for; the batch size is the one with the least time a row.
-A larger setting must win by a tenth: within that, the smaller one leaves more to others. Remembered by model,
-providers, processor count and onnxruntime's version, in `tuning.json` of the cache.
+The number of threads is the best one for a single text or picture, because that is what a query waits for. The batch
+size is the one with the least time for each row. A larger setting must win by a tenth; otherwise the smaller one leaves
+more for others. Results are kept by model, providers, processor count and onnxruntime's version, in `tuning.json` of
+the cache.
 """
 
 from __future__ import annotations
@@ -25,14 +26,15 @@ if TYPE_CHECKING:
 _FILE_NAME: Final = "tuning.json"
 _BATCH_SIZES: Final = (1, 4, 8, 16)
 _MUST_WIN_BY: Final = 0.9
+_CLEARLY_SLOWER: Final = 1.3
 _SECONDS_A_SETTING: Final = 0.25
 _MOST_RUNS: Final = 12
 
 
 def tuned(description: Description, version: str, options: EncoderOptions) -> tuple[int, int]:
-    """Threads and batch size for a model, measured if they aren't remembered.
+    """Threads and batch size for a model, measured unless they are remembered.
 
-    Raises: as loading the model.
+    Raises what loading the model does.
     """
     cores = os.cpu_count() or 1
     runtime = import_onnxruntime().__version__
@@ -62,7 +64,7 @@ def _measure(description: Description, version: str, options: EncoderOptions, co
     seconds_a_row, times = runner(threads), dict[int, float]()
     for size in _BATCH_SIZES:
         times[size] = seconds_a_row(size)
-        if times[size] > 1.3 * min(times.values()):  # larger ones have only more to carry
+        if times[size] > _CLEARLY_SLOWER * min(times.values()):  # larger sizes will not be faster again
             break
     return threads, least(times)
 
@@ -77,7 +79,7 @@ def least(seconds: dict[int, float]) -> int:
 
 
 def _call(encoder: SentenceEncoder, count: int) -> Callable[[], object]:
-    """A call of the model with so many rows."""
+    """A function that calls the model with `count` rows."""
     import numpy as np
 
     from pixr.encoders.published.encoders import PictureTextEncoder, SoundTextEncoder
@@ -94,7 +96,7 @@ def _call(encoder: SentenceEncoder, count: int) -> Callable[[], object]:
 
 
 def _time(run: Callable[[], object]) -> float:
-    """The least of a few runs, in seconds."""
+    """The seconds of the fastest of a few runs."""
     run()
     times: list[float] = []
     until = time.perf_counter() + _SECONDS_A_SETTING
