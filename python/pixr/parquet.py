@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pixr import _engine
 from pixr.encoder_choice import Choice, remember_first
 from pixr.errors import InvalidBatch, PixrError, StorageError, VideoNotFound
@@ -78,13 +80,13 @@ def _write(engine: _engine.Library, part: Path, choice: Choice | None) -> int:
 
     number = _number(engine)
     ids = engine.video_ids()
-    schema = pa.record_batch(engine.segments([])).schema
+    schema = _without_room(pa.record_batch(engine.segments([]))).schema
     metadata = {**(schema.metadata or {}), _SETTINGS: engine.settings().encode()}
     if choice is not None:
         metadata[_ENCODERS] = choice.encode().encode()
     schema = schema.with_metadata(metadata)
-    # Files are opened here, for pyarrow takes a name with a colon for an address. The schema of Arrow is left out: with
-    # it pyarrow before 26 can't read vectors where some rows have none, and tells a damaged file.
+    # Files are opened here, for pyarrow takes a name with a colon for an address. The schema of Arrow is left out: that
+    # of Parquet says all that is needed, to every program that reads it.
     with (
         part.open("wb") as file,
         pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True, store_schema=False) as writer,
@@ -96,9 +98,27 @@ def _write(engine: _engine.Library, part: Path, choice: Choice | None) -> int:
                 raise _Changed from error
             if _number(engine) != number:
                 raise _Changed
-            writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+            writer.write_batch(_without_room(batch).replace_schema_metadata(schema.metadata))
         writer.add_key_value_metadata(schema.metadata)
     return len(ids)
+
+
+def _without_room(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with lists of any length as vectors, which take nothing in the rows that have none.
+
+    The engine's lists have one length, and so room for a vector in every row. pyarrow before 25 refuses to write that.
+    """
+    import pyarrow as pa
+
+    for place, field in enumerate(batch.schema):
+        if pa.types.is_fixed_size_list(field.type):
+            vectors = batch.column(place)
+            is_there = vectors.is_valid().to_numpy(zero_copy_only=False)
+            bounds = np.append(0, np.cumsum(is_there, dtype=np.int64) * field.type.list_size)
+            offsets = pa.array(bounds, mask=np.append(~is_there, False))
+            lists = pa.LargeListArray.from_arrays(offsets, vectors.drop_null().flatten())
+            batch = batch.set_column(place, field.with_type(lists.type), lists)
+    return batch
 
 
 def _number(engine: _engine.Library) -> int:

@@ -301,3 +301,29 @@ def test_what_is_exported_is_read_by_programs_that_do_not_know_arrow(library: pi
     assert b"pixr.settings" in told
     assert b"ARROW:schema" not in told
     assert pa.types.is_list(pq.read_schema(tmp_path / "films.parquet").field("frame.vector").type)
+
+
+def test_a_row_without_a_vector_is_written_without_room_for_one(
+    library: pixr.Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Room was kept for each, which pyarrow before 25 refuses to write where a row between others has none.
+
+    Whoever had such a pyarrow was told that this is not supported, and had no export.
+    """
+    vectors = pa.array([[1.0, 0.0], None, [0.0, 1.0]], pa.list_(pa.float32()))
+    span = {"start": [0.0, 5.0, 10.0], "end": [5.0, 10.0, 15.0]}
+    library.add_segments(pa.record_batch({"video_id": ["a"] * 3, **span, "frame": vectors}))
+    given: list[pa.RecordBatch] = []
+    write_batch = pq.ParquetWriter.write_batch
+
+    def watch(writer: pq.ParquetWriter, batch: pa.RecordBatch) -> None:
+        given.append(batch)
+        write_batch(writer, batch)
+
+    monkeypatch.setattr(pq.ParquetWriter, "write_batch", watch)
+    library.export(tmp_path / "films.parquet")
+    (batch,) = given
+    frames = batch.column("frame.vector")
+    assert [None if vector is None else len(vector) for vector in frames.to_pylist()] == [2, None, 2, None, None]
+    assert len(frames.values) == 4
+    assert [row["frame.vector"] for row in rows_of(tmp_path / "films.parquet")] == frames.to_pylist()
