@@ -2,16 +2,20 @@
 
 Captions are read as other programs write them: SRT with commas or points, WebVTT with notes, styles, positions and
 voices, JSON as `{"segments": [{"start", "end", "text"}]}` (Whisper's), a list of such objects, or this module's own.
+
+Captions that roll, as YouTube's and those of live television do, show a line again above the one that is said next.
+Each line is kept once, from when it first appears.
 """
 
 from __future__ import annotations
 
 import html
+import itertools
 import json
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +42,15 @@ class Caption:
     start: float
     end: float
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Cue:
+    """What a file shows from `start` to `end`, in seconds, a line a line on screen, without empty ones."""
+
+    start: float
+    end: float
+    lines: tuple[str, ...]
 
 
 def beside(video: str | os.PathLike[str]) -> Path | None:
@@ -78,7 +91,8 @@ def read_captions(path: str | os.PathLike[str]) -> list[Caption]:
     if stripped.startswith("[Script Info]"):
         raise InvalidCaptions(f"{file}: ASS captions; SRT, WebVTT or JSON is read, and most players and ffmpeg convert")
     found = _from_json(text, file) if stripped[:1] in ("{", "[") else _from_lines(text, file)
-    return sorted((one for one in found if one.text), key=lambda one: (one.start, one.end))
+    shown = sorted((cue for cue in found if cue.lines), key=lambda cue: (cue.start, cue.end))
+    return [Caption(cue.start, cue.end, " ".join(cue.lines)) for cue in _unrolled(shown)]
 
 
 def write_captions(captions: Iterable[Caption], format: CaptionFormat) -> str:
@@ -105,10 +119,35 @@ def write_captions(captions: Iterable[Caption], format: CaptionFormat) -> str:
     return "\n".join(["WEBVTT\n", *blocks])
 
 
-def _from_lines(text: str, file: Path) -> list[Caption]:
+def _unrolled(cues: list[_Cue]) -> list[_Cue]:
+    """Cues without the lines that the cue before has shown, if they roll.
+
+    They do if, of four cues, one or more begins with lines that end the one before, and adds others. A refrain repeats
+    lines as well, but not so often.
+    """
+    kept = [0, *(_lines_kept(before, cue) for before, cue in itertools.pairwise(cues))]
+    rolls = sum(0 < count < len(cue.lines) for count, cue in zip(kept, cues, strict=False))
+    if not rolls or 4 * rolls < len(cues):
+        return cues
+    unrolled: list[_Cue] = []
+    for count, cue in zip(kept, cues, strict=True):
+        if added := cue.lines[count:]:
+            unrolled.append(replace(cue, lines=added))
+        else:
+            unrolled[-1] = replace(unrolled[-1], end=max(unrolled[-1].end, cue.end))
+    return unrolled
+
+
+def _lines_kept(before: _Cue, cue: _Cue) -> int:
+    """How many lines at the end of one cue are those at the beginning of the next."""
+    most = min(len(before.lines), len(cue.lines))
+    return next((count for count in range(most, 0, -1) if before.lines[-count:] == cue.lines[:count]), 0)
+
+
+def _from_lines(text: str, file: Path) -> list[_Cue]:
     is_vtt = text.lstrip().startswith("WEBVTT")
     lines = text.splitlines()
-    captions: list[Caption] = []
+    cues: list[_Cue] = []
     at = 0
     while at < len(lines):
         times = _TIMES.match(lines[at])
@@ -129,11 +168,12 @@ def _from_lines(text: str, file: Path) -> list[Caption]:
             at += 1
         if at < len(lines) and "-->" in lines[at] and said and said[-1].strip().isdigit():
             said.pop()  # a number of an SRT block without an empty line before it
-        words = (_VTT_TAG if is_vtt else _SRT_TAG).sub("", " ".join(said))
-        captions.append(Caption(start, end, " ".join((html.unescape(words) if is_vtt else words).split())))
-    if not captions and not is_vtt and text.strip():
+        words = (_VTT_TAG if is_vtt else _SRT_TAG).sub("", "\n".join(said)).split("\n")
+        shown = (" ".join((html.unescape(line) if is_vtt else line).split()) for line in words)
+        cues.append(_Cue(start, end, tuple(filter(None, shown))))
+    if not cues and not is_vtt and text.strip():
         raise InvalidCaptions(f"{file}: neither SRT, WebVTT nor JSON captions")
-    return captions
+    return cues
 
 
 def _ends_block(line: str, said: Sequence[str], is_vtt: bool) -> bool:
@@ -145,7 +185,7 @@ def _ends_block(line: str, said: Sequence[str], is_vtt: bool) -> bool:
     return not line if is_vtt else not line.strip() and any(map(str.strip, said))
 
 
-def _from_json(text: str, file: Path) -> list[Caption]:
+def _from_json(text: str, file: Path) -> list[_Cue]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -156,14 +196,15 @@ def _from_json(text: str, file: Path) -> list[Caption]:
     return [_from_object(item, number, file) for number, item in enumerate(items)]
 
 
-def _from_object(item: Any, number: int, file: Path) -> Caption:
+def _from_object(item: Any, number: int, file: Path) -> _Cue:
     try:
         start, end, text = float(item["start"]), float(item["end"]), item["text"]
         if not isinstance(text, str) or has_lone_surrogate(text) or not 0 <= start <= end < float("inf"):
             raise ValueError
     except (KeyError, TypeError, ValueError, OverflowError):
         raise InvalidCaptions(f'{file}, item {number}: "start", "end" (seconds) and "text" are expected') from None
-    return Caption(start, end, " ".join(text.split()))
+    words = " ".join(text.split())
+    return _Cue(start, end, (words,) if words else ())
 
 
 def _seconds(parts: Sequence[str | None]) -> float:

@@ -112,6 +112,172 @@ def test_what_begins_with_a_line_of_nothing_is_read(content: str, tmp_path: Path
     ]
 
 
+YOUTUBE_ROLLS = """WEBVTT
+Kind: captions
+Language: en
+
+00:00:00.160 --> 00:00:02.389 align:start position:0%
+\x20
+so<00:00:00.400><c> today</c><00:00:00.560><c> we're</c><00:00:00.880><c> tiling</c>
+
+00:00:02.389 --> 00:00:02.399 align:start position:0%
+so today we're tiling
+\x20
+
+00:00:02.399 --> 00:00:04.710 align:start position:0%
+so today we're tiling
+the<00:00:02.560><c> roof</c><00:00:02.879><c> again</c>
+
+00:00:04.710 --> 00:00:04.720 align:start position:0%
+the roof again
+\x20
+
+00:00:04.720 --> 00:00:06.150 align:start position:0%
+the roof again
+&gt;&gt;<00:00:05.000><c> yeah</c>
+
+00:00:06.150 --> 00:00:06.160 align:start position:0%
+&gt;&gt; yeah
+\x20
+
+00:00:06.160 --> 00:00:07.270 align:start position:0%
+&gt;&gt; yeah
+&gt;&gt;<00:00:06.500><c> yeah</c>
+
+00:00:07.270 --> 00:00:07.280 align:start position:0%
+&gt;&gt; yeah
+\x20
+
+00:00:12.000 --> 00:00:14.000 align:start position:0%
+\x20
+and<00:00:12.400><c> done</c>
+"""
+YOUTUBE_ROLLS_IN_SRT = """1
+00:00:00,160 --> 00:00:02,389
+\r
+so today we're tiling
+
+2
+00:00:02,389 --> 00:00:02,399
+so today we're tiling\r
+\x20
+
+3
+00:00:02,399 --> 00:00:04,710
+so today we're tiling\r
+the roof again
+
+4
+00:00:04,710 --> 00:00:04,720
+the roof again\r
+\x20
+
+5
+00:00:04,720 --> 00:00:06,150
+the roof again\r
+>> yeah
+
+6
+00:00:06,150 --> 00:00:06,160
+>> yeah\r
+\x20
+
+7
+00:00:06,160 --> 00:00:07,270
+>> yeah\r
+>> yeah
+
+8
+00:00:07,270 --> 00:00:07,280
+>> yeah\r
+\x20
+
+9
+00:00:12,000 --> 00:00:14,000
+\r
+and done
+"""
+OF_TELEVISION = """1
+00:00:10,000 --> 00:00:12,000
+>> GOOD EVENING.
+
+2
+00:00:12,000 --> 00:00:14,000
+>> GOOD EVENING.
+A STORM HAS REACHED
+
+3
+00:00:14,000 --> 00:00:16,000
+>> GOOD EVENING.
+A STORM HAS REACHED
+THE COAST TONIGHT.
+
+4
+00:00:16,000 --> 00:00:18,000
+A STORM HAS REACHED
+THE COAST TONIGHT.
+SCHOOLS ARE CLOSED.
+"""
+SONG = """1
+00:00:00,000 --> 00:00:02,000
+Around the world
+
+2
+00:00:02,000 --> 00:00:04,000
+Around the world
+
+3
+00:00:04,000 --> 00:00:06,000
+Around the world
+Around the world
+
+4
+00:00:06,000 --> 00:00:08,000
+Around the world
+Around the world
+
+5
+00:00:08,000 --> 00:00:10,000
+and again
+"""
+
+
+@pytest.mark.parametrize("content", [YOUTUBE_ROLLS, YOUTUBE_ROLLS_IN_SRT])
+def test_lines_that_roll_are_said_once(content: str, tmp_path: Path) -> None:
+    """YouTube shows each line in three captions, and a transcript said all of it three times.
+
+    Who says the same word twice said it twice.
+    """
+    file = tmp_path / "captions"
+    file.write_bytes(content.encode())
+    assert read_captions(file) == [
+        Caption(0.16, 2.399, "so today we're tiling"),
+        Caption(2.399, 4.72, "the roof again"),
+        Caption(4.72, 6.16, ">> yeah"),
+        Caption(6.16, 7.28, ">> yeah"),
+        Caption(12.0, 14.0, "and done"),
+    ]
+
+
+def test_three_lines_that_roll_are_said_once(tmp_path: Path) -> None:
+    """As live television has them."""
+    file = tmp_path / "captions"
+    file.write_text(OF_TELEVISION, encoding="utf-8")
+    assert read_captions(file) == [
+        Caption(10.0, 12.0, ">> GOOD EVENING."),
+        Caption(12.0, 14.0, "A STORM HAS REACHED"),
+        Caption(14.0, 16.0, "THE COAST TONIGHT."),
+        Caption(16.0, 18.0, "SCHOOLS ARE CLOSED."),
+    ]
+
+
+def test_a_refrain_does_not_roll(tmp_path: Path) -> None:
+    file = tmp_path / "captions"
+    file.write_text(SONG + SONG.replace("00:00:", "00:01:"), encoding="utf-8")
+    once = ["Around the world"] * 2 + ["Around the world Around the world"] * 2 + ["and again"]
+    assert [caption.text for caption in read_captions(file)] == once * 2
+
+
 @pytest.mark.parametrize(
     ("content", "word"),
     [
