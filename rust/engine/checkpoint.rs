@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::merge::worth_merging;
 use crate::operation::Content;
-use crate::part::{Home, LivePart, MERGE_FAN_IN, Part, size_class};
+use crate::part::{Home, LivePart, Part};
 use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
@@ -21,22 +22,17 @@ use crate::vector::Index;
 use crate::writer::Writer;
 
 /// Which parts a checkpoint rewrites beside those in memory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
     /// None.
     Memory,
-    /// Those that a merge policy chooses, if it chooses any.
+    /// Those that are worth merging, if there are any.
     Merge,
     /// All.
     Everything,
 }
 
-/// The merge policy makes no part of more rows than this: building one takes memory for all of it.
-const MERGE_MAX_ROWS: u32 = 4_000_000;
-/// A part of which more than this share is deleted is rewritten.
-const MERGE_DEAD_SHARE: f64 = 0.3;
-
-/// Fewer rows are built where everything else runs: starting threads takes longer.
+/// Fewer rows than this are built in the process's own thread pool: starting threads for them takes longer.
 const FEWEST_ROWS_APART: usize = 4096;
 
 impl Shared {
@@ -47,7 +43,7 @@ impl Shared {
             let mut guard = self.writer.lock();
             let writer = guard.as_mut().ok_or_else(|| self.not_writable())?;
             let frozen = Arc::clone(&self.snapshot.read());
-            let rewritten = chosen(&frozen, &scope, self.options.limits.parts);
+            let rewritten = chosen(&frozen, scope, self.options.limits.parts);
             let clean = frozen.number == writer.manifest.applied_sequence;
             if clean && rewritten.is_empty() {
                 return Ok(());
@@ -218,8 +214,8 @@ fn no_longer_live(contents: &[Content], current: &Snapshot, old: &[LivePart]) ->
     Ok(gone)
 }
 
-/// The parts that a checkpoint of this scope rewrites: always those in memory.
-fn chosen(snapshot: &Snapshot, scope: &Scope, most_parts: usize) -> BTreeSet<usize> {
+/// The parts that a checkpoint of this scope rewrites, by their places in the snapshot: always those in memory.
+fn chosen(snapshot: &Snapshot, scope: Scope, most_parts: usize) -> BTreeSet<usize> {
     let parts = || snapshot.parts.iter().enumerate();
     let mut chosen: BTreeSet<usize> =
         parts().filter(|(_, part)| part.home == Home::Memory).map(|(index, _)| index).collect();
@@ -227,75 +223,17 @@ fn chosen(snapshot: &Snapshot, scope: &Scope, most_parts: usize) -> BTreeSet<usi
         Scope::Memory => {}
         Scope::Merge => chosen.extend(worth_merging(snapshot, most_parts)),
         Scope::Everything => {
-            let files: Vec<usize> = parts().map(|(index, _)| index).collect();
             let has_deleted = parts().any(|(_, part)| part.deleted_count() > 0);
-            if files.len() > 1 || has_deleted {
-                chosen.extend(files);
+            if snapshot.parts.len() > 1 || has_deleted {
+                chosen.extend(0..snapshot.parts.len());
             }
         }
     }
     chosen
 }
 
-/// What `chosen` rewrites of the parts on disk to merge them; empty where nothing needs it.
-pub(crate) fn worth_merging(snapshot: &Snapshot, most_parts: usize) -> BTreeSet<usize> {
-    let on_disk = snapshot.parts.iter().enumerate().filter(|(_, part)| part.home != Home::Memory);
-    let files: Vec<OnDisk> = on_disk
-        .map(|(index, part)| OnDisk { index, live: part.rows.count(), all: part.part.table().row_count() })
-        .collect();
-    tiered(files, most_parts)
-}
-
-/// A part on disk: which of the snapshot's it is, and its rows.
-struct OnDisk {
-    index: usize,
-    live: u32,
-    all: u32,
-}
-
-/// Tiered merging: parts with many deleted videos, and those of a size class of which `MERGE_FAN_IN` have gathered, the
-/// smallest first, as long as they make no part of more than `MERGE_MAX_ROWS`. Where there are more than `most_parts` all
-/// the same, the smallest of them, however large.
-fn tiered(mut files: Vec<OnDisk>, most_parts: usize) -> BTreeSet<usize> {
-    files.sort_unstable_by_key(|file| (file.live, file.index));
-    let mut room = MERGE_MAX_ROWS;
-    let mut chosen = BTreeSet::new();
-    for file in &files {
-        let is_dead = f64::from(file.live) < f64::from(file.all) * (1.0 - MERGE_DEAD_SHARE);
-        // One alone is rewritten however large it is.
-        if is_dead && (chosen.is_empty() || file.live <= room) {
-            room = room.saturating_sub(file.live);
-            chosen.insert(file.index);
-        }
-    }
-    for class in files.chunk_by(|one, other| size_class(one.live) == size_class(other.live)) {
-        if class.len() < MERGE_FAN_IN {
-            continue;
-        }
-        let mut left = room;
-        let fitting = class.iter().filter(|file| !chosen.contains(&file.index)).take_while(|file| {
-            let fits = file.live <= left;
-            left = left.saturating_sub(file.live);
-            fits
-        });
-        let fitting: Vec<&OnDisk> = fitting.collect();
-        if fitting.len() + chosen.len() > 1 {
-            room -= fitting.iter().map(|file| file.live).sum::<u32>();
-            chosen.extend(fitting.into_iter().map(|file| file.index));
-        }
-    }
-    let most_parts = most_parts.max(1);
-    if files.len() > most_parts && chosen.len() < 2 {
-        let surplus = (files.len() - most_parts).max(MERGE_FAN_IN - 1);
-        chosen.extend(files.iter().take(surplus + 1).map(|file| file.index));
-    }
-    chosen
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
     use crate::catalog::video::{Video, VideoId};
     use crate::library::Library;
@@ -325,60 +263,5 @@ mod tests {
         let info = library.info()?;
         assert_eq!((info.videos, info.parts_in_memory, info.deleted_videos), (10, 3, 0));
         Ok(())
-    }
-
-    fn files(rows: &[(u32, u32)]) -> Vec<OnDisk> {
-        rows.iter().enumerate().map(|(index, &(live, all))| OnDisk { index, live, all }).collect()
-    }
-
-    fn alive(rows: &[u32]) -> Vec<OnDisk> {
-        files(&rows.iter().map(|&rows| (rows, rows)).collect::<Vec<_>>())
-    }
-
-    const MANY: usize = 1000;
-
-    #[test]
-    fn so_many_of_one_size_are_merged() {
-        assert_eq!(tiered(alive(&[600; MERGE_FAN_IN - 1]), MANY), BTreeSet::new());
-        assert_eq!(tiered(alive(&[600; MERGE_FAN_IN]), MANY), (0..MERGE_FAN_IN).collect());
-    }
-
-    #[test]
-    fn no_more_than_make_the_largest_part() {
-        let half = MERGE_MAX_ROWS / 2;
-        assert_eq!(tiered(alive(&[half - 1; 9]), MANY), BTreeSet::from([0, 1]));
-        assert_eq!(tiered(alive(&[half + 1; 9]), MANY), BTreeSet::new());
-        assert_eq!(tiered(alive(&[half + 1; 9]), 4), (0..9).take(MERGE_FAN_IN).collect());
-    }
-
-    #[test]
-    fn what_is_mostly_deleted_is_rewritten() {
-        let large = 2 * MERGE_MAX_ROWS;
-        assert_eq!(tiered(files(&[(10, 10), (large, large), (60, 100), (71, 100)]), MANY), BTreeSet::from([2]));
-        assert_eq!(tiered(files(&[(large, 2 * large)]), MANY), BTreeSet::from([0]));
-    }
-
-    proptest! {
-        #[test]
-        fn merging_ends_and_makes_no_part_above_the_largest(
-            rows in prop::collection::vec((0_u32..3_000_000, 0_u32..400_000), 0..60),
-        ) {
-            let mut rows: Vec<(u32, u32)> = rows.into_iter().map(|(live, dead)| (live, live + dead)).collect();
-            for _ in 0..200 {
-                let chosen = tiered(files(&rows), MANY);
-                if chosen.is_empty() {
-                    return Ok(());
-                }
-                let merged = chosen.iter().filter_map(|&index| rows.get(index)).map(|(live, _)| live).sum::<u32>();
-                prop_assert!(merged <= MERGE_MAX_ROWS || chosen.len() == 1);
-                let mut index = 0;
-                rows.retain(|_| {
-                    index += 1;
-                    !chosen.contains(&(index - 1))
-                });
-                rows.push((merged, merged));
-            }
-            prop_assert!(false, "merging does not end");
-        }
     }
 }

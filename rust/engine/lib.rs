@@ -20,6 +20,7 @@ mod checkpoint;
 pub mod error;
 pub mod library;
 mod maintenance;
+mod merge;
 mod named;
 pub mod operation;
 mod options;

@@ -10,8 +10,9 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::checkpoint::{Scope, worth_merging};
+use crate::checkpoint::Scope;
 use crate::error::{Error, Result};
+use crate::merge::worth_merging;
 use crate::part::Home;
 use crate::shared::Shared;
 
