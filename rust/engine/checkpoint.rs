@@ -35,41 +35,62 @@ pub(crate) enum Scope {
 /// Fewer rows than this are built in the process's own thread pool: starting threads for them takes longer.
 const FEWEST_ROWS_APART: usize = 4096;
 
+/// A checkpoint under way.
+struct Freeze {
+    /// What the library held when the checkpoint began.
+    snapshot: Arc<Snapshot>,
+    /// The log that takes what is written meanwhile.
+    first_log: u64,
+    /// The parts that one new part takes the place of, by their places in the snapshot.
+    rewritten: BTreeSet<usize>,
+    /// The number of that part.
+    part_number: u64,
+}
+
+/// The part that a checkpoint built, with the length of its file and the videos it was made of.
+struct Built {
+    part: LivePart,
+    byte_len: u64,
+    contents: Vec<Content>,
+}
+
 impl Shared {
     /// Makes the manifest say what the library holds now.
     pub(crate) fn checkpoint(&self, scope: Scope) -> Result<()> {
         let _one_at_a_time = self.checkpoint.lock();
-        let (frozen, number, first_log, rewritten) = {
-            let mut guard = self.writer.lock();
-            let writer = guard.as_mut().ok_or_else(|| self.not_writable())?;
-            let frozen = Arc::clone(&self.snapshot.read());
-            let rewritten = chosen(&frozen, scope, self.options.limits.parts);
-            let clean = frozen.number == writer.manifest.applied_sequence;
-            if clean && rewritten.is_empty() {
-                return Ok(());
-            }
-            let first_log = writer.rotate(&*self.storage)?;
-            *self.frozen.lock() = Some(Arc::clone(&frozen));
-            (frozen, writer.take_file_number(), first_log, rewritten)
-        };
-        let written = self.write(&frozen, number, first_log, &rewritten);
+        let Some(freeze) = self.freeze(scope)? else { return Ok(()) };
+        let written = self.build(&freeze).and_then(|built| self.publish(&freeze, built));
         *self.frozen.lock() = None;
         written
     }
 
-    /// Builds one part of those that are rewritten, and publishes it.
-    fn write(&self, frozen: &Snapshot, number: u64, first_log: u64, rewritten: &BTreeSet<usize>) -> Result<()> {
-        let contents = frozen.contents_of(rewritten)?;
-        let built = if contents.is_empty() {
-            None
-        } else {
-            let sections = self.apart(&contents, || Part::build(&contents, &frozen.spaces, Index::Graph))?;
-            let byte_len = part_file::write_part(&*self.storage, number, &sections)?;
-            drop(sections);
-            let part = Part::open(part_file::open_part(&*self.storage, number, byte_len)?)?;
-            Some((LivePart::new(Arc::new(part), Home::File(number)), byte_len))
-        };
-        self.publish(frozen, first_log, rewritten, &contents, built)
+    /// Freezes the library and starts the next log; none if there is nothing to write.
+    fn freeze(&self, scope: Scope) -> Result<Option<Freeze>> {
+        let mut guard = self.writer.lock();
+        let writer = guard.as_mut().ok_or_else(|| self.not_writable())?;
+        let snapshot = Arc::clone(&self.snapshot.read());
+        let rewritten = chosen(&snapshot, scope, self.options.limits.parts);
+        let is_clean = snapshot.number == writer.manifest.applied_sequence;
+        if is_clean && rewritten.is_empty() {
+            return Ok(None);
+        }
+        let first_log = writer.rotate(&*self.storage)?;
+        *self.frozen.lock() = Some(Arc::clone(&snapshot));
+        Ok(Some(Freeze { snapshot, first_log, rewritten, part_number: writer.take_file_number() }))
+    }
+
+    /// Builds one part of those that are rewritten; none if nothing in them is live.
+    fn build(&self, freeze: &Freeze) -> Result<Option<Built>> {
+        let contents = freeze.snapshot.contents_of(&freeze.rewritten)?;
+        if contents.is_empty() {
+            return Ok(None);
+        }
+        let number = freeze.part_number;
+        let sections = self.apart(&contents, || Part::build(&contents, &freeze.snapshot.spaces, Index::Graph))?;
+        let byte_len = part_file::write_part(&*self.storage, number, &sections)?;
+        drop(sections);
+        let part = Part::open(part_file::open_part(&*self.storage, number, byte_len)?)?;
+        Ok(Some(Built { part: LivePart::new(Arc::new(part), Home::File(number)), byte_len, contents }))
     }
 
     /// Runs `build` on threads of its own where there is much to do: searches share the process's pool, and would wait
@@ -85,38 +106,27 @@ impl Shared {
         pool.map_err(failed)?.install(build)
     }
 
-    /// Makes a manifest of what the frozen snapshot held, and puts the new part, if one was built, in the place of those
-    /// that it stands for.
-    fn publish(
-        &self,
-        frozen: &Snapshot,
-        first_log: u64,
-        rewritten: &BTreeSet<usize>,
-        contents: &[Content],
-        built: Option<(LivePart, u64)>,
-    ) -> Result<()> {
+    /// Stores a manifest of what was frozen, and puts the new part, if one was built, in the place of those that it
+    /// stands for.
+    fn publish(&self, freeze: &Freeze, built: Option<Built>) -> Result<()> {
         let mut guard = self.writer.lock();
         let writer = guard.as_mut().ok_or_else(|| self.not_writable())?;
-        let mut manifest = writer.manifest.clone();
-        manifest.generation += 1;
-        manifest.applied_sequence = frozen.number;
-        manifest.spaces = frozen.spaces.clone();
-        manifest.settings = Settings { calibrations: frozen.calibrations.clone(), taken: None }.write()?;
-        manifest.first_log = first_log;
-        let mut entries = self.entries_of_kept(frozen, rewritten, writer)?;
-        let mut current = Snapshot::clone(&self.snapshot.read());
-        let old: Vec<LivePart> = rewritten.iter().filter_map(|&index| frozen.parts.get(index).cloned()).collect();
-        if let Some((part, byte_len)) = &built {
-            entries.push(entry_of_new(part, *byte_len)?);
-            let position = current.parts.iter().position(|part| part.is_one_of(&old)).unwrap_or(current.parts.len());
-            let gone = no_longer_live(contents, &current, &old)?;
-            current.parts.insert(position, part.without(gone)?);
+        let frozen = &freeze.snapshot;
+        let mut parts = self.entries_of_kept(freeze, writer)?;
+        if let Some(built) = &built {
+            parts.push(built.entry(freeze.part_number));
         }
-        current.parts.retain(|part| !part.is_one_of(&old));
-        current.deleted_in_memory -= frozen.deleted_in_memory;
-        entries.sort_unstable_by_key(|entry| entry.number);
-        manifest.parts = entries;
-        manifest.next_file = writer.manifest.next_file;
+        parts.sort_unstable_by_key(|entry| entry.number);
+        let manifest = Manifest {
+            generation: writer.manifest.generation + 1,
+            applied_sequence: frozen.number,
+            first_log: freeze.first_log,
+            parts,
+            spaces: frozen.spaces.clone(),
+            settings: Settings { calibrations: frozen.calibrations.clone(), taken: None }.write()?,
+            ..writer.manifest.clone()
+        };
+        let current = swapped_in(freeze, built, &self.snapshot.read())?;
         if let Err(error) = manifest.store(&*self.storage) {
             // Which manifest a crash would leave is not known, so no file of either may go; the next try goes on from
             // the one that is there.
@@ -135,18 +145,13 @@ impl Shared {
         self.remove_all(&writer.manifest.unreferenced(&*self.storage)?)
     }
 
-    /// The manifest's entries of the parts in files that stay. Where videos of one were deleted since its entry was made, the
-    /// deletes are written into a new file first.
-    fn entries_of_kept(
-        &self,
-        frozen: &Snapshot,
-        rewritten: &BTreeSet<usize>,
-        writer: &mut Writer,
-    ) -> Result<Vec<PartEntry>> {
+    /// The manifest's entries of the parts in files that stay. Where videos of one were deleted since its entry was made,
+    /// the deletes are written into a new file first.
+    fn entries_of_kept(&self, freeze: &Freeze, writer: &mut Writer) -> Result<Vec<PartEntry>> {
         let mut entries = Vec::new();
-        for (index, part) in frozen.parts.iter().enumerate() {
+        for (index, part) in freeze.snapshot.parts.iter().enumerate() {
             if let Home::File(number) = part.home
-                && !rewritten.contains(&index)
+                && !freeze.rewritten.contains(&index)
             {
                 let known = writer.manifest.parts.iter().find(|entry| entry.number == number).cloned();
                 let mut entry =
@@ -188,14 +193,28 @@ impl Shared {
     }
 }
 
-/// The manifest's entry of a part that was just built.
-fn entry_of_new(part: &LivePart, byte_len: u64) -> Result<PartEntry> {
-    let Home::File(number) = part.home else {
-        return Err(Error::Internal { detail: "a built part is not in a file".to_owned() });
-    };
-    let table = part.part.table();
-    let (row_count, video_count) = (table.row_count(), table.video_count());
-    Ok(PartEntry { number, byte_len, row_count, video_count, deletes: None, deleted_count: 0 })
+impl Built {
+    /// The manifest's entry of the part, whose file has this number.
+    fn entry(&self, number: u64) -> PartEntry {
+        let table = self.part.part.table();
+        let (row_count, video_count) = (table.row_count(), table.video_count());
+        PartEntry { number, byte_len: self.byte_len, row_count, video_count, deletes: None, deleted_count: 0 }
+    }
+}
+
+/// The running snapshot with the new part in the place of those that it stands for.
+fn swapped_in(freeze: &Freeze, built: Option<Built>, running: &Snapshot) -> Result<Snapshot> {
+    let mut current = running.clone();
+    let old: Vec<LivePart> =
+        freeze.rewritten.iter().filter_map(|&index| freeze.snapshot.parts.get(index).cloned()).collect();
+    if let Some(Built { part, contents, .. }) = built {
+        let position = current.parts.iter().position(|part| part.is_one_of(&old)).unwrap_or(current.parts.len());
+        let gone = no_longer_live(&contents, &current, &old)?;
+        current.parts.insert(position, part.without(gone)?);
+    }
+    current.parts.retain(|part| !part.is_one_of(&old));
+    current.deleted_in_memory -= freeze.snapshot.deleted_in_memory;
+    Ok(current)
 }
 
 /// Which of a new part's videos, by their numbers there, were deleted or replaced since the freeze: no part of `old`, for
