@@ -30,10 +30,7 @@ impl Content {
     pub fn checked(mut video: Video, mut segments: Vec<Segment>) -> Result<Self> {
         video.validate()?;
         for segment in &segments {
-            let Span { start, end } = segment.span;
-            if !(start.is_finite() && end.is_finite() && start >= 0.0 && end >= start) {
-                return Err(Error::InvalidSpan { video: video.id.to_string(), start_seconds: start, end_seconds: end });
-            }
+            segment.span.validate(&video.id)?;
         }
         segments.sort_by_key(|segment| span_key(segment.span));
         let segments = unite_equal_spans(segments);

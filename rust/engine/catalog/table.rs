@@ -61,10 +61,7 @@ impl VideoTable {
                 return Err(Error::InvalidVideo { video, detail });
             }
             for span in *video_spans {
-                if !span.start.is_finite() || !span.end.is_finite() || span.start < 0.0 || span.end < span.start {
-                    let (start_seconds, end_seconds) = (span.start, span.end);
-                    return Err(Error::InvalidSpan { video: video.id.to_string(), start_seconds, end_seconds });
-                }
+                span.validate(&video.id)?;
                 spans.extend_from_slice(&span.start.to_le_bytes());
                 spans.extend_from_slice(&span.end.to_le_bytes());
             }

@@ -130,6 +130,33 @@ impl Span {
         self.end - self.start
     }
 
+    /// The instant in the middle, which rounding may move to the end of a very short span.
+    pub(crate) fn center(self) -> f64 {
+        self.start + (self.end - self.start) / 2.0
+    }
+
+    /// The shortest span that holds both.
+    pub(crate) fn unite(self, other: Self) -> Self {
+        Self { start: self.start.min(other.start), end: self.end.max(other.end) }
+    }
+
+    /// What two spans that overlap share.
+    pub(crate) fn intersect(self, other: Self) -> Self {
+        Self { start: self.start.max(other.start), end: self.end.min(other.end) }
+    }
+
+    /// Refuses what is no span of time of this video: negative, reversed or not finite.
+    ///
+    /// # Errors
+    /// `invalid_span`.
+    pub(crate) fn validate(self, video: &VideoId) -> Result<()> {
+        let Self { start, end } = self;
+        if start.is_finite() && end.is_finite() && start >= 0.0 && end >= start {
+            return Ok(());
+        }
+        Err(Error::InvalidSpan { video: video.to_string(), start_seconds: start, end_seconds: end })
+    }
+
     /// Seconds that both spans share.
     #[must_use]
     pub fn overlap(self, other: Self) -> f64 {

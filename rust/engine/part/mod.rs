@@ -15,7 +15,7 @@ use crate::catalog::channel::Channel;
 use crate::catalog::row_set::RowSet;
 use crate::catalog::strings::StringColumn;
 use crate::catalog::table::VideoTable;
-use crate::catalog::video::{Evidence, Segment};
+use crate::catalog::video::{Evidence, Segment, Span};
 use crate::error::Result;
 use crate::operation::Content;
 use crate::storage::part_file;
@@ -102,7 +102,7 @@ impl Part {
         Ok(Some(known.get_or_init(|| videos)))
     }
 
-    /// The videos of which no two rows that hold evidence with a time overlap: at any instant, one row says all.
+    /// The videos in which no two rows with timed evidence overlap, so that at any instant one row holds all there is.
     pub(crate) fn videos_apart(&self) -> Result<&RowSet> {
         if let Some(videos) = self.videos_apart.get() {
             return Ok(videos);
@@ -118,18 +118,8 @@ impl Part {
         }
         let mut videos = RowSet::empty(self.table.video_count());
         for video in 0..self.table.video_count() {
-            let rows = self.table.rows(video)?;
-            let spans = rows.filter(|row| timed.contains(*row)).map(|row| self.table.span(row));
-            let mut end = f64::NEG_INFINITY;
-            let mut is_apart = true;
-            for span in spans {
-                let span = span?;
-                // The centre as moments take it, which rounding may move to the end of a very short span.
-                let centre = span.start + (span.end - span.start) / 2.0;
-                is_apart &= end <= span.start && centre < span.end;
-                end = span.end;
-            }
-            if is_apart {
+            let rows = self.table.rows(video)?.filter(|row| timed.contains(*row));
+            if are_apart(rows.map(|row| self.table.span(row)))? {
                 videos.insert(video);
             }
         }
@@ -194,6 +184,20 @@ impl Part {
             None => Ok(None),
         }
     }
+}
+
+/// Whether each span begins no earlier than the one before it ends, and holds its own centre.
+fn are_apart(spans: impl Iterator<Item = Result<Span>>) -> Result<bool> {
+    let mut end = f64::NEG_INFINITY;
+    for span in spans {
+        let span = span?;
+        let is_after = end <= span.start && span.center() < span.end;
+        if !is_after {
+            return Ok(false);
+        }
+        end = span.end;
+    }
+    Ok(true)
 }
 
 fn vector_prefix(channel: Channel) -> String {

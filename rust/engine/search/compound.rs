@@ -31,7 +31,6 @@ use super::relate::{Placed, at_once, following};
 use super::run::{Run, places_of};
 use super::spread::VIDEOS_A_TASK;
 use super::suppress::Kept;
-use super::timeline::center;
 use crate::catalog::row_set::RowSet;
 use crate::catalog::video::{Span, VideoId};
 use crate::error::{Error, Result};
@@ -396,14 +395,10 @@ fn relate(pair: Pair, first: &[Found], second: &[Found]) -> Vec<Found> {
         let enough = if one.enough.min(other.enough) < LEAST_SHARE { 0.0 } else { one.enough * other.enough };
         let share = score / (one.score + other.score);
         let (span, peak_seconds) = match pair {
-            Pair::Then(_) => (
-                Span { start: one.span.start.min(other.span.start), end: one.span.end.max(other.span.end) },
-                one.peak_seconds,
-            ),
+            Pair::Then(_) => (one.span.unite(other.span), one.peak_seconds),
             Pair::While | Pair::Without => {
-                let shared =
-                    Span { start: one.span.start.max(other.span.start), end: one.span.end.min(other.span.end) };
-                (shared, center(shared))
+                let shared = one.span.intersect(other.span);
+                (shared, shared.center())
             }
         };
         let rests_on = scaled(one, share).chain(scaled(other, share)).collect();

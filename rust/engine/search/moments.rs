@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use super::fuse::Fuser;
 use super::matches::Match;
 use super::suppress::Kept;
-use super::timeline::{Timeline, Together, center, holds};
+use super::timeline::{Timeline, Together, holds};
 use crate::catalog::channel::Channel;
 use crate::catalog::video::Span;
 use crate::error::{Error, Result};
@@ -271,21 +271,21 @@ fn propose(timeline: &Timeline<'_>, instant: Instant, shots: &[Span], fuser: &Fu
     let timed = || {
         (0..together.len()).filter(|&channel| channel != metadata).filter_map(|channel| Some((channel, at(channel)?)))
     };
-    let Some(shared) = timed().map(|(_, span)| span).reduce(intersect) else {
+    let Some(shared) = timed().map(|(_, span)| span).reduce(Span::intersect) else {
         // Only metadata: the moment is the video.
         let span = at(metadata).unwrap_or(Span { start: 0.0, end: 0.0 });
-        return Proposal { together, notable: 0, span, peak_seconds: center(span), score, timed_score };
+        return Proposal { together, notable: 0, span, peak_seconds: span.center(), score, timed_score };
     };
     let contributions = fuser.share(score, &strengths);
     let greatest = timed().map(|(channel, _)| contributions[channel]).fold(0.0, f32::max);
     let notable = || timed().filter(|&(channel, _)| contributions[channel] >= rules.notable_ratio * greatest);
     let shortest = notable().map(|(_, span)| span.duration()).fold(f64::INFINITY, f64::min);
     let near = notable().map(|(_, span)| span).filter(|span| rules.may_stretch(shortest, span.duration()));
-    let peak_seconds = center(shared);
+    let peak_seconds = shared.center();
     Proposal {
         together,
         notable: notable().fold(0, |set, (channel, _)| set | 1 << channel),
-        span: widen(near.reduce(unite).unwrap_or(shared), peak_seconds, shots, rules),
+        span: widen(near.reduce(Span::unite).unwrap_or(shared), peak_seconds, shots, rules),
         peak_seconds,
         score,
         timed_score,
@@ -297,18 +297,10 @@ fn widen(span: Span, peak_seconds: f64, shots: &[Span], rules: &MomentRules) -> 
     let after = shots.partition_point(|shot| shot.start <= peak_seconds);
     match shots[..after].last() {
         Some(&shot) if holds(shot, peak_seconds) && rules.may_stretch(span.duration(), shot.duration()) => {
-            unite(span, shot)
+            span.unite(shot)
         }
         _ => span,
     }
-}
-
-fn unite(one: Span, other: Span) -> Span {
-    Span { start: one.start.min(other.start), end: one.end.max(other.end) }
-}
-
-fn intersect(one: Span, other: Span) -> Span {
-    Span { start: one.start.max(other.start), end: one.end.min(other.end) }
 }
 
 /// What better moments already said.
@@ -363,7 +355,7 @@ fn join(proposals: &[Proposal], background: f32, rules: &MomentRules) -> Vec<Joi
                 let next = if forward { at.checked_add(1) } else { at.checked_sub(1) };
                 let Some((next, &index)) = next.and_then(|next| Some((next, by_start.get(next)?))) else { break };
                 let other = &proposals[index];
-                let union = unite(run.span, other.span);
+                let union = run.span.unite(other.span);
                 let gap = union.duration() - run.span.duration() - other.span.duration();
                 let is_one = !is_taken[index]
                     && excess > 0.0

@@ -7,7 +7,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
-use super::timeline::{center, holds};
+use super::timeline::holds;
 use crate::catalog::video::Span;
 
 /// A second moment may begin so much before the first one ends, but not so that half of it lies before.
@@ -45,9 +45,9 @@ pub(super) fn following(first: &[Placed], second: &[Placed], within_seconds: f64
 
 /// For every one of `anchors` the best of `others` that happens at once: they overlap by at least half of the shorter.
 pub(super) fn at_once(anchors: &[Placed], others: &[Placed]) -> Vec<Option<usize>> {
-    let instants: Vec<f64> = anchors.iter().map(|one| center(one.span)).collect();
+    let instants: Vec<f64> = anchors.iter().map(|one| one.span.center()).collect();
     let around = standing(others, &instants, |one| (one.span.start, one.span.end), Bound::Before);
-    let centers = Ranges::new(others, |one| center(one.span), Prefer::Earlier);
+    let centers = Ranges::new(others, |one| one.span.center(), Prefer::Earlier);
     let find = |(anchor, around): (&Placed, Option<usize>)| {
         better(others, around, centers.best(anchor.span.start, anchor.span.end, Bound::Before))
     };
@@ -186,7 +186,7 @@ mod tests {
 
     fn is_at_once(one: &Placed, other: &Placed) -> bool {
         let inside = |span: Span, at: f64| holds(span, at) || (span.start == span.end && span.start == at);
-        inside(one.span, center(other.span)) || inside(other.span, center(one.span))
+        inside(one.span, other.span.center()) || inside(other.span, one.span.center())
     }
 
     proptest! {

@@ -69,7 +69,7 @@ impl<'a> Timeline<'a> {
         lone[Channel::Metadata.index()] = everywhere;
         let timed = Channel::ALL.into_iter().filter(|channel| *channel != Channel::Metadata);
         let anchors = timed.flat_map(|channel| self.lanes.lane(channel));
-        let instants = anchors.map(|&position| (center(self.get(position).span), position));
+        let instants = anchors.map(|&position| (self.get(position).span.center(), position));
         if self.lanes.positions.len() == self.lanes.lane(Channel::Metadata).len() {
             if let Some(position) = everywhere {
                 found(position, lone);
@@ -161,7 +161,7 @@ fn are_apart(lane: &[u32], matches: &[(&Match, f32)]) -> bool {
         let &[before, after] = pair else { return true };
         let (before, after) = (one(before), one(after));
         // The centre of an endless span is no instant.
-        let end = before.span.end.max(center(before.span));
+        let end = before.span.end.max(before.span.center());
         !is_timed(before) || (before.span.start < after.span.start && end <= after.span.start)
     })
 }
@@ -247,10 +247,6 @@ pub(super) fn is_timed(one: &Match) -> bool {
     one.channel != Channel::Metadata
 }
 
-pub(super) fn center(span: Span) -> f64 {
-    span.start + (span.end - span.start) / 2.0
-}
-
 /// Whether the instant lies in the span; a span without length holds its start.
 pub(super) fn holds(span: Span, instant: f64) -> bool {
     span.start <= instant && (instant < span.end || instant == span.start)
@@ -310,7 +306,7 @@ mod tests {
                 .map(|&anchor| {
                     std::array::from_fn(|channel| {
                         let own = timeline.get(anchor).channel.index() == channel;
-                        let at = center(timeline.get(anchor).span);
+                        let at = timeline.get(anchor).span.center();
                         all.iter()
                             .filter(|&&other| timeline.get(other).channel.index() == channel)
                             .filter(|&&other| !own || other == anchor)
@@ -338,8 +334,8 @@ mod tests {
             let other = Span { start: f64::from(c), end: f64::from(c + d) };
             let (short, long) = if b <= d { (one, other) } else { (other, one) };
             // Exactly half, at the very end of a span, belongs to what follows.
-            if center(short) != long.end {
-                prop_assert_eq!(holds(long, center(short)), short.overlap(long) >= short.duration() / 2.0);
+            if short.center() != long.end {
+                prop_assert_eq!(holds(long, short.center()), short.overlap(long) >= short.duration() / 2.0);
             }
         }
     }
