@@ -9,14 +9,17 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::catalog::channel::Channel;
-use crate::catalog::video::{Space, VideoId};
+use crate::catalog::video::{Segment, Space, VideoId};
 use crate::error::{Error, Result};
 use crate::merge::{MERGE_FAN_IN, size_class};
-use crate::operation::{Content, Operation};
+use crate::operation::{Content, Operation, Respaced};
 use crate::part::{Home, LivePart, Part};
 use crate::search::calibrate::Calibration;
 use crate::storage::part_file::sections_in_memory;
 use crate::vector::Index;
+
+/// What operations made of the videos that they touched: `None` for one that they deleted.
+type Written = BTreeMap<VideoId, Option<Content>>;
 
 /// What the library holds at one point of its log.
 #[derive(Clone, Default)]
@@ -99,59 +102,9 @@ impl Snapshot {
     /// All videos that the operations write become one new part in memory.
     pub fn apply(&self, operations: Vec<Operation>, number: u64) -> Result<Self> {
         let mut next = Self { number, ..self.clone() };
-        let mut written: BTreeMap<VideoId, Option<Content>> = BTreeMap::new();
+        let mut written = Written::new();
         for operation in operations {
-            match operation {
-                Operation::Put(contents) => {
-                    written.extend(contents.into_iter().map(|content| (content.video.id.clone(), Some(content))));
-                }
-                Operation::Overlay(changes) => {
-                    for (id, video, segments) in changes {
-                        let before = next.current(&mut written, &id)?;
-                        let content = match (before, video) {
-                            (Some(before), video) => before.overlay(video, segments)?,
-                            (None, Some(video)) => Content::checked(video, segments)?,
-                            (None, None) => return Err(Error::VideoNotFound { video: id.to_string() }),
-                        };
-                        written.insert(id, Some(content));
-                    }
-                }
-                Operation::Update(video) => {
-                    let before = next.current(&mut written, &video.id)?;
-                    let Content { segments, .. } =
-                        before.ok_or_else(|| Error::VideoNotFound { video: video.id.to_string() })?;
-                    written.insert(video.id.clone(), Some(Content::checked(video, segments)?));
-                }
-                Operation::Delete(ids) => {
-                    for id in ids {
-                        let was_in_memory = match written.get(&id) {
-                            Some(content) => content.is_some(),
-                            None => next.is_in_memory(&id)?,
-                        };
-                        next.deleted_in_memory += u64::from(was_in_memory);
-                        written.insert(id, None);
-                    }
-                }
-                Operation::SetSpace(channel, space) => {
-                    next.spaces.insert(channel, space);
-                }
-                Operation::SetCalibration(channel, calibration) => {
-                    next.calibrations.insert(channel, calibration);
-                }
-                Operation::Respace(channels, videos) => {
-                    let respaced: Vec<Channel> = channels.iter().map(|one| one.channel).collect();
-                    for one in channels {
-                        next.spaces.insert(one.channel, one.space);
-                        next.calibrations.insert(one.channel, one.calibration);
-                    }
-                    for (id, segments) in videos {
-                        if let Some(before) = next.current(&mut written, &id)? {
-                            let content = before.without_vectors(&respaced).overlay(None, segments)?;
-                            written.insert(id, Some(content));
-                        }
-                    }
-                }
-            }
+            next.gather(operation, &mut written)?;
         }
         next.take_out(written.keys())?;
         let contents: Vec<Content> = written.into_values().flatten().collect();
@@ -159,6 +112,69 @@ impl Snapshot {
             next.push_in_memory(&contents)?;
         }
         Ok(next)
+    }
+
+    /// Does what an operation says, but for the videos that it writes or deletes: these are gathered in `written`.
+    fn gather(&mut self, operation: Operation, written: &mut Written) -> Result<()> {
+        match operation {
+            Operation::Put(contents) => {
+                written.extend(contents.into_iter().map(|content| (content.video.id.clone(), Some(content))));
+            }
+            Operation::Overlay(changes) => {
+                for (id, video, segments) in changes {
+                    let content = match (self.current(written, &id)?, video) {
+                        (Some(before), video) => before.overlay(video, segments)?,
+                        (None, Some(video)) => Content::checked(video, segments)?,
+                        (None, None) => return Err(Error::VideoNotFound { video: id.to_string() }),
+                    };
+                    written.insert(id, Some(content));
+                }
+            }
+            Operation::Update(video) => {
+                let before = self.current(written, &video.id)?;
+                let Content { segments, .. } =
+                    before.ok_or_else(|| Error::VideoNotFound { video: video.id.to_string() })?;
+                written.insert(video.id.clone(), Some(Content::checked(video, segments)?));
+            }
+            Operation::Delete(ids) => {
+                for id in ids {
+                    let was_in_memory = match written.get(&id) {
+                        Some(content) => content.is_some(),
+                        None => self.is_in_memory(&id)?,
+                    };
+                    self.deleted_in_memory += u64::from(was_in_memory);
+                    written.insert(id, None);
+                }
+            }
+            Operation::SetSpace(channel, space) => {
+                self.spaces.insert(channel, space);
+            }
+            Operation::SetCalibration(channel, calibration) => {
+                self.calibrations.insert(channel, calibration);
+            }
+            Operation::Respace(channels, videos) => self.respace(channels, videos, written)?,
+        }
+        Ok(())
+    }
+
+    fn respace(
+        &mut self,
+        channels: Vec<Respaced>,
+        videos: Vec<(VideoId, Vec<Segment>)>,
+        written: &mut Written,
+    ) -> Result<()> {
+        let respaced: Vec<Channel> = channels.iter().map(|one| one.channel).collect();
+        for one in channels {
+            self.spaces.insert(one.channel, one.space);
+            self.calibrations.insert(one.channel, one.calibration);
+        }
+        for (id, segments) in videos {
+            if let Some(before) = self.current(written, &id)? {
+                let content = before.without_vectors(&respaced).overlay(None, segments)?;
+                written.insert(id, Some(content));
+            }
+        }
+        Ok(())
     }
 
     /// Adds a part in memory. It is searched exactly until a checkpoint writes it anew, so that writing does not wait for a
@@ -214,13 +230,15 @@ impl Snapshot {
         Ok(found.is_some_and(|part| part.home == Home::Memory))
     }
 
-    fn current(&self, written: &mut BTreeMap<VideoId, Option<Content>>, id: &VideoId) -> Result<Option<Content>> {
+    /// What a video holds by now, taken out of `written` if it is there.
+    fn current(&self, written: &mut Written, id: &VideoId) -> Result<Option<Content>> {
         match written.remove(id) {
             Some(content) => Ok(content),
             None => self.content(id),
         }
     }
 
+    /// Takes videos out of the live sets of their parts, and lets go of parts in memory in which none is left.
     fn take_out<'a>(&mut self, ids: impl Iterator<Item = &'a VideoId>) -> Result<()> {
         let mut gone: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
         for id in ids {
