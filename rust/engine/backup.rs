@@ -1,11 +1,11 @@
 //! Copies a library as it is at one moment into another directory, while writers and readers go on.
 //!
 //! What is copied is what a crash would leave: the manifest, the parts and bitmaps that it names, and the log up to its
-//! last whole record. Every file is opened before the first is copied, so none that a writer removes meanwhile is
-//! missed. The copy is a library like any other: it can be opened, checked, searched.
+//! last whole record. Every file is opened before the first is copied, so a writer that removes some meanwhile does no
+//! harm. The copy is a library like any other: it can be opened, checked and searched.
 //!
-//! Copying into the same directory again takes only what is new there: parts never change. The manifest comes last, so a
-//! copy that is cut short leaves what was there before.
+//! Copying into the same directory again copies only what is new, since parts never change. The manifest is written last,
+//! so a copy that is cut short leaves what was there before.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ pub struct BackupReceipt {
     pub removed_files: u64,
 }
 
-/// What may be at the target.
+/// What may be at the target of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Target {
     /// Nothing, or an earlier copy of the same library.
@@ -50,8 +50,8 @@ pub(crate) enum Target {
     New,
 }
 
-/// A state of a library with all its files open.
-pub(crate) struct Held {
+/// The files of a library in one state, opened or read, so that none is missed that a writer removes from now on.
+pub(crate) struct LibraryFiles {
     pub(crate) manifest: Manifest,
     parts: Vec<(PartEntry, Arc<dyn ByteOwner>)>,
     deletes: Vec<(FileName, Vec<u8>)>,
@@ -59,12 +59,12 @@ pub(crate) struct Held {
     last_sequence: u64,
 }
 
-/// How often a state is tried to be held; a writer may commit in between.
+/// How often it is tried to open all files of one state: a writer may commit in between, and remove some.
 const TRIES: usize = 20;
 
-impl Held {
+impl LibraryFiles {
     /// Opens everything that the library in `source` is made of now.
-    pub(crate) fn new(source: &dyn Storage) -> Result<Self> {
+    pub(crate) fn hold(source: &dyn Storage) -> Result<Self> {
         let mut tries = 0;
         loop {
             let manifest = Manifest::load(source)?;
@@ -128,64 +128,33 @@ impl Held {
     /// `library_exists` if `target` holds a library and should hold none; `backup_mismatch` if it holds another, or one
     /// that has gone another way; `library_locked` if someone writes there; `damaged` if what is copied is.
     pub(crate) fn store(&self, source: &dyn Storage, target: &dyn Storage, expected: Target) -> Result<BackupReceipt> {
-        // Before the lock, which makes a file: a directory of something else stays as it is.
+        // Before the lock, which makes a file: a directory that holds something else is left as it is.
         self.check_target(target, expected)?;
         names::create_directories(target)?;
         let _lock = target.lock(&FileName::Lock.to_string())?;
         // Another copy may have been made between the look and the lock.
         let before = self.check_target(target, expected)?;
-        // Before the first log: one that an earlier copy's manifest does not go on with would be taken for damage.
+        // Before the first log: else one that does not go on where the earlier copy's log ends would be taken for damage.
         target.create(names::UNFINISHED)?.sync()?;
         target.sync_dir("")?;
-        let mut receipt = BackupReceipt {
-            path: target.root().display().to_string(),
-            snapshot: self.last_sequence,
-            copied_files: 0,
-            copied_byte_len: 0,
-            kept_files: 0,
-            kept_byte_len: 0,
-            removed_files: 0,
-        };
+        let mut receipt = BackupReceipt::of(target, self.last_sequence);
+        let copying = Copying { source, target, before: before.as_ref() };
         for (entry, bytes) in &self.parts {
-            let name = FileName::Part(entry.number);
-            let kept = match target.read(&name.to_string()) {
-                Ok(there) => part_file::is_same_part(bytes, &there),
-                Err(error) if is_absent(&error) => false,
-                Err(error) => return Err(error),
-            };
-            if !kept {
-                refuse_if_named(target, before.as_ref(), name)?;
-                part_file::verify_bytes(source, entry.number, entry.byte_len, Arc::clone(bytes))?;
-                publish(target, name, bytes.chunks(COPY_BYTES))?;
-            }
-            receipt.count(kept, bytes.len());
+            copying.part(entry, bytes, &mut receipt)?;
         }
         for (name, bytes) in &self.deletes {
-            let kept = load_if_there(target, *name)?.is_some_and(|there| there == *bytes);
-            if !kept {
-                refuse_if_named(target, before.as_ref(), *name)?;
-                publish(target, *name, [bytes.as_slice()])?;
-            }
-            receipt.count(kept, bytes.len());
+            copying.deletes(*name, bytes, &mut receipt)?;
         }
         if before.is_none() {
             self.remove_other_logs(target)?;
         }
         for (name, bytes) in &self.logs {
-            let there = load_if_there(target, *name)?;
-            let kept = there.as_ref().is_some_and(|there| there == bytes);
-            if !kept {
-                if there.is_some_and(|there| !bytes.starts_with(&there)) {
-                    refuse_if_named(target, before.as_ref(), *name)?;
-                }
-                publish(target, *name, [bytes.as_slice()])?;
-            }
-            receipt.count(kept, bytes.len());
+            copying.log(*name, bytes, &mut receipt)?;
         }
         // Of the logs that were there before.
         target.remove(&FileName::Synced.to_string())?;
         self.manifest.store(target)?;
-        receipt.count(false, usize::try_from(target.len(&FileName::Manifest.to_string())?).unwrap_or(usize::MAX));
+        receipt.count_copied(usize::try_from(target.len(&FileName::Manifest.to_string())?).unwrap_or(usize::MAX));
         for name in self.manifest.unreferenced(target)? {
             target.remove(&name)?;
             receipt.removed_files += 1;
@@ -195,8 +164,8 @@ impl Held {
         Ok(receipt)
     }
 
-    /// Removes logs that are not of this copy, but of another that was cut short at the target: the manifest would need
-    /// those with later numbers.
+    /// Removes logs that another copy, cut short, left at the target: those with later numbers would pass for logs of this
+    /// one.
     fn remove_other_logs(&self, target: &dyn Storage) -> Result<()> {
         for name in names::logs(target)?.into_iter().map(FileName::Log) {
             if !self.logs.iter().any(|(ours, _)| *ours == name) {
@@ -238,38 +207,109 @@ impl Held {
 }
 
 impl BackupReceipt {
-    fn count(&mut self, kept: bool, byte_len: usize) {
-        let (files, bytes) = if kept {
-            (&mut self.kept_files, &mut self.kept_byte_len)
-        } else {
-            (&mut self.copied_files, &mut self.copied_byte_len)
-        };
-        *files += 1;
-        *bytes += byte_len as u64;
+    /// Of a copy into `target` that has copied nothing yet.
+    fn of(target: &dyn Storage, snapshot: u64) -> Self {
+        Self {
+            path: target.root().display().to_string(),
+            snapshot,
+            copied_files: 0,
+            copied_byte_len: 0,
+            kept_files: 0,
+            kept_byte_len: 0,
+            removed_files: 0,
+        }
+    }
+
+    fn count_copied(&mut self, byte_len: usize) {
+        self.copied_files += 1;
+        self.copied_byte_len += byte_len as u64;
+    }
+
+    fn count_kept(&mut self, byte_len: usize) {
+        self.kept_files += 1;
+        self.kept_byte_len += byte_len as u64;
     }
 }
 
-/// So many bytes of a part are written at a time.
+/// How many bytes of a part are written at a time.
 const COPY_BYTES: usize = 8 << 20;
 
-fn load_if_there(storage: &dyn Storage, name: FileName) -> Result<Option<Vec<u8>>> {
-    match storage.load(&name.to_string()) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if is_absent(&error) => Ok(None),
-        Err(error) => Err(error),
-    }
+/// A copy under way. What the target has already is kept.
+struct Copying<'a> {
+    source: &'a dyn Storage,
+    target: &'a dyn Storage,
+    /// The manifest that the target has from an earlier copy.
+    before: Option<&'a Manifest>,
 }
 
-/// A file that the target's manifest names and that differs from the source's is of another history of the library.
-fn refuse_if_named(target: &dyn Storage, before: Option<&Manifest>, name: FileName) -> Result<()> {
-    match before {
-        Some(before) if before.names(name) && target.exists(&name.to_string())? => Err(Error::BackupMismatch {
-            path: target.path(&name.to_string()),
-            detail: "the library has another file of this name: one of the two was written to after a restore, or \
-                         the backup is damaged; choose an empty directory"
-                .to_owned(),
-        }),
-        _ => Ok(()),
+impl Copying<'_> {
+    fn part(&self, entry: &PartEntry, bytes: &Arc<dyn ByteOwner>, receipt: &mut BackupReceipt) -> Result<()> {
+        let name = FileName::Part(entry.number);
+        let is_there = match self.target.read(&name.to_string()) {
+            Ok(there) => part_file::is_same_part(bytes, &there),
+            Err(error) if is_absent(&error) => false,
+            Err(error) => return Err(error),
+        };
+        if is_there {
+            receipt.count_kept(bytes.len());
+            return Ok(());
+        }
+        self.refuse_if_named(name)?;
+        part_file::verify_bytes(self.source, entry.number, entry.byte_len, Arc::clone(bytes))?;
+        publish(self.target, name, bytes.chunks(COPY_BYTES))?;
+        receipt.count_copied(bytes.len());
+        Ok(())
+    }
+
+    fn deletes(&self, name: FileName, bytes: &[u8], receipt: &mut BackupReceipt) -> Result<()> {
+        if self.load(name)?.is_some_and(|there| there == bytes) {
+            receipt.count_kept(bytes.len());
+            return Ok(());
+        }
+        self.refuse_if_named(name)?;
+        publish(self.target, name, [bytes])?;
+        receipt.count_copied(bytes.len());
+        Ok(())
+    }
+
+    fn log(&self, name: FileName, bytes: &[u8], receipt: &mut BackupReceipt) -> Result<()> {
+        let there = self.load(name)?;
+        if there.as_ref().is_some_and(|there| there == bytes) {
+            receipt.count_kept(bytes.len());
+            return Ok(());
+        }
+        // A log grows: one that begins with what is there goes on with it.
+        if there.is_some_and(|there| !bytes.starts_with(&there)) {
+            self.refuse_if_named(name)?;
+        }
+        publish(self.target, name, [bytes])?;
+        receipt.count_copied(bytes.len());
+        Ok(())
+    }
+
+    /// What the target has under this name.
+    fn load(&self, name: FileName) -> Result<Option<Vec<u8>>> {
+        match self.target.load(&name.to_string()) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Refuses to replace a file that the target's manifest names: one that differs from the source's comes from another
+    /// history of the library.
+    fn refuse_if_named(&self, name: FileName) -> Result<()> {
+        match self.before {
+            Some(before) if before.names(name) && self.target.exists(&name.to_string())? => {
+                Err(Error::BackupMismatch {
+                    path: self.target.path(&name.to_string()),
+                    detail: "the library has another file of this name: one of the two was written to after a \
+                             restore, or the backup is damaged; choose an empty directory"
+                        .to_owned(),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -291,10 +331,11 @@ mod tests {
     }
 
     fn copy(source: &MemoryStorage, target: &dyn Storage) -> Result<BackupReceipt> {
-        Held::new(source)?.store(source, target, Target::Update)
+        LibraryFiles::hold(source)?.store(source, target, Target::Update)
     }
 
-    /// Both looked, found nothing, and took the lock in turn: the second wrote over the first, whose backup had been told.
+    /// Both looked, found nothing, and took the lock in turn: the second wrote over the first, which had been reported as
+    /// made.
     #[test]
     fn a_backup_made_between_the_look_and_the_lock_is_not_written_over() -> Result<()> {
         let (one, other) = (library_of("one")?, library_of("other")?);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use arrow_array::RecordBatch;
 use parking_lot::{Mutex, RwLock};
 
-use crate::backup::{Held, Target};
+use crate::backup::{LibraryFiles, Target};
 use crate::batch;
 use crate::catalog::channel::Channel;
 use crate::catalog::video::{Segment, Space, Video, VideoId};
@@ -313,7 +313,7 @@ impl Library {
             let detail = "it is the library itself".to_owned();
             return Err(Error::BackupMismatch { path: target.to_owned(), detail });
         }
-        Held::new(source)?.store(source, &DiskStorage::create(target)?, Target::Update)
+        LibraryFiles::hold(source)?.store(source, &DiskStorage::create(target)?, Target::Update)
     }
 
     /// Makes a new library at `target` of a backup, after verifying every byte of it.
@@ -324,7 +324,7 @@ impl Library {
     /// `io`.
     pub fn restore(backup: impl AsRef<Path>, target: impl AsRef<Path>) -> Result<BackupReceipt> {
         let source = DiskStorage::open(backup.as_ref())?;
-        let mut held = Held::new(&source)?;
+        let mut held = LibraryFiles::hold(&source)?;
         // From here on it may go another way: cursors of the library that was backed up are none of this one.
         held.manifest.secret = random_bytes()?;
         held.store(&source, &DiskStorage::create(target.as_ref())?, Target::New)

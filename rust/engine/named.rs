@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use crate::backup::{Held, Target};
+use crate::backup::{LibraryFiles, Target};
 use crate::checkpoint::Scope;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
@@ -49,7 +49,7 @@ impl Shared {
         // From here no file goes until the snapshot has it too.
         let _one_at_a_time = self.checkpoint.lock();
         remove(&self.storage, name)?;
-        let mut held = Held::new(&*self.storage)?.without_log();
+        let mut held = LibraryFiles::hold(&*self.storage)?.without_log();
         let taken = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let settings = Settings::read(&held.manifest.settings, self.storage.root())?;
         held.manifest.settings = Settings { taken: Some(taken), ..settings }.write()?;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 use serde::Serialize;
 
-use crate::backup::{Held, Target};
+use crate::backup::{LibraryFiles, Target};
 use crate::catalog::channel::Channel;
 use crate::catalog::video::{Evidence, Segment, Space, VideoId};
 use crate::error::{Error, Result};
@@ -142,7 +142,7 @@ impl Site {
     /// Makes the whole library that was made in the place for it that of the target.
     fn finish(self) -> Result<()> {
         let Self { target, working, lock } = self;
-        let held = Held::new(&*working)?;
+        let held = LibraryFiles::hold(&*working)?;
         names::create_directories(&*target)?;
         for file in held.unchanging_files() {
             target.link(&format!("{SNAPSHOTS}/{WORKING}/{file}"), &file.to_string())?;
