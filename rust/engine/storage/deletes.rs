@@ -10,7 +10,10 @@ use super::{FORMAT, OLDEST_FORMAT};
 use crate::error::{Error, Result};
 
 const MAGIC: &[u8; 8] = b"PIXRDELS";
+/// Magic, format, checksum of the bitmap, part, number, length of the bitmap, count, checksum of the header.
 const HEADER_BYTES: usize = 48;
+/// Where the header has the count.
+const COUNT_AT: usize = 40;
 
 /// Writes the indexes of the deleted videos of `part` as deletes file `number`, and returns its length in bytes. Live
 /// once a manifest names it.
@@ -82,6 +85,17 @@ pub fn read_deletes(
         return Err(damaged(format!("video {:?} is deleted, the part has {video_count}", deleted.max())));
     }
     Ok(deleted)
+}
+
+/// How many videos of `part` a deletes file says are gone, for a library that has lost the manifest, which says so too.
+///
+/// # Errors
+/// `io` with `NotFound` if there is no such file; `damaged` if its header is cut.
+pub(crate) fn read_deleted_count(storage: &dyn Storage, part: u64, number: u64) -> Result<u32> {
+    let name = FileName::Deletes { part, number }.to_string();
+    let bytes = storage.load(&name)?;
+    let count = bytes.get(COUNT_AT..).and_then(|rest| Fields::new(rest).u32());
+    count.ok_or_else(|| Error::damaged(storage.path(&name), "it has no header"))
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! Saves what can be read of a damaged library into a new one, and says what can't.
 //!
-//! Nothing is changed where the damage is. What is whole is taken over video by video, and of a video whose evidence is
-//! damaged whatever else it has. Parts are independent of each other, and so are a log's records that store or delete
-//! videos: what lies behind a damaged one is still read.
-//!
-//! The new library is made where the target keeps named snapshots, and gets its own place when it is whole. A repair that
-//! is cut short leaves no library at the target, and begins anew when it is asked for again.
+//! Nothing is changed where the damage is. Videos that are whole are taken over one by one; of a video whose evidence is
+//! damaged, whatever else it has is taken. Parts are independent of each other, and so are a log's records that store or
+//! delete videos: what lies behind a damaged one is still read.
+
+mod site;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,24 +13,22 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 use serde::Serialize;
 
-use crate::backup::{LibraryFiles, Target};
 use crate::catalog::channel::Channel;
 use crate::catalog::video::{Evidence, Segment, Space, VideoId};
 use crate::error::{Error, Result};
 use crate::library::Library;
-use crate::named;
 use crate::operation::{Content, Operation};
 use crate::options::{Access, Durability, Options};
 use crate::part::Part;
 use crate::settings::Settings;
-use crate::storage::deletes::read_deletes;
+use crate::storage::deletes::{read_deleted_count, read_deletes};
 use crate::storage::disk::DiskStorage;
 use crate::storage::log_format::{LOG_HEADER_BYTES, find_record, read_header, read_record};
 use crate::storage::manifest::{Manifest, PartEntry};
-use crate::storage::names::{self, FileName, SNAPSHOTS, UNFINISHED};
+use crate::storage::names::{self, FileName};
 use crate::storage::part_file;
-use crate::storage::seam::{Lock, Storage, is_absent};
-use crate::storage::subdirectory::Subdirectory;
+use crate::storage::seam::{Storage, is_absent};
+use site::Site;
 
 /// What `repair` saved and what it could not.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -50,14 +47,15 @@ pub struct RepairReport {
     pub damaged: Vec<String>,
 }
 
-/// So many videos are written at a time.
+/// How many videos are written at a time.
 const BATCH: usize = 200;
 
+/// A repair under way.
 struct Repair<'a> {
     source: &'a dyn Storage,
     target: Library,
     report: RepairReport,
-    /// Those of which something is missing so far.
+    /// The videos of which something is missing so far.
     incomplete: BTreeSet<String>,
 }
 
@@ -105,61 +103,6 @@ fn repair(source: &Path, target: &Path) -> Result<RepairReport> {
     Ok(report)
 }
 
-/// Where the new library is made until it is whole: the name of a snapshot, without a manifest but for this while.
-const WORKING: &str = "repair";
-
-/// Where a library is repaired to.
-struct Site {
-    target: Arc<dyn Storage>,
-    /// The place in it where the library is made.
-    working: Arc<dyn Storage>,
-    /// Keeps another repair out.
-    lock: Box<dyn Lock>,
-}
-
-impl Site {
-    /// Takes a directory that is empty, or that another repair left unfinished.
-    fn begin(path: &Path) -> Result<Self> {
-        let is_empty = path.read_dir().map_or(true, |mut entries| entries.next().is_none());
-        let is_cut_short = || !path.join(FileName::Manifest.to_string()).exists() && path.join(UNFINISHED).exists();
-        if !is_empty && !is_cut_short() {
-            return Err(Error::LibraryExists { path: path.to_owned() });
-        }
-        let target: Arc<dyn Storage> = Arc::new(DiskStorage::create(path)?);
-        let lock = target.lock(&FileName::Lock.to_string())?;
-        if target.exists(&FileName::Manifest.to_string())? {
-            return Err(Error::LibraryExists { path: path.to_owned() });
-        }
-        target.create(UNFINISHED)?.sync()?;
-        target.sync_dir("")?;
-        named::remove(&target, WORKING)?;
-        let dir = format!("{SNAPSHOTS}/{WORKING}");
-        target.create_dir(&dir)?;
-        let working = Arc::new(Subdirectory::new(Arc::clone(&target), &dir));
-        Ok(Self { target, working, lock })
-    }
-
-    /// Makes the whole library that was made in the place for it that of the target.
-    fn finish(self) -> Result<()> {
-        let Self { target, working, lock } = self;
-        let held = LibraryFiles::hold(&*working)?;
-        names::create_directories(&*target)?;
-        for file in held.unchanging_files() {
-            target.link(&format!("{SNAPSHOTS}/{WORKING}/{file}"), &file.to_string())?;
-        }
-        target.sync_dir(names::PARTS)?;
-        target.sync_dir(names::DELETES)?;
-        // Else it would be a snapshot of the new library.
-        working.remove(&FileName::Manifest.to_string())?;
-        working.sync_dir("")?;
-        // As with a restore, whose lock it is from here on.
-        drop(lock);
-        held.store(&*working, &*target, Target::New)?;
-        named::remove(&target, WORKING)?;
-        target.remove_dir(SNAPSHOTS)
-    }
-}
-
 /// The manifest, or one made of the files that are there.
 fn read_manifest(source: &dyn Storage, damaged: &mut Vec<String>) -> Result<Manifest> {
     let error = match Manifest::load(source) {
@@ -200,17 +143,11 @@ fn read_manifest(source: &dyn Storage, damaged: &mut Vec<String>) -> Result<Mani
     Ok(manifest)
 }
 
-fn deleted_count(source: &dyn Storage, part: u64, number: u64) -> Result<u32> {
-    let name = FileName::Deletes { part, number }.to_string();
-    let bytes = source.load(&name)?;
-    let field = bytes.get(40..44).and_then(|field| field.try_into().ok());
-    field.map(u32::from_le_bytes).ok_or_else(|| Error::damaged(source.path(&name), "it has no header"))
-}
-
 /// Name of a space of which only the dimension is known.
 const RECOVERED: &str = "recovered";
 
 impl Repair<'_> {
+    /// Takes over the spaces and calibrations that the manifest has.
     fn settings(&mut self, manifest: &Manifest) -> Result<()> {
         for (channel, space) in &manifest.spaces {
             self.target.set_space(*channel, space.clone())?;
@@ -226,7 +163,7 @@ impl Repair<'_> {
         Ok(())
     }
 
-    /// One damaged block is met by many videos.
+    /// Reports a damage, once: one damaged block is met by many videos.
     fn note(&mut self, line: String) {
         if !self.report.damaged.contains(&line) {
             self.report.damaged.push(line);
@@ -237,7 +174,7 @@ impl Repair<'_> {
         part_file::open_part(self.source, entry.number, entry.byte_len).and_then(Part::open)
     }
 
-    /// Names the spaces of a part's vectors that have no name.
+    /// Gives a name to each space of the part's vectors that has none.
     fn spaces(&mut self, entry: &PartEntry) -> Result<()> {
         let Ok(part) = self.open(entry) else { return Ok(()) };
         for channel in Channel::ALL {
@@ -262,33 +199,17 @@ impl Repair<'_> {
         Channel::ALL.into_iter().filter(is_misfit).collect()
     }
 
+    /// Takes over the videos of a part.
     fn part(&mut self, entry: &PartEntry) -> Result<()> {
-        let known = u64::from(entry.video_count - entry.deleted_count);
         let part = match self.open(entry) {
             Ok(part) => part,
             Err(error) => {
                 self.note(error.to_string());
-                self.report.lost_video_count += known;
+                self.report.lost_video_count += u64::from(entry.video_count - entry.deleted_count);
                 return Ok(());
             }
         };
-        let deleted = match entry.deletes {
-            None => Ok(RoaringBitmap::new()),
-            Some(number) => {
-                // Without a manifest the bitmap itself says how many are gone.
-                let count = match entry.video_count {
-                    0 => deleted_count(self.source, entry.number, number),
-                    _ => Ok(entry.deleted_count),
-                };
-                count.and_then(|count| {
-                    read_deletes(self.source, entry.number, number, part.table().video_count(), count)
-                })
-            }
-        };
-        let deleted = deleted.unwrap_or_else(|error| {
-            self.note(format!("{error}; videos of part {} that were deleted are back", entry.number));
-            RoaringBitmap::new()
-        });
+        let deleted = self.deleted(entry, &part);
         let misfits = self.misfits(&part);
         for channel in &misfits {
             let path = self.source.path(&FileName::Part(entry.number).to_string());
@@ -297,17 +218,7 @@ impl Repair<'_> {
         }
         let mut batch = Vec::new();
         for video in (0..part.table().video_count()).filter(|video| !deleted.contains(*video)) {
-            let content = match part.content(video) {
-                Ok(content) => {
-                    self.incomplete.remove(content.video.id.as_str());
-                    Some(content)
-                }
-                Err(error) => {
-                    self.note(error.to_string());
-                    self.salvage(&part, video)
-                }
-            };
-            if let Some(content) = content {
+            if let Some(content) = self.content(&part, video) {
                 let content = self.fitting(content, &misfits);
                 batch.push((content.video, content.segments));
             }
@@ -316,6 +227,35 @@ impl Repair<'_> {
             }
         }
         if batch.is_empty() { Ok(()) } else { self.target.put(batch) }
+    }
+
+    /// The videos of a part that are deleted; none if that can't be read.
+    fn deleted(&mut self, entry: &PartEntry, part: &Part) -> RoaringBitmap {
+        let Some(number) = entry.deletes else { return RoaringBitmap::new() };
+        // Without a manifest the bitmap itself says how many are gone.
+        let count = match entry.video_count {
+            0 => read_deleted_count(self.source, entry.number, number),
+            _ => Ok(entry.deleted_count),
+        };
+        let read = |count| read_deletes(self.source, entry.number, number, part.table().video_count(), count);
+        count.and_then(read).unwrap_or_else(|error| {
+            self.note(format!("{error}; videos of part {} that were deleted are back", entry.number));
+            RoaringBitmap::new()
+        })
+    }
+
+    /// A video of a part, as far as it can be read.
+    fn content(&mut self, part: &Part, video: u32) -> Option<Content> {
+        match part.content(video) {
+            Ok(content) => {
+                self.incomplete.remove(content.video.id.as_str());
+                Some(content)
+            }
+            Err(error) => {
+                self.note(error.to_string());
+                self.salvage(part, video)
+            }
+        }
     }
 
     /// The content without vectors on `misfits`.
@@ -353,48 +293,59 @@ impl Repair<'_> {
         Some(Content { segments: segments.collect(), video: metadata })
     }
 
+    /// Does again what the logs say.
     fn logs(&mut self, manifest: &Manifest) -> Result<()> {
         for number in names::logs(self.source)?.into_iter().filter(|&number| number >= manifest.first_log) {
             let name = FileName::Log(number).to_string();
-            let path = self.source.path(&name);
             let bytes = match self.source.load(&name) {
                 Err(error) if is_absent(&error) => continue,
                 outcome => outcome?,
             };
-            let (first_sequence, salt) = match read_header(&path, &bytes, number) {
-                Ok(header) => header,
+            let path = self.source.path(&name);
+            match read_header(&path, &bytes, number) {
+                Ok((first_sequence, salt)) => {
+                    self.records(&path, &bytes, first_sequence, salt, manifest.applied_sequence)?;
+                }
                 Err(error @ Error::FormatUnsupported { .. }) => return Err(error),
-                Err(error) => {
-                    self.note(format!("{error}; what was written to it is lost"));
-                    continue;
-                }
-            };
-            let (mut at, mut sequence) = (LOG_HEADER_BYTES, first_sequence);
-            while at < bytes.len() {
-                if let Some((payload, end)) = read_record(&bytes, at, sequence, salt) {
-                    if sequence > manifest.applied_sequence {
-                        self.record(&path, sequence, payload)?;
-                    }
-                    (at, sequence) = (end, sequence + 1);
-                    continue;
-                }
-                let rest = bytes.get(at..).unwrap_or_default();
-                let next = find_record(rest, sequence - 1, salt);
-                let lost = match next {
-                    Some((_, later)) if later > sequence => format!("records {sequence} to {} are lost", later - 1),
-                    _ => format!("nothing after record {} can be read", sequence - 1),
-                };
-                self.note(format!("{}, byte {at}: {lost}", path.display()));
-                match next {
-                    Some((offset, later)) => (at, sequence) = (at + offset, later),
-                    None => break,
-                }
+                Err(error) => self.note(format!("{error}; what was written to it is lost")),
             }
         }
         Ok(())
     }
 
-    /// Does again what a record says. What builds on something that is lost can't be done.
+    /// Does again what the records of a log say that come after `applied_sequence`; goes on behind what is damaged.
+    fn records(
+        &mut self,
+        path: &Path,
+        bytes: &[u8],
+        first_sequence: u64,
+        salt: u64,
+        applied_sequence: u64,
+    ) -> Result<()> {
+        let (mut at, mut sequence) = (LOG_HEADER_BYTES, first_sequence);
+        while at < bytes.len() {
+            if let Some((payload, end)) = read_record(bytes, at, sequence, salt) {
+                if sequence > applied_sequence {
+                    self.record(path, sequence, payload)?;
+                }
+                (at, sequence) = (end, sequence + 1);
+                continue;
+            }
+            let next = find_record(bytes.get(at..).unwrap_or_default(), sequence - 1, salt);
+            let lost = match next {
+                Some((_, later)) if later > sequence => format!("records {sequence} to {} are lost", later - 1),
+                _ => format!("nothing after record {} can be read", sequence - 1),
+            };
+            self.note(format!("{}, byte {at}: {lost}", path.display()));
+            match next {
+                Some((offset, later)) => (at, sequence) = (at + offset, later),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Does again what a record says, unless it builds on something that is lost.
     fn record(&mut self, path: &Path, sequence: u64, payload: &[u8]) -> Result<()> {
         let done = match Operation::decode(payload) {
             Err(detail) => Err(Error::damaged(path, detail)),
@@ -404,16 +355,13 @@ impl Repair<'_> {
             Ok(Operation::Overlay(changes)) => self.target.overlay(changes),
             Ok(Operation::Update(video)) => self.target.update(video),
             Ok(Operation::Delete(ids)) => {
-                let snapshot = self.target.snapshot();
-                let there: Vec<VideoId> =
-                    ids.into_iter().filter(|id| snapshot.find(id).is_ok_and(|found| found.is_some())).collect();
+                let there: Vec<VideoId> = ids.into_iter().filter(|id| self.is_there(id)).collect();
                 if there.is_empty() { Ok(()) } else { self.target.delete(there) }
             }
             Ok(Operation::SetSpace(channel, space)) => self.target.set_space(channel, space),
             Ok(Operation::SetCalibration(channel, calibration)) => self.target.set_calibration(channel, calibration),
             Ok(Operation::Respace(channels, videos)) => {
-                let snapshot = self.target.snapshot();
-                let there = videos.into_iter().filter(|(id, _)| snapshot.find(id).is_ok_and(|found| found.is_some()));
+                let there = videos.into_iter().filter(|(id, _)| self.is_there(id));
                 self.target.write(Operation::Respace(channels, there.collect()))
             }
         };
@@ -425,5 +373,10 @@ impl Repair<'_> {
             }
             Ok(()) => Ok(()),
         }
+    }
+
+    /// Whether the new library has a video by now.
+    fn is_there(&self, id: &VideoId) -> bool {
+        self.target.snapshot().find(id).is_ok_and(|found| found.is_some())
     }
 }
