@@ -174,8 +174,7 @@ fn remove_unfinished_copy(storage: &dyn Storage, last_log: u64) -> Result<()> {
 fn stamp(storage: &dyn Storage) -> Result<(u64, BTreeMap<String, u64>)> {
     let manifest = Manifest::load(storage)?;
     let mut logs = BTreeMap::new();
-    for file in storage.list(names::LOGS)? {
-        let name = format!("{}/{file}", names::LOGS);
+    for name in names::entries_of(storage, names::LOGS)? {
         if let Ok(byte_len) = storage.len(&name) {
             logs.insert(name, byte_len);
         }

@@ -10,7 +10,7 @@ use crate::checkpoint::Scope;
 use crate::error::{Error, Result};
 use crate::named::storage_of;
 use crate::operation::Operation;
-use crate::part::{Home, Part};
+use crate::part::{Home, LivePart, Part};
 use crate::shared::Shared;
 use crate::storage::deletes::read_deletes;
 use crate::storage::manifest::Manifest;
@@ -109,32 +109,9 @@ pub struct CompactReceipt {
 impl Shared {
     pub(crate) fn info(&self) -> Result<Info> {
         let snapshot = self.snapshot.read().clone();
-        let mut channels: BTreeMap<Channel, ChannelCounts> = BTreeMap::new();
-        let mut sections: BTreeMap<String, u64> = BTreeMap::new();
-        let (mut duration, mut deleted, mut in_memory, mut memory_byte_len) = (0.0, 0, 0, 0);
-        for live in &snapshot.parts {
-            let part: &Part = &live.part;
-            for channel in Channel::ALL {
-                let vectors = part.vectors(channel).map_or(0, |column| column.len() as u64);
-                let texts = part.text().map_or(0, |text| text.text_count(channel));
-                if vectors + texts > 0 {
-                    let counts = channels.entry(channel).or_default();
-                    counts.vectors += vectors;
-                    counts.texts += texts;
-                }
-            }
-            for (name, byte_len) in part.section_sizes() {
-                let kind = name.split(['/', '.']).next().unwrap_or(name);
-                *sections.entry(kind.to_owned()).or_default() += byte_len;
-            }
-            for video in live.videos.iter() {
-                duration += part.table().duration(video)?;
-            }
-            deleted += u64::from(live.deleted_count());
-            if live.home == Home::Memory {
-                in_memory += 1;
-                memory_byte_len += part.byte_len();
-            }
+        let mut sums = Sums::default();
+        for part in &snapshot.parts {
+            sums.add(part)?;
         }
         let files = files(&*self.storage)?;
         let (cursor_snapshots, cursor_byte_len) = self.retention.usage(&snapshot);
@@ -144,30 +121,30 @@ impl Shared {
             snapshot: snapshot.number,
             videos: snapshot.video_count(),
             segments: snapshot.segment_count(),
-            duration,
+            duration: sums.duration,
             parts: snapshot.parts.len(),
-            parts_in_memory: in_memory,
-            deleted_videos: deleted,
+            parts_in_memory: sums.parts_in_memory,
+            deleted_videos: sums.deleted_videos,
             byte_len: files.values().sum(),
             log_byte_len: files.iter().filter(|(name, _)| is_log(name)).map(|(_, len)| len).sum(),
-            memory_byte_len,
+            memory_byte_len: sums.memory_byte_len,
             background_failure: self.background_failure.lock().clone(),
             cursor_snapshots,
             cursor_byte_len,
             named_snapshots: self.snapshots()?.len(),
             spaces: snapshot.spaces.clone(),
-            channels,
-            section_byte_len: sections,
+            channels: sums.channels,
+            section_byte_len: sums.section_byte_len,
         })
     }
 
     pub(crate) fn check(&self) -> Result<CheckReport> {
-        // Files must not go while they are read.
+        // No file may be removed while it is read.
         let _one_at_a_time = self.checkpoint.lock();
         let mut report = CheckReport { files: 0, byte_len: 0, damaged: Vec::new(), unfinished: Vec::new() };
         check_files(&*self.storage, &mut report)?;
         for name in self.storage.list(names::SNAPSHOTS)? {
-            // One that is not whole has no manifest, and is none.
+            // A directory that has no manifest (yet) is no snapshot.
             match storage_of(&self.storage, &name) {
                 Ok(snapshot) => check_files(&*snapshot, &mut report)?,
                 Err(Error::SnapshotNotFound { .. } | Error::InvalidName { .. }) => {}
@@ -197,6 +174,45 @@ impl Shared {
             byte_len_after: after.values().sum(),
             snapshot: self.snapshot.read().number,
         })
+    }
+}
+
+/// What `Info` has of all parts together.
+#[derive(Default)]
+struct Sums {
+    duration: f64,
+    parts_in_memory: usize,
+    deleted_videos: u64,
+    memory_byte_len: u64,
+    channels: BTreeMap<Channel, ChannelCounts>,
+    section_byte_len: BTreeMap<String, u64>,
+}
+
+impl Sums {
+    fn add(&mut self, live: &LivePart) -> Result<()> {
+        let part: &Part = &live.part;
+        for channel in Channel::ALL {
+            let vectors = part.vectors(channel).map_or(0, |column| column.len() as u64);
+            let texts = part.text().map_or(0, |text| text.text_count(channel));
+            if vectors + texts > 0 {
+                let counts = self.channels.entry(channel).or_default();
+                counts.vectors += vectors;
+                counts.texts += texts;
+            }
+        }
+        for (name, byte_len) in part.section_sizes() {
+            let kind = name.split(['/', '.']).next().unwrap_or(name);
+            *self.section_byte_len.entry(kind.to_owned()).or_default() += byte_len;
+        }
+        for video in live.videos.iter() {
+            self.duration += part.table().duration(video)?;
+        }
+        self.deleted_videos += u64::from(live.deleted_count());
+        if live.home == Home::Memory {
+            self.parts_in_memory += 1;
+            self.memory_byte_len += part.byte_len();
+        }
+        Ok(())
     }
 }
 
@@ -260,13 +276,10 @@ fn is_needed(storage: &dyn Storage, name: &str) -> bool {
 /// Every file of the library with its length.
 fn files(storage: &dyn Storage) -> Result<BTreeMap<String, u64>> {
     let mut files = BTreeMap::new();
-    for dir in std::iter::once("").chain(names::DIRECTORIES) {
-        for entry in storage.list(dir)? {
-            let name = if dir.is_empty() { entry } else { format!("{dir}/{entry}") };
-            // A log may go between the two calls.
-            if let (Some(_), Ok(byte_len)) = (FileName::parse(&name), storage.len(&name)) {
-                files.insert(name, byte_len);
-            }
+    for name in names::entries(storage)? {
+        // A log may go between the two calls.
+        if let (Some(_), Ok(byte_len)) = (FileName::parse(&name), storage.len(&name)) {
+            files.insert(name, byte_len);
         }
     }
     Ok(files)

@@ -113,13 +113,12 @@ fn read_manifest(source: &dyn Storage, damaged: &mut Vec<String>) -> Result<Mani
     let logs = names::logs(source)?;
     let mut manifest = Manifest { first_log: logs.first().copied().unwrap_or(1), ..Manifest::new()? };
     let mut bitmaps: Vec<(u64, u64)> = Vec::new();
-    for file in source.list(names::DELETES)? {
-        if let Some(FileName::Deletes { part, number }) = FileName::parse(&format!("{}/{file}", names::DELETES)) {
+    for name in names::entries_of(source, names::DELETES)? {
+        if let Some(FileName::Deletes { part, number }) = FileName::parse(&name) {
             bitmaps.push((part, number));
         }
     }
-    for file in source.list(names::PARTS)? {
-        let name = format!("{}/{file}", names::PARTS);
+    for name in names::entries_of(source, names::PARTS)? {
         if let Some(FileName::Part(number)) = FileName::parse(&name) {
             let deletes = bitmaps.iter().filter(|(part, _)| *part == number).map(|(_, bitmap)| *bitmap).max();
             let byte_len = source.len(&name)?;

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::fields::Fields;
 use super::log_format::LOG_HEADER_BYTES;
-use super::names::{FileName, MAX_NUMBER, TEMPORARY_SUFFIX};
+use super::names::{self, FileName, MAX_NUMBER, TEMPORARY_SUFFIX};
 use super::publish::publish;
 use super::random::random_bytes;
 use super::seam::{Storage, is_absent};
@@ -214,28 +213,25 @@ fn decode(storage: &dyn Storage, bytes: &[u8]) -> Result<Manifest> {
 /// The error for a directory without a manifest. A creation that was cut short leaves only names of ours.
 fn without_manifest(storage: &dyn Storage) -> Result<Error> {
     let path = storage.root().to_owned();
-    let ours = |name: &String| {
+    let is_ours = |name: &String| {
         FileName::parse(name.strip_suffix(TEMPORARY_SUFFIX).unwrap_or(name)).is_some()
-            || *name == super::names::SNAPSHOTS
-            || super::names::DIRECTORIES.contains(&name.as_str())
+            || *name == names::SNAPSHOTS
+            || names::DIRECTORIES.contains(&name.as_str())
     };
-    let fresh = storage.list("")?.iter().all(ours);
+    if !storage.list("")?.iter().all(is_ours) {
+        return Ok(Error::NotALibrary { path });
+    }
     // Parts or records without a manifest are someone's data, not the beginning of a library.
-    Ok(if fresh && storage.list(super::names::PARTS)?.is_empty() && !has_records(storage)? {
-        Error::LibraryNotFound { path }
-    } else if fresh {
-        Error::damaged(
-            Path::new(&storage.path(&FileName::Manifest.to_string())),
-            "the manifest is missing, parts or writes are there",
-        )
-    } else {
-        Error::NotALibrary { path }
-    })
+    if storage.list(names::PARTS)?.is_empty() && !has_records(storage)? {
+        return Ok(Error::LibraryNotFound { path });
+    }
+    let manifest = storage.path(&FileName::Manifest.to_string());
+    Ok(Error::damaged(manifest, "the manifest is missing, parts or writes are there"))
 }
 
 /// Whether a log is there that was written to, or that is not the first.
 fn has_records(storage: &dyn Storage) -> Result<bool> {
-    for number in super::names::logs(storage)? {
+    for number in names::logs(storage)? {
         if number > 1 || storage.len(&FileName::Log(number).to_string())? > LOG_HEADER_BYTES as u64 {
             return Ok(true);
         }

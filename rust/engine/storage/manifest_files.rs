@@ -1,7 +1,7 @@
 //! Which files on disk belong to a manifest.
 
 use super::manifest::Manifest;
-use super::names::{DIRECTORIES, FileName, TEMPORARY_SUFFIX};
+use super::names::{self, FileName, TEMPORARY_SUFFIX};
 use super::seam::Storage;
 use crate::error::Result;
 
@@ -11,18 +11,11 @@ impl Manifest {
     /// Only the writer may ask, under the lock: to anyone else, a file that is being written looks the same. Files with
     /// other names are none of our business and are never listed.
     pub(crate) fn unreferenced(&self, storage: &dyn Storage) -> Result<Vec<String>> {
-        let mut found = Vec::new();
-        for dir in std::iter::once("").chain(DIRECTORIES) {
-            for entry in storage.list(dir)? {
-                let name = if dir.is_empty() { entry } else { format!("{dir}/{entry}") };
-                let unfinished = name.strip_suffix(TEMPORARY_SUFFIX).and_then(FileName::parse).is_some();
-                let unnamed = FileName::parse(&name).is_some_and(|file| !self.names(file));
-                if unfinished || unnamed {
-                    found.push(name);
-                }
-            }
-        }
-        Ok(found)
+        let is_leftover = |name: &String| {
+            let is_unfinished = name.strip_suffix(TEMPORARY_SUFFIX).and_then(FileName::parse).is_some();
+            is_unfinished || FileName::parse(name).is_some_and(|file| !self.names(file))
+        };
+        Ok(names::entries(storage)?.into_iter().filter(is_leftover).collect())
     }
 
     /// Whether the file is one of the library with this manifest.

@@ -106,12 +106,27 @@ pub fn create_directories(storage: &dyn Storage) -> Result<()> {
 }
 
 /// The numbers of the logs that are there, ascending.
-pub fn logs(storage: &dyn Storage) -> Result<Vec<u64>> {
-    let number = |file: String| match FileName::parse(&format!("{LOGS}/{file}")) {
+pub(crate) fn logs(storage: &dyn Storage) -> Result<Vec<u64>> {
+    let number = |name: String| match FileName::parse(&name) {
         Some(FileName::Log(number)) => Some(number),
         _ => None,
     };
-    Ok(storage.list(LOGS)?.into_iter().filter_map(number).collect())
+    Ok(entries_of(storage, LOGS)?.filter_map(number).collect())
+}
+
+/// The names of everything in the root of a library and in its directories, files of others included.
+pub(crate) fn entries(storage: &dyn Storage) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for dir in std::iter::once("").chain(DIRECTORIES) {
+        names.extend(entries_of(storage, dir)?);
+    }
+    Ok(names)
+}
+
+/// The names of everything in one directory, each with its path from the root.
+pub(crate) fn entries_of(storage: &dyn Storage, dir: &str) -> Result<impl Iterator<Item = String>> {
+    let entries = storage.list(dir)?.into_iter();
+    Ok(entries.map(move |entry| if dir.is_empty() { entry } else { format!("{dir}/{entry}") }))
 }
 
 fn parse_number(digits: &str) -> Option<u64> {
