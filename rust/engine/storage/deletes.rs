@@ -2,11 +2,12 @@
 
 use roaring::RoaringBitmap;
 
+use super::FORMAT;
 use super::fields::Fields;
+use super::header::{read_header, with_checksum};
 use super::names::FileName;
 use super::publish::publish;
 use super::seam::Storage;
-use super::{FORMAT, OLDEST_FORMAT};
 use crate::error::{Error, Result};
 
 const MAGIC: &[u8; 8] = b"PIXRDELS";
@@ -28,8 +29,7 @@ pub(crate) fn write_deletes(storage: &dyn Storage, part: u64, number: u64, delet
         header.extend_from_slice(&field.to_le_bytes());
     }
     header.extend_from_slice(&u32::try_from(deleted.len()).unwrap_or(u32::MAX).to_le_bytes());
-    let check = crc32c::crc32c(&header);
-    header.extend_from_slice(&check.to_le_bytes());
+    let header = with_checksum(header);
     publish(storage, name, [header.as_slice(), body.as_slice()])?;
     Ok((header.len() + body.len()) as u64)
 }
@@ -49,22 +49,11 @@ pub fn read_deletes(
     let path = storage.path(&name);
     let bytes = storage.load(&name)?;
     let damaged = |detail: String| Error::damaged(&path, detail);
-    let mut fields = Fields::new(&bytes);
-    let parsed = (|| {
-        let (magic, format, body_check) = (fields.bytes(8)?, fields.u32()?, fields.u32()?);
-        let (identity, body_len) = ([fields.u64()?, fields.u64()?], fields.u64()?);
-        Some((magic, format, body_check, identity, body_len, fields.u32()?, fields.u32()?))
-    })();
-    let Some((magic, format, body_check, identity, body_len, count, expected)) = parsed else {
-        return Err(damaged(format!("{} bytes, expected at least {HEADER_BYTES}", bytes.len())));
+    let mut fields = read_header(&path, &bytes, MAGIC, HEADER_BYTES)?;
+    let parsed = (|| Some((fields.u32()?, [fields.u64()?, fields.u64()?], fields.u64()?, fields.u32()?)))();
+    let Some((body_check, identity, body_len, count)) = parsed else {
+        return Err(damaged("the header was cut".to_owned()));
     };
-    let got = crc32c::crc32c(bytes.get(..HEADER_BYTES - 4).unwrap_or_default());
-    if magic != MAGIC || got != expected {
-        return Err(damaged(format!("header: checksum {got:08x}, expected {expected:08x}")));
-    }
-    if format != FORMAT {
-        return Err(Error::FormatUnsupported { path, got: format, oldest: OLDEST_FORMAT, newest: FORMAT });
-    }
     if identity != [part, number] {
         return Err(damaged(format!("header: part and number are {identity:?}, expected {:?}", [part, number])));
     }

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use super::FORMAT;
 use super::fields::Fields;
-use super::{FORMAT, OLDEST_FORMAT};
+use super::header::{self, with_checksum};
 use crate::error::{Error, Result};
 
 const MAGIC: &[u8; 8] = b"PIXRWLOG";
@@ -89,33 +90,19 @@ pub(super) fn encode_header(number: u64, first_sequence: u64, salt: u64) -> Vec<
         bytes.extend_from_slice(&field.to_le_bytes());
     }
     bytes.extend_from_slice(&0_u32.to_le_bytes());
-    let check = crc32c::crc32c(&bytes);
-    bytes.extend_from_slice(&check.to_le_bytes());
-    bytes
+    with_checksum(bytes)
 }
 
 /// First sequence and salt. The header is published whole, so unlike records it is never torn.
 pub(crate) fn read_header(path: &Path, bytes: &[u8], number: u64) -> Result<(u64, u64)> {
-    let mut fields = Fields::new(bytes);
+    let mut fields = header::read_header(path, bytes, MAGIC, LOG_HEADER_BYTES)?;
     let parsed = (|| {
-        let (magic, format, _) = (fields.bytes(8)?, fields.u32()?, fields.u32()?);
-        Some((magic, format, fields.u64()?, fields.u64()?, fields.u64()?, fields.u32()?, fields.u32()?))
+        let _reserved = fields.u32()?;
+        Some((fields.u64()?, fields.u64()?, fields.u64()?))
     })();
-    let Some((magic, format, got_number, first_sequence, salt, _, expected)) = parsed else {
-        return Err(Error::damaged(path, format!("{} bytes, expected at least {LOG_HEADER_BYTES}", bytes.len())));
+    let Some((got_number, first_sequence, salt)) = parsed else {
+        return Err(Error::damaged(path, "the header was cut"));
     };
-    let got = crc32c::crc32c(bytes.get(..LOG_HEADER_BYTES - 4).unwrap_or_default());
-    if magic == MAGIC && got == expected && format != FORMAT {
-        return Err(Error::FormatUnsupported {
-            path: path.to_owned(),
-            got: format,
-            oldest: OLDEST_FORMAT,
-            newest: FORMAT,
-        });
-    }
-    if magic != MAGIC || got != expected {
-        return Err(Error::damaged(path, format!("header: checksum {got:08x}, expected {expected:08x}")));
-    }
     if got_number != number || !(1..=MAX_FIRST_SEQUENCE).contains(&first_sequence) {
         return Err(Error::damaged(
             path,

@@ -18,6 +18,7 @@ mod damage;
 pub mod deletes;
 pub mod disk;
 mod fields;
+mod header;
 mod hex;
 pub mod log;
 pub(crate) mod log_format;

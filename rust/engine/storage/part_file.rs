@@ -9,24 +9,30 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::FORMAT;
 use super::aligned::{ALIGNMENT, AlignedBytes};
 use super::fields::Fields;
+use super::header::{read_header, with_checksum};
 use super::names::FileName;
 use super::publish::publish;
 use super::seam::Storage;
 use super::section::{BLOCK_BYTES, ByteOwner, Section, SectionBytes, block_checksums};
-use super::{FORMAT, OLDEST_FORMAT};
 use crate::error::{Error, Result};
 
 const MAGIC: &[u8; 8] = b"PIXRPART";
+/// Magic, format, count, number, length, place and length of the directory, reserved, checksums of directory and header.
 const HEADER_BYTES: usize = 64;
+/// Where the header says where the directory begins.
+const DIRECTORY_AT: usize = 32;
 /// The longest name of a section, in bytes.
 pub const MAX_SECTION_NAME_BYTES: usize = 255;
 static ZEROS: [u8; ALIGNMENT] = [0; ALIGNMENT];
 
+/// What the directory says of a section.
 struct Entry {
     name: String,
     range: Range<usize>,
+    /// The checksum of each block.
     checks: Vec<u32>,
 }
 
@@ -107,7 +113,7 @@ pub(crate) fn verify_bytes(storage: &dyn Storage, number: u64, byte_len: u64, ow
 /// Whether two files are the same part: their headers and directories agree, and so the checksums of all their blocks.
 pub(crate) fn is_same_part(one: &[u8], other: &[u8]) -> bool {
     let directory = |bytes: &[u8]| -> Option<Range<usize>> {
-        let at = u64::from_le_bytes(bytes.get(32..40)?.try_into().ok()?);
+        let at = Fields::new(bytes.get(DIRECTORY_AT..)?).u64()?;
         Some(usize::try_from(at).ok()?..bytes.len())
     };
     let (Some(ours), Some(theirs)) = (directory(one), directory(other)) else { return false };
@@ -136,9 +142,7 @@ fn header(number: u64, sections: usize, byte_len: usize, directory_at: usize, di
         bytes.extend_from_slice(&field.to_le_bytes());
     }
     bytes.extend_from_slice(&crc32c::crc32c(directory).to_le_bytes());
-    let check = crc32c::crc32c(&bytes);
-    bytes.extend_from_slice(&check.to_le_bytes());
-    bytes
+    with_checksum(bytes)
 }
 
 /// The entries of the directory. Sections fill the file from the header to the directory without gap or overlap, in the
@@ -150,28 +154,15 @@ fn read_directory(path: &Path, bytes: &dyn ByteOwner, number: u64, byte_len: u64
     }
     // Asked for before they are touched, or else the system reads far around them.
     bytes.expect(0..HEADER_BYTES.min(bytes.len()));
-    let mut fields = Fields::new(bytes);
+    let mut fields = read_header(path, bytes, MAGIC, HEADER_BYTES)?;
     let parsed = (|| {
-        let (magic, format, count, number) = (fields.bytes(8)?, fields.u32()?, fields.u32()?, fields.u64()?);
-        let (byte_len, directory_at, directory_len) = (fields.u64()?, fields.u64()?, fields.u64()?);
-        let (_, directory_check, check) = (fields.u64()?, fields.u32()?, fields.u32()?);
-        Some((magic, format, count, [number, byte_len], [directory_at, directory_len], directory_check, check))
+        let (count, identity) = (fields.u32()?, [fields.u64()?, fields.u64()?]);
+        let (directory, _reserved) = ([fields.u64()?, fields.u64()?], fields.u64()?);
+        Some((count, identity, directory, fields.u32()?))
     })();
-    let Some((magic, format, count, identity, directory, directory_check, expected)) = parsed else {
-        return Err(damaged(format!("{} bytes, expected at least {HEADER_BYTES}", bytes.len())));
+    let Some((count, identity, directory, directory_check)) = parsed else {
+        return Err(damaged("the header was cut".to_owned()));
     };
-    let got = crc32c::crc32c(bytes.get(..HEADER_BYTES - 4).unwrap_or_default());
-    if magic != MAGIC || got != expected {
-        return Err(damaged(format!("header: checksum {got:08x}, expected {expected:08x}")));
-    }
-    if format != FORMAT {
-        return Err(Error::FormatUnsupported {
-            path: path.to_owned(),
-            got: format,
-            oldest: OLDEST_FORMAT,
-            newest: FORMAT,
-        });
-    }
     if identity != [number, byte_len] {
         return Err(damaged(format!("header: part and length are {identity:?}, expected {:?}", [number, byte_len])));
     }

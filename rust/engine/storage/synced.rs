@@ -10,6 +10,7 @@
 
 use super::FORMAT;
 use super::fields::Fields;
+use super::header::with_checksum;
 use super::log_format::LogEnd;
 use super::names::FileName;
 use super::publish::publish;
@@ -90,9 +91,7 @@ impl Mark {
             bytes.extend_from_slice(&field.to_le_bytes());
         }
         bytes.extend_from_slice(&0_u32.to_le_bytes());
-        let check = crc32c::crc32c(&bytes);
-        bytes.extend_from_slice(&check.to_le_bytes());
-        bytes
+        with_checksum(bytes)
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
