@@ -14,15 +14,11 @@ use crate::catalog::video::{Evidence, Segment, Span, Video, VideoId};
 use crate::error::{Error, Result};
 use crate::vector::normalise;
 
+/// How far from 1 rounding to f16 may take the length of a unit vector.
+const UNIT_TOLERANCE: f32 = 2e-3;
+
 /// What a batch says of one video: its metadata where given, and segments.
 pub type Change = (VideoId, Option<Video>, Vec<Segment>);
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
-    Vector,
-    Text,
-    Description,
-}
 
 /// Reads a batch; videos come in the order of their first rows.
 ///
@@ -30,60 +26,89 @@ enum Kind {
 /// `invalid_batch` for a missing, unknown or ill-typed column; `invalid_vector` for a row's vector that is no direction;
 /// `invalid_span`, `invalid_video`.
 pub fn decode(batch: &RecordBatch) -> Result<Vec<Change>> {
-    let ids = Strings::new(column(batch, "video_id")?, "video_id")?;
-    let starts = Numbers::new(column(batch, "start")?, "start")?;
-    let ends = Numbers::new(column(batch, "end")?, "end")?;
-    let mut videos = None;
-    let mut evidence_columns: Vec<EvidenceColumn<'_>> = Vec::new();
-    let mut names = BTreeSet::new();
-    for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()) {
-        if !names.insert(field.name()) {
-            return Err(invalid(format!("column {:?} is there twice", field.name())));
-        }
-        match field.name().as_str() {
-            "video_id" | "start" | "end" => {}
-            "video" => videos = Some(Strings::new(array, "video")?),
-            name => {
-                let column = EvidenceColumn::new(name, array)?;
-                if evidence_columns.iter().any(|other| (other.channel, other.kind) == (column.channel, column.kind)) {
-                    return Err(invalid(format!("column {name:?} says what another of its channel says")));
-                }
-                evidence_columns.push(column);
-            }
-        }
-    }
+    let columns = Columns::of(batch)?;
     let mut changes: Vec<Change> = Vec::new();
     let mut places: BTreeMap<VideoId, usize> = BTreeMap::new();
     for row in 0..batch.num_rows() {
-        let id = ids.get(row).ok_or_else(|| invalid(format!("video_id is null in row {row}")))?;
-        let id = VideoId::new(id)?;
+        let id = columns.id(row)?;
         let place = *places.entry(id.clone()).or_insert_with(|| {
             changes.push((id.clone(), None, Vec::new()));
             changes.len() - 1
         });
-        let Some(change) = changes.get_mut(place) else { continue };
-        if let Some(json) = videos.as_ref().and_then(|videos| videos.get(row)) {
-            let video: Video = serde_json::from_str(json)
-                .map_err(|error| Error::InvalidVideo { video: id.to_string(), detail: error.to_string() })?;
-            if video.id != id {
-                return Err(invalid(format!("row {row} has video_id {id} and metadata of {}", video.id)));
-            }
-            change.1 = Some(video);
+        let Some((_, video, segments)) = changes.get_mut(place) else { continue };
+        if let Some(given) = columns.video(row, &id)? {
+            *video = Some(given);
         }
-        let (start, end) = (starts.get(row), ends.get(row));
-        let (Some(start), Some(end)) = (start, end) else {
-            if start.is_some() || end.is_some() || videos.is_none() {
-                return Err(invalid(format!("start or end is null in row {row}")));
-            }
-            continue;
-        };
-        let mut by_channel: BTreeMap<Channel, Evidence> = BTreeMap::new();
-        for column in &evidence_columns {
-            column.read(row, &id, &mut by_channel)?;
-        }
-        change.2.push(Segment { span: Span { start, end }, evidence: by_channel.into_values().collect() });
+        segments.extend(columns.segment(row, &id)?);
     }
     Ok(changes)
+}
+
+/// The columns of a batch, known by their names and checked for their types.
+struct Columns<'a> {
+    ids: Strings<'a>,
+    starts: Numbers<'a>,
+    ends: Numbers<'a>,
+    videos: Option<Strings<'a>>,
+    evidence: Vec<EvidenceColumn<'a>>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(batch: &'a RecordBatch) -> Result<Self> {
+        let ids = Strings::new(column(batch, "video_id")?, "video_id")?;
+        let starts = Numbers::new(column(batch, "start")?, "start")?;
+        let ends = Numbers::new(column(batch, "end")?, "end")?;
+        let mut columns = Self { ids, starts, ends, videos: None, evidence: Vec::new() };
+        let mut names = BTreeSet::new();
+        for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+            if !names.insert(field.name()) {
+                return Err(invalid(format!("column {:?} is there twice", field.name())));
+            }
+            match field.name().as_str() {
+                "video_id" | "start" | "end" => {}
+                "video" => columns.videos = Some(Strings::new(array, "video")?),
+                name => {
+                    let column = EvidenceColumn::new(name, array)?;
+                    let is_same =
+                        |other: &EvidenceColumn<'_>| (other.channel, other.kind) == (column.channel, column.kind);
+                    if columns.evidence.iter().any(is_same) {
+                        return Err(invalid(format!("column {name:?} says what another of its channel says")));
+                    }
+                    columns.evidence.push(column);
+                }
+            }
+        }
+        Ok(columns)
+    }
+
+    fn id(&self, row: usize) -> Result<VideoId> {
+        VideoId::new(self.ids.get(row).ok_or_else(|| invalid(format!("video_id is null in row {row}")))?)
+    }
+
+    /// The metadata in a row, if there are some.
+    fn video(&self, row: usize, id: &VideoId) -> Result<Option<Video>> {
+        let Some(json) = self.videos.as_ref().and_then(|videos| videos.get(row)) else { return Ok(None) };
+        let video: Video = serde_json::from_str(json)
+            .map_err(|error| Error::InvalidVideo { video: id.to_string(), detail: error.to_string() })?;
+        if video.id != *id {
+            return Err(invalid(format!("row {row} has video_id {id} and metadata of {}", video.id)));
+        }
+        Ok(Some(video))
+    }
+
+    /// The segment in a row; none where start and end are null, as in a row that only carries metadata.
+    fn segment(&self, row: usize, id: &VideoId) -> Result<Option<Segment>> {
+        let (start, end) = match (self.starts.get(row), self.ends.get(row)) {
+            (Some(start), Some(end)) => (start, end),
+            (None, None) if self.videos.is_some() => return Ok(None),
+            _ => return Err(invalid(format!("start or end is null in row {row}"))),
+        };
+        let mut by_channel: BTreeMap<Channel, Evidence> = BTreeMap::new();
+        for column in &self.evidence {
+            column.read(row, id, &mut by_channel)?;
+        }
+        Ok(Some(Segment { span: Span { start, end }, evidence: by_channel.into_values().collect() }))
+    }
 }
 
 fn invalid(detail: String) -> Error {
@@ -143,6 +168,15 @@ impl<'a> Numbers<'a> {
     }
 }
 
+/// What a column says of a channel.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    Vector,
+    Text,
+    Description,
+}
+
+/// A column that says one thing of one channel.
 struct EvidenceColumn<'a> {
     channel: Channel,
     kind: Kind,
@@ -163,7 +197,7 @@ impl<'a> EvidenceColumn<'a> {
         };
         let channel = Channel::parse(channel).map_err(|_| unknown(name))?;
         match (kind, is_list) {
-            // What Arrow makes of a column in which no row has anything.
+            // The type that Arrow gives a column in which no row has anything.
             _ if array.data_type() == &DataType::Null => Ok(Self { channel, kind, array }),
             (Kind::Vector, false) => {
                 Err(invalid(format!("column {name:?} is {}, expected a list of floats", array.data_type())))
@@ -181,6 +215,7 @@ impl<'a> EvidenceColumn<'a> {
         }
     }
 
+    /// Adds what a row has in this column.
     fn read(&self, row: usize, id: &VideoId, by_channel: &mut BTreeMap<Channel, Evidence>) -> Result<()> {
         if self.array.is_null(row) || self.array.data_type() == &DataType::Null {
             return Ok(());
@@ -246,7 +281,7 @@ fn vector(array: &ArrayRef, row: usize, channel: Channel, id: &VideoId) -> Resul
             let stored: Vec<f16> = values.as_primitive::<Float16Type>().values().to_vec();
             let wide: Vec<f32> = stored.iter().map(|value| value.to_f32()).collect();
             let length = wide.iter().map(|value| value * value).sum::<f32>().sqrt();
-            if (length - 1.0).abs() < 2e-3 { Ok(stored) } else { normalise(&what, &wide) }
+            if (length - 1.0).abs() < UNIT_TOLERANCE { Ok(stored) } else { normalise(&what, &wide) }
         }
     }
 }

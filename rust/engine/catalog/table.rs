@@ -49,51 +49,33 @@ impl VideoTable {
     /// `invalid_video` if a video does not validate or is given twice; `invalid_span` if a span is negative, reversed or
     /// not finite; `internal` past 2³² rows or bytes of ids.
     pub fn build(videos: &[(&Video, &[Span])], out: &mut SectionBytes) -> Result<()> {
-        let (mut rows, mut spans) = (0_u32.to_le_bytes().to_vec(), Vec::new());
-        let (mut ids, mut id_ends, mut records, mut record_ends) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (mut seen, mut durations) = (BTreeSet::new(), Vec::new());
-        let too_many = |what: &str| Error::Internal { detail: format!("a part can't hold so many {what}") };
-        let mut row_count = 0_u32;
-        for (video, video_spans) in videos {
+        let mut columns = Bytes::new();
+        let mut seen = BTreeSet::new();
+        for (video, spans) in videos {
             video.validate()?;
             if !seen.insert(video.id.as_str()) {
                 let (video, detail) = (video.id.to_string(), "the video is given twice".to_owned());
                 return Err(Error::InvalidVideo { video, detail });
             }
-            for span in *video_spans {
-                span.validate(&video.id)?;
-                spans.extend_from_slice(&span.start.to_le_bytes());
-                spans.extend_from_slice(&span.end.to_le_bytes());
-            }
-            let added = u32::try_from(video_spans.len()).ok();
-            row_count = added.and_then(|added| row_count.checked_add(added)).ok_or_else(|| too_many("segments"))?;
-            durations.extend_from_slice(&video.duration.to_le_bytes());
-            rows.extend_from_slice(&row_count.to_le_bytes());
-            ids.extend_from_slice(video.id.as_str().as_bytes());
-            id_ends.extend_from_slice(&u32::try_from(ids.len()).map_err(|_| too_many("ids"))?.to_le_bytes());
-            serde_json::to_writer(&mut records, video)
-                .map_err(|error| Error::Internal { detail: format!("video {} as JSON: {error}", video.id) })?;
-            record_ends.extend_from_slice(&(records.len() as u64).to_le_bytes());
+            columns.add(video, spans)?;
         }
         let video_count = u32::try_from(videos.len()).map_err(|_| too_many("videos"))?;
         let mut order: Vec<(&str, u32)> = videos.iter().map(|(video, _)| video.id.as_str()).zip(0..).collect();
         order.sort_unstable();
-        let columns = Columns::of(&videos.iter().map(|(video, _)| *video).collect::<Vec<_>>())?;
-        let columns = postcard::to_allocvec(&columns)
-            .map_err(|error| Error::Internal { detail: format!("the columns can't be written: {error}") })?;
-        id_ends.extend(ids);
-        record_ends.extend(records);
-        let head = [VERSION, video_count, row_count].into_iter().flat_map(u32::to_le_bytes).collect();
         let order = order.into_iter().flat_map(|(_, number)| number.to_le_bytes()).collect();
+        let filtered = Columns::of(&videos.iter().map(|(video, _)| *video).collect::<Vec<_>>())?;
+        let filtered = postcard::to_allocvec(&filtered)
+            .map_err(|error| Error::Internal { detail: format!("the columns can't be written: {error}") })?;
+        let head = [VERSION, video_count, columns.row_count].into_iter().flat_map(u32::to_le_bytes).collect();
         let sections = [
             ("videos.head", head),
-            ("videos.rows", rows),
-            ("videos.ids", id_ends),
+            ("videos.rows", columns.rows),
+            ("videos.ids", joined(columns.id_ends, columns.ids)),
             ("videos.order", order),
-            ("videos.records", record_ends),
-            ("videos.durations", durations),
-            ("videos.columns", columns),
-            ("segments.spans", spans),
+            ("videos.records", joined(columns.record_ends, columns.records)),
+            ("videos.durations", columns.durations),
+            ("videos.columns", filtered),
+            ("segments.spans", columns.spans),
         ];
         out.extend(sections.map(|(name, bytes): (&str, Vec<u8>)| (name.to_owned(), bytes)));
         Ok(())
@@ -319,6 +301,55 @@ impl VideoTable {
         }
         Err(Error::Internal { detail: format!("{what} {number} of {count} was asked for") })
     }
+}
+
+/// The bytes of the sections that grow video by video.
+#[derive(Default)]
+struct Bytes {
+    row_count: u32,
+    rows: Vec<u8>,
+    ids: Vec<u8>,
+    id_ends: Vec<u8>,
+    records: Vec<u8>,
+    record_ends: Vec<u8>,
+    durations: Vec<u8>,
+    spans: Vec<u8>,
+}
+
+impl Bytes {
+    /// Of no videos: the first row of the first one is known.
+    fn new() -> Self {
+        Self { rows: 0_u32.to_le_bytes().to_vec(), ..Self::default() }
+    }
+
+    fn add(&mut self, video: &Video, spans: &[Span]) -> Result<()> {
+        for span in spans {
+            span.validate(&video.id)?;
+            self.spans.extend_from_slice(&span.start.to_le_bytes());
+            self.spans.extend_from_slice(&span.end.to_le_bytes());
+        }
+        let added = u32::try_from(spans.len()).ok();
+        let row_count = added.and_then(|added| self.row_count.checked_add(added));
+        self.row_count = row_count.ok_or_else(|| too_many("segments"))?;
+        self.durations.extend_from_slice(&video.duration.to_le_bytes());
+        self.rows.extend_from_slice(&self.row_count.to_le_bytes());
+        self.ids.extend_from_slice(video.id.as_str().as_bytes());
+        let id_end = u32::try_from(self.ids.len()).map_err(|_| too_many("ids"))?;
+        self.id_ends.extend_from_slice(&id_end.to_le_bytes());
+        serde_json::to_writer(&mut self.records, video)
+            .map_err(|error| Error::Internal { detail: format!("video {} as JSON: {error}", video.id) })?;
+        self.record_ends.extend_from_slice(&(self.records.len() as u64).to_le_bytes());
+        Ok(())
+    }
+}
+
+fn joined(mut table: Vec<u8>, rest: Vec<u8>) -> Vec<u8> {
+    table.extend(rest);
+    table
+}
+
+fn too_many(what: &str) -> Error {
+    Error::Internal { detail: format!("a part can't hold so many {what}") }
 }
 
 /// Videos that follow one another, and where their rows begin and the last's end.
