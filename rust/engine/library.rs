@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::maintenance::Maintenance;
 use crate::named;
 use crate::operation::{Content, Operation, Respaced};
-use crate::recovery::{self, Opened, Position};
+use crate::recovery::{self, Opened, ReadPosition};
 use crate::retention::Retention;
 use crate::search::calibrate::Calibration;
 use crate::search::execute;
@@ -51,7 +51,7 @@ pub struct Library {
     /// For `Durability::Group`.
     syncer: Option<Syncer>,
     /// When a reader last looked for what another process wrote, and how far it has read.
-    refreshed: Mutex<(Instant, Position)>,
+    refreshed: Mutex<(Instant, ReadPosition)>,
 }
 
 impl fmt::Debug for Library {

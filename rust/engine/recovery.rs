@@ -25,12 +25,12 @@ use crate::writer::Writer;
 pub(crate) struct Opened {
     pub(crate) snapshot: Snapshot,
     pub(crate) writer: Option<Writer>,
-    pub(crate) position: Position,
+    pub(crate) position: ReadPosition,
 }
 
 /// How far a handle has read what is on disk; where a reader goes on.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Position {
+pub(crate) struct ReadPosition {
     generation: u64,
     end: LogEnd,
 }
@@ -62,7 +62,7 @@ pub(crate) fn open(storage: &Arc<dyn Storage>, options: &Options) -> Result<Open
     remove_unfinished_copy(&**storage, end.number)?;
     named::remove_unfinished(storage)?;
     let log = Log::open_append(&**storage, &end)?;
-    let position = Position::new(&manifest, end);
+    let position = ReadPosition::new(&manifest, end);
     let older = (manifest.first_log..end.number)
         .map(|number| Ok((number, storage.len(&FileName::Log(number).to_string())?)))
         .collect::<Result<_>>()?;
@@ -90,7 +90,7 @@ fn open_to_read(storage: &dyn Storage) -> Result<Opened> {
         let manifest = Manifest::load(storage)?;
         match load(storage, &manifest, &[]) {
             Ok((snapshot, end)) => {
-                let position = Position::new(&manifest, end);
+                let position = ReadPosition::new(&manifest, end);
                 return Ok(Opened { snapshot, writer: None, position });
             }
             Err(error @ (Error::Io { .. } | Error::Damaged { .. })) if stamp(storage)? != seen => last = Some(error),
@@ -105,8 +105,8 @@ fn open_to_read(storage: &dyn Storage) -> Result<Opened> {
 pub(crate) fn refresh(
     storage: &dyn Storage,
     before: &Snapshot,
-    position: Position,
-) -> Result<Option<(Snapshot, Position)>> {
+    position: ReadPosition,
+) -> Result<Option<(Snapshot, ReadPosition)>> {
     match advance(storage, before, position) {
         // The writer may have committed while it was read: opening anew tells that from damage.
         Err(Error::Io { .. } | Error::Damaged { .. }) => {
@@ -116,7 +116,11 @@ pub(crate) fn refresh(
     }
 }
 
-fn advance(storage: &dyn Storage, before: &Snapshot, position: Position) -> Result<Option<(Snapshot, Position)>> {
+fn advance(
+    storage: &dyn Storage,
+    before: &Snapshot,
+    position: ReadPosition,
+) -> Result<Option<(Snapshot, ReadPosition)>> {
     let manifest = Manifest::load(storage)?;
     if manifest.secret != before.secret || manifest.generation < position.generation {
         // Another library, one that was restored, or an earlier state of this one, was put in its place.
@@ -124,7 +128,7 @@ fn advance(storage: &dyn Storage, before: &Snapshot, position: Position) -> Resu
     }
     if manifest.generation > position.generation {
         let (snapshot, end) = load(storage, &manifest, &before.parts)?;
-        return Ok(Some((snapshot, Position::new(&manifest, end))));
+        return Ok(Some((snapshot, ReadPosition::new(&manifest, end))));
     }
     let mut operations = Vec::new();
     let end = follow(storage, position.end, &mut collect(storage, &mut operations))?;
@@ -133,10 +137,10 @@ fn advance(storage: &dyn Storage, before: &Snapshot, position: Position) -> Resu
     }
     let mut snapshot = before.apply(operations, end.last_sequence)?;
     snapshot.merge_small_memory_parts(None)?;
-    Ok(Some((snapshot, Position { end, ..position })))
+    Ok(Some((snapshot, ReadPosition { end, ..position })))
 }
 
-impl Position {
+impl ReadPosition {
     fn new(manifest: &Manifest, end: LogEnd) -> Self {
         Self { generation: manifest.generation, end }
     }
