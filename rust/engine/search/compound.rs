@@ -23,9 +23,10 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::cursor::Cursor;
+use super::execute::read_cursor;
 use super::hit::{Hit, HitMatch, HitMoment, Relation, SearchResult, Timing};
 use super::moments::{Moment, MomentRules, find_moments};
-use super::page::{Position, compare_hits, cut_page};
+use super::page::{compare_hits, cut_page};
 use super::query::{Compound, Part, Query};
 use super::relate::{Placed, at_once, following};
 use super::run::{Run, places_of};
@@ -95,10 +96,7 @@ pub(super) fn search(
     let begun = Instant::now();
     query.validate()?;
     let digest = query.digest()?;
-    let position = match &query.cursor {
-        Some(text) => Some(Cursor::decode(text, secret, &digest)?.position),
-        None => None,
-    };
+    let position = read_cursor(query, &digest, secret)?.map(|cursor| cursor.position);
     let mut questions = Vec::new();
     collect(compound, query, true, &mut questions);
     let start = |asked| {
@@ -112,7 +110,7 @@ pub(super) fn search(
     let asked = Asked { runs, root, query, min_score: query.min_score.unwrap_or(0.0) };
     let (hits, returned) = asked.rank()?;
     let (range, next) = cut_page(&hits, |hit| (hit.score, &hit.id), position.as_ref(), query.limit as usize);
-    let cursor = Cursor { snapshot: snapshot.number, digest, position: Position::Offset(0) };
+    let cursor = |position| Cursor { snapshot: snapshot.number, digest, position }.encode(secret);
     let page = hits.get(range).unwrap_or_default();
     let Some(first) = asked.runs.first() else { return Err(no_question()) };
     Ok(SearchResult {
@@ -120,7 +118,7 @@ pub(super) fn search(
         total: hits.len() as u64,
         total_relation: Relation::Exact,
         facets: first.count_facets(&returned)?,
-        next_cursor: next.map(|position| Cursor { position, ..cursor }.encode(secret)),
+        next_cursor: next.map(cursor),
         snapshot: snapshot.number,
         plan: asked.runs.iter().flat_map(Run::exact_plan).collect(),
         timing: Timing { seconds: begun.elapsed().as_secs_f64(), counting_seconds: 0.0 },

@@ -1,7 +1,7 @@
-//! Where a page ended, as text that only this library accepts, and only for the query that it belongs to.
+//! Where a page ended, as a text that only this library accepts, and only for the query that it belongs to.
 //!
-//! Layout before encoding, little-endian: version 1 (u8), snapshot (u64), digest of the query (32 bytes), kind (u8); kind
-//! 0: bits of the score (u32), video id (the rest); kind 1: offset (u64). Then HMAC-SHA256 over all of it (32 bytes). The
+//! Layout before encoding, little-endian: version 1 (u8), snapshot (u64), digest of the query (32 bytes), kind of the
+//! position (u8, always 0), bits of the score (u32), video id (the rest). Then HMAC-SHA256 over all of it (32 bytes). The
 //! text is base64 with the URL-safe alphabet, without padding (RFC 4648 §5).
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -12,8 +12,10 @@ use crate::catalog::video::{MAX_ID_BYTES, VideoId};
 use crate::error::{Error, Result};
 
 const VERSION: u8 = 1;
+/// The kind of a position after a hit. There is no other.
+const AFTER_HIT: u8 = 0;
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-/// A signature under the same secret for another purpose is not one of a cursor.
+/// What is signed begins with this, so that nothing signed with the same secret for another purpose passes for a cursor.
 const PURPOSE: &[u8] = b"pixr cursor";
 /// Longer text is no cursor, whatever it says.
 const MAX_TEXT_BYTES: usize = (1 + 8 + 32 + 1 + 4 + MAX_ID_BYTES + 32) * 4 / 3 + 4;
@@ -36,17 +38,9 @@ impl Cursor {
         let mut bytes = vec![VERSION];
         bytes.extend(self.snapshot.to_le_bytes());
         bytes.extend(self.digest);
-        match &self.position {
-            Position::Hit { score, video } => {
-                bytes.push(0);
-                bytes.extend(score.to_bits().to_le_bytes());
-                bytes.extend(video.as_str().as_bytes());
-            }
-            Position::Offset(offset) => {
-                bytes.push(1);
-                bytes.extend(offset.to_le_bytes());
-            }
-        }
+        bytes.push(AFTER_HIT);
+        bytes.extend(self.position.score.to_bits().to_le_bytes());
+        bytes.extend(self.position.video.as_str().as_bytes());
         let signature = signed(secret, &bytes).finalize().into_bytes();
         bytes.extend(signature);
         to_text(&bytes)
@@ -54,8 +48,9 @@ impl Cursor {
 
     /// Reads what `encode` wrote under the same secret for the query with this digest.
     ///
-    /// Errors: `InvalidCursor` where the text was altered, comes from another library, from before a
-    /// restore, or belongs to another query.
+    /// # Errors
+    /// `invalid_cursor` if the text was altered, comes from another library or from before a restore, or belongs to
+    /// another query.
     pub fn decode(text: &str, secret: &[u8; 32], digest: &[u8; 32]) -> Result<Self> {
         let wrong = |detail: &str| Error::InvalidCursor { detail: detail.to_owned() };
         let bytes = from_text(text).ok_or_else(|| wrong("it is not a cursor's text"))?;
@@ -73,17 +68,11 @@ impl Cursor {
         if query != digest {
             return Err(wrong("it belongs to another query; a page needs the query of the page before"));
         }
-        let (&kind, body) = body.split_first().ok_or_else(damaged)?;
-        let position = match kind {
-            0 => {
-                let (score, id) = body.split_first_chunk::<4>().ok_or_else(damaged)?;
-                let id = std::str::from_utf8(id).map_err(|_| damaged())?;
-                let score = f32::from_bits(u32::from_le_bytes(*score));
-                Position::Hit { score, video: VideoId::new(id).map_err(|_| damaged())? }
-            }
-            1 => Position::Offset(u64::from_le_bytes(body.try_into().map_err(|_| damaged())?)),
-            _ => return Err(damaged()),
-        };
+        let body = body.strip_prefix(&[AFTER_HIT]).ok_or_else(damaged)?;
+        let (score, id) = body.split_first_chunk::<4>().ok_or_else(damaged)?;
+        let id = std::str::from_utf8(id).map_err(|_| damaged())?;
+        let score = f32::from_bits(u32::from_le_bytes(*score));
+        let position = Position { score, video: VideoId::new(id).map_err(|_| damaged())? };
         Ok(Self { snapshot: u64::from_le_bytes(*snapshot), digest: *query, position })
     }
 }
@@ -141,7 +130,7 @@ mod tests {
     const DIGEST: [u8; 32] = [9; 32];
 
     fn cursor() -> Result<Cursor> {
-        let position = Position::Hit { score: 0.75, video: VideoId::new("vidéo/3")? };
+        let position = Position { score: 0.75, video: VideoId::new("vidéo/3")? };
         Ok(Cursor { snapshot: 12, digest: DIGEST, position })
     }
 
@@ -167,9 +156,7 @@ mod tests {
     fn a_cursor_comes_back_as_it_was() -> Result<()> {
         let cursor = cursor()?;
         assert_eq!(Cursor::decode(&cursor.encode(&SECRET), &SECRET, &DIGEST)?, cursor);
-        let far = Cursor { position: Position::Offset(u64::MAX), ..cursor };
-        assert_eq!(Cursor::decode(&far.encode(&SECRET), &SECRET, &DIGEST)?, far);
-        let longest = Cursor { position: Position::Hit { score: 1.0, video: VideoId::new("v".repeat(512))? }, ..far };
+        let longest = Cursor { position: Position { score: 1.0, video: VideoId::new("v".repeat(512))? }, ..cursor };
         assert_eq!(Cursor::decode(&longest.encode(&SECRET), &SECRET, &DIGEST)?, longest);
         Ok(())
     }

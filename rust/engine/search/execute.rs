@@ -1,29 +1,32 @@
-//! Answers a query from a snapshot: ranks, cuts a page, tells its hits, counts.
+//! Answers a query from a snapshot: ranks, cuts a page, describes its hits, counts.
 
 use std::time::Instant;
 
 use super::compound;
 use super::cursor::Cursor;
 use super::hit::{SearchResult, Timing};
-use super::page::{Position, cut_page};
+use super::page::cut_page;
 use super::query::Query;
 use super::rank::Ranked;
 use super::run::Run;
 use crate::error::Result;
 use crate::snapshot::Snapshot;
 
-/// Up to so many rows every video is scored: it costs less than finding out which could be left out.
+/// Up to this many rows every video is scored: that costs less than finding out which could be left out.
 const EXHAUSTIVE_ROWS: u64 = 4000;
 
 /// The snapshot that a query's cursor names; none without a cursor.
 pub(crate) fn cursor_snapshot(query: &Query, secret: &[u8; 32]) -> Result<Option<u64>> {
-    match &query.cursor {
-        None => Ok(None),
-        Some(text) => {
-            query.validate()?;
-            Ok(Some(Cursor::decode(text, secret, &query.digest()?)?.snapshot))
-        }
+    if query.cursor.is_none() {
+        return Ok(None);
     }
+    query.validate()?;
+    Ok(read_cursor(query, &query.digest()?, secret)?.map(|cursor| cursor.snapshot))
+}
+
+/// The query's cursor, if it has one.
+pub(super) fn read_cursor(query: &Query, digest: &[u8; 32], secret: &[u8; 32]) -> Result<Option<Cursor>> {
+    query.cursor.as_deref().map(|text| Cursor::decode(text, secret, digest)).transpose()
 }
 
 /// Answers a query from one snapshot.
@@ -31,7 +34,7 @@ pub(crate) fn search(snapshot: &Snapshot, query: &Query, secret: &[u8; 32]) -> R
     search_past(EXHAUSTIVE_ROWS, snapshot, query, secret)
 }
 
-/// `search` that leaves out what can't be returned where there are more rows than `exhaustive_rows`.
+/// As `search`, but with a limit of its own on the rows up to which every video is scored.
 pub(super) fn search_past(
     exhaustive_rows: u64,
     snapshot: &Snapshot,
@@ -44,10 +47,7 @@ pub(super) fn search_past(
     let begun = Instant::now();
     let run = Run::new(exhaustive_rows, snapshot, query)?;
     let digest = query.digest()?;
-    let position = match &query.cursor {
-        Some(text) => Some(Cursor::decode(text, secret, &digest)?.position),
-        None => None,
-    };
+    let position = read_cursor(query, &digest, secret)?.map(|cursor| cursor.position);
     let limit = query.limit as usize;
     let Ranked { hits, returned, relation, plan } = run.rank(position.as_ref(), limit)?;
     let (range, next) = cut_page(&hits, |hit| (hit.score, &hit.id), position.as_ref(), limit);
@@ -58,13 +58,13 @@ pub(super) fn search_past(
     let total = returned.iter().map(|videos| u64::from(videos.count())).sum();
     let facets = run.count_facets(&returned)?;
     let counting_seconds = counting.elapsed().as_secs_f64();
-    let cursor = Cursor { snapshot: snapshot.number, digest, position: Position::Offset(0) };
+    let cursor = |position| Cursor { snapshot: snapshot.number, digest, position }.encode(secret);
     Ok(SearchResult {
         hits: told,
         total,
         total_relation: relation,
         facets,
-        next_cursor: next.map(|position| Cursor { position, ..cursor }.encode(secret)),
+        next_cursor: next.map(cursor),
         snapshot: snapshot.number,
         plan,
         timing: Timing { seconds: begun.elapsed().as_secs_f64(), counting_seconds },

@@ -8,18 +8,13 @@ use std::ops::Range;
 
 use crate::catalog::video::VideoId;
 
-/// Where a page ended.
+/// Where a page ended: its last hit.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Position {
-    /// After this hit, in the order by score.
-    Hit {
-        /// Its score; compared by all bits.
-        score: f32,
-        /// Its video.
-        video: VideoId,
-    },
-    /// After this many hits, in any other order of a fixed snapshot.
-    Offset(u64),
+pub struct Position {
+    /// The hit's score; compared by all bits.
+    pub score: f32,
+    /// The hit's video.
+    pub video: VideoId,
 }
 
 /// The order of hits: score descending, then video id.
@@ -28,10 +23,9 @@ pub(crate) fn compare_hits(one: (f32, &VideoId), other: (f32, &VideoId)) -> Orde
     other.0.total_cmp(&one.0).then_with(|| one.1.cmp(other.1))
 }
 
-/// The range of `hits`, which are in their order, that follows `after`, at most `limit` long; and the position for the
-/// page behind it, if there is one.
+/// The range of `hits` that follows `after`, at most `limit` long; and where it ends, if there is another page behind it.
 ///
-/// `key` gives a hit's score and video. With `Position::Hit` the hits must be ordered by `compare_hits`.
+/// `key` gives a hit's score and video, by which the hits are ordered (`compare_hits`).
 pub(crate) fn cut_page<T>(
     hits: &[T],
     key: impl Fn(&T) -> (f32, &VideoId),
@@ -40,21 +34,16 @@ pub(crate) fn cut_page<T>(
 ) -> (Range<usize>, Option<Position>) {
     let start = match after {
         None => 0,
-        Some(Position::Hit { score, video }) => {
+        Some(Position { score, video }) => {
             hits.partition_point(|hit| compare_hits(key(hit), (*score, video)) != Ordering::Greater)
         }
-        Some(Position::Offset(offset)) => usize::try_from(*offset).map_or(hits.len(), |offset| offset.min(hits.len())),
     };
     let end = start.saturating_add(limit).min(hits.len());
-    let next = match (after, hits[start..end].last()) {
-        (_, Some(_)) if end == hits.len() => None,
-        (Some(Position::Offset(_)), Some(_)) => Some(Position::Offset(end as u64)),
-        (_, Some(hit)) => {
-            let (score, video) = key(hit);
-            Some(Position::Hit { score, video: video.clone() })
-        }
-        (_, None) => None,
-    };
+    let last = hits[start..end].last().filter(|_| end < hits.len());
+    let next = last.map(|hit| {
+        let (score, video) = key(hit);
+        Position { score, video: video.clone() }
+    });
     (start..end, next)
 }
 
@@ -69,14 +58,13 @@ mod tests {
         fn the_union_of_pages_is_the_full_list(
             scores in proptest::collection::btree_map("[a-d]{1,3}", 0u8..4, 0..40),
             limits in proptest::collection::vec(1usize..9, 1..6),
-            by_offset in any::<bool>(),
         ) {
             let hits: crate::error::Result<Vec<_>> =
                 scores.into_iter().map(|(id, score)| Ok((f32::from(score) / 4.0, VideoId::new(id)?))).collect();
             let mut hits = hits.map_err(|error| TestCaseError::fail(error.to_string()))?;
             hits.sort_by(|a, b| compare_hits((a.0, &a.1), (b.0, &b.1)));
             let mut seen = Vec::new();
-            let mut position = by_offset.then_some(Position::Offset(0));
+            let mut position = None;
             for &limit in limits.iter().cycle() {
                 let (page, next) = cut_page(&hits, |hit| (hit.0, &hit.1), position.as_ref(), limit);
                 prop_assert!(page.len() <= limit && (page.len() == limit || next.is_none()));
@@ -94,10 +82,9 @@ mod tests {
     #[test]
     fn a_position_past_the_end_gives_an_empty_page() -> crate::error::Result<()> {
         let hits = [(0.5, VideoId::new("a")?)];
-        for after in [Position::Offset(u64::MAX), Position::Hit { score: 0.1, video: VideoId::new("a")? }] {
-            let (page, next) = cut_page(&hits, |hit| (hit.0, &hit.1), Some(&after), 3);
-            assert!(page.is_empty() && next.is_none());
-        }
+        let after = Position { score: 0.1, video: VideoId::new("a")? };
+        let (page, next) = cut_page(&hits, |hit| (hit.0, &hit.1), Some(&after), 3);
+        assert!(page.is_empty() && next.is_none());
         Ok(())
     }
 
