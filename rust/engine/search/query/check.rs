@@ -11,12 +11,19 @@ use crate::error::{Error, Result};
 use crate::search::fuse::Weights;
 
 impl Query {
-    /// Checks everything that doesn't need a library: dimensions, filter, facets and the order's column do.
+    /// Checks everything that doesn't need a library: dimensions, filter and the names of facets do.
     ///
-    /// Errors: `InvalidQuery` naming the field; `InvalidVector` for a vector without a direction.
+    /// # Errors
+    /// `invalid_query` naming the field; `invalid_vector` for a vector without a direction.
     pub fn validate(&self) -> Result<()> {
         let requested = self.requested();
-        let wrong = |detail: String| Err(Error::InvalidQuery { detail });
+        self.check_question(&requested)?;
+        self.check_scope()?;
+        self.check_page()
+    }
+
+    /// Checks what is asked, and of which channels.
+    fn check_question(&self, requested: &[Channel]) -> Result<()> {
         if let Some(compound) = &self.compound {
             if !self.text.is_empty()
                 || !self.vectors.is_empty()
@@ -29,21 +36,26 @@ impl Query {
         } else if self.text.is_empty() && self.vectors.is_empty() {
             return wrong("text, vectors: the query asks for nothing".to_owned());
         }
-        for channel in &requested {
+        for channel in requested {
             if !self.text.contains_key(channel) && !self.vectors.contains_key(channel) {
                 return wrong(format!("channels: {} has neither text nor a vector", channel.name()));
             }
         }
-        check_asked(&self.text, &self.vectors, &requested)?;
+        check_asked(&self.text, &self.vectors, requested)?;
         if self.clauses.len() > MAX_CLAUSES {
             return wrong(format!("clauses: {} are given, at most {MAX_CLAUSES} are allowed", self.clauses.len()));
         }
         for clause in &self.clauses {
-            check_asked(&clause.text, &clause.vectors, &requested)?;
+            check_asked(&clause.text, &clause.vectors, requested)?;
         }
         if self.compound.is_none() {
-            Weights::new(&requested, &self.weights)?;
+            Weights::new(requested, &self.weights)?;
         }
+        Ok(())
+    }
+
+    /// Checks which evidence and which moments count.
+    fn check_scope(&self) -> Result<()> {
         if let Some([from, to]) = self.between
             && !(from.is_finite() && to.is_finite() && from >= 0.0 && to > from)
         {
@@ -54,16 +66,18 @@ impl Query {
         {
             return wrong(format!("except is {start} to {end}, expected seconds, the second not before the first"));
         }
-        if let Some(diversity) = self.diversity
-            && !(0.0..=1.0).contains(&diversity)
-        {
-            return wrong(format!("diversity is {diversity}, expected 0 to 1"));
+        for (name, value) in [("diversity", self.diversity), ("min_score", self.min_score)] {
+            if let Some(value) = value
+                && !(0.0..=1.0).contains(&value)
+            {
+                return wrong(format!("{name} is {value}, expected 0 to 1"));
+            }
         }
-        if let Some(score) = self.min_score
-            && !(0.0..=1.0).contains(&score)
-        {
-            return wrong(format!("min_score is {score}, expected 0 to 1"));
-        }
+        Ok(())
+    }
+
+    /// Checks how much is returned, and how hard it is looked for.
+    fn check_page(&self) -> Result<()> {
         for (name, value, most) in
             [("limit", self.limit, MAX_LIMIT), ("moments_per_hit", self.moments_per_hit, MAX_MOMENTS)]
         {
@@ -88,6 +102,10 @@ impl Query {
     }
 }
 
+fn wrong(detail: String) -> Result<()> {
+    Err(Error::InvalidQuery { detail })
+}
+
 impl Part {
     fn validate(&self, depth: usize) -> Result<()> {
         match self {
@@ -102,8 +120,9 @@ impl Part {
                     ..own
                 };
                 if **query != known {
-                    let detail = "a part says what it asks, of which channels with which weights, and no more";
-                    return Err(Error::InvalidQuery { detail: detail.to_owned() });
+                    return wrong(
+                        "a part says what it asks, of which channels with which weights, and no more".to_owned(),
+                    );
                 }
                 query.validate()
             }
@@ -114,7 +133,6 @@ impl Part {
 impl Compound {
     /// Checks the parts, the weights and how deep they go; `depth` is 1 for the outermost.
     fn validate(&self, depth: usize) -> Result<()> {
-        let wrong = |detail: String| Err(Error::InvalidQuery { detail });
         if depth > MAX_DEPTH {
             return wrong("a compound's part may be a compound once, not twice".to_owned());
         }
@@ -148,7 +166,6 @@ fn check_asked(
     vectors: &BTreeMap<Channel, Vec<f32>>,
     requested: &[Channel],
 ) -> Result<()> {
-    let wrong = |detail: String| Err(Error::InvalidQuery { detail });
     for (channel, text) in text {
         if !requested.contains(channel) {
             return wrong(format!("text: channel {} is not among the requested channels", channel.name()));

@@ -10,17 +10,38 @@ use crate::error::Result;
 use crate::search::fuse::{Fusion, Weights};
 
 impl Query {
-    /// A SHA-256 of what decides which hits come, with which scores and moments, in which order.
+    /// A SHA-256 of everything that decides which hits come, with which scores and moments, in which order.
     ///
-    /// Left out: `limit` and `cursor`, and `facets`, which only adds to a page (count on the first
-    /// page and not on the others: it is the same query). Equal questions written differently, such as channels in
-    /// another order, weights of the same ratio or a filter with its keys in another order, have one digest.
+    /// Left out are `limit` and `cursor`, and `facets`, which only adds to a page: a query that counts on its first page
+    /// and not on the others is the same query. Equal questions written differently, such as channels in another order,
+    /// weights of the same ratio or a filter with its keys in another order, have one digest.
     pub fn digest(&self) -> Result<[u8; 32]> {
         let mut written = Written(Sha256::new());
         written.bytes(b"pixr query 1");
+        self.digest_question(&mut written)?;
+        written.bytes(b"filter");
+        written.value(&self.filter);
+        written.option(self.min_score.as_ref(), |written, &score| written.float(score));
+        written.bytes(match self.fusion {
+            Fusion::Probabilistic => b"probabilistic",
+            Fusion::WeightedSum => b"weighted_sum",
+            Fusion::Max => b"max",
+            Fusion::ReciprocalRank => b"rrf",
+        });
+        written.count(self.moments_per_hit as usize);
+        self.digest_scope(&mut written);
+        written.option(self.effort.as_ref(), |written, &effort| written.count(effort as usize));
+        if self.effort.is_some() && self.total == Total::Found {
+            written.bytes(b"found");
+        }
+        Ok(written.0.finalize().into())
+    }
+
+    /// Writes what is asked, and of which channels.
+    fn digest_question(&self, written: &mut Written) -> Result<()> {
         if let Some(compound) = &self.compound {
             written.bytes(b"compound");
-            compound.digest(&mut written)?;
+            compound.digest(written)?;
         }
         let requested = self.requested();
         let weights = if requested.is_empty() { None } else { Some(Weights::new(&requested, &self.weights)?) };
@@ -47,16 +68,11 @@ impl Query {
                 written.vector(vector);
             }
         }
-        written.bytes(b"filter");
-        written.value(&self.filter);
-        written.option(self.min_score.as_ref(), |written, &score| written.float(score));
-        written.bytes(match self.fusion {
-            Fusion::Probabilistic => b"probabilistic",
-            Fusion::WeightedSum => b"weighted_sum",
-            Fusion::Max => b"max",
-            Fusion::ReciprocalRank => b"rrf",
-        });
-        written.count(self.moments_per_hit as usize);
+        Ok(())
+    }
+
+    /// Writes which evidence and which moments count.
+    fn digest_scope(&self, written: &mut Written) {
         if let Some([from, to]) = self.between {
             written.bytes(b"between");
             written.bytes(&from.to_le_bytes());
@@ -72,11 +88,6 @@ impl Query {
             written.bytes(b"diversity");
             written.float(diversity);
         }
-        written.option(self.effort.as_ref(), |written, &effort| written.count(effort as usize));
-        if self.effort.is_some() && self.total == Total::Found {
-            written.bytes(b"found");
-        }
-        Ok(written.0.finalize().into())
     }
 }
 
@@ -109,7 +120,7 @@ impl Compound {
     }
 }
 
-/// What a digest is taken of: every piece with its length or kind before it, so that no two lists of pieces are equal.
+/// What a digest is taken of: pieces, each after its length or kind, so that different lists of pieces give different bytes.
 struct Written(Sha256);
 
 impl Written {
