@@ -143,12 +143,13 @@ impl Reader<'_> {
             rest = rest.trim_start();
             let Some(first) = rest.chars().next() else { return };
             let after = &rest[first.len_utf8()..];
-            let negated = first == '-' && after.starts_with(|next: char| next.is_alphabetic() || is_quote(next));
-            let body = if negated { after } else { rest };
+            let is_excluded = first == '-' && after.starts_with(|next: char| next.is_alphabetic() || is_quote(next));
+            let body = if is_excluded { after } else { rest };
+            let unless_excluded = |occur| if is_excluded { Occur::MustNot } else { occur };
             if let Some(open) = body.chars().next().filter(|&open| is_quote(open)) {
                 let inner = &body[open.len_utf8()..];
                 if let Some(close) = inner.find(is_quote) {
-                    self.quoted(&inner[..close], negated);
+                    self.quoted(&inner[..close], unless_excluded(Occur::Must));
                     rest = &inner[close..];
                     rest = rest.strip_prefix(is_quote).unwrap_or(rest);
                 } else {
@@ -157,14 +158,13 @@ impl Reader<'_> {
                 continue;
             }
             let end = body.find(|next: char| next.is_whitespace() || is_quote(next)).unwrap_or(body.len());
-            self.chunk(&body[..end], negated);
+            self.chunk(&body[..end], unless_excluded(Occur::Should));
             rest = &body[end..];
         }
     }
 
-    fn quoted(&mut self, text: &str, negated: bool) {
+    fn quoted(&mut self, text: &str, occur: Occur) {
         let words = self.cutter.cut(text);
-        let occur = if negated { Occur::MustNot } else { Occur::Must };
         for words in words.chunks(MAX_PHRASE_WORDS) {
             self.phrase(words, occur);
         }
@@ -179,7 +179,8 @@ impl Reader<'_> {
         self.items.push(Item::Clause(Clause { occur, kind }));
     }
 
-    fn chunk(&mut self, text: &str, negated: bool) {
+    /// Takes what stands between spaces or quotation marks.
+    fn chunk(&mut self, text: &str, occur: Occur) {
         let mut words = self.cutter.cut(text);
         let prefix = text.ends_with('*').then(|| words.pop()).flatten();
         let (prefix, back) = match prefix {
@@ -187,13 +188,12 @@ impl Reader<'_> {
             other => (None, other),
         };
         words.extend(back);
-        if negated {
-            self.phrase(&words, Occur::MustNot);
+        if occur == Occur::MustNot {
+            self.phrase(&words, occur);
         } else {
             self.items.extend(words.into_iter().map(Item::Word));
         }
         if let Some(word) = prefix {
-            let occur = if negated { Occur::MustNot } else { Occur::Should };
             self.items.push(Item::Clause(Clause { occur, kind: ClauseKind::Prefix { form: word.form } }));
         }
     }
