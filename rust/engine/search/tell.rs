@@ -14,8 +14,8 @@ use crate::catalog::row_set::RowSet;
 use crate::catalog::video::Span;
 use crate::error::{Error, Result};
 use crate::part::LivePart;
+use crate::text::excerpt::excerpt;
 use crate::text::query::TextQuery;
-use crate::text::snippet::snippet;
 use crate::text::stats::TextStats;
 
 /// Longest text of a match, in characters.
@@ -75,8 +75,8 @@ impl Run<'_> {
         let ask = self.ask.channels.iter().find(|ask| ask.channel == channel);
         let words = ask.and_then(|ask| ask.terms.first()).and_then(|term| term.words.as_ref());
         let cut = match words {
-            Some(words) => snippet(&words.query, &words.stats, &shown, SNIPPET_CHARS),
-            None => snippet(&TextQuery::default(), &TextStats::default(), &shown, SNIPPET_CHARS),
+            Some(words) => excerpt(&words.query, &words.stats, &shown, SNIPPET_CHARS),
+            None => excerpt(&TextQuery::default(), &TextStats::default(), &shown, SNIPPET_CHARS),
         };
         Ok(Some(Snippet::from_byte_ranges(cut.text, &cut.highlights)))
     }

@@ -1,5 +1,6 @@
 //! The part of a text that shows best why it matched.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::query::{ClauseKind, Occur, TextQuery};
@@ -11,7 +12,7 @@ const LEFT_OUT: char = '…';
 
 /// A piece of a text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Snippet {
+pub struct Excerpt {
     /// The piece, with "…" where the text goes on.
     pub text: String,
     /// The words that the query asked for, as byte ranges of `text`, ascending.
@@ -19,12 +20,12 @@ pub struct Snippet {
 }
 
 /// The window of `text`, at most `max_chars` characters long and cut between words, that holds the most different
-/// clauses of the query, and of those the one with the most words, and of those the first. Without any match it is the
-/// beginning. Line breaks become spaces. `max_chars` below 2 gives an empty snippet if the text does not fit. `stats` are those
-/// by which the text was scored: they tell of which words a wrong letter was forgiven.
+/// clauses of the query; of equally good ones the one with the most matching words, and of those the first. Without any
+/// match it is the beginning of the text. Line breaks become spaces. `max_chars` below 2 gives an empty excerpt if the text
+/// does not fit. `stats` are those by which the text was scored: they say in which words a wrong letter was forgiven.
 #[must_use]
-pub fn snippet(query: &TextQuery, stats: &TextStats, text: &str, max_chars: usize) -> Snippet {
-    let words = Words::of(query, text);
+pub fn excerpt(query: &TextQuery, stats: &TextStats, text: &str, max_chars: usize) -> Excerpt {
+    let words = TextWords::of(query, text);
     let marks = marks(query, stats, &words);
     // No text has more characters than bytes.
     let is_short = text.len() <= max_chars || text.chars().count() <= max_chars;
@@ -49,11 +50,11 @@ pub fn snippet(query: &TextQuery, stats: &TextStats, text: &str, max_chars: usiz
     if right && !body.is_empty() {
         shown.push(LEFT_OUT);
     }
-    Snippet { text: shown, highlights }
+    Excerpt { text: shown, highlights }
 }
 
 /// The words of a text.
-struct Words {
+struct TextWords {
     /// Where they stand in it.
     ranges: Vec<Range<usize>>,
     /// Their stems, then their forms if the query asks for those, one after another.
@@ -62,7 +63,7 @@ struct Words {
     ends: Vec<[usize; 2]>,
 }
 
-impl Words {
+impl TextWords {
     fn of(query: &TextQuery, text: &str) -> Self {
         let needs_forms = query.clauses.iter().any(|clause| matches!(clause.kind, ClauseKind::Prefix { .. }));
         let mut words = Self { ranges: Vec::new(), written: String::with_capacity(text.len()), ends: Vec::new() };
@@ -92,7 +93,7 @@ impl Words {
 }
 
 /// For each word the clause that it satisfies.
-fn marks(query: &TextQuery, stats: &TextStats, words: &Words) -> Vec<Option<usize>> {
+fn marks(query: &TextQuery, stats: &TextStats, words: &TextWords) -> Vec<Option<usize>> {
     let mut marks = vec![None; words.ranges.len()];
     let stems: Vec<&str> = words.stems().collect();
     let is = |at: usize, stem: &str| stems.get(at) == Some(&stem);
@@ -167,85 +168,127 @@ fn within_one_edit(left: &str, right: &str) -> bool {
     }
 }
 
-/// Bytes that begin and end with words.
+/// The best window of a text that is too long to be shown whole, in bytes; it begins and ends with words.
 fn best_window(text: &str, words: &[Range<usize>], marks: &[Option<usize>], max_chars: usize) -> Range<usize> {
-    let room = max_chars.saturating_sub(2);
-    // Character offsets by byte, so that windows are measured without walking the text again.
-    let mut chars_before = vec![0_usize; text.len() + 1];
-    let mut count = 0;
-    for (at, character) in text.char_indices() {
-        for slot in chars_before.iter_mut().skip(at).take(character.len_utf8()) {
-            *slot = count;
-        }
-        count += 1;
-    }
-    if let Some(last) = chars_before.last_mut() {
-        *last = count;
-    }
-    let chars = |range: Range<usize>| {
-        let at = |byte: usize| chars_before.get(byte).copied().unwrap_or(count);
-        at(range.end) - at(range.start)
-    };
-    let hits: Vec<(usize, usize)> =
-        marks.iter().enumerate().filter_map(|(at, mark)| mark.map(|clause| (at, clause))).collect();
-    let span = |first: usize, last: usize| match (words.get(first), words.get(last)) {
-        (Some(first), Some(last)) => first.start..last.end,
-        _ => 0..0,
-    };
-    let mut best: Option<((usize, usize), (usize, usize))> = None;
-    let mut inside: std::collections::BTreeMap<usize, usize> = std::collections::BTreeMap::new();
-    let mut end = 0;
-    for (begin, &(first, clause)) in hits.iter().enumerate() {
-        while let Some(&(last, added)) = hits.get(end)
-            && chars(span(first, last)) <= room
-        {
-            *inside.entry(added).or_default() += 1;
-            end += 1;
-        }
-        if end <= begin {
-            end = begin + 1;
-            continue;
-        }
-        let rank = (inside.len(), end - begin);
-        if let Some(&(last, _)) = hits.get(end - 1)
-            && best.is_none_or(|(so_far, _)| rank > so_far)
-        {
-            best = Some((rank, (first, last)));
-        }
-        if let Some(left) = inside.get_mut(&clause) {
-            *left -= 1;
-            if *left == 0 {
-                inside.remove(&clause);
-            }
-        }
-    }
-    let fits_first = words.first().is_some_and(|word| chars(word.clone()) <= room);
-    let Some((mut first, mut last)) = best.map(|(_, hit)| hit).or_else(|| fits_first.then_some((0, 0))) else {
-        let end = text.char_indices().nth(room).map_or(text.len(), |(at, _)| at);
+    // Each end may need a character that says that text was left out.
+    let measure = Measure { words, chars: CharCounts::of(text), room: max_chars.saturating_sub(2) };
+    let beginning = words.first().filter(|word| measure.fits((*word).clone())).map(|_| (0, 0));
+    let Some(best) = measure.best_matches(marks).or(beginning) else {
+        let end = text.char_indices().nth(measure.room).map_or(text.len(), |(at, _)| at);
         return 0..end;
     };
-    // Words around the match fill the room, twice as many after it as before.
-    let mut turn = 0;
-    let (mut can_left, mut can_right) = (true, true);
-    while can_left || can_right {
-        let to_left = can_left && (turn % 3 == 2 || !can_right);
-        turn += 1;
-        if to_left {
-            can_left = first > 0 && chars(span(first - 1, last)) <= room;
-            first -= usize::from(can_left);
-        } else {
-            can_right = last + 1 < words.len() && chars(span(first, last + 1)) <= room;
-            last += usize::from(can_right);
-        }
-    }
-    let mut window = span(first, last);
-    if first == 0 && chars(0..window.end) <= room {
+    let (first, last) = measure.widened(best);
+    let mut window = measure.span(first, last);
+    if first == 0 && measure.fits(0..window.end) {
         window.start = 0;
     }
-    if last + 1 >= words.len() && chars(window.start..text.len()) <= room {
+    if last + 1 >= words.len() && measure.fits(window.start..text.len()) {
         window.end = text.len();
     }
     window
+}
+
+/// How many characters of a text stand before each of its bytes, so that a window is measured without walking the text.
+struct CharCounts {
+    before: Vec<usize>,
+    total: usize,
+}
+
+impl CharCounts {
+    fn of(text: &str) -> Self {
+        let mut before = vec![0_usize; text.len() + 1];
+        let mut total = 0;
+        for (at, character) in text.char_indices() {
+            for slot in before.iter_mut().skip(at).take(character.len_utf8()) {
+                *slot = total;
+            }
+            total += 1;
+        }
+        if let Some(last) = before.last_mut() {
+            *last = total;
+        }
+        Self { before, total }
+    }
+
+    fn within(&self, range: Range<usize>) -> usize {
+        let at = |byte: usize| self.before.get(byte).copied().unwrap_or(self.total);
+        at(range.end) - at(range.start)
+    }
+}
+
+/// Measures runs of words by the room for them.
+struct Measure<'a> {
+    words: &'a [Range<usize>],
+    chars: CharCounts,
+    /// In characters.
+    room: usize,
+}
+
+impl Measure<'_> {
+    /// The bytes from the first to the last of some words.
+    fn span(&self, first: usize, last: usize) -> Range<usize> {
+        match (self.words.get(first), self.words.get(last)) {
+            (Some(first), Some(last)) => first.start..last.end,
+            _ => 0..0,
+        }
+    }
+
+    fn fits(&self, range: Range<usize>) -> bool {
+        self.chars.within(range) <= self.room
+    }
+
+    /// The first and the last matching word of the best run of them that fits; none if no word matches, or none fits.
+    fn best_matches(&self, marks: &[Option<usize>]) -> Option<(usize, usize)> {
+        let matching: Vec<(usize, usize)> =
+            marks.iter().enumerate().filter_map(|(at, mark)| mark.map(|clause| (at, clause))).collect();
+        let mut best: Option<((usize, usize), (usize, usize))> = None;
+        // How often each clause is matched between `begin` and `end`.
+        let mut inside: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut end = 0;
+        for (begin, &(first, clause)) in matching.iter().enumerate() {
+            while let Some(&(last, added)) = matching.get(end)
+                && self.fits(self.span(first, last))
+            {
+                *inside.entry(added).or_default() += 1;
+                end += 1;
+            }
+            if end <= begin {
+                end = begin + 1;
+                continue;
+            }
+            let rank = (inside.len(), end - begin);
+            if let Some(&(last, _)) = matching.get(end - 1)
+                && best.is_none_or(|(so_far, _)| rank > so_far)
+            {
+                best = Some((rank, (first, last)));
+            }
+            if let Some(left) = inside.get_mut(&clause) {
+                *left -= 1;
+                if *left == 0 {
+                    inside.remove(&clause);
+                }
+            }
+        }
+        best.map(|(_, run)| run)
+    }
+
+    /// A run of words with as many around it as fit, twice as many after it as before.
+    fn widened(&self, (mut first, mut last): (usize, usize)) -> (usize, usize) {
+        let mut turn = 0;
+        let (mut can_left, mut can_right) = (true, true);
+        while can_left || can_right {
+            let to_left = can_left && (turn % 3 == 2 || !can_right);
+            turn += 1;
+            if to_left {
+                can_left = first > 0 && self.fits(self.span(first - 1, last));
+                first -= usize::from(can_left);
+            } else {
+                can_right = last + 1 < self.words.len() && self.fits(self.span(first, last + 1));
+                last += usize::from(can_right);
+            }
+        }
+        (first, last)
+    }
 }
 
 #[cfg(test)]
@@ -258,7 +301,7 @@ mod tests {
 
     fn shown(query: &str, text: &str, max_chars: usize) -> (String, Vec<String>) {
         let query = TextQuery::parse(query).unwrap_or_else(|error| unreachable!("{error}"));
-        let made = snippet(&query, &TextStats::default(), text, max_chars);
+        let made = excerpt(&query, &TextStats::default(), text, max_chars);
         let words =
             made.highlights.iter().filter_map(|range| made.text.get(range.clone())).map(str::to_owned).collect();
         (made.text, words)
@@ -295,7 +338,7 @@ mod tests {
             clauses: vec![ClauseStats { row_counts: vec![rows], ..ClauseStats::default() }],
             ..TextStats::default()
         };
-        let marked = |rows: u64| snippet(&query, &holding(rows), "a horse and a house", 80).highlights;
+        let marked = |rows: u64| excerpt(&query, &holding(rows), "a horse and a house", 80).highlights;
         assert_eq!(marked(0), [2..7, 14..19]);
         assert_eq!(marked(1).as_slice(), std::slice::from_ref(&(14..19)));
     }
@@ -364,13 +407,13 @@ mod tests {
             query in prop_oneof!["[ab]{1,6}s?( [ab]{2,7}){0,3}", "\"[ab]{1,2} [ab]{1,2}\" [ab]{2}\\* -[ab]{1,2} [ab]{5,6}"],
         ) {
             let query = TextQuery::parse(&query).unwrap_or_else(|error| unreachable!("{error}"));
-            prop_assert_eq!(marks(&query, &TextStats::default(), &Words::of(&query, &text)), plain_marks(&query, &text));
+            prop_assert_eq!(marks(&query, &TextStats::default(), &TextWords::of(&query, &text)), plain_marks(&query, &text));
         }
 
         #[test]
-        fn snippets_fit_and_highlights_are_slices(text in "([a-e]{1,6}[ ,é🎬\n]){0,60}", query in "[a-e ]{0,20}", max in 0_usize..60) {
+        fn excerpts_fit_and_highlights_are_slices(text in "([a-e]{1,6}[ ,é🎬\n]){0,60}", query in "[a-e ]{0,20}", max in 0_usize..60) {
             let query = TextQuery::parse(&query).unwrap_or_else(|error| unreachable!("{error}"));
-            let made = snippet(&query, &TextStats::default(), &text, max);
+            let made = excerpt(&query, &TextStats::default(), &text, max);
             prop_assert!(made.text.chars().count() <= max.max(2) || text.chars().count() <= max);
             for range in &made.highlights {
                 prop_assert!(made.text.get(range.clone()).is_some_and(|slice| !slice.is_empty()));

@@ -27,7 +27,7 @@ use tantivy::fieldnorm::FieldNormReader;
 
 use super::directory::SectionDirectory;
 use super::language::Language;
-use super::lookup::{Dictionary, Words};
+use super::lookup::{ChannelWords, Dictionary};
 use super::postings;
 use super::stored::{self, StoredTexts};
 use crate::catalog::channel::Channel;
@@ -40,6 +40,8 @@ const HEAD: &str = "text/head";
 const INDEX: &str = "text/index";
 const LENGTHS: &str = "text/lengths";
 const STORED: &str = "text/stored";
+
+/// What `text/head` has after its version.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Head {
     pub(super) row_count: u32,
@@ -47,6 +49,7 @@ pub(super) struct Head {
     /// By channel: rows with words, and their words.
     pub(super) lengths: Vec<Lengths>,
     text_count: u64,
+    /// Extension, start and end of each of tantivy's files in `text/index`.
     files: Vec<(String, u64, u64)>,
 }
 
@@ -201,7 +204,7 @@ impl TextIndex {
     }
 
     /// The dictionary and the postings of a channel.
-    pub(super) fn words_of(&self, channel: Channel) -> Result<Words<'_>> {
+    pub(super) fn words_of(&self, channel: Channel) -> Result<ChannelWords<'_>> {
         Ok(self.dictionary()?.words(channel))
     }
 

@@ -6,7 +6,7 @@
 use super::index::TextIndex;
 use super::places::Places;
 use super::query::{Clause, ClauseKind, Occur, TextQuery};
-use super::search::{Asked, Scoring};
+use super::search::{PartQuery, Scoring};
 use super::stats::TextStats;
 use crate::catalog::channel::Channel;
 use crate::catalog::row_set::RowSet;
@@ -58,7 +58,7 @@ struct AskedWord<'a> {
 }
 
 /// The words of a query that has nothing else, the rarest first.
-fn words_of(asked: Asked<'_>) -> tantivy::Result<Vec<AskedWord<'_>>> {
+fn words_of(asked: PartQuery<'_>) -> tantivy::Result<Vec<AskedWord<'_>>> {
     let mut words = Vec::with_capacity(asked.query.clauses.len());
     for (index, clause) in asked.query.clauses.iter().enumerate() {
         if let ClauseKind::Word { stem, .. } = &clause.kind {

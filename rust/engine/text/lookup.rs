@@ -8,29 +8,40 @@ use tantivy::query::FuzzyTermQuery;
 use tantivy::schema::IndexRecordOption;
 use tantivy::{DocSet, TERMINATED, Term};
 
+use super::lookup_cache::LookupCache;
 use super::places::Places;
 use super::postings::{Side, schema, term, term_prefix};
-use super::remembered::Remembered;
 use crate::catalog::channel::Channel;
 use crate::catalog::row_set::RowSet;
 
-/// Allowed rows are looked up one by one in postings that are more than this many times as many.
+/// AllowedPlaces rows are looked up one by one in postings that are more than this many times as many.
 const SEEK_RATIO: u32 = 32;
-/// How many terms and their variants are remembered: a question of ten words asks each of four channels for some sixty.
-const REMEMBERED_TERMS: usize = 1024;
-const REMEMBERED_VARIANTS: usize = 512;
+/// How many terms, and of how many terms the variants, are kept: a question of ten words asks each of four channels for
+/// some sixty.
+const KEPT_TERMS: usize = 1024;
+const KEPT_VARIANTS: usize = 512;
 
 /// The places of the rows that a search may find.
 #[derive(Clone, Copy)]
-pub(super) struct Allowed<'a> {
+pub(super) struct AllowedPlaces<'a> {
     places: &'a Places,
     set: &'a RowSet,
     count: u32,
 }
 
-impl<'a> Allowed<'a> {
+impl<'a> AllowedPlaces<'a> {
     pub(super) fn new(places: &'a Places, set: &'a RowSet) -> Self {
         Self { places, set, count: set.count() }
+    }
+
+    /// Whether every place is allowed.
+    pub(super) fn is_everything(self) -> bool {
+        self.count >= self.places.len()
+    }
+
+    /// The allowed places.
+    pub(super) fn set(self) -> &'a RowSet {
+        self.set
     }
 
     /// Calls `take` with the place of each allowed row of the postings, and how often it holds the word (once, where
@@ -81,31 +92,31 @@ type Variant = (String, TermInfo);
 /// The words of all channels, and what was asked for last.
 pub(super) struct Dictionary {
     reader: Arc<InvertedIndexReader>,
-    terms: Remembered<Option<TermInfo>>,
+    terms: LookupCache<Option<TermInfo>>,
     /// The words one letter away from a term.
-    variants: Remembered<Arc<[Variant]>>,
+    variants: LookupCache<Arc<[Variant]>>,
 }
 
 impl Dictionary {
     pub(super) fn new(reader: Arc<InvertedIndexReader>) -> Self {
-        let (terms, variants) = (Remembered::new(REMEMBERED_TERMS), Remembered::new(REMEMBERED_VARIANTS));
+        let (terms, variants) = (LookupCache::new(KEPT_TERMS), LookupCache::new(KEPT_VARIANTS));
         Self { reader, terms, variants }
     }
 
-    pub(super) fn words(&self, channel: Channel) -> Words<'_> {
-        Words { dictionary: self, reader: &self.reader, channel }
+    pub(super) fn words(&self, channel: Channel) -> ChannelWords<'_> {
+        ChannelWords { dictionary: self, reader: &self.reader, channel }
     }
 }
 
 /// The words of one channel.
 #[derive(Clone, Copy)]
-pub(super) struct Words<'a> {
+pub(super) struct ChannelWords<'a> {
     dictionary: &'a Dictionary,
     reader: &'a InvertedIndexReader,
     channel: Channel,
 }
 
-impl Words<'_> {
+impl ChannelWords<'_> {
     fn find(self, stem: &str) -> tantivy::Result<Option<TermInfo>> {
         let look_up = |term: &str| Ok(self.reader.terms().get(term.as_bytes())?);
         self.dictionary.terms.of(term(self.channel, Side::Stem, stem), look_up)
@@ -130,7 +141,7 @@ impl Words<'_> {
     ) -> tantivy::Result<()> {
         if let Some(info) = self.find(stem)? {
             let mut postings = self.blocks(&info, IndexRecordOption::WithFreqs)?;
-            Allowed::new(places, allowed).each_row(&mut postings, take);
+            AllowedPlaces::new(places, allowed).each_row(&mut postings, take);
         }
         Ok(())
     }
@@ -141,15 +152,15 @@ impl Words<'_> {
     }
 
     /// Live rows that hold the stem.
-    pub(super) fn count(self, stem: &str, live: Allowed<'_>, all_live: bool) -> tantivy::Result<u64> {
+    pub(super) fn count(self, stem: &str, live: AllowedPlaces<'_>) -> tantivy::Result<u64> {
         match self.find(stem)? {
-            Some(info) => self.count_term(&info, live, all_live),
+            Some(info) => self.count_term(&info, live),
             None => Ok(0),
         }
     }
 
-    fn count_term(self, info: &TermInfo, live: Allowed<'_>, all_live: bool) -> tantivy::Result<u64> {
-        if all_live {
+    fn count_term(self, info: &TermInfo, live: AllowedPlaces<'_>) -> tantivy::Result<u64> {
+        if live.is_everything() {
             return Ok(u64::from(info.doc_freq));
         }
         let mut count = 0;
@@ -162,14 +173,13 @@ impl Words<'_> {
     pub(super) fn each_variant(
         self,
         stem: &str,
-        live: Allowed<'_>,
-        all_live: bool,
+        live: AllowedPlaces<'_>,
         mut take: impl FnMut(&str, u64),
     ) -> tantivy::Result<()> {
         let find = |wanted: &str| self.find_variants(wanted).map(Arc::from);
         let variants = self.dictionary.variants.of(term(self.channel, Side::Stem, stem), find)?;
         for (variant, info) in variants.iter() {
-            let holding = self.count_term(info, live, all_live)?;
+            let holding = self.count_term(info, live)?;
             if holding > 0 {
                 take(variant, holding);
             }
@@ -212,7 +222,8 @@ impl Words<'_> {
         Ok(())
     }
 
-    /// Places of allowed rows that hold each stem so many words after the beginning as is said with it, and how often.
+    /// Calls `take` with the places of the allowed rows that hold a phrase, and how often. The phrase is given as stems,
+    /// each with how many words after its beginning it stands.
     pub(super) fn each_phrase(
         self,
         stems: &[(u32, &str)],
@@ -220,57 +231,92 @@ impl Words<'_> {
         allowed: &RowSet,
         mut take: impl FnMut(u32, u32),
     ) -> tantivy::Result<()> {
-        let mut infos = Vec::with_capacity(stems.len());
-        for (offset, stem) in stems {
-            let Some(info) = self.find(stem)? else { return Ok(()) };
-            infos.push((*offset, info));
-        }
-        let mut lists = Vec::with_capacity(infos.len());
-        for (offset, info) in &infos {
-            lists.push((*offset, self.postings(info, IndexRecordOption::WithFreqsAndPositions)?));
-        }
-        // The rarest first: it leads, the others are only looked at where it stands.
-        lists.sort_by_key(|(_, postings)| postings.doc_freq());
-        let Some(((lead_offset, lead), others)) = lists.split_first_mut() else { return Ok(()) };
-        let (mut starts, mut positions) = (Vec::new(), Vec::new());
+        let mut words = self.phrase_words(stems)?;
+        let Some((lead, others)) = words.split_first_mut() else { return Ok(()) };
+        let mut room = PhraseRoom::default();
         let mut spans = places.spans();
-        let mut row = lead.doc();
-        'rows: while row != TERMINATED {
+        let mut row = lead.postings.doc();
+        while row != TERMINATED {
             let Some((span, behind)) = spans.split_first() else { return Ok(()) };
             if row >= span.rows.end {
                 spans = behind;
                 continue;
             }
             if row < span.rows.start {
-                row = lead.seek(span.rows.start);
+                row = lead.postings.seek(span.rows.start);
                 continue;
             }
-            for (_, other) in others.iter_mut() {
-                let at = if other.doc() < row { other.seek(row) } else { other.doc() };
-                if at != row {
-                    row = lead.seek(at);
-                    continue 'rows;
-                }
+            if let Some(later) = others.iter_mut().find_map(|other| other.later_than(row)) {
+                row = lead.postings.seek(later);
+                continue;
             }
             let place = span.place(row);
             if allowed.contains(place) {
-                lead.positions(&mut starts);
-                starts.retain_mut(|start| {
-                    let first = start.checked_sub(*lead_offset);
-                    *start = first.unwrap_or(0);
-                    first.is_some()
-                });
-                for (offset, other) in others.iter_mut() {
-                    other.positions(&mut positions);
-                    starts.retain(|start| positions.binary_search(&(start + *offset)).is_ok());
-                }
-                if !starts.is_empty() {
-                    take(place, starts.len() as u32);
+                let count = room.count(lead, others);
+                if count > 0 {
+                    take(place, count);
                 }
             }
-            row = lead.advance();
+            row = lead.postings.advance();
         }
         Ok(())
+    }
+
+    /// The words of a phrase, the rarest first: it leads, and the others are looked at only where it stands. None if some
+    /// stem is in no row.
+    fn phrase_words(self, stems: &[(u32, &str)]) -> tantivy::Result<Vec<PhraseWord>> {
+        let mut infos = Vec::with_capacity(stems.len());
+        for (offset, stem) in stems {
+            let Some(info) = self.find(stem)? else { return Ok(Vec::new()) };
+            infos.push((*offset, info));
+        }
+        let mut words = Vec::with_capacity(infos.len());
+        for (offset, info) in infos {
+            let postings = self.postings(&info, IndexRecordOption::WithFreqsAndPositions)?;
+            words.push(PhraseWord { offset, postings });
+        }
+        words.sort_by_key(|word| word.postings.doc_freq());
+        Ok(words)
+    }
+}
+
+/// A word of a phrase.
+struct PhraseWord {
+    /// How many words after the beginning of the phrase it stands.
+    offset: u32,
+    postings: SegmentPostings,
+}
+
+impl PhraseWord {
+    /// The first row from `row` on that holds the word, if that is a later one.
+    fn later_than(&mut self, row: u32) -> Option<u32> {
+        let at = if self.postings.doc() < row { self.postings.seek(row) } else { self.postings.doc() };
+        (at != row).then_some(at)
+    }
+}
+
+/// Room for the positions of words in one row.
+#[derive(Default)]
+struct PhraseRoom {
+    starts: Vec<u32>,
+    positions: Vec<u32>,
+}
+
+impl PhraseRoom {
+    /// How often the phrase stands in the row at which all its words are.
+    fn count(&mut self, lead: &mut PhraseWord, others: &mut [PhraseWord]) -> u32 {
+        let Self { starts, positions } = self;
+        lead.postings.positions(starts);
+        starts.retain_mut(|start| {
+            let first = start.checked_sub(lead.offset);
+            *start = first.unwrap_or(0);
+            first.is_some()
+        });
+        for other in others {
+            other.postings.positions(positions);
+            starts.retain(|start| positions.binary_search(&(start + other.offset)).is_ok());
+        }
+        starts.len() as u32
     }
 }
 

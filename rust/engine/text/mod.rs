@@ -1,16 +1,16 @@
 //! Words: tantivy, and nothing else knows it.
 
 mod directory;
+pub mod excerpt;
 pub mod index;
 pub mod language;
 mod likely;
 mod lookup;
+mod lookup_cache;
 mod places;
 mod postings;
 pub mod query;
-mod remembered;
 mod search;
-pub mod snippet;
 pub mod stats;
 mod stored;
 #[cfg(test)]

@@ -11,19 +11,19 @@ use crate::catalog::row_set::RowSet;
 /// Rows in ascending spans that don't overlap.
 #[derive(Debug)]
 pub(super) struct Places {
-    spans: Vec<Span>,
+    spans: Vec<RowSpan>,
     len: u32,
     row_count: u32,
 }
 
 /// Neighbouring rows, and the place of the first.
 #[derive(Debug)]
-pub(super) struct Span {
+pub(super) struct RowSpan {
     pub(super) rows: Range<u32>,
     first: u32,
 }
 
-impl Span {
+impl RowSpan {
     /// The place of a row of the span.
     pub(super) fn place(&self, row: u32) -> u32 {
         row.wrapping_add(self.shift())
@@ -55,7 +55,7 @@ impl Places {
                 behind = rows.end;
                 let first = places.len;
                 places.len += rows.end - rows.start;
-                places.spans.push(Span { rows, first });
+                places.spans.push(RowSpan { rows, first });
             }
         }
         places
@@ -66,7 +66,7 @@ impl Places {
         self.len
     }
 
-    pub(super) fn spans(&self) -> &[Span] {
+    pub(super) fn spans(&self) -> &[RowSpan] {
         &self.spans
     }
 

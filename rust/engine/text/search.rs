@@ -12,7 +12,7 @@
 //! random field model for term dependencies").
 //!
 //! Costs a few nanoseconds a posting. A word forgiven a letter costs a walk through the dictionary when counting,
-//! unless it was asked for not long ago (`remembered`).
+//! unless it was asked for not long ago (`lookup_cache`).
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -20,7 +20,7 @@ use std::ops::Range;
 use tantivy::fieldnorm::FieldNormReader;
 
 use super::index::{Lengths, TextIndex, guarded};
-use super::lookup::{Allowed, Words};
+use super::lookup::{AllowedPlaces, ChannelWords};
 use super::places::Places;
 use super::query::{Clause, ClauseKind, Occur, Pair, TextQuery};
 use super::stats::{ClauseStats, TextStats, saturate};
@@ -45,18 +45,17 @@ impl TextIndex {
         stats.prepare(channel, query.clauses.len())?;
         let Some(row_lengths) = self.row_lengths(channel)? else { return Ok(()) };
         let words = self.words_of(channel)?;
-        let all_live = self.is_all(live);
         let mut counted = vec![ClauseStats::default(); query.clauses.len()];
-        let lengths = self.live_lengths(channel, row_lengths, live, all_live);
         let places = Places::all(self.head.row_count);
-        let live = Allowed::new(&places, live);
+        let live = AllowedPlaces::new(&places, live);
+        let lengths = self.live_lengths(channel, row_lengths, live);
         guarded(&self.path(), || {
             for (clause, counts) in query.clauses.iter().zip(&mut counted) {
                 if clause.occur == Occur::MustNot {
                     continue;
                 }
                 match &clause.kind {
-                    ClauseKind::Word { stem, .. } => counts.row_counts.push(words.count(stem, live, all_live)?),
+                    ClauseKind::Word { stem, .. } => counts.row_counts.push(words.count(stem, live)?),
                     ClauseKind::Prefix { form } => {
                         let mut holding = RowSet::empty(self.head.row_count);
                         words
@@ -65,7 +64,7 @@ impl TextIndex {
                     }
                     ClauseKind::Phrase { stems } => {
                         for stem in stems {
-                            counts.row_counts.push(words.count(stem, live, all_live)?);
+                            counts.row_counts.push(words.count(stem, live)?);
                         }
                     }
                 }
@@ -99,12 +98,12 @@ impl TextIndex {
             return Ok(found);
         }
         let words = self.words_of(channel)?;
-        let (all_live, places) = (self.is_all(live), Places::all(self.head.row_count));
-        let live = Allowed::new(&places, live);
+        let places = Places::all(self.head.row_count);
+        let live = AllowedPlaces::new(&places, live);
         guarded(&self.path(), || {
             for (index, (clause, counts)) in query.clauses.iter().zip(&mut found.clauses).enumerate() {
                 if let Some(stem) = stats.forgives(index, clause) {
-                    words.each_variant(stem, live, all_live, |variant, rows| {
+                    words.each_variant(stem, live, |variant, rows| {
                         counts.variants.insert(variant.to_owned(), rows);
                     })?;
                 }
@@ -112,10 +111,6 @@ impl TextIndex {
             Ok(())
         })?;
         Ok(found)
-    }
-
-    fn is_all(&self, live: &RowSet) -> bool {
-        live.count() >= self.head.row_count
     }
 
     /// Every allowed row that matches, with its score, ascending by row. `allowed` must hold live rows only, and
@@ -166,7 +161,7 @@ impl TextIndex {
         query: &TextQuery,
         channel: Channel,
         stats: &TextStats,
-        read: impl FnOnce(Asked<'_>) -> tantivy::Result<T>,
+        read: impl FnOnce(PartQuery<'_>) -> tantivy::Result<T>,
     ) -> Result<T> {
         self.check(query)?;
         if query.is_empty() {
@@ -176,7 +171,7 @@ impl TextIndex {
         let mut stats_of = stats.clone();
         stats_of.prepare(channel, query.clauses.len())?;
         let words = self.words_of(channel)?;
-        guarded(&self.path(), || read(Asked { query, stats: &stats_of, words, row_lengths }))
+        guarded(&self.path(), || read(PartQuery { query, stats: &stats_of, words, row_lengths }))
     }
 
     fn check(&self, query: &TextQuery) -> Result<()> {
@@ -188,10 +183,12 @@ impl TextIndex {
     }
 
     /// The lengths of the live rows; the last answer is kept, since deletes are rare and queries are not.
-    fn live_lengths(&self, channel: Channel, row_lengths: &[u8], live: &RowSet, all_live: bool) -> Lengths {
-        if all_live {
+    fn live_lengths(&self, channel: Channel, row_lengths: &[u8], live: AllowedPlaces<'_>) -> Lengths {
+        if live.is_everything() {
             return self.head.lengths.get(channel.index()).copied().unwrap_or_default();
         }
+        // Of all rows the place is the row.
+        let live = live.set();
         if let Some((counted, lengths)) = self.counted_lengths.lock().get(&channel)
             && counted == live
         {
@@ -204,12 +201,12 @@ impl TextIndex {
     }
 }
 
-/// A query, and what one part has to say to it.
+/// A query on one channel of one part: what its rows are scored by.
 #[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
+pub(super) struct PartQuery<'a> {
     pub(super) query: &'a TextQuery,
     pub(super) stats: &'a TextStats,
-    pub(super) words: Words<'a>,
+    pub(super) words: ChannelWords<'a>,
     pub(super) row_lengths: &'a [u8],
 }
 
@@ -217,7 +214,7 @@ pub(super) struct Asked<'a> {
 pub(super) struct Scoring<'a> {
     query: &'a TextQuery,
     stats: &'a TextStats,
-    words: Words<'a>,
+    words: ChannelWords<'a>,
     places: &'a Places,
     row_lengths: Cow<'a, [u8]>,
     /// By length of a row: what that adds to the denominator of the saturation.
@@ -251,8 +248,8 @@ impl Best {
 }
 
 impl<'a> Scoring<'a> {
-    pub(super) fn new(asked: Asked<'a>, places: &'a Places, allowed: &RowSet) -> Self {
-        let Asked { query, stats, words, row_lengths } = asked;
+    pub(super) fn new(asked: PartQuery<'a>, places: &'a Places, allowed: &RowSet) -> Self {
+        let PartQuery { query, stats, words, row_lengths } = asked;
         let norm = |id: usize| stats.length_norm(FieldNormReader::id_to_fieldnorm(id as u8));
         Self {
             query,
@@ -462,7 +459,7 @@ impl<'a> Scoring<'a> {
                 self.words.each_phrase(&stems, self.places, &self.allowed, take)
             }
             ClauseKind::Prefix { form } => {
-                let allowed = Allowed::new(self.places, &self.allowed);
+                let allowed = AllowedPlaces::new(self.places, &self.allowed);
                 self.words.each_with_prefix(form, |postings| allowed.each_row(postings, &mut take))
             }
         }

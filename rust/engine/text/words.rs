@@ -1,12 +1,14 @@
 //! Cuts text into words, the same way for what is indexed, what is asked and what is shown.
 //!
 //! A word is a run of letters and digits, with apostrophes inside it ("don't") and combining accents. What French and
-//! Italian elide before a word is none of it ("l'eau" → "eau"). Chinese, Japanese and Thai put no space between words, so
-//! each of their characters is a word of its own. A letter that is written in several characters (a Korean syllable in
-//! its sounds, as names of files on macOS are) is the one that they compose, and half-width Katakana is the same as that
-//! of full width. A word's *form* is in lower case with accents
-//! folded ("Café" → "cafe"); its *stem* has its endings taken off first ("panels" → "panel"). Words longer than
-//! `MAX_WORD_BYTES` are skipped but keep their place in the order, so phrases do not close over them.
+//! Italian elide before a word is not part of it ("l'eau" → "eau"). Chinese, Japanese and Thai put no space between words,
+//! so each of their characters is a word of its own. A letter written in several characters, such as a Korean syllable in
+//! its sounds (file names on macOS are written so), counts as the one that they compose, and half-width Katakana as that
+//! of full width.
+//!
+//! A word's *form* is in lower case with accents folded ("Café" → "cafe"); its *stem* has its endings taken off first
+//! ("panels" → "panel"). Words longer than `MAX_WORD_BYTES` are skipped but keep their place in the order, so that no
+//! phrase matches across them.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -17,10 +19,10 @@ use unicode_normalization::char::{compose, decompose_compatible};
 
 use super::language::Language;
 
-/// Longer runs are no words but encoded data or a failed recognition.
+/// Longer runs are not words but encoded data or a failed recognition.
 pub const MAX_WORD_BYTES: usize = 96;
 
-/// The most stems that are remembered, because most words of a text were met before: a power of two.
+/// How many stems are kept, since most words of a text were met before: a power of two.
 const REMEMBERED_STEMS: usize = 8192;
 
 /// What French and Italian write before an apostrophe and a vowel in place of a word of its own.
@@ -114,57 +116,77 @@ impl WordCutter {
         fold(&mut self.folder, lower)
     }
 
+    /// Calls `emit` with the number, range and lower case of each word.
     fn each_run(&mut self, text: &str, mut emit: impl FnMut(&mut Self, usize, Range<usize>, &str)) {
-        let mut lower = String::new();
-        let mut start = 0;
+        let mut run = Run::default();
         let mut position = 0;
         let mut characters = text.char_indices().map(|(at, character)| (at, full_width(character))).peekable();
         while let Some((at, character)) = characters.next() {
             let end = at + character.len_utf8();
+            let next = characters.peek().map(|(_, next)| *next);
             let is_alone = stands_alone(character);
-            let joins = if character.is_alphanumeric() {
-                !is_alone
-            } else {
-                let is_in_word = |next: char| next.is_alphanumeric() && !stands_alone(next);
-                let next_is_letter = characters.peek().is_some_and(|(_, next)| is_in_word(*next));
-                !lower.is_empty() && (is_combining(character) || (is_apostrophe(character) && next_is_letter))
-            };
+            let joins = !is_alone && run.takes(character, next);
             if joins {
-                if lower.is_empty() {
-                    start = at;
-                }
-                if is_apostrophe(character) {
-                    let is_vowel = |next: char| next.to_lowercase().any(|one| VOWELS.contains(one));
-                    let before_vowel = characters.peek().is_some_and(|(_, next)| is_vowel(*next));
-                    if before_vowel && ELIDED.contains(&lower.as_str()) {
-                        lower.clear();
-                    } else {
-                        lower.push('\'');
-                    }
-                } else if character.is_ascii() {
-                    lower.push(character.to_ascii_lowercase());
-                } else if let Some(composed) = lower.chars().next_back().and_then(|last| composed(last, character)) {
-                    lower.pop();
-                    lower.push(composed);
-                } else if !is_combining(character) {
-                    lower.extend(character.to_lowercase().filter(|part| !is_combining(*part)));
-                }
+                run.push(at, character, next);
             }
-            let ends = !joins || characters.peek().is_none();
-            if ends && !lower.is_empty() {
-                if lower.len() <= MAX_WORD_BYTES {
-                    emit(self, position, start..if joins { end } else { at }, &lower);
+            let ends = !joins || next.is_none();
+            if ends && !run.lower.is_empty() {
+                if run.lower.len() <= MAX_WORD_BYTES {
+                    emit(self, position, run.start..if joins { end } else { at }, &run.lower);
                 }
                 position += 1;
-                lower.clear();
+                run.lower.clear();
             }
             if is_alone {
-                let voiced = characters.peek().and_then(|(_, next)| composed(character, *next));
+                let voiced = next.and_then(|next| composed(character, next));
                 let end = voiced.and_then(|_| characters.next()).map_or(end, |(at, mark)| at + mark.len_utf8());
                 let alone = voiced.unwrap_or(character);
                 emit(self, position, at..end, alone.to_lowercase().collect::<String>().as_str());
                 position += 1;
             }
+        }
+    }
+}
+
+/// The word at hand, as far as it was read.
+#[derive(Default)]
+struct Run {
+    lower: String,
+    /// Where it begins in the text; of no meaning before its first character.
+    start: usize,
+}
+
+impl Run {
+    /// Whether a character that does not stand alone belongs to the word, or begins one.
+    #[inline]
+    fn takes(&self, character: char, next: Option<char>) -> bool {
+        let is_letter = |next: char| next.is_alphanumeric() && !stands_alone(next);
+        character.is_alphanumeric()
+            || (!self.lower.is_empty()
+                && (is_combining(character) || (is_apostrophe(character) && next.is_some_and(is_letter))))
+    }
+
+    /// Adds a character that belongs to the word, in lower case and composed with the one before it.
+    #[inline]
+    fn push(&mut self, at: usize, character: char, next: Option<char>) {
+        let lower = &mut self.lower;
+        if lower.is_empty() {
+            self.start = at;
+        }
+        if is_apostrophe(character) {
+            let is_vowel = |next: char| next.to_lowercase().any(|one| VOWELS.contains(one));
+            if next.is_some_and(is_vowel) && ELIDED.contains(&lower.as_str()) {
+                lower.clear();
+            } else {
+                lower.push('\'');
+            }
+        } else if character.is_ascii() {
+            lower.push(character.to_ascii_lowercase());
+        } else if let Some(composed) = lower.chars().next_back().and_then(|last| composed(last, character)) {
+            lower.pop();
+            lower.push(composed);
+        } else if !is_combining(character) {
+            lower.extend(character.to_lowercase().filter(|part| !is_combining(*part)));
         }
     }
 }
@@ -182,19 +204,19 @@ pub(crate) fn with_cutter<T>(language: Language, work: impl FnOnce(&mut WordCutt
     done
 }
 
-/// Stems by their words: each word has one place, which the next word of that place takes over.
+/// Stems by their words: each word has one slot, which the next word of that slot takes over.
 #[derive(Clone, Default)]
 struct Stems {
-    /// None before the first word. The word and its stem in one, and where the stem begins.
-    places: Vec<(Box<str>, usize)>,
+    /// Empty before the first word. Each slot has a word and its stem in one string, and where the stem begins.
+    slots: Vec<(Box<str>, usize)>,
 }
 
 impl Stems {
     fn get_or_make(&mut self, word: &str, stem: impl FnOnce() -> String) -> &str {
-        if self.places.is_empty() {
-            self.places.resize(REMEMBERED_STEMS, Default::default());
+        if self.slots.is_empty() {
+            self.slots.resize(REMEMBERED_STEMS, Default::default());
         }
-        let (both, begin) = &mut self.places[place(word, REMEMBERED_STEMS)];
+        let (both, begin) = &mut self.slots[slot_of(word, REMEMBERED_STEMS)];
         // No word is empty.
         if *begin == 0 || both.get(..*begin) != Some(word) {
             (*both, *begin) = ([word, stem().as_str()].concat().into_boxed_str(), word.len());
@@ -203,13 +225,13 @@ impl Stems {
     }
 }
 
-/// Where a word is remembered among so many places, a power of two: the high bits of a product, eight bytes at a time.
-pub(super) fn place(word: &str, places: usize) -> usize {
+/// Which of `slots`, a power of two, a word is kept in: the high bits of a hash that takes eight bytes at a time.
+pub(super) fn slot_of(word: &str, slots: usize) -> usize {
     let hash = word.as_bytes().chunks(8).fold(0_u64, |hash, chunk| {
         let eight = chunk.iter().rev().fold(0, |eight, byte| eight << 8 | u64::from(*byte));
         (hash.rotate_left(5) ^ eight).wrapping_mul(0x517c_c1b7_2722_0a95)
     });
-    (hash >> (u64::BITS - places.ilog2())) as usize
+    (hash >> (u64::BITS - slots.ilog2())) as usize
 }
 
 fn fold<'a>(folder: &mut TextAnalyzer, lower: &'a str) -> Cow<'a, str> {
@@ -340,7 +362,7 @@ mod tests {
         }
 
         #[test]
-        fn words_of_one_place_do_not_stand_for_each_other(words in proptest::collection::vec(0_u32..40_000, 1..40_000)) {
+        fn words_of_one_slot_do_not_stand_for_each_other(words in proptest::collection::vec(0_u32..40_000, 1..40_000)) {
             let mut stems = Stems::default();
             for word in words {
                 let (word, stem) = (format!("word{word}"), format!("stem{word}"));
