@@ -143,9 +143,9 @@ struct Proposal {
     timed_score: f32,
 }
 
-/// A moment, perhaps of several parts.
+/// A moment, perhaps joined from several proposals.
 struct Joined {
-    /// The best part, with the span of all.
+    /// The best proposal, with the span of all.
     best: Proposal,
     /// The matches of the others.
     support: Vec<u32>,
@@ -330,7 +330,7 @@ impl Told {
     }
 }
 
-/// Joins runs of touching moments around the best of each, which come in order of worth.
+/// Joins runs of touching moments around the best of each. `proposals` come in order of worth.
 fn join(proposals: &[Proposal], background: f32, rules: &MomentRules) -> Vec<Joined> {
     let mut by_start: Vec<usize> = (0..proposals.len()).collect();
     by_start.sort_unstable_by(|&at, &other| {
@@ -342,39 +342,54 @@ fn join(proposals: &[Proposal], background: f32, rules: &MomentRules) -> Vec<Joi
         place[index] = at;
     }
     let mut is_taken = vec![false; proposals.len()];
-    let mut joined = Vec::with_capacity(proposals.len());
+    let mut all = Vec::with_capacity(proposals.len());
     for seed in 0..proposals.len() {
         if std::mem::replace(&mut is_taken[seed], true) {
             continue;
         }
-        let (mut run, mut support) = (proposals[seed], Vec::new());
-        let excess = run.score - background;
-        for forward in [true, false] {
-            let mut at = place[seed];
-            loop {
-                let next = if forward { at.checked_add(1) } else { at.checked_sub(1) };
-                let Some((next, &index)) = next.and_then(|next| Some((next, by_start.get(next)?))) else { break };
-                let other = &proposals[index];
-                let union = run.span.unite(other.span);
-                let gap = union.duration() - run.span.duration() - other.span.duration();
-                let is_one = !is_taken[index]
-                    && excess > 0.0
-                    && other.score - background >= rules.join_ratio * excess
-                    && other.notable == run.notable
-                    && gap <= rules.gap_seconds
-                    && union.duration() <= rules.join_seconds;
-                if !is_one {
-                    break;
-                }
-                run.span = union;
-                support.extend(other.together.iter().flatten());
+        let mut joined = Joined { best: proposals[seed], support: Vec::new() };
+        let mut take = |index: usize| {
+            let may_join = !is_taken[index] && may_join(&joined.best, &proposals[index], background, rules);
+            if may_join {
+                joined.take(&proposals[index]);
                 is_taken[index] = true;
-                at = next;
+            }
+            may_join
+        };
+        let (before, from_seed) = by_start.split_at(place[seed]);
+        // Away from the best one in either direction, up to the first that doesn't join.
+        for &index in from_seed.iter().skip(1) {
+            if !take(index) {
+                break;
             }
         }
-        joined.push(Joined { best: run, support });
+        for &index in before.iter().rev() {
+            if !take(index) {
+                break;
+            }
+        }
+        all.push(joined);
     }
-    joined
+    all
+}
+
+/// Whether a moment becomes one with another, which is better and may have grown.
+fn may_join(best: &Proposal, other: &Proposal, background: f32, rules: &MomentRules) -> bool {
+    let excess = best.score - background;
+    let union = best.span.unite(other.span);
+    let gap = union.duration() - best.span.duration() - other.span.duration();
+    excess > 0.0
+        && other.score - background >= rules.join_ratio * excess
+        && other.notable == best.notable
+        && gap <= rules.gap_seconds
+        && union.duration() <= rules.join_seconds
+}
+
+impl Joined {
+    fn take(&mut self, other: &Proposal) {
+        self.best.span = self.best.span.unite(other.span);
+        self.support.extend(other.together.iter().flatten());
+    }
 }
 
 fn tell(timeline: &Timeline<'_>, moment: Joined, fuser: &Fuser) -> Moment {
