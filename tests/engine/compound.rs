@@ -4,7 +4,7 @@ use pixr::Error;
 use pixr::catalog::channel::Channel;
 use pixr::library::Library;
 use pixr::search::hit::{Hit, HitMoment};
-use pixr::search::query::{Compound, Except, Part, Query};
+use pixr::search::query::{Compound, Except, Operand, Query};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
@@ -20,8 +20,8 @@ fn shown(axis: usize) -> Query {
     Query { vectors: [(Channel::Frame, vector)].into(), ..Query::default() }
 }
 
-fn part(query: Query) -> Part {
-    Part::Ask(Box::new(query))
+fn part(query: Query) -> Operand {
+    Operand::Ask(Box::new(query))
 }
 
 fn related(compound: Compound) -> Query {
@@ -105,7 +105,7 @@ fn while_finds_what_is_at_once_and_without_what_is_not() {
 #[test]
 fn a_blend_weighs_what_is_wanted_and_takes_off_what_is_not() {
     let library = library();
-    let blend = |parts: Vec<(Part, f32)>| related(Compound::Blend { parts });
+    let blend = |parts: Vec<(Operand, f32)>| related(Compound::Blend { parts });
     let first = |query: &Query| library.search(query).unwrap().hits[0].clone();
     let plain = first(&blend(vec![(part(shown(1)), 1.0)]));
     assert!((plain.score - first(&shown(1)).score).abs() < 1e-6);
@@ -121,7 +121,7 @@ fn a_blend_weighs_what_is_wanted_and_takes_off_what_is_not() {
 #[test]
 fn a_part_may_be_related_once_more_and_not_twice() {
     let library = library();
-    let inner = |first: Part| Part::Compound(Box::new(Compound::While { first, second: part(said("roof")) }));
+    let inner = |first: Operand| Operand::Compound(Box::new(Compound::While { first, second: part(said("roof")) }));
     let once = Compound::Then { first: inner(part(shown(0))), second: part(said("ladder")), within_seconds: 1.0 };
     let hits = library.search(&related(once)).unwrap().hits;
     assert_eq!((hits.len(), hits[0].video.id.as_str()), (1, "forwards"));
@@ -180,9 +180,9 @@ fn diversity_leaves_out_moments_of_one_scene() {
 fn compounds() -> impl Strategy<Value = Compound> {
     let ask = query().prop_map(|query| {
         let own = Query { text: query.text, vectors: query.vectors, ..Query::default() };
-        Part::Ask(Box::new(Query { clauses: query.clauses, alike: query.alike, weights: query.weights, ..own }))
+        Operand::Ask(Box::new(Query { clauses: query.clauses, alike: query.alike, weights: query.weights, ..own }))
     });
-    let relate = |first: BoxedStrategy<Part>, second: BoxedStrategy<Part>| {
+    let relate = |first: BoxedStrategy<Operand>, second: BoxedStrategy<Operand>| {
         (first, second, 0_u8..4, 0_u8..20).prop_map(|(first, second, relation, within)| match relation {
             0 => Compound::Then { first, second, within_seconds: f64::from(within) },
             1 => Compound::While { first, second },
@@ -191,7 +191,7 @@ fn compounds() -> impl Strategy<Value = Compound> {
         })
     };
     let ask = ask.boxed();
-    let inner = relate(ask.clone(), ask.clone()).prop_map(|compound| Part::Compound(Box::new(compound)));
+    let inner = relate(ask.clone(), ask.clone()).prop_map(|compound| Operand::Compound(Box::new(compound)));
     let side = prop_oneof![2 => ask.clone(), 1 => inner].boxed();
     relate(side, ask)
 }

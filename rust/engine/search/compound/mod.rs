@@ -15,20 +15,25 @@
 //!
 //! *What is enough.* Where no least score is given, two parts are enough together if the product of their confidences is
 //! what that of two just sufficient ones would be, and neither has less than `LEAST_SHARE` of what is sufficient: what
-//! is surer than it need be makes up for a faint other, but not for none.
+//! is surer than need be makes up for a faint other, but not for a missing one.
 //!
 //! Exact, whatever `effort` says. A part may be a compound once more. Time is n log n in a video's moments.
 
+mod moment;
+
 use std::collections::BTreeSet;
 use std::time::Instant;
+
+use moment::{
+    CompoundMoment, LEAST_SHARE, MOST_ENOUGH, Support, blend, both_at_once, one_then_other, one_without_other,
+};
 
 use super::cursor::Cursor;
 use super::execute::read_cursor;
 use super::hit::{Hit, HitMatch, HitMoment, Relation, SearchResult, Timing};
 use super::moments::{Moment, MomentRules, find_moments};
 use super::page::{compare_hits, cut_page};
-use super::query::{Compound, Part, Query};
-use super::relate::{Placed, at_once, following};
+use super::query::{Compound, Operand, Query};
 use super::run::{Run, places_of};
 use super::spread::VIDEOS_A_TASK;
 use super::suppress::Kept;
@@ -37,40 +42,29 @@ use crate::catalog::video::{Span, VideoId};
 use crate::error::{Error, Result};
 use crate::snapshot::Snapshot;
 
-/// A confidence from which what must not be there is taken to be there.
-const PRESENT: f32 = 0.5;
-
-/// The least part of what is sufficient that one of two related moments may have.
-const LEAST_SHARE: f32 = 0.1;
-
 /// The compound with its questions under way.
 enum Node {
+    /// The question of this number.
     Ask(usize),
-    Pair(Pair, Box<[Node; 2]>),
+    /// One and then the other, at most so many seconds later.
+    Then(Box<[Node; 2]>, f64),
+    /// Both at once.
+    While(Box<[Node; 2]>),
+    /// One where the other is not.
+    Without(Box<[Node; 2]>),
+    /// Several at once, each with its weight.
     Blend(Vec<(Node, f32)>),
 }
 
-#[derive(Clone, Copy)]
-enum Pair {
-    Then(f64),
-    While,
-    Without,
-}
-
-/// A moment of a compound, resting on moments of its questions.
-#[derive(Debug, Clone, PartialEq)]
-struct Found {
-    span: Span,
-    peak_seconds: f64,
-    score: f32,
-    /// How many times as sure as is sufficient, at most `1 / LEAST_SHARE`.
-    enough: f32,
-    /// Question, index of its moment, and what the moment's contributions are multiplied by.
-    rests_on: Vec<(usize, usize, f32)>,
+/// Whether a part of a compound should be there, or should not.
+#[derive(Clone, Copy, PartialEq)]
+enum Wish {
+    Present,
+    Absent,
 }
 
 /// A video with its score.
-struct Scored {
+struct ScoredVideo {
     part: usize,
     video: u32,
     id: VideoId,
@@ -78,7 +72,7 @@ struct Scored {
 }
 
 /// All questions of a compound under way.
-struct Asked<'a> {
+struct Questions<'a> {
     runs: Vec<Run<'a>>,
     root: Node,
     query: &'a Query,
@@ -98,7 +92,7 @@ pub(super) fn search(
     let digest = query.digest()?;
     let position = read_cursor(query, &digest, secret)?.map(|cursor| cursor.position);
     let mut questions = Vec::new();
-    collect(compound, query, true, &mut questions);
+    collect(compound, query, Wish::Present, &mut questions);
     let start = |asked| {
         let run = Run::new(exhaustive_rows, snapshot, asked)?;
         // Here, and not by every thread.
@@ -107,7 +101,7 @@ pub(super) fn search(
     };
     let runs = questions.iter().map(start).collect::<Result<_>>()?;
     let (root, _) = node(compound, 0);
-    let asked = Asked { runs, root, query, min_score: query.min_score.unwrap_or(0.0) };
+    let asked = Questions { runs, root, query, min_score: query.min_score.unwrap_or(0.0) };
     let (hits, returned) = asked.rank()?;
     let (range, next) = cut_page(&hits, |hit| (hit.score, &hit.id), position.as_ref(), query.limit as usize);
     let cursor = |position| Cursor { snapshot: snapshot.number, digest, position }.encode(secret);
@@ -125,49 +119,62 @@ pub(super) fn search(
     })
 }
 
-/// The questions in order, each with what is the whole query's.
-fn collect(compound: &Compound, query: &Query, is_wanted: bool, questions: &mut Vec<Query>) {
-    let mut take = |part: &Part, is_wanted: bool| match part {
-        Part::Compound(inner) => collect(inner, query, is_wanted, questions),
-        Part::Ask(asked) => questions.push(Query {
+/// Appends the questions in order, each with what the whole query says of all.
+fn collect(compound: &Compound, query: &Query, wish: Wish, questions: &mut Vec<Query>) {
+    let mut take = |part: &Operand, wish: Wish| match part {
+        Operand::Compound(inner) => collect(inner, query, wish, questions),
+        Operand::Ask(asked) => questions.push(Query {
             filter: query.filter.clone(),
             fusion: query.fusion,
             between: query.between,
             except: query.except.clone(),
             facets: query.facets.clone(),
-            // Faint evidence counts as well; what is enough is decided for the whole.
-            min_score: if is_wanted { query.min_score } else { Some(0.0) },
+            // Of what should not be there faint evidence counts as well; what is enough is decided for the whole.
+            min_score: if wish == Wish::Present { query.min_score } else { Some(0.0) },
             ..Query::clone(asked)
         }),
     };
     match compound {
         Compound::Then { first, second, .. } | Compound::While { first, second } => {
-            take(first, is_wanted);
-            take(second, is_wanted);
+            take(first, wish);
+            take(second, wish);
         }
         Compound::Without { first, second } => {
-            take(first, is_wanted);
-            take(second, false);
+            take(first, wish);
+            take(second, Wish::Absent);
         }
-        Compound::Blend { parts } => parts.iter().for_each(|(part, weight)| take(part, is_wanted && *weight > 0.0)),
+        Compound::Blend { parts } => {
+            for (part, weight) in parts {
+                take(part, if *weight > 0.0 { wish } else { Wish::Absent });
+            }
+        }
     }
 }
 
 /// The tree over the questions from number `next` on, and the number after them.
 fn node(compound: &Compound, next: usize) -> (Node, usize) {
-    let of = |part: &Part, next: usize| match part {
-        Part::Ask(_) => (Node::Ask(next), next + 1),
-        Part::Compound(inner) => node(inner, next),
+    let of = |part: &Operand, next: usize| match part {
+        Operand::Ask(_) => (Node::Ask(next), next + 1),
+        Operand::Compound(inner) => node(inner, next),
     };
-    let pair = |pair: Pair, first: &Part, second: &Part| {
+    let sides = |first: &Operand, second: &Operand| {
         let (first, next) = of(first, next);
         let (second, next) = of(second, next);
-        (Node::Pair(pair, Box::new([first, second])), next)
+        (Box::new([first, second]), next)
     };
     match compound {
-        Compound::Then { first, second, within_seconds } => pair(Pair::Then(*within_seconds), first, second),
-        Compound::While { first, second } => pair(Pair::While, first, second),
-        Compound::Without { first, second } => pair(Pair::Without, first, second),
+        Compound::Then { first, second, within_seconds } => {
+            let (sides, next) = sides(first, second);
+            (Node::Then(sides, *within_seconds), next)
+        }
+        Compound::While { first, second } => {
+            let (sides, next) = sides(first, second);
+            (Node::While(sides), next)
+        }
+        Compound::Without { first, second } => {
+            let (sides, next) = sides(first, second);
+            (Node::Without(sides), next)
+        }
         Compound::Blend { parts } => {
             let mut next = next;
             let mut nodes = Vec::with_capacity(parts.len());
@@ -181,9 +188,9 @@ fn node(compound: &Compound, next: usize) -> (Node, usize) {
     }
 }
 
-impl Asked<'_> {
+impl Questions<'_> {
     /// All hits in order, and for each part of the snapshot the videos among them.
-    fn rank(&self) -> Result<(Vec<Scored>, Vec<RowSet>)> {
+    fn rank(&self) -> Result<(Vec<ScoredVideo>, Vec<RowSet>)> {
         let videos = self.candidates(&self.root)?;
         let places = places_of(&videos);
         let Some(first) = self.runs.first() else { return Err(no_question()) };
@@ -194,9 +201,9 @@ impl Asked<'_> {
             if score <= 0.0 || score < self.min_score {
                 return Ok(None);
             }
-            Ok(Some(Scored { part, video, id: VideoId::new(first.part(part)?.part.table().id(video)?)?, score }))
+            Ok(Some(ScoredVideo { part, video, id: VideoId::new(first.part(part)?.part.table().id(video)?)?, score }))
         })?;
-        let mut hits: Vec<Scored> = scored.into_iter().flatten().collect();
+        let mut hits: Vec<ScoredVideo> = scored.into_iter().flatten().collect();
         hits.sort_unstable_by(|a, b| compare_hits((a.score, &a.id), (b.score, &b.id)));
         let returned = first.videos_at(hits.iter().map(|hit| (hit.part, hit.video)));
         Ok((hits, returned))
@@ -209,8 +216,8 @@ impl Asked<'_> {
                 // A blend's part may stay below the least score, so no part is held to it.
                 self.run(*question)?.may_have_moments(LEAST_SHARE)
             }
-            Node::Pair(Pair::Without, sides) => self.candidates(&sides[0]),
-            Node::Pair(Pair::Then(_) | Pair::While, sides) => {
+            Node::Without(sides) => self.candidates(&sides[0]),
+            Node::Then(sides, _) | Node::While(sides) => {
                 let mut both = self.candidates(&sides[0])?;
                 for (one, other) in both.iter_mut().zip(self.candidates(&sides[1])?) {
                     one.intersect(&other);
@@ -255,22 +262,32 @@ impl Asked<'_> {
         Ok(all)
     }
 
-    fn related(&self, node: &Node, moments: &[Vec<Moment>]) -> Vec<Found> {
+    /// The moments of a node, which rest on these of the questions.
+    fn related(&self, node: &Node, moments: &[Vec<Moment>]) -> Vec<CompoundMoment> {
+        let of_sides = |sides: &[Node; 2]| sides.each_ref().map(|side| self.related(side, moments));
         match node {
             Node::Ask(question) => {
                 let of = moments.get(*question).into_iter().flatten().enumerate();
-                of.map(|(at, moment)| Found {
+                of.map(|(at, moment)| CompoundMoment {
                     span: moment.span,
                     peak_seconds: moment.peak_seconds,
                     score: moment.score,
-                    enough: self.runs.get(*question).map_or(1.0, |run| run.sufficiency(moment)).min(1.0 / LEAST_SHARE),
-                    rests_on: vec![(*question, at, 1.0)],
+                    enough: self.runs.get(*question).map_or(1.0, |run| run.sufficiency(moment)).min(MOST_ENOUGH),
+                    rests_on: vec![Support { question: *question, moment: at, share: 1.0 }],
                 })
                 .collect()
             }
-            Node::Pair(pair, sides) => {
-                let (first, second) = (self.related(&sides[0], moments), self.related(&sides[1], moments));
-                relate(*pair, &first, &second)
+            Node::Then(sides, within_seconds) => {
+                let [first, second] = of_sides(sides);
+                one_then_other(&first, &second, *within_seconds)
+            }
+            Node::While(sides) => {
+                let [first, second] = of_sides(sides);
+                both_at_once(&first, &second)
+            }
+            Node::Without(sides) => {
+                let [first, second] = of_sides(sides);
+                one_without_other(&first, &second)
             }
             Node::Blend(nodes) => {
                 let parts: Vec<_> = nodes.iter().map(|(node, weight)| (self.related(node, moments), *weight)).collect();
@@ -279,24 +296,24 @@ impl Asked<'_> {
         }
     }
 
-    fn tell(&self, hit: &Scored) -> Result<Hit> {
+    fn tell(&self, hit: &ScoredVideo) -> Result<Hit> {
         let moments = self.moments(hit.part, hit.video)?;
         let mut found = self.related(&self.root, &moments);
         found.sort_by(|a, b| {
             (b.score.total_cmp(&a.score))
                 .then(a.span.start.total_cmp(&b.span.start))
                 .then(a.span.end.total_cmp(&b.span.end))
-                .then_with(|| key(a).cmp(&key(b)))
+                .then_with(|| a.gains_by().cmp(&b.gains_by()))
         });
         let rules = MomentRules::default();
         let cutoff = self.min_score.max(rules.keep_ratio * hit.score);
         let (mut spans, mut told) = (Kept::new(rules.same_iou), BTreeSet::new());
         found.retain(|one| {
-            let is_new = key(one).into_iter().any(|moment| !told.contains(&moment));
+            let is_new = one.gains_by().into_iter().any(|moment| !told.contains(&moment));
             let is_kept =
                 one.score >= cutoff && one.score > 0.0 && self.is_enough(one) && is_new && spans.keep(one.span);
             if is_kept {
-                told.extend(key(one));
+                told.extend(one.gains_by());
             }
             is_kept
         });
@@ -307,12 +324,12 @@ impl Asked<'_> {
         Ok(Hit { video: live.part.table().video(hit.video)?, score: hit.score, moments: told })
     }
 
-    fn explain(&self, part: usize, found: Found, moments: &[Vec<Moment>]) -> Result<HitMoment> {
+    fn explain(&self, part: usize, found: CompoundMoment, moments: &[Vec<Moment>]) -> Result<HitMoment> {
         let mut matches = Vec::new();
-        for (question, at, share) in found.rests_on {
+        for Support { question, moment, share } in found.rests_on {
             let run = self.run(question)?;
             let live = run.part(part)?;
-            let Some(moment) = moments.get(question).and_then(|of| of.get(at)) else { return Err(no_question()) };
+            let Some(moment) = moments.get(question).and_then(|of| of.get(moment)) else { return Err(no_question()) };
             for scored in &moment.matches {
                 let mut scored = scored.clone();
                 scored.contribution *= share;
@@ -324,123 +341,13 @@ impl Asked<'_> {
         Ok(HitMoment { start, end, peak: found.peak_seconds, score: found.score, matches })
     }
 
-    fn is_enough(&self, found: &Found) -> bool {
+    fn is_enough(&self, found: &CompoundMoment) -> bool {
         self.query.min_score.is_some() || found.enough >= 1.0
     }
 
     fn run(&self, question: usize) -> Result<&Run<'_>> {
         self.runs.get(question).ok_or_else(no_question)
     }
-}
-
-/// What a moment rests on and gains by.
-fn key(found: &Found) -> Vec<(usize, usize)> {
-    found.rests_on.iter().filter(|(.., share)| *share > 0.0).map(|&(question, at, _)| (question, at)).collect()
-}
-
-fn placed(found: &[Found]) -> Vec<Placed> {
-    found.iter().map(|one| Placed { span: one.span, score: one.score }).collect()
-}
-
-/// The moments of either side with their best partners on the other. Those that are enough by themselves get such a
-/// partner as well, so that a faint one which scores higher does not take its place.
-fn partners(
-    first: &[Found],
-    second: &[Found],
-    best: impl Fn(&[Placed], &[Placed]) -> Vec<(usize, usize)>,
-) -> BTreeSet<(usize, usize)> {
-    let enough = |found: &[Found]| -> Vec<usize> {
-        found.iter().enumerate().filter(|(_, one)| one.enough >= 1.0).map(|(at, _)| at).collect()
-    };
-    let (ones, others) = (placed(first), placed(second));
-    let mut pairs: BTreeSet<(usize, usize)> = best(&ones, &others).into_iter().collect();
-    let (sure, sure_others) = (enough(first), enough(second));
-    if (sure.len(), sure_others.len()) != (ones.len(), others.len()) {
-        let of = |all: &[Placed], some: &[usize]| -> Vec<Placed> {
-            some.iter().filter_map(|&at| all.get(at).copied()).collect()
-        };
-        let found = best(&of(&ones, &sure), &of(&others, &sure_others));
-        pairs.extend(found.into_iter().filter_map(|(a, b)| Some((*sure.get(a)?, *sure_others.get(b)?))));
-    }
-    pairs
-}
-
-fn relate(pair: Pair, first: &[Found], second: &[Found]) -> Vec<Found> {
-    let pairs = match pair {
-        Pair::Then(within_seconds) => partners(first, second, |ones, others| following(ones, others, within_seconds)),
-        Pair::While => partners(first, second, |ones, others| {
-            let with_second = at_once(ones, others).into_iter().enumerate().filter_map(|(a, b)| Some((a, b?)));
-            let with_first = at_once(others, ones).into_iter().enumerate().filter_map(|(b, a)| Some((a?, b)));
-            with_second.chain(with_first).collect()
-        }),
-        Pair::Without => {
-            let (ones, others) = (placed(first), placed(second));
-            let without = |(one, other): (&Found, Option<usize>)| match other.and_then(|at| second.get(at)) {
-                Some(other) if other.score >= PRESENT => None,
-                Some(other) => {
-                    let taken = scaled(other, -one.score);
-                    let score = one.score * (1.0 - other.score);
-                    Some(Found { score, rests_on: one.rests_on.iter().copied().chain(taken).collect(), ..one.clone() })
-                }
-                None => Some(one.clone()),
-            };
-            return first.iter().zip(at_once(&ones, &others)).filter_map(without).collect();
-        }
-    };
-    let join = |(a, b): (usize, usize)| {
-        let (one, other) = (first.get(a)?, second.get(b)?);
-        let score = one.score * other.score;
-        let enough = if one.enough.min(other.enough) < LEAST_SHARE { 0.0 } else { one.enough * other.enough };
-        let share = score / (one.score + other.score);
-        let (span, peak_seconds) = match pair {
-            Pair::Then(_) => (one.span.unite(other.span), one.peak_seconds),
-            Pair::While | Pair::Without => {
-                let shared = one.span.intersect(other.span);
-                (shared, shared.center())
-            }
-        };
-        let rests_on = scaled(one, share).chain(scaled(other, share)).collect();
-        Some(Found { span, peak_seconds, score, enough: enough.min(1.0 / LEAST_SHARE), rests_on })
-    };
-    pairs.into_iter().filter_map(join).collect()
-}
-
-fn scaled(found: &Found, share: f32) -> impl Iterator<Item = (usize, usize, f32)> + '_ {
-    found.rests_on.iter().map(move |&(question, at, own)| (question, at, own * share))
-}
-
-/// For every moment of a part with a weight above zero, the best of the others at the same time.
-fn blend(parts: &[(Vec<Found>, f32)]) -> Vec<Found> {
-    let all: Vec<Vec<Placed>> = parts.iter().map(|(found, _)| placed(found)).collect();
-    let total: f32 = parts.iter().map(|(_, weight)| weight.max(0.0)).sum();
-    let mut blended = Vec::new();
-    for (own, (found, _)) in parts.iter().enumerate().filter(|(_, (_, weight))| *weight > 0.0) {
-        let Some(anchors) = all.get(own) else { continue };
-        let partners: Vec<Vec<Option<usize>>> = all.iter().map(|others| at_once(anchors, others)).collect();
-        for (at, anchor) in found.iter().enumerate() {
-            let together: Vec<(&Found, f32)> = parts
-                .iter()
-                .zip(&partners)
-                .enumerate()
-                .filter_map(|(part, ((others, weight), partners))| {
-                    let partner = if part == own { at } else { (*partners.get(at)?)? };
-                    Some((others.get(partner)?, *weight))
-                })
-                .collect();
-            let wanted: f32 = together.iter().map(|(one, weight)| weight.max(0.0) / total * one.score).sum();
-            let kept: f32 = together.iter().map(|(one, weight)| 1.0 + weight.min(0.0) * one.score).product();
-            let unwanted: f32 = together.iter().map(|(one, weight)| -weight.min(0.0) * one.score).sum();
-            let score = wanted * kept;
-            let enough =
-                together.iter().filter(|(_, weight)| *weight > 0.0).map(|(one, _)| one.enough).fold(0.0, f32::max);
-            let rests_on = together.iter().flat_map(|&(one, weight)| {
-                let lost = if unwanted > 0.0 { (score - wanted) * -weight / unwanted } else { 0.0 };
-                scaled(one, if weight > 0.0 { weight / total } else { lost })
-            });
-            blended.push(Found { score, enough, rests_on: rests_on.collect(), ..anchor.clone() });
-        }
-    }
-    blended
 }
 
 fn no_question() -> Error {

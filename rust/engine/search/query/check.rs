@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Compound, Except, Facets, MAX_CLAUSES, MAX_DEPTH, MAX_EFFORT, MAX_FACETS, MAX_LIMIT, MAX_MOMENTS, MAX_PARTS,
-    MAX_TEXT_BYTES, MAX_WITHIN_SECONDS, Part, Query,
+    MAX_TEXT_BYTES, MAX_WITHIN_SECONDS, Operand, Query,
 };
 use crate::catalog::channel::Channel;
 use crate::error::{Error, Result};
@@ -106,7 +106,7 @@ fn wrong(detail: String) -> Result<()> {
     Err(Error::InvalidQuery { detail })
 }
 
-impl Part {
+impl Operand {
     fn validate(&self, depth: usize) -> Result<()> {
         match self {
             Self::Compound(compound) => compound.validate(depth + 1),

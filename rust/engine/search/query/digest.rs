@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{Compound, Except, Part, Query, Total};
+use super::{Compound, Except, Operand, Query, Total};
 use crate::error::Result;
 use crate::search::fuse::{Fusion, Weights};
 
@@ -91,7 +91,7 @@ impl Query {
     }
 }
 
-impl Part {
+impl Operand {
     fn digest(&self, written: &mut Written) -> Result<()> {
         match self {
             Self::Ask(query) => written.bytes(&query.digest()?),

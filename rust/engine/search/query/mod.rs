@@ -176,10 +176,10 @@ pub const MAX_DEPTH: usize = 2;
 /// The longest `within_seconds`.
 pub const MAX_WITHIN_SECONDS: f64 = 1e6;
 
-/// One side of a relation.
+/// One side of a relation: a part of a compound.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Part {
+pub enum Operand {
     /// A question of its own: what it asks, of which channels with which weights. Everything else (filter, limits,
     /// fusion, …) is the whole query's.
     Ask(Box<Query>),
@@ -194,37 +194,37 @@ pub enum Compound {
     /// One, and then the other.
     Then {
         /// What comes first.
-        first: Part,
+        first: Operand,
         /// What follows.
-        second: Part,
-        /// At most so long after the first ends the second begins.
+        second: Operand,
+        /// How long after the end of the first the second may begin at most.
         within_seconds: f64,
     },
     /// Both at once.
     While {
         /// The one.
-        first: Part,
+        first: Operand,
         /// The other.
-        second: Part,
+        second: Operand,
     },
     /// One where the other is not.
     Without {
         /// What is looked for.
-        first: Part,
+        first: Operand,
         /// What must not be there at the same time.
-        second: Part,
+        second: Operand,
     },
     /// Several at once, each as important as its weight; what has a weight below zero should not be there.
     Blend {
         /// The parts with their weights, which are finite, not zero, and above zero for one at least.
-        parts: Vec<(Part, f32)>,
+        parts: Vec<(Operand, f32)>,
     },
 }
 
 impl Compound {
     /// The single questions in the order in which they are written, to be filled in.
     pub fn questions_mut(&mut self) -> Vec<&mut Query> {
-        let parts: Vec<&mut Part> = match self {
+        let parts: Vec<&mut Operand> = match self {
             Self::Then { first, second, .. } | Self::While { first, second } | Self::Without { first, second } => {
                 vec![first, second]
             }
@@ -233,15 +233,15 @@ impl Compound {
         let mut questions = Vec::new();
         for part in parts {
             match part {
-                Part::Ask(query) => questions.push(&mut **query),
-                Part::Compound(inner) => questions.extend(inner.questions_mut()),
+                Operand::Ask(query) => questions.push(&mut **query),
+                Operand::Compound(inner) => questions.extend(inner.questions_mut()),
             }
         }
         questions
     }
 
     /// The parts in the order in which they are written.
-    fn parts(&self) -> Vec<&Part> {
+    fn parts(&self) -> Vec<&Operand> {
         match self {
             Self::Then { first, second, .. } | Self::While { first, second } | Self::Without { first, second } => {
                 vec![first, second]
