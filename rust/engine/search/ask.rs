@@ -86,9 +86,12 @@ impl Term {
 }
 
 impl ChannelAsk {
-    /// Whether the calibration can tell evidence that is enough from what is not.
+    /// Whether the calibration can tell evidence that is enough from evidence that is not.
     fn tells_enough(&self) -> bool {
-        let is_fitted = |term: &Term| term.calibration.is_fitted(term.vector.is_some(), term.words.is_some());
+        let is_fitted = |term: &Term| {
+            (term.vector.is_none() || term.calibration.is_fitted_for_vectors())
+                && (term.words.is_none() || term.calibration.is_fitted_for_words())
+        };
         self.calibration.tells_enough() && self.terms.iter().all(is_fitted)
     }
 
@@ -103,18 +106,7 @@ impl ChannelAsk {
         if words.into_iter().any(|words| words.stats.row_count() > 0) {
             return Ok(true);
         }
-        if self.terms.iter().all(|term| term.vector.is_none()) {
-            return Ok(false);
-        }
-        for part in &snapshot.parts {
-            if let Some(column) = part.part.vectors(self.channel) {
-                let rows = column.rows()?;
-                if part.rows.iter().any(|row| rows.position(row).is_some()) {
-                    return Ok(true);
-                }
-            }
-        }
-        Ok(false)
+        Ok(self.terms.iter().any(|term| term.vector.is_some()) && snapshot.has_vectors(self.channel)?)
     }
 }
 

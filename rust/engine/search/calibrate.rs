@@ -5,7 +5,7 @@
 //! curve of a cosine, and a saturating curve of the ratio of a BM25 score to the best score that the query could have. The
 //! saturating curve is a logistic in the logarithm: it suits spaces whose cosines are shares of a whole and spread over
 //! orders of magnitude, as those of concepts do. Where no parameters were fitted, the curves are straight lines
-//! ((1 + cosine) / 2, never quite 0, and the ratio itself), and `is_fitted` says so: such confidences order evidence but
+//! ((1 + cosine) / 2, never quite 0, and the ratio itself), and `is_fitted_for_…` say so: such confidences order evidence but
 //! must not be read as probabilities.
 //!
 //! A confidence below `floor` is exactly zero: no evidence. One of `sufficient` or more is enough for a moment; below that
@@ -209,10 +209,16 @@ impl Calibration {
         self.reported.map_or(confidence, |map| map.of(confidence.clamp(0.0, 1.0)))
     }
 
-    /// Whether every curve that the channel is asked through was fitted on data.
+    /// Whether the curve for cosines was fitted on data.
     #[must_use]
-    pub(crate) fn is_fitted(&self, has_vector: bool, has_text: bool) -> bool {
-        (!has_vector || self.vector.is_some()) && (!has_text || self.lexical.is_some())
+    pub(crate) fn is_fitted_for_vectors(&self) -> bool {
+        self.vector.is_some()
+    }
+
+    /// Whether the curve for BM25 scores was fitted on data.
+    #[must_use]
+    pub(crate) fn is_fitted_for_words(&self) -> bool {
+        self.lexical.is_some()
     }
 
     /// The confidence of a segment, in [0, 1]; 0 means no evidence. `cosine` in [-1, 1], `lexical_ratio` in [0, 1],
@@ -358,8 +364,7 @@ pub(super) mod tests {
         assert_eq!(unknown.confidence(Some(0.0), None), 0.5);
         assert_eq!(unknown.confidence(Some(1.0), None), 1.0);
         assert_eq!(unknown.confidence(Some(-1.0), None), LEAST_UNFITTED);
-        assert!(!unknown.is_fitted(true, false));
-        assert!(unknown.is_fitted(false, false));
+        assert!(!unknown.is_fitted_for_vectors() && !unknown.is_fitted_for_words());
     }
 
     #[test]
@@ -428,7 +433,7 @@ pub(super) mod tests {
         let both = Calibration { vector: curve(0.1), alike: curve(0.8), ..Calibration::default() };
         assert!(both.confidence(Some(0.5), None) > 0.9 && both.for_alike().confidence(Some(0.5), None) < 0.1);
         let one = Calibration { alike: None, ..both };
-        assert!(one.is_fitted(true, false) && !one.for_alike().is_fitted(true, false));
+        assert!(one.is_fitted_for_vectors() && !one.for_alike().is_fitted_for_vectors());
     }
 
     #[test]

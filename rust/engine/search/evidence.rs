@@ -1,4 +1,4 @@
-//! The evidence for a query: words' matches of a part, and all of one video's.
+//! The evidence for a query: what its words match in a part, and everything that speaks for one video.
 //!
 //! A video that any channel names as a candidate is scored on every requested channel from what is stored (completion):
 //! what one channel's bounds left out is looked up, never taken for absent. Where the question has clauses, each of them
@@ -21,21 +21,21 @@ use crate::vector::QueryVector;
 /// Ranks of rows on one channel, for reciprocal rank fusion: `(part, row)` to rank.
 pub(super) type Ranks = BTreeMap<(usize, u32), u32>;
 
-/// What a channel with a weight above this adds to a score is never rounded to 0.
+/// What evidence on a channel with a weight above this adds to a score is never rounded to 0.
 const LEAST_SURE_WEIGHT: f32 = 1e-6;
 
-/// Where fewer than one in so many of a part's rows are allowed, words are looked up in these alone.
+/// Where fewer than one in this many of a part's rows are allowed, words are looked up in the allowed rows alone.
 const FEW_ROWS: usize = 16;
 /// Where the likeliest matches are wanted, this many postings may be read for each of them.
 const POSTINGS_A_MATCH: usize = 50;
 
 /// Rows with BM25 scores, ascending by row.
-type Found = Vec<(u32, f32)>;
+type RowScores = Vec<(u32, f32)>;
 
-/// Words' matches of one part, which are few enough to be kept, by channel and by term.
+/// What a query's words match in one part, by channel and by term: few enough to be kept.
 #[derive(Default)]
 pub(super) struct WordMatches {
-    by_channel: [Vec<Found>; Channel::ALL.len()],
+    by_channel: [Vec<RowScores>; Channel::ALL.len()],
 }
 
 impl WordMatches {
@@ -47,11 +47,11 @@ impl WordMatches {
         Self::by_term(ask, part, |index, channel, words| index.search(&words.query, channel, &words.stats, rows))
     }
 
-    /// About the `count` best matches of each term among `rows`, by its rarer words.
+    /// About the `count` best matches of each term among `rows`, found by its rarer words.
     pub(super) fn find_likely(ask: &Ask, part: &Part, rows: &RowSet, count: usize) -> Result<Self> {
-        let room = (count, count.saturating_mul(POSTINGS_A_MATCH));
+        let most = (count, count.saturating_mul(POSTINGS_A_MATCH));
         Self::by_term(ask, part, |index, channel, words| {
-            let mut likely = index.likely(&words.query, channel, &words.stats, rows, room)?;
+            let mut likely = index.likely(&words.query, channel, &words.stats, rows, most)?;
             likely.sort_unstable_by_key(|(row, _)| *row);
             Ok(likely)
         })
@@ -64,7 +64,11 @@ impl WordMatches {
         })
     }
 
-    fn by_term(ask: &Ask, part: &Part, find: impl Fn(&TextIndex, Channel, &Words) -> Result<Found>) -> Result<Self> {
+    fn by_term(
+        ask: &Ask,
+        part: &Part,
+        find: impl Fn(&TextIndex, Channel, &Words) -> Result<RowScores>,
+    ) -> Result<Self> {
         let mut found = Self::default();
         let Some(index) = part.text() else { return Ok(found) };
         for channel in &ask.channels {
@@ -80,7 +84,7 @@ impl WordMatches {
     }
 
     /// What was found of each term.
-    pub(super) fn on(&self, channel: Channel) -> &[Found] {
+    pub(super) fn on(&self, channel: Channel) -> &[RowScores] {
         self.by_channel.get(channel.index()).map_or(&[], Vec::as_slice)
     }
 
@@ -89,7 +93,7 @@ impl WordMatches {
         (0..self.on(channel).len()).any(|term| !self.within(channel, term, rows).is_empty())
     }
 
-    /// Of some ascending rows the places of those in which a term was found, with the scores.
+    /// The places, among some ascending rows, of those in which a term was found, with its scores.
     pub(super) fn of_rows(&self, channel: Channel, term: usize, rows: &[u32]) -> Vec<(usize, f32)> {
         let mut found = self.on(channel).get(term).map_or(&[][..], Vec::as_slice);
         let mut placed = Vec::new();
@@ -127,7 +131,8 @@ fn runs(rows: &RowSet) -> Vec<Range<u32>> {
     runs
 }
 
-/// How many of `found`, ascending by row, lie below a row that is likely not far: in steps that grow, then by halving.
+/// How many of `found`, ascending by row, lie below a row that is probably near the front: looked for in steps that grow,
+/// then by halving.
 fn below(found: &[(u32, f32)], row: u32) -> usize {
     let is_below = |at: usize| found.get(at).is_some_and(|(of, _)| *of < row);
     let (mut low, mut step) = (0, 1);
@@ -139,7 +144,7 @@ fn below(found: &[(u32, f32)], row: u32) -> usize {
     low + found.get(low..high).unwrap_or_default().partition_point(|(of, _)| *of < row)
 }
 
-/// Whether no score is 0 that evidence on the channel has a part in.
+/// Whether evidence on the channel lifts every score that it has a part in above 0.
 pub(super) fn counts(ask: &Ask, channel: &ChannelAsk) -> bool {
     ask.fuser.weights().get(channel.channel) > LEAST_SURE_WEIGHT
 }
@@ -147,21 +152,21 @@ pub(super) fn counts(ask: &Ask, channel: &ChannelAsk) -> bool {
 /// All evidence of one video on all requested channels.
 pub(super) fn of_video(ask: &Ask, part: &Part, words: &WordMatches, video: u32) -> Result<Vec<Match>> {
     let rows = part.table().rows(video)?;
-    let (mut room, mut matches) = (Room::default(), Vec::new());
+    let (mut of_channel, mut matches) = (ChannelEvidence::default(), Vec::new());
     for channel in &ask.channels {
-        room.find(channel, part, words, &rows)?;
-        matches.reserve(room.found.len());
-        for of_row in room.found.chunk_by(|one, other| one.row == other.row) {
+        of_channel.find(channel, part, words, &rows)?;
+        matches.reserve(of_channel.found.len());
+        for of_row in of_channel.found.chunk_by(|one, other| one.row == other.row) {
             matches.extend(combine(ask, channel, part, of_row)?);
         }
     }
     Ok(matches)
 }
 
-/// What was found on one channel; the next one takes its place.
+/// What was found of a video on one channel. Used for one channel after the other, so that its lists are made once.
 #[derive(Default)]
-struct Room<'a> {
-    /// The terms with a vector, and their vectors.
+struct ChannelEvidence<'a> {
+    /// Which terms have a vector, and their vectors.
     places: Vec<usize>,
     queries: Vec<&'a QueryVector>,
     /// By term.
@@ -170,7 +175,7 @@ struct Room<'a> {
     found: Vec<TermMatch>,
 }
 
-impl<'a> Room<'a> {
+impl<'a> ChannelEvidence<'a> {
     fn find(&mut self, channel: &'a ChannelAsk, part: &Part, words: &WordMatches, rows: &Range<u32>) -> Result<()> {
         let Self { places, queries, cosines, found } = self;
         places.clear();
@@ -228,7 +233,7 @@ struct TermMatch {
     lexical_ratio: Option<f32>,
 }
 
-/// Walks two lists in order of rows.
+/// Adds what a term found: walks its cosines and its words together, in the order of rows.
 fn join(term: &Term, cosines: &[(u32, f32)], words: &[(u32, f32)], found: &mut Vec<TermMatch>) {
     found.reserve(cosines.len());
     let (mut cosines, mut words) = (cosines.iter().peekable(), words.iter().peekable());
@@ -248,7 +253,7 @@ fn join(term: &Term, cosines: &[(u32, f32)], words: &[(u32, f32)], found: &mut V
     }
 }
 
-/// One row's match from what its terms found: the raw scores are those of the surest.
+/// One row's match, combined from what its terms found. Its raw scores are those of the surest term.
 fn combine(ask: &Ask, channel: &ChannelAsk, part: &Part, found: &[TermMatch]) -> Result<Option<Match>> {
     let Some(best) = found.iter().reduce(|best, one| if one.confidence > best.confidence { one } else { best }) else {
         return Ok(None);
@@ -267,14 +272,14 @@ fn combine(ask: &Ask, channel: &ChannelAsk, part: &Part, found: &[TermMatch]) ->
         is_sufficient: !ask.needs_sufficient || confidence >= channel.calibration.sufficient,
         rank: None,
         clause: best.clause,
-        // Of vectors as they are stored, rounded, a little more than 1.
+        // Vectors are stored rounded, so their product may be a little more than 1.
         cosine: best.cosine.map(|cosine| cosine.clamp(-1.0, 1.0)),
         lexical: best.lexical,
         lexical_ratio: best.lexical_ratio,
     }))
 }
 
-/// The spans of a video's shots: of its rows that carry a picture.
+/// The spans of a video's shots, which are its rows that carry a picture.
 pub(super) fn shots(part: &Part, video: u32) -> Result<Vec<Span>> {
     let Some(column) = part.vectors(Channel::Frame) else { return Ok(Vec::new()) };
     let rows = column.rows()?;

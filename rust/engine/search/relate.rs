@@ -10,7 +10,7 @@ use std::collections::BinaryHeap;
 use super::timeline::holds;
 use crate::catalog::video::Span;
 
-/// A second moment may begin so much before the first one ends, but not so that half of it lies before.
+/// A second moment may begin this long before the first one ends, as long as no more than half of it lies before that end.
 const OVERLAP_SECONDS: f64 = 1.0;
 
 /// A moment as far as relating needs it: when, and how sure.
@@ -21,21 +21,21 @@ pub(super) struct Placed {
     pub(super) score: f32,
 }
 
-/// Pairs of a moment of `first` and one of `second` that begins at most `within_seconds` after it ends: for every one of
-/// either the best partner, the nearest of equally good ones. Without repeats, ascending.
+/// Pairs of a moment of `first` and one of `second` that begins at most `within_seconds` after it ends. Every moment of
+/// either side is paired with its best partner, of equally good ones with the nearest. Without repeats, ascending.
 pub(super) fn following(first: &[Placed], second: &[Placed], within_seconds: f64) -> Vec<(usize, usize)> {
     let mut pairs = Vec::with_capacity(first.len() + second.len());
     let ends = Ranges::new(first, |one| one.span.end, Prefer::Later);
     for (at, later) in second.iter().enumerate() {
-        let earlier = ends.best(later.span.start - within_seconds, onset(later), Bound::Within);
+        let earlier = ends.best(later.span.start - within_seconds, onset(later), UpperEnd::Included);
         pairs.extend(earlier.map(|earlier| (earlier, at)));
     }
     let starts = Ranges::new(second, |one| one.span.start, Prefer::Earlier);
     let instants: Vec<f64> = first.iter().map(|one| one.span.end).collect();
-    let begun = standing(second, &instants, |one| (one.span.start, onset(one)), Bound::Within);
+    let begun = standing(second, &instants, |one| (one.span.start, onset(one)), UpperEnd::Included);
     for (at, (earlier, begun)) in first.iter().zip(begun).enumerate() {
         let end = earlier.span.end;
-        let later = starts.best(end, end + within_seconds, Bound::Within);
+        let later = starts.best(end, end + within_seconds, UpperEnd::Included);
         pairs.extend(better(second, later, begun).map(|later| (at, later)));
     }
     pairs.sort_unstable();
@@ -43,18 +43,19 @@ pub(super) fn following(first: &[Placed], second: &[Placed], within_seconds: f64
     pairs
 }
 
-/// For every one of `anchors` the best of `others` that happens at once: they overlap by at least half of the shorter.
+/// For each of `anchors` the best of `others` at the same time, which is where the two overlap by at least half of the
+/// shorter.
 pub(super) fn at_once(anchors: &[Placed], others: &[Placed]) -> Vec<Option<usize>> {
     let instants: Vec<f64> = anchors.iter().map(|one| one.span.center()).collect();
-    let around = standing(others, &instants, |one| (one.span.start, one.span.end), Bound::Before);
+    let around = standing(others, &instants, |one| (one.span.start, one.span.end), UpperEnd::Excluded);
     let centers = Ranges::new(others, |one| one.span.center(), Prefer::Earlier);
     let find = |(anchor, around): (&Placed, Option<usize>)| {
-        better(others, around, centers.best(anchor.span.start, anchor.span.end, Bound::Before))
+        better(others, around, centers.best(anchor.span.start, anchor.span.end, UpperEnd::Excluded))
     };
     anchors.iter().zip(around).map(find).collect()
 }
 
-/// Until when another moment may end for this one to follow it.
+/// The latest end that another moment may have for this one to follow it.
 fn onset(one: &Placed) -> f64 {
     one.span.start + OVERLAP_SECONDS.min(one.span.duration() / 2.0)
 }
@@ -67,20 +68,20 @@ fn better(all: &[Placed], one: Option<usize>, other: Option<usize>) -> Option<us
 
 /// Whether the upper end of a range belongs to it.
 #[derive(Clone, Copy, PartialEq)]
-enum Bound {
-    Within,
-    /// It does not, except where the range has no length.
-    Before,
+enum UpperEnd {
+    Included,
+    /// Not, unless the range has no length.
+    Excluded,
 }
 
-/// Which of equally good ones.
+/// Which of two equally good ones is taken.
 #[derive(Clone, Copy)]
 enum Prefer {
     Earlier,
     Later,
 }
 
-/// The best by score of those whose key lies in a range: a table of maxima over runs of 1, 2, 4, … of them.
+/// Finds the best by score of those whose key lies in a range, in a table of maxima over runs of 1, 2, 4, … of them.
 struct Ranges<'a> {
     placed: &'a [Placed],
     keys: Vec<(f64, usize)>,
@@ -104,11 +105,11 @@ impl<'a> Ranges<'a> {
     }
 
     /// The index of the best with a key from `from` to `to`.
-    fn best(&self, from: f64, to: f64, bound: Bound) -> Option<usize> {
+    fn best(&self, from: f64, to: f64, upper_end: UpperEnd) -> Option<usize> {
         let start = self.keys.partition_point(|(key, _)| *key < from);
-        let end = match bound {
-            Bound::Before if to > from => self.keys.partition_point(|(key, _)| *key < to),
-            Bound::Before | Bound::Within => self.keys.partition_point(|(key, _)| *key <= to),
+        let end = match upper_end {
+            UpperEnd::Excluded if to > from => self.keys.partition_point(|(key, _)| *key < to),
+            UpperEnd::Excluded | UpperEnd::Included => self.keys.partition_point(|(key, _)| *key <= to),
         };
         let length = end.checked_sub(start).filter(|length| *length > 0)?;
         let level = length.ilog2() as usize;
@@ -132,12 +133,12 @@ impl<'a> Ranges<'a> {
     }
 }
 
-/// For every instant the best of those whose interval holds it: one sweep with a heap.
+/// For each instant the best of those whose interval holds it, found in one sweep with a heap.
 fn standing(
     placed: &[Placed],
     instants: &[f64],
     interval: impl Fn(&Placed) -> (f64, f64),
-    bound: Bound,
+    upper_end: UpperEnd,
 ) -> Vec<Option<usize>> {
     let mut order: Vec<usize> = (0..instants.len()).collect();
     order.sort_unstable_by(|&a, &b| instants[a].total_cmp(&instants[b]));
@@ -154,9 +155,9 @@ fn standing(
             present.push((placed[index].score.to_bits(), Reverse(index), start.to_bits(), end.to_bits()));
         }
         // What doesn't hold this instant holds no later one.
-        let holds_it = |start: f64, end: f64| match bound {
-            Bound::Within => instant <= end,
-            Bound::Before => holds(Span { start, end }, instant),
+        let holds_it = |start: f64, end: f64| match upper_end {
+            UpperEnd::Included => instant <= end,
+            UpperEnd::Excluded => holds(Span { start, end }, instant),
         };
         while present.peek().is_some_and(|&(_, _, start, end)| !holds_it(f64::from_bits(start), f64::from_bits(end))) {
             present.pop();
