@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -103,6 +104,67 @@ def test_every_record_of_the_log_is_of_a_kind_that_the_table_names(folder: Path)
     synced = (folder / "SYNCED").read_bytes()
     told = (b"PIXRSYNC", 1, 0, int(path.stem), salt, sequence - 1, 0, checksum(synced[:44]))
     assert struct.unpack("<8sIIQ8sQII", synced) == told
+
+
+class Fields:
+    """Reads the fields of an operation, as the list below the table of operations says."""
+
+    CHANNELS = ("frame", "metadata", "screen", "speech", "sound")
+
+    def __init__(self, payload: bytes) -> None:
+        self.rest = payload
+
+    def take(self, length: int) -> bytes:
+        assert length <= len(self.rest)
+        taken, self.rest = self.rest[:length], self.rest[length:]
+        return taken
+
+    def byte(self) -> int:
+        return self.take(1)[0]
+
+    def varint(self) -> int:
+        low = self.byte()
+        return low if low < 128 else low - 128 + (self.varint() << 7)
+
+    def text(self) -> str:
+        return self.take(self.varint()).decode()
+
+    def optional_text(self) -> str | None:
+        return self.text() if self.byte() else None
+
+    def segments(self) -> list[tuple[float, float, list[Any]]]:
+        return [(*struct.unpack("<dd", self.take(16)), self.evidence()) for _ in range(self.varint())]
+
+    def evidence(self) -> list[Any]:
+        found = []
+        for _ in range(self.varint()):
+            channel = self.CHANNELS[self.byte()]
+            vector = self.take(self.varint()) if self.byte() else b""
+            components = [round(value, 3) for value in struct.unpack(f"<{len(vector) // 2}e", vector)]
+            found.append((channel, components, self.optional_text(), self.optional_text()))
+        return found
+
+
+def test_the_fields_of_an_operation_are_those_that_its_table_names(folder: Path) -> None:
+    """The document said what an operation means, but not in which order its fields come, nor how lists are written."""
+    (path,) = (folder / "wal").iterdir()
+    data = path.read_bytes()
+    at, payloads = 48, []
+    while at < len(data):
+        length = struct.unpack_from("<I", data, at)[0]
+        payloads.append(Fields(data[at + 28 : at + 28 + length]))
+        at += 28 + length
+    overlay, update, delete, set_space = payloads
+    vector = [0.333, 0.667, 0.667, 0.0]
+    frame, speech = ("frame", vector, None, "a roof"), ("speech", [], "we mount the panels", None)
+    assert (overlay.byte(), overlay.varint(), overlay.text()) == (1, 1, "h")
+    assert json.loads(overlay.optional_text() or "")["id"] == "h"
+    assert overlay.segments() == [(0.0, 5.0, [frame, speech]), (5.0, 10.0, [("frame", vector, None, None)])]
+    assert (update.byte(), json.loads(update.text())["title"]) == (2, "Another")
+    assert (delete.byte(), delete.varint(), delete.text()) == (3, 1, "h")
+    assert (set_space.byte(), Fields.CHANNELS[set_space.byte()]) == (4, "sound")
+    assert (set_space.text(), set_space.text(), set_space.varint()) == ("own", "1", 4)
+    assert not any(operation.rest for operation in payloads)
 
 
 def test_every_section_of_a_part_is_one_that_the_table_names(folder: Path) -> None:
