@@ -1,10 +1,10 @@
 //! What filters and facets look at: one column for each field and metadata key, over the videos of a part.
 //!
-//! Stored as one postcard record and decoded when the first filter or facet asks. Strings are numbered in the order of
-//! the alphabet; a column keeps numbers. Single-valued columns have an entry a video, the others a list of pairs.
+//! Stored as one postcard record and decoded when the first filter or facet needs it. Strings are numbered in alphabetical
+//! order, and columns keep these numbers. The date has an entry for each video, other columns have a list of pairs.
 //!
-//! A metadata key is a column; an object inside it is a column for each of its keys, named with dots
-//! (`camera.model`); a list gives a video several values; null is no value. Numbers are kept as 64-bit floats.
+//! Each metadata key is a column. An object in it makes a column for each of its own keys, named with dots
+//! (`camera.model`). A list gives a video several values, and null is no value. Numbers are kept as 64-bit floats.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +30,7 @@ pub(crate) struct Columns {
     pub(crate) metadata: BTreeMap<String, Metadata>,
 }
 
-/// Strings of videos: a sorted list of the different ones, and pairs of video and string, ascending, each once.
+/// Strings of videos: a sorted list without repeats, and ascending pairs of a video and the number of a string in it.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Strings {
     pub(crate) values: Vec<String>,
@@ -93,7 +93,7 @@ impl Strings {
             && self.pairs.iter().all(|(video, value)| *video < video_count && (*value as usize) < self.values.len())
     }
 
-    /// Calls `take` with each video and string.
+    /// Each video with each of its strings.
     pub(crate) fn each(&self) -> impl Iterator<Item = (u32, &str)> {
         self.pairs.iter().filter_map(|(video, value)| Some((*video, self.values.get(*value as usize)?.as_str())))
     }
@@ -104,6 +104,7 @@ impl Strings {
     }
 }
 
+/// The strings of videos while a column is made.
 #[derive(Default)]
 struct Gathered(BTreeSet<(u32, String)>);
 
@@ -121,6 +122,7 @@ impl Gathered {
     }
 }
 
+/// Adds a metadata value to the columns of its key, and of the keys in it.
 fn gather(video: u32, key: &str, value: &Value, into: &mut BTreeMap<String, (Gathered, Metadata)>) {
     match value {
         Value::Null => {}
@@ -159,12 +161,12 @@ pub(crate) fn whole(number: &Number) -> Option<i128> {
     exact.or_else(|| number.as_f64().filter(is_whole).map(|float| float as i128))
 }
 
-/// Whether one of the whole numbers is among the values of a column's key.
+/// Whether metadata have one of the whole numbers under a column's key.
 pub(crate) fn has_whole(fields: &Map<String, Value>, key: &str, wanted: &[i128]) -> bool {
     fields.iter().any(|(name, value)| is_at(name, value, key, wanted))
 }
 
-/// As `has_whole`, of a value that is at `name`.
+/// As `has_whole`, for the value under `name`.
 fn is_at(name: &str, value: &Value, key: &str, wanted: &[i128]) -> bool {
     match value {
         Value::Object(fields) => {

@@ -1,8 +1,8 @@
-//! How many videos of a result have which length, quality, tags, year, creator, metadata.
+//! Counts the videos of a result by length, quality, tags, year, creator and metadata.
 //!
-//! Counted part by part into one `FacetCounts`. Every facet but tags and metadata is single-valued: its counts, with the
-//! bucket `UNKNOWN` for videos that have no value, sum to the number of videos exactly. A video counts once for each of
-//! its tags and of a metadata key's values, so those sum to less or more.
+//! They are counted part by part into one `FacetCounts`. Every facet but tags and metadata is single-valued: its counts,
+//! with the bucket `UNKNOWN` for videos that have no value, add up to the number of videos exactly. A video counts once for
+//! each of its tags, and for each value of a metadata key, so these may add up to less or more.
 
 use std::collections::BTreeMap;
 
@@ -19,15 +19,15 @@ pub const UNKNOWN: &str = "unknown";
 pub const METADATA: &str = "metadata.";
 /// The names of facets over the columns that every video has.
 pub const COLUMNS: [&str; 5] = ["durations", "quality", "tags", "created", "creator"];
-/// The most values that a facet shows.
+/// How many values a facet shows at most.
 pub const MAX_VALUES: usize = 1000;
-/// Buckets of durations: name, from this many seconds on.
+/// Buckets of durations: the name, and the seconds from which on it counts.
 const DURATIONS: [(&str, f64); 3] = [("0-300", 0.0), ("300-900", 300.0), ("900+", 900.0)];
 
 /// Counts by value.
 pub type Counts = BTreeMap<String, u64>;
 
-/// The counts over the videos that were given so far.
+/// The counts over the videos that were added so far.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FacetCounts {
     /// Videos counted.
@@ -117,8 +117,8 @@ impl FacetCounts {
         Ok(())
     }
 
-    /// The counts by name: "durations", "quality", "tags", "created", "creator", "metadata.KEY". Of a facet with more
-    /// than `MAX_VALUES` values the most frequent are left.
+    /// The counts by name: "durations", "quality", "tags", "created", "creator", "metadata.KEY". A facet with more than
+    /// `MAX_VALUES` values keeps only the most frequent.
     #[must_use]
     pub(crate) fn into_map(self) -> BTreeMap<String, Counts> {
         let metadata = self.metadata.into_iter().map(|(key, counts)| (format!("{METADATA}{key}"), counts));
@@ -134,8 +134,8 @@ impl FacetCounts {
     }
 }
 
-/// The `limit` most frequent values, of equal counts the first in the order of the alphabet. To be taken once all parts
-/// are counted: what is rare in one part may be frequent in all.
+/// The `limit` most frequent values; of equally frequent ones those that come first in the alphabet. Only right once all
+/// parts are counted: a value that is rare in one part may be frequent in all of them.
 fn most_frequent(counts: Counts, limit: usize) -> Counts {
     if counts.len() <= limit {
         return counts;

@@ -1,7 +1,7 @@
 //! Which videos a search may return.
 //!
-//! A filter is evaluated column by column over the videos of one part into a set of their numbers. Its result for a
-//! video depends on that video alone, so parts don't matter.
+//! A filter is evaluated column by column over the videos of one part, and gives the set of their numbers that match.
+//! Whether a video matches depends on that video alone, so it does not matter how videos are spread over parts.
 
 use std::collections::BTreeSet;
 
@@ -41,19 +41,19 @@ pub enum Scalar {
     Boolean(bool),
     /// A number.
     Number(f64),
-    /// A whole number of which a float loses the last digits, compared exactly; those of a range are compared as floats.
+    /// A whole number too large for a float to hold exactly; compared exactly here, but as a float in a range.
     Whole(i128),
     /// Text, compared exactly.
     Text(String),
 }
 
-/// Where a range ends.
+/// An end of a range.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Bound {
-    /// With the value itself.
+    /// The value belongs to the range.
     Inclusive(f64),
-    /// Without it.
+    /// It does not.
     Exclusive(f64),
 }
 
@@ -113,7 +113,7 @@ impl Filter {
     /// The videos of the table that match.
     ///
     /// # Errors
-    /// `invalid_filter` if a column can't be compared so; `damaged` if the table is.
+    /// `invalid_filter` if a column can't be compared that way; `damaged` if the table is.
     pub(crate) fn evaluate(&self, table: &VideoTable) -> Result<RowSet> {
         let count = table.video_count();
         match self {
@@ -187,7 +187,7 @@ fn among(table: &VideoTable, column: &Column, values: &[Scalar]) -> Result<RowSe
     match column {
         Column::Id => {
             for text in texts(values) {
-                // What can't be an id is no video's.
+                // A text that can't be an id belongs to no video.
                 if let Ok(id) = VideoId::new(text)
                     && let Some(video) = table.find(&id)?
                 {
@@ -245,7 +245,8 @@ fn insert_metadata(column: &Metadata, values: &[Scalar], set: &mut RowSet) {
     }
 }
 
-/// The column keeps floats: of the videos whose number is as near as a float tells, the records say which it is.
+/// Adds the videos that have one of the wanted whole numbers. The column keeps floats, so of videos whose number is that as
+/// a float, the records are asked for the exact one.
 fn insert_whole(table: &VideoTable, key: &str, column: &Metadata, values: &[Scalar], set: &mut RowSet) -> Result<()> {
     let wanted: Vec<i128> =
         values.iter().filter_map(|value| if let Scalar::Whole(whole) = value { Some(*whole) } else { None }).collect();

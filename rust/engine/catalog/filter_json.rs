@@ -1,15 +1,15 @@
 //! Reads filters as the API writes them.
 //!
-//! An object; every key is a condition, all must hold:
+//! A filter is an object. Each of its keys is a condition, and all of them must hold:
 //! - `duration`: `{"min": 300, "max": 1800}`, seconds, both ends included
-//! - `created`: `{"after": "2023-01-01", "before": "2024-01-01"}`, RFC 3339; from `after` on, up to but without `before`
+//! - `created`: `{"after": "2023-01-01", "before": "2024-01-01"}`, RFC 3339; `after` is included, `before` is not
 //! - `quality`, `creator` (its id), `id`: a string, or a list of which one must match
 //! - `tags`: a string or a list of which one must match, `{"any": […]}` the same, `{"all": […]}` for all of them
 //! - `metadata`: by key (of nested objects the path, with dots) a value, a list of values, `{"min", "max"}` for numbers,
 //!   or `{"exists": true}`
 //! - `and`, `or`: lists of filters; `not`: a filter
 //!
-//! A key that is null is as good as absent. Depth, conditions and values are limited.
+//! A key with the value null counts as absent. Depth, conditions and values are limited.
 
 use serde_json::{Map, Value};
 
@@ -20,11 +20,11 @@ use crate::error::{Error, Result};
 
 /// How deep `and`, `or` and `not` may be nested.
 const MAX_DEPTH: usize = 16;
-/// The most conditions.
+/// The most conditions in one filter.
 const MAX_CONDITIONS: usize = 1024;
-/// From it on, one float stands for several whole numbers.
+/// From this number on, one float stands for several whole numbers.
 const LEAST_INEXACT: u128 = 1 << 53;
-/// The most values in all lists together.
+/// The most values in all lists of a filter together.
 const MAX_VALUES: usize = 65_536;
 
 impl Filter {
@@ -40,6 +40,7 @@ impl Filter {
     }
 }
 
+/// Reads one filter, and counts what is limited.
 struct Reader {
     conditions: usize,
     values: usize,

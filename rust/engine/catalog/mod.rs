@@ -1,4 +1,4 @@
-//! Videos and segments as columns, filters over them, and facets.
+//! Videos and segments as columns, and filters and facets over them.
 
 pub mod channel;
 mod columns;

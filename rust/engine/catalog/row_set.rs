@@ -55,7 +55,7 @@ impl RowSet {
         self.first_bit(number, |word| !word).map_or(self.len, |end| end.min(self.len))
     }
 
-    /// The first bit from `number` on that is set in what `of` makes of its word.
+    /// The first number from `number` on whose bit is set once `of` was applied to its word.
     #[inline]
     fn first_bit(&self, number: u32, of: impl Fn(u64) -> u64) -> Option<u32> {
         let index = number as usize / 64;
@@ -69,7 +69,7 @@ impl RowSet {
         Some(first + word.trailing_zeros())
     }
 
-    /// How many runs of numbers the words that hold `range` begin.
+    /// How many runs of consecutive numbers begin in the words that hold `range`.
     pub(crate) fn run_count(&self, range: std::ops::Range<u32>) -> usize {
         let words = self.words.get(range.start as usize / 64..(range.end as usize).div_ceil(64)).unwrap_or_default();
         let begun =
@@ -93,11 +93,11 @@ impl RowSet {
         }
     }
 
-    /// Adds what `other` holds of `range`, the first of that as `first`.
+    /// Adds what `other` holds of `range`, moved so that the start of the range becomes `first`.
     pub(crate) fn insert_from(&mut self, first: u32, other: &Self, range: std::ops::Range<u32>) {
         let (mut from, mut to) = (range.start, first);
         while from < range.end && to < self.len {
-            // Up to the end of a word of either set.
+            // As far as neither set reaches the end of a word.
             let count = (range.end - from).min(self.len - to).min(64 - from % 64).min(64 - to % 64);
             let bits = other.words.get(from as usize / 64).map_or(0, |word| word >> (from % 64));
             if let Some(word) = self.words.get_mut(to as usize / 64) {
@@ -129,7 +129,7 @@ impl RowSet {
         self.trim();
     }
 
-    /// Holds what it did not, and no longer what it did.
+    /// Turns the set into its complement.
     pub(crate) fn invert(&mut self) {
         for word in &mut self.words {
             *word = !*word;

@@ -1,4 +1,4 @@
-//! One string for some rows: what is shown for a segment, but not searched.
+//! A column that has a string for some rows: what is shown for a segment but not searched.
 //!
 //! Layout of section `{prefix}`, little-endian: count (u32), then for each string its row (u32, ascending), then for each
 //! string the end of its bytes (u64, from the first string's beginning), then the bytes, UTF-8.
@@ -43,7 +43,7 @@ impl StringColumn {
         Ok(())
     }
 
-    /// Opens the section `prefix`; `None` if there is none. Reads the count alone.
+    /// Opens the section `prefix`; `None` if there is none. Reads only the count.
     ///
     /// # Errors
     /// `damaged` if the section is too short for its count.

@@ -1,13 +1,13 @@
 //! The videos of one part, and the spans of their segments.
 //!
-//! Rows (segments) are numbered through: the rows of a video follow one another, in the order of the videos. Sections,
-//! all numbers little endian:
+//! Rows (segments) are numbered through the whole part: those of a video follow one another, in the order of the videos.
+//! Sections, all numbers little-endian:
 //! - `videos.head`: version, number of videos, number of rows (u32 each)
 //! - `videos.rows`: the first row of each video, and the end of the last (u32)
 //! - `videos.ids`: the end of each id (u32, counted from the first id), then the ids in UTF-8
 //! - `videos.order`: the numbers of the videos (u32) in the order of their ids
 //! - `videos.records`: the end of each record (u64, counted from the first record), then each video as JSON
-//! - `videos.durations`: the length of each video in seconds (f64), bit for bit, which JSON does not promise
+//! - `videos.durations`: the length of each video in seconds (f64), kept bit for bit, which JSON does not promise
 //! - `videos.columns`: what filters and facets look at (see `columns`)
 //! - `segments.spans`: start and end of each row (f64, seconds)
 //!
@@ -24,7 +24,7 @@ use crate::error::{Error, Result};
 use crate::storage::section::{Section, SectionBytes, Sections};
 
 const VERSION: u32 = 1;
-/// Where the video of a row was looked up, the next rows are first looked for in so many that follow it.
+/// Once the video of a row was looked up, the next rows are first looked for in this many videos that follow it.
 const NEIGHBOURS: u32 = 64;
 
 /// The videos and segment spans of one part.
@@ -216,7 +216,7 @@ impl VideoTable {
         rows.into_iter().map(with_video).collect()
     }
 
-    /// The video of a row, likely not far behind the one from which it is looked for, and some that follow it.
+    /// The video of a row, which is probably not far behind video `from`, and some that follow it.
     fn beside(&self, from: u32, row: u32) -> Result<Neighbours<'_>> {
         // In steps that grow, then by halving.
         let (mut low, mut high, mut step) = (from, from, 1);
@@ -360,12 +360,12 @@ struct Neighbours<'a> {
 }
 
 impl Neighbours<'_> {
-    /// The video behind them.
+    /// The first video after them.
     fn end(&self) -> u32 {
         self.first + self.bounds.len().saturating_sub(1) as u32
     }
 
-    /// The one that a row belongs to; videos without rows are passed over.
+    /// The video among them that a row belongs to; videos without rows are passed over.
     #[inline]
     fn video_of(&self, row: u32) -> Option<u32> {
         let begun = self.bounds.partition_point(|bound| u32::from_le_bytes(*bound) <= row);

@@ -84,7 +84,7 @@ fn filters_in_the_form_of_the_api_select_the_videos_they_describe() {
     }
 }
 
-/// Ids of posts are such numbers: asked for one, others came whose last digits were another's.
+/// Ids of posts are such numbers: a search for one of them also found others that differ in the last digits.
 #[test]
 fn whole_numbers_beyond_those_of_floats_are_compared_exactly() -> Result<()> {
     let film = |id: &str, post: Value| video(json!({"id": id, "metadata": {"post": post}}));
@@ -356,7 +356,7 @@ proptest! {
         prop_assert_eq!(got, expected, "{}", filter);
     }
 
-    /// The same videos match wherever the parts are cut.
+    /// However many rows the videos have, and whether rows are asked for one by one or several at once.
     #[test]
     fn a_row_belongs_to_the_video_that_it_was_given_with(
         counts in prop::collection::vec(0_usize..4, 1..20), step in 1_usize..4,

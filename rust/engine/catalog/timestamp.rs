@@ -29,7 +29,7 @@ impl Timestamp {
     #[must_use]
     pub(crate) fn year(self) -> i64 {
         let days = self.0.div_euclid(86_400 * MICROS);
-        // Too early by a few years at most, because a year has 365 or 366 days.
+        // A year has 365 or 366 days, so this is a few years too early at most.
         let guess = 1970 + days.div_euclid(366).min(days.div_euclid(365));
         (guess..).take_while(|year| days_before(*year) <= days).last().unwrap_or(guess)
     }

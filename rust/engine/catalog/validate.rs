@@ -1,4 +1,4 @@
-//! What a video must be like to be stored, checked when it is put.
+//! What is required of a video before it is stored.
 
 use serde_json::Value;
 
@@ -63,7 +63,7 @@ impl Video {
             name("metadata", key)?;
         }
         for (key, value) in &self.metadata {
-            // Depth first: what measures the size recurs as well.
+            // Before the size: measuring that recurses too.
             if !is_shallow(value, MAX_METADATA_DEPTH) {
                 return Err(format!("metadata.{key}: nested deeper than {MAX_METADATA_DEPTH}"));
             }
