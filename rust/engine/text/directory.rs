@@ -1,7 +1,7 @@
 //! tantivy's files out of a section, and the other way round.
 //!
-//! The files of one index lie one after another in one section. tantivy names them by a random id; here they go by
-//! their extension alone. Only the words' files are there: what describes them is the same for every part.
+//! The files of one index lie one after another in one section. tantivy names them by a random id; here only the extension
+//! counts. Only the files of the words are kept: those that describe an index are the same for every part.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -88,7 +88,7 @@ impl Directory for SectionDirectory {
     }
 
     fn atomic_write(&self, _path: &Path, _data: &[u8]) -> io::Result<()> {
-        // tantivy describes an index in a file when it is made known; here the format's version says all of it.
+        // tantivy writes a file that describes a new index; here the version of the format says all of that.
         Ok(())
     }
 

@@ -8,11 +8,11 @@
 //!   0 for none, exact up to 40, then in tantivy's steps (`FieldNormReader::id_to_fieldnorm`).
 //! - `text/stored`: the texts (see `stored`).
 //!
-//! Opening reads `text/head` alone; tantivy's reader is made at the first search. Deletes are the part's: a row that is
-//! gone stays in the index and is passed over. Equal texts give equal bytes.
+//! Opening reads only `text/head`; tantivy's reader is made at the first search. Deletes belong to the part: a deleted row
+//! stays in the index and is passed over. Equal texts give equal bytes.
 //!
-//! tantivy trusts its files. Checksums find damage before tantivy reads it; what a forged file could still do is caught
-//! (`guarded`) and reported as damage.
+//! tantivy trusts its files. Checksums find damage before tantivy reads it; whatever a forged file could still make it do
+//! is caught (`guarded`) and reported as damage.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

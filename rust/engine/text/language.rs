@@ -1,4 +1,4 @@
-//! The language whose endings are taken off words, chosen when a library is made and kept with each part.
+//! The language whose endings are taken off words. Each part keeps its own.
 
 use serde::{Deserialize, Serialize};
 use tantivy::tokenizer::Language as Endings;

@@ -1,7 +1,7 @@
-//! The rows of a part that likely score best, by the postings of rare words alone.
+//! Finds the rows of a part that probably score best, by the postings of rare words alone.
 //!
-//! What a word is worth falls with the number of rows that hold it, and what reading it costs rises. So a row that scores
-//! high holds one of the rarer words of a query, and these are read: the rarest first, until the next has too many postings.
+//! The more rows hold a word, the less it is worth and the more it costs to read. So a row that scores high holds one of
+//! the rarer words of a query, and only these are read: the rarest first, until the next has too many postings.
 
 use super::index::TextIndex;
 use super::places::Places;
@@ -15,9 +15,9 @@ use crate::error::Result;
 impl TextIndex {
     /// About the `count` rows that `search` would score best, best first, and of equal scores the first row.
     ///
-    /// Only the rarest words of the query are read: at least one, and no more than have `postings` postings together. That
-    /// words stand in the query's order adds nothing. So a score is, but for rounding, no higher than that of `search`. A
-    /// query that has anything but plain words is answered by `search`.
+    /// Only the rarest words of the query are read: at least one, and no more than have `postings` postings together. Words
+    /// in the query's order add nothing here. So, apart from rounding, a score is no higher than that of `search`. A query
+    /// that has anything but plain words is answered by `search`.
     ///
     /// # Errors
     /// As `collect`.
@@ -69,8 +69,8 @@ fn words_of(asked: PartQuery<'_>) -> tantivy::Result<Vec<AskedWord<'_>>> {
     Ok(words)
 }
 
-/// The rows of two lists, ascending as they are, each with the sum of its scores. Adding up in a number for each row of a large
-/// part would miss the cache for every posting.
+/// The rows of two ascending lists, each with the sum of its scores. Adding up in one number for each row of a large part
+/// would miss the cache at every posting.
 fn added(one: &[(u32, f32)], other: &[(u32, f32)]) -> Vec<(u32, f32)> {
     let mut sums = Vec::with_capacity(one.len() + other.len());
     let (mut at, mut there) = (0, 0);
@@ -93,7 +93,7 @@ fn best_of(found: impl IntoIterator<Item = (u32, f32)>, count: usize) -> Vec<(u3
     leaders.finish()
 }
 
-/// The best rows so far, and some others that were not sorted out yet.
+/// The best rows so far, and some others that have not been sorted out yet.
 struct Leaders {
     count: usize,
     best: Vec<(u32, f32)>,

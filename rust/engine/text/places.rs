@@ -1,7 +1,7 @@
-//! Which rows of a part are scored, numbered by their places among them.
+//! Which rows of a part are scored, and the place of each among them.
 //!
-//! Whatever is kept while scoring is kept by place, so a few rows cost a few numbers, however long the part is. Of all
-//! rows the place is the row.
+//! Everything that is kept while scoring is kept by place, so a few rows cost a few numbers however long the part is. Where
+//! all rows are scored, the place is the row.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -29,7 +29,7 @@ impl RowSpan {
         row.wrapping_add(self.shift())
     }
 
-    /// What a row of the span must have added, wrapping, to give its place.
+    /// What has to be added to a row of the span, wrapping, to get its place.
     pub(super) fn shift(&self) -> u32 {
         self.first.wrapping_sub(self.rows.start)
     }
@@ -84,7 +84,7 @@ impl Places {
         places
     }
 
-    /// What there is a byte of for each row, by place.
+    /// By place, what `bytes` has by row.
     pub(super) fn of_bytes<'b>(&self, bytes: &'b [u8]) -> Cow<'b, [u8]> {
         if self.is_whole() {
             return Cow::Borrowed(bytes);

@@ -1,10 +1,10 @@
 //! Sorts the words of a part and has tantivy write them down.
 //!
-//! tantivy's own writer takes several megabytes of fresh memory whatever it is given, which costs milliseconds for the
-//! thirty sentences of one video. Here words are gathered in plain vectors, and only tantivy's serializer is used, so
-//! the files are tantivy's and a small part costs what its words cost.
+//! tantivy's own writer takes several megabytes of fresh memory whatever it is given, which costs milliseconds even for the
+//! thirty sentences of one video. Here words are gathered in plain vectors and only tantivy's serializer is used: the files
+//! are tantivy's, and the cost of a small part is that of its words.
 //!
-//! All words lie in one field, because each field has a dictionary with a price of its own. A term is a capital letter
+//! All words are in one field, because each field has a dictionary, which costs something. A term is a capital letter
 //! (which no word has), then the word: `A` the stems of the first channel, `B` its forms, `C` the stems of the second …
 //! A form is written only where it differs from its stem. Stems have positions; those of forms are all 0.
 
@@ -26,7 +26,7 @@ use crate::catalog::channel::Channel;
 
 /// The files that tantivy makes of a segment.
 pub(super) const FILE_EXTENSIONS: [&str; 6] = ["fast", "fieldnorm", "idx", "pos", "store", "term"];
-/// Every part calls its only segment so, hence equal texts give equal bytes.
+/// The name of the only segment of every part, always the same so that equal texts give equal bytes.
 const SEGMENT: &str = "00000000000000000000000000000001";
 
 /// Which side of a word a term holds.
@@ -84,7 +84,7 @@ pub(super) struct Written {
     pub(super) lengths: Vec<(Channel, Vec<u8>)>,
 }
 
-/// A term's rows with the positions of each.
+/// The row and position of each occurrence of a term.
 type Occurrences = Vec<(u32, u32)>;
 
 /// Writes the texts of `row_count` rows, ascending by row.

@@ -1,18 +1,18 @@
-//! What a user types into a search box, read.
+//! Reads what a user types into a search box.
 //!
 //! - `solar panels`: words. A text with either matches, with both it scores higher. Endings don't count.
 //! - `"solar panel"`: these words in this order; a text without them does not match at all. A single quoted word must
 //!   occur, spelled right.
-//! - `instal*`: any word that starts so (two letters or more).
+//! - `instal*`: any word that begins with these letters (two or more).
 //! - `-shingles`, `-"metal roof"`: a text with these does not match. A number is never excluded: `-5` is a number.
 //!
-//! Nothing that one can type is an error except too much of it: a quotation mark without a partner and emoji are passed
-//! over. Words like "the" are left out unless there is nothing else, so that "how to install panels on a roof" does not
-//! weigh "how" and "on"; inside quotes they stay.
+//! Whatever one types is read, unless it is too long: a quotation mark without a partner and emoji are passed over. Words
+//! like "the" are left out unless there is nothing else, so that "how" and "on" have no weight in "how to install panels
+//! on a roof"; inside quotes they stay.
 //!
-//! A plain word also matches, for less, where it is written otherwise: one letter wrong (five letters or more; on screen
-//! always, on other channels only if no live text has the word), together with its neighbours of the query as one word
-//! ("amberanvil"), or in two ("sun flower").
+//! A plain word also matches, for less, where it is written differently: with one wrong letter (words of five letters or
+//! more; always on screen, on other channels only if no live text has the word), together with its neighbours in the query
+//! as one word ("amberanvil"), or as two ("sun flower").
 
 use super::language::Language;
 use super::words::{Word, WordCutter, with_cutter};
@@ -25,11 +25,11 @@ pub const MAX_CLAUSES: usize = 256;
 /// The most words of one phrase.
 pub const MAX_PHRASE_WORDS: usize = 64;
 
-/// As many words of a query are tried as one.
+/// How many neighbouring words of a query are tried as one word at most.
 const MAX_JOINED: usize = 4;
-/// The shortest run of letters tried as several words in one.
+/// The fewest letters that several words tried as one must have.
 const MIN_JOINED_LETTERS: usize = 6;
-/// The shortest half of a word tried as two.
+/// The fewest letters of either half where a word is tried as two.
 const MIN_HALF_LETTERS: usize = 3;
 /// The shortest word for which a wrong letter is forgiven.
 const MIN_FUZZY_LETTERS: usize = 5;
@@ -38,9 +38,9 @@ const MIN_FUZZY_LETTERS: usize = 5;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TextQuery {
     pub(super) language: Language,
-    /// Those that must match first, so that they narrow what follows.
+    /// First those that must match and those that must not, so that they narrow what follows.
     pub(super) clauses: Vec<Clause>,
-    /// Neighbouring words written as one, with the clauses that this satisfies.
+    /// Neighbouring words written as one, with the clauses that each satisfies.
     pub(super) joins: Vec<Join>,
     /// Neighbouring plain words, for texts in which they stand together in the same order.
     pub(super) pairs: Vec<Pair>,
@@ -65,7 +65,7 @@ pub(super) enum Occur {
 pub(super) enum ClauseKind {
     /// `fuzzy`: whether one letter may be wrong. `halves`: the stems of the word cut in two.
     Word { stem: String, fuzzy: bool, halves: Vec<(String, String)> },
-    /// Forms that start so.
+    /// Forms that begin with this.
     Prefix { form: String },
     /// Two stems or more, one after another.
     Phrase { stems: Vec<String> },

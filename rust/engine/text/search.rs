@@ -1,15 +1,15 @@
 //! Counts the words of a query in one part, and scores its rows.
 //!
-//! The postings of all rows, or of those asked for, are read for every clause and added up in the order of the clauses,
-//! so a row's score is the same sum of the same numbers whatever else lies in the part, or is asked for. A clause gives
-//! a row the best of its ways to match:
+//! The postings of all rows, or of those asked for, are read for every clause and added up in the order of the clauses, so
+//! a row's score is the same sum of the same numbers whatever else is in the part or is asked for. A clause counts for a
+//! row by the best of the ways in which the row matches it:
 //! - the word itself: rarity × saturation
 //! - the word joined with its neighbours, or cut in two: `REJOINED` of that
 //! - a word one edit away: `VARIANT` of that, and no more rarity than the other word has itself
 //!
-//! Words that are neighbours in the query and stand so in the row add `ORDERED` of the commoner one's best: of two rows
-//! with the same words the one with the same phrase is first (the ordered bigrams of Metzler & Croft 2005, "A Markov
-//! random field model for term dependencies").
+//! Words that are neighbours both in the query and in the row add `ORDERED` of the best score of the commoner one, so that
+//! of two rows with the same words the one with the same phrase comes first (the ordered bigrams of Metzler & Croft 2005,
+//! "A Markov random field model for term dependencies").
 //!
 //! Costs a few nanoseconds a posting. A word forgiven a letter costs a walk through the dictionary when counting,
 //! unless it was asked for not long ago (`lookup_cache`).
@@ -29,9 +29,9 @@ use crate::catalog::channel::Channel;
 use crate::catalog::row_set::RowSet;
 use crate::error::{Error, Result};
 
-/// What words run together, or one word in two, are worth of the word itself.
+/// What words written together, or a word written as two, are worth compared with the word itself.
 const REJOINED: f32 = 0.8;
-/// What a word with one wrong letter is worth.
+/// What a word with one wrong letter is worth compared with the word itself.
 const VARIANT: f32 = 0.5;
 
 impl TextIndex {
@@ -79,8 +79,8 @@ impl TextIndex {
         })
     }
 
-    /// What the live rows of this part hold of words that are one letter away from those that are forgiven one
-    /// (`TextStats::forgives`), to be merged with `stats`, which must have been collected from every part.
+    /// Counts, in the live rows of this part, the words that are one letter away from a word of the query that may be
+    /// misspelled (`TextStats::forgives`). To be merged with `stats`, which must have been collected from every part.
     ///
     /// # Errors
     /// As `collect`.
@@ -128,8 +128,8 @@ impl TextIndex {
         self.score(query, channel, stats, allowed, &Places::all(self.head.row_count))
     }
 
-    /// Those of `search` that lie in `rows`, ranges that ascend and don't overlap. Reads the postings of these rows
-    /// alone, but for prefixes, whose every word has to be opened.
+    /// What `search` finds in `rows`, ranges that ascend and don't overlap. Reads the postings of these rows alone, except
+    /// that for a prefix every word has to be opened.
     ///
     /// # Errors
     /// As `collect`.
@@ -155,7 +155,7 @@ impl TextIndex {
         self.read(query, channel, stats, |of| Scoring::new(of, places, allowed).run())
     }
 
-    /// Calls `read` with what rows are scored by; nothing comes back where no row can match.
+    /// Calls `read` with what rows are scored by, unless no row can match.
     pub(super) fn read<T: Default>(
         &self,
         query: &TextQuery,
@@ -217,7 +217,7 @@ pub(super) struct Scoring<'a> {
     words: ChannelWords<'a>,
     places: &'a Places,
     row_lengths: Cow<'a, [u8]>,
-    /// By length of a row: what that adds to the denominator of the saturation.
+    /// By the length of a row: what it adds to the denominator of the saturation.
     norms: [f32; 256],
     allowed: RowSet,
     /// By place: the sum of the clauses so far. Empty until `run`.
@@ -341,7 +341,7 @@ impl<'a> Scoring<'a> {
         Ok(found)
     }
 
-    /// Adds a clause that rows match as it is written or not at all, each row once.
+    /// Adds a clause that a row matches as it is written or not at all, and only once.
     fn add_clause(&mut self, index: usize, kind: &ClauseKind) -> tantivy::Result<()> {
         let rarity = self.stats.weight(index, kind);
         let (mut scores, mut matched) = (std::mem::take(&mut self.scores), std::mem::take(&mut self.matched));
@@ -423,7 +423,7 @@ impl<'a> Scoring<'a> {
         Ok(())
     }
 
-    /// How a clause's word may be spelled.
+    /// The spellings of a clause's word that count.
     fn ways(&self, index: usize) -> impl Iterator<Item = &'a str> + use<'a> {
         let (query, stats) = (self.query, self.stats);
         let stem = query.clauses.get(index).and_then(|clause| match &clause.kind {

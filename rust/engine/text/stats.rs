@@ -1,8 +1,8 @@
 //! BM25, with statistics of the whole snapshot instead of one index.
 //!
-//! What a query needs to know is counted over the live rows of every part: how many rows have text on the channel, how
+//! The statistics of a query are counted over the live rows of every part: how many rows have text on the channel, how
 //! long they are, and how many of them hold each word. Only then is anything scored, so a score is the same however the
-//! rows are spread over parts and whatever was deleted. All counts are integers; sums of them don't depend on order.
+//! rows are spread over parts, and whatever was deleted. All counts are integers, so their order does not matter.
 //!
 //! `K1` and `B` are below the textbook's 1.2 and 0.75, which are for long documents: a caption or a spoken sentence
 //! either mentions a thing or does not, and one that mentions it once is no third of a match. With `K1` = 0.3 and
@@ -23,8 +23,8 @@ pub const B: f32 = 0.4;
 /// What two words in the query's order are worth beside the words themselves.
 pub(super) const ORDERED: f32 = 0.15;
 
-/// Neighbours are looked for where the rarer word is in at most so many rows: finding them costs as much as reading all
-/// places of that word, and tells little of common ones.
+/// Neighbours are looked for only where the rarer word is in at most this many rows: finding them costs as much as reading
+/// every position of that word, and for common words it says little.
 const PAIRED_ROWS: u64 = 10_000;
 
 /// What is known of a query's words on one channel over all live rows.
@@ -77,9 +77,8 @@ impl TextStats {
         Ok(())
     }
 
-    /// The highest score that any text could reach: every clause that counts, repeated without end, and
-    /// every pair. Score divided by
-    /// ideal lies in [0, 1]. Words that occur nowhere weigh the most, so they hold every score of the query down.
+    /// The highest score that any text could reach: every clause that counts repeated without end, and every pair. A score
+    /// divided by it lies in [0, 1]. Words that occur nowhere weigh the most, so they hold down every score of the query.
     /// Zero only for a query without a clause that counts.
     #[must_use]
     pub fn ideal(&self, query: &TextQuery) -> f32 {
@@ -92,7 +91,7 @@ impl TextStats {
         sum + query.pairs.iter().map(|pair| self.pair_weight(query, pair)).sum::<f32>()
     }
 
-    /// What a row gets for holding two words in the query's order; 0 where both are too common to be looked for.
+    /// What a row gains by holding two words in the query's order; 0 where both are too common to be looked for.
     pub(super) fn pair_weight(&self, query: &TextQuery, pair: &Pair) -> f32 {
         let holding = |index: usize| {
             let clause = self.clauses.get(index);
@@ -123,8 +122,8 @@ impl TextStats {
         Ok(())
     }
 
-    /// The stem of a clause's word if that may be written with a wrong letter. Pictures of words are misread all the time;
-    /// elsewhere a wrong letter is the user's, and shows in that nothing has the word.
+    /// The stem of a clause's word if a text may have it with a wrong letter. Words in pictures are misread all the time; on
+    /// other channels a wrong letter is the user's, which shows when no text has the word.
     pub(super) fn forgives<'a>(&self, index: usize, clause: &'a Clause) -> Option<&'a str> {
         let ClauseKind::Word { stem, fuzzy: true, .. } = &clause.kind else { return None };
         let holding = self.clauses.get(index).and_then(|counts| counts.row_counts.first()).copied().unwrap_or(0);

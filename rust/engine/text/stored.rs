@@ -61,8 +61,8 @@ impl StoredTexts {
         Ok(Some(text.to_owned()))
     }
 
-    /// How many keys are below this one. Rows have about as many texts each, so its place is guessed, and then looked for
-    /// around there, in wider and wider steps: most of the table is never touched.
+    /// How many keys are below this one. All rows have about equally many texts, so its place can be guessed and is looked
+    /// for around the guess, in wider and wider steps: most of the table is never touched.
     fn first_not_below(&self, wanted: u64) -> Result<usize> {
         let (mut low, mut high) = (0, self.count);
         let mut at = self.guess(wanted)?;

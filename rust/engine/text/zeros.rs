@@ -1,4 +1,4 @@
-//! Lists of zeros, one for each row, in which scores are added up. Each thread keeps some for its next query: for a large
+//! Lists with a zero for each row, in which scores are added up. Each thread keeps a few for its next query: for a large
 //! part, getting fresh ones from the system takes longer than adding up a few words.
 
 use std::cell::RefCell;
