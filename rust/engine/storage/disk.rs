@@ -14,8 +14,8 @@ use crate::error::{Error, Result};
 
 /// A directory on a disk.
 ///
-/// Where it is moved away or removed nothing is written, for nobody would find it; and where another takes its place, as
-/// when a backup is restored there, that one is read and never written to: its files are not those that were opened here.
+/// If it is moved away or removed, nothing more is written, for nobody would find it. If another directory takes its place,
+/// as when a backup is restored there, that one is read but never written to: its files are not those that were opened here.
 #[derive(Debug, Clone)]
 pub struct DiskStorage {
     root: PathBuf,
@@ -58,7 +58,10 @@ impl DiskStorage {
         Ok(self.path(name))
     }
 
-    /// Where a file lies that is to be made, renamed or removed.
+    /// The path of a file that is to be made, renamed or removed.
+    ///
+    /// # Errors
+    /// `io` if the directory is not the one that was opened any more.
     fn place_to_change(&self, name: &str) -> Result<PathBuf> {
         let opened = self.opened.as_ref().and_then(|opened| Identity::of(&opened.metadata().ok()?));
         refuse_if_gone(opened, &self.root, "directory")?;
@@ -240,7 +243,7 @@ impl ByteOwner for Mapped {
 
     #[cfg(target_os = "linux")]
     fn expect_everywhere(&self, range: Range<usize>) {
-        // A hint as well.
+        // Only a hint, too.
         let _ = self.map.advise_range(memmap2::Advice::HugePage, range.start, range.len());
     }
 }
@@ -330,7 +333,7 @@ fn create_dirs(path: &Path) -> Result<()> {
     sync_directory(parent.unwrap_or(Path::new(".")))
 }
 
-/// Which file or directory it is, whatever its name.
+/// What tells a file or directory from others, whatever its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Identity {
     device: u64,
@@ -344,7 +347,7 @@ impl Identity {
         Some(Self { device: metadata.dev(), number: metadata.ino() })
     }
 
-    /// Elsewhere what is open can't be moved or removed.
+    /// On other systems what is open can't be moved or removed.
     #[cfg(not(unix))]
     fn of(_metadata: &fs::Metadata) -> Option<Self> {
         None
@@ -371,7 +374,7 @@ fn sync_directory(path: &Path) -> Result<()> {
     File::open(path).and_then(|dir| dir.sync_all()).map_err(|source| Error::io(path, "sync", source))
 }
 
-/// Elsewhere directories can't be synced; names last as the file system's own journal has it.
+/// On other systems directories can't be synced; how lasting names are is up to the file system's own journal.
 #[cfg(not(unix))]
 fn sync_directory(_path: &Path) -> Result<()> {
     Ok(())

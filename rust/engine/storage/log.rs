@@ -4,11 +4,11 @@
 //! lasting; one sync serves every record written before it, whichever thread asks. `replay::recover`
 //! reads them back.
 //!
-//! A crash can leave at the end of a log records that were never synced: whole, cut, or with holes. They were never
+//! After a crash a log may end with records that were never synced: whole, cut, or with holes. They were never
 //! acknowledged, so the log simply ends before the first that is not whole. A damaged record that *was* synced is
-//! another matter, and is an error. To tell one from the other, each record says up to which sequence the log had been
-//! synced when it was written: a later record's word is the witness that an earlier one had been there. For the last
-//! records, which none follows, the file `synced` says it.
+//! another matter, and is an error. To tell the two apart, each record says up to which sequence the log had been synced
+//! when it was written, so a later record is a witness that an earlier one had been there. For the last records, which
+//! nothing follows, the file `SYNCED` is the witness (see `synced`).
 
 use parking_lot::Mutex;
 
@@ -53,7 +53,7 @@ struct State {
 enum Failure {
     /// The file may end with a part of a record. What was written before is as it was.
     Write,
-    /// What the disk has of the records that were to be synced is not known.
+    /// It is not known which of the records that were to be synced the disk has.
     Sync,
 }
 
@@ -136,8 +136,8 @@ impl Log {
 
     /// Ends this log and starts the one after it. Everything here is synced first.
     ///
-    /// This log takes no more records, also if starting the other failed: the other may be there after a crash and say
-    /// that this one ends here.
+    /// From then on this log takes no more records, even if starting the other failed: after a crash the other may be there
+    /// and say that this one ends here.
     pub fn next(&self, storage: &dyn Storage) -> Result<Self> {
         let first_sequence = {
             let mut state = self.state.lock();
@@ -181,7 +181,7 @@ impl Log {
                 detail: format!("one write has {} bytes, at most {MAX_PAYLOAD_BYTES} are allowed", payload.len()),
             });
         };
-        // Set before the write, so that nothing that happens in it can leave the log looking sound.
+        // Set before the write, so that whatever happens during it can't leave the log looking sound.
         state.failure = Some(Failure::Write);
         self.file.write_all(&record)?;
         state.failure = None;

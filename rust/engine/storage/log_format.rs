@@ -14,7 +14,7 @@ pub(crate) const LOG_HEADER_BYTES: usize = 48;
 /// Length, payload checksum, sequence, durable sequence, header checksum.
 pub(super) const RECORD_HEADER_BYTES: usize = 28;
 
-/// Far above what any library reaches, far below where counting on would overflow.
+/// Far more than any library reaches, and far from where counting on would overflow.
 pub(super) const MAX_FIRST_SEQUENCE: u64 = u64::MAX / 2;
 
 /// The longest payload that a record may have.
@@ -123,8 +123,8 @@ pub(crate) fn read_record(bytes: &[u8], at: usize, sequence: u64, salt: u64) -> 
 
 /// Looks in `bytes` for the header of a later record which says that the record `missing` had been synced.
 ///
-/// Returns the offset of such a witness. Sequences run on by one, so a witness among `bytes` has one of few; with the
-/// salt this makes a chance find, or one that a payload was made to contain, as good as impossible.
+/// Returns the offset of such a witness. Sequences run on by one, so only few can be those of a witness in `bytes`. With
+/// the salt this makes it as good as impossible that one is found by chance, or that a payload was made to contain one.
 pub(super) fn find_witness(bytes: &[u8], missing: u64, salt: u64) -> Option<usize> {
     let most = missing.saturating_add((bytes.len() / RECORD_HEADER_BYTES) as u64);
     bytes.windows(RECORD_HEADER_BYTES).position(|window| {

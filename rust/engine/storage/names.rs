@@ -15,7 +15,7 @@ pub const DELETES: &str = "deletes";
 pub const DIRECTORIES: [&str; 3] = [LOGS, PARTS, DELETES];
 /// Directory of the named snapshots, each a library of its own.
 pub const SNAPSHOTS: &str = "snapshots";
-/// A file that stands in a copy of a library until it is whole.
+/// A file that marks a library as not whole yet while it is copied or repaired into its directory.
 pub const UNFINISHED: &str = "UNFINISHED";
 /// What the name of a file that is not finished ends with.
 pub const TEMPORARY_SUFFIX: &str = ".tmp";

@@ -7,7 +7,7 @@ use crate::error::Result;
 /// Writes `pieces` one after another under a temporary name, syncs, renames to `name` and syncs the directory.
 ///
 /// After an error before the rename `name` is what it was. After an error of the last step the new file has the name,
-/// but a crash may take it back: whoever publishes something that others build on must not go on as if nothing was.
+/// but a crash may take it back: whoever publishes something that others build on must not go on as if nothing had happened.
 pub(crate) fn publish<'a>(
     storage: &dyn Storage,
     name: FileName,

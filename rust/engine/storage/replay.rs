@@ -8,6 +8,9 @@ use super::seam::Storage;
 use super::synced::Mark;
 use crate::error::{Error, Result};
 
+/// How often `follow` looks again at a log that does not reach up to the next one.
+const MOST_TRIES: usize = 3;
+
 /// Gives each record of log `number` to `visit`, in order, and returns where the log ends.
 ///
 /// # Errors
@@ -25,7 +28,7 @@ fn replay_from(
     visit: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
 ) -> Result<LogEnd> {
     let path = storage.path(&FileName::Log(number).to_string());
-    // Read first: what it says was in the log by then.
+    // Read before the log: what it says was in the log by then.
     let mark = Mark::load(storage)?;
     let bytes = storage.load(&FileName::Log(number).to_string())?;
     let (first_sequence, salt) = read_header(&path, &bytes, number)?;
@@ -106,8 +109,8 @@ pub fn follow(storage: &dyn Storage, end: LogEnd, visit: &mut dyn FnMut(u64, &[u
                 ..end
             };
             tries = 0;
-        } else if tries < 3 {
-            // Its last records came between the look at it and the look at the next.
+        } else if tries < MOST_TRIES {
+            // Its last records may have come between the look at it and the look at the next.
             tries += 1;
         } else {
             return Err(ends_early(storage, end, first_sequence));
@@ -175,8 +178,8 @@ pub(crate) fn recover(
     Ok(end)
 }
 
-/// Whether log `number` does not go on where `before` ends because a copy into this library was cut short (see `backup`):
-/// the manifest that needs it never came, and the one that is there does without it.
+/// Whether log `number` does not go on where `before` ends because a copy into this library was cut short (see `backup`).
+/// The manifest that needs this log was then never stored, and the one that is there does without it.
 fn is_of_unfinished_copy(storage: &dyn Storage, before: LogEnd, number: u64) -> Result<bool> {
     if !storage.exists(names::UNFINISHED)? {
         return Ok(false);

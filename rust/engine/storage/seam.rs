@@ -17,7 +17,7 @@ use std::sync::Arc;
 use super::section::ByteOwner;
 use crate::error::{Error, Result};
 
-/// A directory of files. Names are relative to its root and separated by `/`; the root itself is `""`.
+/// A directory of files. Names are relative to its root, their pieces separated by `/`; the root itself is `""`.
 pub trait Storage: Send + Sync + Debug {
     /// The directory, for messages.
     fn root(&self) -> &Path;
@@ -69,7 +69,7 @@ pub trait Storage: Send + Sync + Debug {
         file.sync()
     }
 
-    /// Removes an empty directory; nothing happens if there is none. One that stays means nothing.
+    /// Removes an empty directory; nothing happens if there is none. One that is left does no harm.
     fn remove_dir(&self, dir: &str) -> Result<()> {
         let _ = dir;
         Ok(())
@@ -101,9 +101,9 @@ pub trait WriteFile: Send + Sync + Debug {
     /// Writes all of `bytes`. After an error some of them may be in the file.
     fn write_all(&self, bytes: &[u8]) -> Result<()>;
 
-    /// Replaces bytes that are there, from offset `at` on: all of them or, after an error, none. They lie within one block
-    /// of 512 bytes, the unit in which disks write, so a power cut before the next sync leaves the old or the new ones.
-    /// Where writing goes on is as it was.
+    /// Replaces bytes that are there, from offset `at` on: all of them or, after an error, none. They must lie within one
+    /// block of 512 bytes, the unit in which disks write, so that a power cut before the next sync leaves either the old or
+    /// the new ones. Does not change where `write_all` goes on.
     fn write_at(&self, at: u64, bytes: &[u8]) -> Result<()>;
 
     /// Makes what was written lasting. After an error nothing is known about it, and trying again proves nothing: the
@@ -113,7 +113,8 @@ pub trait WriteFile: Send + Sync + Debug {
 
 /// A lock that is held; dropping frees it.
 pub trait Lock: Send + Sync + Debug {
-    /// Refuses a lock that its name leads to no more: another may have been taken since, or the directory be gone.
+    /// Refuses if the lock's name does not lead to it any more: the directory may be gone, or somebody may hold another lock
+    /// of that name.
     ///
     /// # Errors
     /// `io`.

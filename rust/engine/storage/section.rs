@@ -13,15 +13,15 @@ use crate::error::{Error, Result};
 
 /// Bytes that one checksum covers.
 pub const BLOCK_BYTES: usize = 64 * 1024;
-/// How many blocks ahead the disk is asked for, where bytes seem to be read in a row: the block before was read.
+/// How many blocks the disk is asked for ahead where bytes seem to be read in a row, since the block before was read.
 const BLOCKS_AHEAD: usize = 16;
-/// Of a long run, at most this many blocks are asked for at a time.
+/// How many blocks of a long run are asked for at a time at most.
 const MOST_BLOCKS_ASKED: usize = 128;
 
 /// Anything that owns bytes which never change and never move: a mapping or a vector.
 pub trait ByteOwner: Deref<Target = [u8]> + Send + Sync + 'static {
-    /// Reads the bytes from `at` on into `room`, past the mapping, if they are those of a file: what is read so does not
-    /// stay resident. `None` where they are in memory anyway.
+    /// Reads the bytes from `at` on into `room` without the mapping, if there is a file: what is read this way does not stay
+    /// resident. `None` where the bytes are in memory anyway.
     fn read_at(&self, at: usize, room: &mut [u8]) -> Option<io::Result<()>> {
         let _ = (at, room);
         None
@@ -32,7 +32,8 @@ pub trait ByteOwner: Deref<Target = [u8]> + Send + Sync + 'static {
         let _ = range;
     }
 
-    /// Hints that the bytes will be read here and there from now on, and be worth few large pages in place of many.
+    /// Hints that the bytes will be read here and there from now on, which is quicker in a few large pages than in many
+    /// small ones.
     fn expect_everywhere(&self, range: Range<usize>) {
         let _ = range;
     }
@@ -186,7 +187,7 @@ impl Section {
         }
     }
 
-    /// Where bytes `range` lie, in memory or mapped: for hints, which don't touch them, so none are verified.
+    /// Where bytes `range` are, in memory or mapped, unverified: for hints, which don't touch them.
     #[must_use]
     pub(crate) fn place_of(&self, range: Range<usize>) -> Option<&[u8]> {
         self.raw().get(range)
@@ -204,7 +205,7 @@ impl Section {
         self.checks.as_ref().is_none_or(|checks| checks.verified.is_whole())
     }
 
-    /// All bytes, where every block has been verified: nothing need be looked up at each touch then.
+    /// All bytes, if every block has been verified, so that nothing has to be looked up at each touch.
     #[must_use]
     pub fn settled(&self) -> Option<&[u8]> {
         self.is_verified().then(|| self.raw())
@@ -220,8 +221,8 @@ impl Section {
         }
     }
 
-    /// Reads all bytes, in a row and into large pages where the system has such for files: for what is touched here and there
-    /// from now on, where each small page costs a look at the page table.
+    /// Reads all bytes in a row, into large pages where the system has them for files. For bytes that will be touched here
+    /// and there, where each small page costs a look at the page table.
     ///
     /// # Errors
     /// As [`slice`](Self::slice).
@@ -243,9 +244,9 @@ impl Section {
         self.expect(range);
     }
 
-    /// Asks the disk for the blocks from `start` on, for the system by itself reads as far around what is touched of a mapping
-    /// as it is set to, which may be megabytes or one page. Where the block before was read, some that follow are asked for as
-    /// well: bytes may be read in a row. Gives the block before which all were asked for.
+    /// Asks the disk for the blocks from `start` on: by itself the system reads as far around a touched page of a mapping as
+    /// it is set to, which may be megabytes or one page. If the block before `start` was read, bytes are probably read in a
+    /// row, and some blocks that follow are asked for as well. Returns the end of what was asked for.
     fn ask_ahead(&self, checks: &Checks, start: usize, wanted_end: usize) -> usize {
         let goes_on = start.checked_sub(1).is_some_and(|before| checks.verified.contains(before));
         let ahead = if goes_on { start + BLOCKS_AHEAD } else { start };
@@ -282,13 +283,10 @@ impl Checks {
     }
 }
 
-/// The blocks that hold bytes `range`.
+/// The blocks that hold bytes `range`; none for no bytes.
 fn blocks(range: &Range<usize>) -> Range<usize> {
-    range.start / BLOCK_BYTES..if range.is_empty() {
-        range.start / BLOCK_BYTES
-    } else {
-        range.end.div_ceil(BLOCK_BYTES)
-    }
+    let first = range.start / BLOCK_BYTES;
+    if range.is_empty() { first..first } else { first..range.end.div_ceil(BLOCK_BYTES) }
 }
 
 /// The checksum of every block of `bytes`, in order.

@@ -1,12 +1,13 @@
-//! `SYNCED`: how far the newest log had been synced, as said outside of it.
+//! `SYNCED`: how far the newest log had been synced, said outside of the log.
 //!
-//! A log alone can't tell its last record, damaged, from a write that a crash cut short: what says that a record was
-//! acknowledged is written after it, and nothing is. So after each sync its sequence is written here, in place, and not
-//! synced: a system that goes on running has it at once, a power cut leaves it or an earlier one. Whatever is found is
-//! true, for the records were lasting before it was written; an old one only says less.
+//! A log alone can't tell its last record, damaged, from a write that a crash cut short: that a record was acknowledged is
+//! only said by what is written after it, and after the last one there is nothing. So after each sync the sequence that it
+//! reached is written here, in place, and not synced itself: a system that goes on running has it at once, a power cut
+//! leaves it or an earlier one. Whatever is found is true, since the records were lasting before it was written; an old one
+//! only says less.
 //!
-//! The bytes lie within one block of a disk, so that they are replaced whole. If they are not whole all the same, nothing
-//! is known from them, which `check` tells, and a writer writes them anew when it opens the library.
+//! The bytes lie within one block of a disk, so that they are replaced whole. If they are not whole all the same they say
+//! nothing; `check` reports that, and a writer writes them anew when it opens the library.
 
 use super::FORMAT;
 use super::fields::Fields;
@@ -20,7 +21,7 @@ use crate::error::{Error, Result};
 const MAGIC: &[u8; 8] = b"PIXRSYNC";
 /// Magic, format, reserved, number of the log, its salt, sequence, reserved, checksum.
 const MARK_BYTES: usize = 48;
-/// A look may meet the writer in the act; then it is repeated.
+/// How often the file is read: once may be just while the writer replaces it.
 const TRIES: usize = 3;
 
 /// What the file says.
@@ -78,7 +79,7 @@ impl Mark {
         Err(Error::damaged(storage.path(&name), detail))
     }
 
-    /// Whether a log of this number is there that is another than the one that was read.
+    /// Whether the log that was read has been replaced by another of the same number.
     pub(super) fn is_of_another(&self, read: &LogEnd) -> bool {
         self.log == read.number && self.salt != read.salt
     }
@@ -132,7 +133,7 @@ impl MarkFile {
 
     /// Says that the log was synced up to `sequence`, after it was.
     pub(super) fn set(&self, sequence: u64) {
-        // If it fails, the file goes on saying what is true as well.
+        // If it fails, the file goes on saying what it said before, which is true as well.
         let _ = self.file.write_at(0, &Mark { log: self.log, salt: self.salt, sequence }.encode());
     }
 }

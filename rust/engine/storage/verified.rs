@@ -1,8 +1,8 @@
 //! Which blocks of a section were verified: a bit for each, set after the block's checksum was right.
 //!
-//! A bit is never taken back, and none is lost where two threads set bits of one word at once. Nothing has to be seen
-//! together with a bit, for the bytes of a section never change: a thread that does not see it yet verifies the block
-//! again, which costs time and changes nothing.
+//! A bit is never taken back, and none is lost where two threads set bits of one word at once. Nothing else has to become
+//! visible together with a bit, since the bytes of a section never change: a thread that does not see it yet verifies the
+//! block again, which costs time and changes nothing.
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -14,7 +14,7 @@ pub(crate) struct Verified {
 }
 
 impl Verified {
-    /// None of so many blocks.
+    /// No block of `blocks` is verified yet.
     pub(crate) fn none_of(blocks: usize) -> Self {
         let words = (0..blocks.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
         Self { words, left: AtomicU64::new(blocks as u64) }
