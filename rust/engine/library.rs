@@ -50,8 +50,14 @@ pub struct Library {
     maintenance: Option<Maintenance>,
     /// For `Durability::Group`.
     syncer: Option<Syncer>,
-    /// When a reader last looked for what another process wrote, and how far it has read.
-    refreshed: Mutex<(Instant, ReadPosition)>,
+    /// Of a reader.
+    refreshed: Mutex<Refreshed>,
+}
+
+/// When a reader last looked for what another process wrote, and how far it has read.
+struct Refreshed {
+    at: Instant,
+    position: ReadPosition,
 }
 
 impl fmt::Debug for Library {
@@ -105,7 +111,7 @@ impl Library {
             options,
         });
         let maintenance = writes.then(|| Maintenance::start(&shared)).transpose()?;
-        Ok(Self { shared, maintenance, syncer, refreshed: Mutex::new((Instant::now(), position)) })
+        Ok(Self { shared, maintenance, syncer, refreshed: Mutex::new(Refreshed { at: Instant::now(), position }) })
     }
 
     /// The directory.
@@ -154,7 +160,7 @@ impl Library {
         }
         let ids = changes.iter().map(|(id, _, _)| id.to_string()).collect();
         if !changes.is_empty() {
-            // Which are new is asked of what the rows are laid over: another thread may have described them by now.
+            // Which videos are new is decided by what the rows are laid over: another thread may have added some by now.
             self.write_made(|before| {
                 for (id, video, _) in changes.iter_mut().filter(|(_, video, _)| video.is_none()) {
                     if before.find(id)?.is_none() {
@@ -188,7 +194,7 @@ impl Library {
         self.write(Operation::Update(video))
     }
 
-    /// As `update`, and the video's vectors on some channels are gone, with the segments that say nothing else.
+    /// As `update`, and also removes the video's vectors on some channels, with the segments that have nothing else.
     ///
     /// # Errors
     /// `video_not_found`, `invalid_video`.
@@ -210,7 +216,7 @@ impl Library {
         self.write(Operation::Delete(ids))
     }
 
-    /// Says which space a channel's vectors are of. Needed before the first vector of the channel.
+    /// Sets the space of a channel's vectors, which has to be known before the first of them comes.
     ///
     /// # Errors
     /// `space_mismatch` if the channel has vectors of another space.
@@ -232,9 +238,9 @@ impl Library {
         self.write(Operation::SetCalibration(channel, calibration))
     }
 
-    /// Changes channels to other spaces in one atomic step: the vectors of `videos` on them are now those in the rows, or
-    /// gone where the rows have none. `videos` must be all that the library has, and `number` that of the snapshot for
-    /// which they were made.
+    /// Changes channels to other spaces in one atomic step: on these channels the videos then have the vectors in the rows,
+    /// and none where the rows have none. `videos` must be all that the library has, and `number` that of the snapshot for
+    /// which the vectors were made.
     ///
     /// The step holds all of the library in memory, and the rows in one log record.
     ///
@@ -303,7 +309,7 @@ impl Library {
             None => None,
         };
         if let Some(log) = log {
-            // What a crash could still take back must not be in a copy.
+            // A copy must not hold what a crash could still take back from the library.
             log.sync()?;
         }
         let (source, target) = (&*self.shared.storage, target.as_ref());
@@ -325,7 +331,7 @@ impl Library {
     pub fn restore(backup: impl AsRef<Path>, target: impl AsRef<Path>) -> Result<BackupReceipt> {
         let source = DiskStorage::open(backup.as_ref())?;
         let mut held = LibraryFiles::hold(&source)?;
-        // From here on it may go another way: cursors of the library that was backed up are none of this one.
+        // From here on the two may differ, so cursors of the library that was backed up must not be valid here.
         held.manifest.secret = random_bytes()?;
         held.store(&source, &DiskStorage::create(target.as_ref())?, Target::New)
     }
@@ -441,7 +447,7 @@ impl Library {
         self.write_made(|_| Ok(operation))
     }
 
-    /// Writes the operation that `make` makes of the library as it is, while nobody else writes.
+    /// Writes the operation that `make` derives from the library as it is, while nobody else writes.
     fn write_made(&self, make: impl FnOnce(&Snapshot) -> Result<Operation>) -> Result<()> {
         let shared = &self.shared;
         if let Some(maintenance) = &self.maintenance {
@@ -479,19 +485,19 @@ impl Library {
             // A writer made what there is, and a named snapshot never changes.
             return Ok(());
         }
-        // While another thread looks, the snapshot that is here will do: readers never wait.
+        // While another thread looks, the present snapshot will do: readers never wait.
         let Some(mut refreshed) = self.refreshed.try_lock() else { return Ok(()) };
-        if refreshed.0.elapsed() < REFRESH {
+        if refreshed.at.elapsed() < REFRESH {
             return Ok(());
         }
         let looked = Instant::now();
         let before = self.snapshot();
-        if let Some((snapshot, position)) = recovery::refresh(&*self.shared.storage, &before, refreshed.1)? {
+        if let Some((snapshot, position)) = recovery::refresh(&*self.shared.storage, &before, refreshed.position)? {
             *self.shared.snapshot.write() = Arc::new(snapshot);
-            refreshed.1 = position;
+            refreshed.position = position;
         }
         self.shared.retention.sweep(&self.snapshot());
-        refreshed.0 = looked;
+        refreshed.at = looked;
         Ok(())
     }
 }

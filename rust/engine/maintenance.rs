@@ -1,9 +1,9 @@
-//! One background thread a library: writes memory into parts when there is enough of it, merges small parts, and lets go
-//! of snapshots that no cursor has asked for in a while.
+//! One background thread for each library: it writes memory into parts when there is enough of it, merges small parts, and
+//! lets go of snapshots that no cursor has asked for in a while.
 //!
-//! A failure in the background loses nothing, for the log has everything, and is no failure of a write that was stored:
-//! it is told by `info`, and tried again. Only where memory or log have grown to twice their limits does a writer do the
-//! work itself, before it writes; then a failure is its own, and nothing of its write is stored.
+//! A failure in the background loses nothing, because the log has everything, and does not make a write fail that was
+//! stored: `info` reports it, and it is tried again. Only where memory, log or parts have grown to twice their limits does a
+//! writer do the work itself before it writes; then a failure is the writer's own, and nothing of its write is stored.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Weak};
@@ -16,11 +16,11 @@ use crate::merge::worth_merging;
 use crate::part::Home;
 use crate::shared::Shared;
 
-/// A writer waits for the background where memory, log or parts have grown to so many times their limits.
+/// A writer waits for the background where memory, log or parts have grown to this many times their limits.
 const BACKPRESSURE: f64 = 2.0;
 /// How often kept snapshots are looked at.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
-/// After a failure the background waits so long before it tries again: building a part is work.
+/// How long the background waits after a failure before it tries again, since building a part is work.
 const RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
 pub(crate) struct Maintenance {
@@ -44,12 +44,12 @@ impl Maintenance {
     /// # Errors
     /// As a checkpoint: there is no room, and none can be made.
     pub(crate) fn make_room(&self, shared: &Shared) -> Result<()> {
-        let is_full = || log_and_memory(shared) >= BACKPRESSURE;
-        let has_many_parts = || parts(shared) >= BACKPRESSURE;
+        let is_full = || fullness(shared) >= BACKPRESSURE;
+        let has_many_parts = || part_share(shared) >= BACKPRESSURE;
         if !is_full() && !has_many_parts() {
             return Ok(());
         }
-        // What the background is at may be enough.
+        // What the background is doing just now may be enough.
         drop(shared.checkpoint.lock());
         if is_full() {
             shared.checkpoint(Scope::Memory)?;
@@ -63,7 +63,7 @@ impl Maintenance {
     /// Called after each write: starts work that is due. Merging by itself is not due before memory or log are full: a
     /// small library would be rewritten by every write.
     pub(crate) fn wake(&self, shared: &Shared) {
-        if log_and_memory(shared) >= 1.0 || parts(shared) > 1.0 {
+        if fullness(shared) >= 1.0 || part_share(shared) > 1.0 {
             self.wake_now();
         }
     }
@@ -119,7 +119,7 @@ fn run(woken: &Receiver<()>, shared: &Weak<Shared>) {
 
 /// Does what is due, until nothing is.
 fn work_off(shared: &Shared) -> Result<()> {
-    if log_and_memory(shared) >= 1.0 {
+    if fullness(shared) >= 1.0 {
         shared.checkpoint(Scope::Memory)?;
     }
     while merge_is_due(shared) {
@@ -129,7 +129,7 @@ fn work_off(shared: &Shared) -> Result<()> {
 }
 
 /// How full memory and logs are, whichever is fuller; 1 is the limit.
-fn log_and_memory(shared: &Shared) -> f64 {
+fn fullness(shared: &Shared) -> f64 {
     let snapshot = Arc::clone(&shared.snapshot.read());
     let limits = &shared.options.limits;
     let in_memory = snapshot.parts.iter().filter(|part| part.home == Home::Memory);
@@ -138,8 +138,8 @@ fn log_and_memory(shared: &Shared) -> f64 {
     share(memory, limits.writer_memory).max(share(log_bytes, limits.log_bytes))
 }
 
-/// How many parts there are; 1 is the limit.
-fn parts(shared: &Shared) -> f64 {
+/// How many parts there are, compared with the limit; 1 is the limit.
+fn part_share(shared: &Shared) -> f64 {
     share(shared.snapshot.read().parts.len() as u64, shared.options.limits.parts as u64)
 }
 

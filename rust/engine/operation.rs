@@ -1,7 +1,7 @@
 //! What a writer does to a library, as it is logged and replayed.
 //!
-//! One log record holds one `Operation`. Replay is idempotent: an operation says what the state is afterwards, or what
-//! is laid over the state before, never how a number changes.
+//! One log record holds one `Operation`. Replay is idempotent, since an operation says what holds afterwards, or what is
+//! laid over what was there, and never by how much a number changes.
 
 use std::collections::BTreeMap;
 
@@ -68,12 +68,12 @@ impl Content {
     }
 }
 
-/// Non-negative floats order like their bits.
+/// Orders spans by start, then end: non-negative floats are ordered like their bits.
 fn span_key(span: Span) -> (u64, u64) {
     ((span.start + 0.0).to_bits(), (span.end + 0.0).to_bits())
 }
 
-/// Merges neighbours with the same span; of two pieces of evidence on one channel the later wins.
+/// Merges neighbours with the same span; where both have evidence on a channel, what the later has wins.
 fn unite_equal_spans(segments: Vec<Segment>) -> Vec<Segment> {
     let mut united: Vec<Segment> = Vec::with_capacity(segments.len());
     for segment in segments {

@@ -1,4 +1,4 @@
-//! How a library is opened: for what, how long to wait for the lock, what an acknowledgement is worth, and its bounds.
+//! How a library is opened: for what, how long to wait for the lock, when a write is acknowledged, and what bounds apply.
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ pub enum Durability {
     /// sync.
     #[default]
     Always,
-    /// When the operating system has it; a thread syncs every `GROUP_INTERVAL`. A power cut loses at most the writes of
-    /// the last `GROUP_LAG`, commonly those of the last interval: where the disk is slower, writers wait.
+    /// When the operating system has it; a thread syncs every `GROUP_INTERVAL`. A power cut usually loses the writes of the
+    /// last interval, and never more than those of the last `GROUP_LAG`: where the disk is slower, writers wait.
     Group,
     /// When the operating system has it. A power cut loses whatever came after the last commit (or checkpoint), or less.
     None,
@@ -32,10 +32,10 @@ pub enum Durability {
 
 /// How often `Durability::Group` syncs.
 pub(crate) const GROUP_INTERVAL: Duration = Duration::from_millis(20);
-/// `Durability::Group` lets no write be unsynced for longer before it makes writers wait.
+/// `Durability::Group` makes writers wait once some write has been unsynced for longer than this.
 pub(crate) const GROUP_LAG: Duration = Duration::from_millis(500);
 
-/// Bounds on what a handle uses. What has two figures starts work at the first and makes writers wait at twice as much.
+/// Bounds on what a handle uses. Work starts when memory, log or parts reach their limit, and at twice the limit writers wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of segments in memory that start writing a part. While one is written, its contents are in memory a second
@@ -46,12 +46,12 @@ pub struct Limits {
     /// Parts past which the smallest are merged whatever the merge policy says. A part is one open, mapped file, and so
     /// are those that only a cursor's snapshot still has.
     pub parts: usize,
-    /// So many old snapshots are kept for cursors.
+    /// How many old snapshots are kept for cursors at most.
     pub cursor_snapshots: usize,
-    /// A cursor's snapshot is kept so long after its last use.
+    /// How long a cursor's snapshot is kept after its last use.
     pub cursor_age: Duration,
-    /// Bytes of parts in removed files that are kept for cursors alone. Of parts in memory `writer_memory` bytes are kept
-    /// for them, beside those of the writer.
+    /// Bytes of parts in removed files that are kept for cursors alone. In memory, parts of up to `writer_memory` bytes are
+    /// kept for them in addition to those of the writer.
     pub cursor_bytes: u64,
 }
 

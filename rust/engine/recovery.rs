@@ -37,7 +37,7 @@ pub(crate) struct ReadPosition {
 
 /// Opening races with a writer that removes files which its newest manifest no longer names; each try reads it anew.
 const READER_TRIES: usize = 20;
-/// How often a lock that another holds is tried.
+/// How long to wait between two tries for a lock that another holds.
 const LOCK_INTERVAL: Duration = Duration::from_millis(20);
 
 pub(crate) fn open(storage: &Arc<dyn Storage>, options: &Options) -> Result<Opened> {
@@ -70,7 +70,7 @@ pub(crate) fn open(storage: &Arc<dyn Storage>, options: &Options) -> Result<Open
     Ok(Opened { snapshot, writer: Some(writer), position })
 }
 
-/// Takes the writer's lock, and waits so long for another to give it up.
+/// Takes the writer's lock, waiting up to `timeout` for another writer to give it up.
 pub(crate) fn take_lock(storage: &dyn Storage, timeout: Duration) -> Result<Box<dyn Lock>> {
     let begun = Instant::now();
     loop {
@@ -100,15 +100,15 @@ fn open_to_read(storage: &dyn Storage) -> Result<Opened> {
     Err(last.unwrap_or_else(|| Error::Internal { detail: "a reader did not get to open".to_owned() }))
 }
 
-/// What a reader that holds `before` sees now; none if nothing changed. Reads only what was written since: the end of
-/// the log, and after a commit the parts that are new.
+/// The snapshot that a reader which holds `before` sees now; none if nothing changed. Reads only what was written since: the
+/// end of the log, and after a commit the new parts.
 pub(crate) fn refresh(
     storage: &dyn Storage,
     before: &Snapshot,
     position: ReadPosition,
 ) -> Result<Option<(Snapshot, ReadPosition)>> {
     match advance(storage, before, position) {
-        // The writer may have committed while it was read: opening anew tells that from damage.
+        // The writer may have committed meanwhile: opening anew tells that from damage.
         Err(Error::Io { .. } | Error::Damaged { .. }) => {
             open_to_read(storage).map(|opened| Some((opened.snapshot, opened.position)))
         }
@@ -161,7 +161,7 @@ fn create(storage: &dyn Storage) -> Result<()> {
     manifest.store(storage)
 }
 
-/// Removes what a copy into this library left behind that was cut short: logs that its manifest does without.
+/// Removes the logs that a copy into this library left behind when it was cut short, which the manifest does without.
 fn remove_unfinished_copy(storage: &dyn Storage, last_log: u64) -> Result<()> {
     if !storage.exists(names::UNFINISHED)? {
         return Ok(());

@@ -1,8 +1,8 @@
 //! Snapshots that cursors still point at, bounded in number, time and space.
 //!
-//! A snapshot that is kept holds its parts: those in files stay mapped, so their bytes stay readable (and on disk) though
-//! a writer, here or in another process, has removed their names. Those in memory are bounded by what a writer may hold
-//! there, beside what the writer itself holds.
+//! A snapshot that is kept holds its parts. Those in files stay mapped, so their bytes stay readable (and on disk) even
+//! after a writer, here or in another process, has removed their names. Those in memory may take as much as a writer may
+//! hold there, in addition to what the writer itself holds.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use crate::options::Limits;
 use crate::part::{Home, LivePart};
 use crate::snapshot::Snapshot;
 
+/// Old snapshots, and how many may be kept for how long.
 #[derive(Debug)]
 pub(crate) struct Retention {
     limits: Limits,
@@ -26,7 +27,7 @@ impl Retention {
         Self { limits, kept: Mutex::default() }
     }
 
-    /// Keeps a snapshot that a cursor names, from now.
+    /// Keeps a snapshot that a cursor names, counting its age from now.
     pub(crate) fn keep(&self, snapshot: &Arc<Snapshot>, current: &Snapshot) {
         let mut kept = self.kept.lock();
         kept.retain(|(_, other)| (other.number, &other.secret) != (snapshot.number, &snapshot.secret));

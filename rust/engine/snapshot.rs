@@ -1,8 +1,8 @@
 //! A fixed list of parts to search, and how the next one follows from an operation.
 //!
 //! A snapshot never changes; the library swaps in the next one. Its number is the log sequence of the last operation in
-//! it, so that under one secret equal numbers mean equal content, however the content is cut into parts. A restored
-//! library has another secret: it may go another way than the one that was there.
+//! it, so that under one secret equal numbers mean equal content, however the content is spread over parts. A restored
+//! library has another secret, since from then on it may hold other content under the same numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -28,7 +28,7 @@ pub struct Snapshot {
     pub number: u64,
     /// The library's secret, which signs cursors. Not shown by `Debug`.
     pub(crate) secret: [u8; 32],
-    /// Videos deleted since the last checkpoint that only the log and memory had.
+    /// How many videos were deleted since the last checkpoint that were only in the log and in memory.
     pub(crate) deleted_in_memory: u64,
     /// The parts, in the order in which they came.
     pub parts: Vec<LivePart>,
@@ -206,7 +206,8 @@ impl Snapshot {
         Ok(false)
     }
 
-    /// Keeps the number of memory parts small: `MERGE_FAN_IN` of one size class become one, but for those of `frozen`.
+    /// Keeps parts in memory few: as soon as `MERGE_FAN_IN` of one size class are there, they become one. Those of `frozen`,
+    /// which a checkpoint is writing, are left alone.
     pub(crate) fn merge_small_memory_parts(&mut self, frozen: Option<&Self>) -> Result<()> {
         let is_frozen = |part: &LivePart| frozen.is_some_and(|frozen| part.is_one_of(&frozen.parts));
         loop {

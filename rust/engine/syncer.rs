@@ -1,6 +1,6 @@
 //! Syncs the log in the background for `Durability::Group`.
 //!
-//! A sync that fails marks the log, so that the next write says so; nothing else has to be told.
+//! A sync that fails marks the log, so that the next write reports it; nobody else has to be told.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -26,11 +26,19 @@ struct Queue {
 
 #[derive(Default)]
 struct State {
-    /// What is to be synced, and since when its first record has waited.
-    pending: Option<(Arc<Log>, u64, Instant)>,
+    pending: Option<Pending>,
     /// Since when the first record of a running sync has waited.
     running: Option<Instant>,
     stopping: bool,
+}
+
+/// Records that are to be synced.
+struct Pending {
+    log: Arc<Log>,
+    /// Of the last record.
+    sequence: u64,
+    /// Since when the first record has waited.
+    since: Instant,
 }
 
 impl Syncer {
@@ -51,10 +59,10 @@ impl Syncer {
             let mut state = self.queue.state.lock();
             // A later log starts only when the one before is synced, so what waited there is done.
             let since = match &state.pending {
-                Some((pending, _, since)) if pending.number() == log.number() => *since,
+                Some(pending) if pending.log.number() == log.number() => pending.since,
                 _ => now,
             };
-            state.pending = Some((Arc::clone(log), sequence, since));
+            state.pending = Some(Pending { log: Arc::clone(log), sequence, since });
             state.running.unwrap_or(since).min(since)
         };
         self.queue.changed.notify_one();
@@ -87,7 +95,7 @@ fn run(queue: &Queue) {
             while !state.stopping && !queue.changed.wait_until(&mut state, deadline).timed_out() {}
         }
         match state.pending.take() {
-            Some((log, sequence, since)) => {
+            Some(Pending { log, sequence, since }) => {
                 state.running = Some(since);
                 parking_lot::MutexGuard::unlocked(&mut state, || {
                     // The log remembers a failure.

@@ -16,7 +16,7 @@ pub(crate) struct Writer {
     pub(crate) manifest: Manifest,
     /// The log that takes the next record.
     log: Arc<Log>,
-    /// Number and bytes of the logs before it that the manifest still needs, and of some that it does not any more.
+    /// Number and bytes of the logs before it that the manifest still needs, and perhaps of some that it no longer needs.
     older: Vec<(u64, u64)>,
     lock: Box<dyn Lock>,
 }
@@ -27,12 +27,12 @@ impl Writer {
         Self { manifest, log: Arc::new(log), older, lock }
     }
 
-    /// Goes on with the log after an earlier failure, if the disk has recovered. Everything that writes to the log asks
-    /// for it first, so that a disk that was full for a while needs no reopening.
+    /// Goes on with the log after an earlier failure, if the disk has recovered. Everything that writes to the log calls
+    /// this first, so that after a full disk the library needs no reopening.
     ///
     /// # Errors
-    /// `io` also where the library was moved or removed since it was opened, or its lock: what is written to files that
-    /// nobody finds, or that another writes to as well, must not be acknowledged.
+    /// `io`; also if the library or its lock was moved or removed since it was opened: what is written to files that nobody
+    /// finds, or that another writer writes to as well, must not be acknowledged.
     pub(crate) fn mend(&mut self, storage: &dyn Storage) -> Result<()> {
         self.lock.refuse_if_gone()?;
         if self.log.is_stuck() {
@@ -83,7 +83,7 @@ impl Writer {
     }
 }
 
-/// Refuses an operation that can't follow on the library as it is.
+/// Refuses an operation that can't be applied to the library as it is.
 pub(crate) fn check_operation(snapshot: &Snapshot, operation: &Operation) -> Result<()> {
     match operation {
         Operation::Put(contents) => {
@@ -138,7 +138,7 @@ fn check_dimension(space: &Space) -> Result<()> {
     Ok(())
 }
 
-/// Every video is named, and nothing but vectors of the new spaces is given.
+/// Refuses a change of spaces that leaves out a video, or brings anything but vectors of the new spaces.
 fn check_respace(snapshot: &Snapshot, channels: &[Respaced], videos: &[(VideoId, Vec<Segment>)]) -> Result<()> {
     let mut after = Snapshot::default();
     for one in channels {
