@@ -8,30 +8,30 @@
 //! ((1 + cosine) / 2, never quite 0, and the ratio itself), and `is_fitted_for_…` say so: such confidences order evidence but
 //! must not be read as probabilities.
 //!
-//! A confidence below `floor` is exactly zero: no evidence. One of `sufficient` or more is enough for a moment; below that
-//! it only adds to others. The two are apart because faint evidence, worthless alone, still tells equals from each other.
+//! A confidence below `floor` is exactly zero: no evidence. One of `sufficient` or more is enough for a moment; one below it
+//! only adds to others. The two differ because faint evidence, worthless alone, still decides between equals.
 //!
 //! A query of several clauses has a confidence for the whole and one for each clause. Clauses are different questions, so
 //! they combine by noisy-or; the whole says the same again, so the greater of the two counts (`combine_clauses`).
 //!
-//! A segment with words and meaning (speech) has two confidences from one text. They are not independent, so noisy-or
-//! would count the same words twice; the greater alone would forget that two weak signs agree. They combine as
-//! `greater + agreement * lesser * (1 - greater)`: `agreement` 0 is the maximum, 1 is noisy-or, and it is fitted as the
-//! rest. Unfitted it is 0.
+//! A segment with words and a vector (speech) has two confidences from one text. They are not independent, so noisy-or
+//! would count the same words twice; the greater alone would ignore that two weak signs agree. They combine as
+//! `greater + agreement * lesser * (1 - greater)`: with `agreement` 0 that is the maximum, with 1 noisy-or. It is fitted like
+//! the rest, and is 0 where nothing was fitted.
 //!
-//! These confidences are fitted for what ranks first. Told as they are, they would be too sure of weak evidence, and fitted
-//! for being told they rank worse (`benches/README.md`, Confidence). So what a result tells is a second map of the first:
-//! `Reported`, by which a confidence is how often such evidence was right. It never falls, so it changes no order.
+//! These confidences are fitted to rank well. As probabilities they would be too sure of weak evidence, and fitted as
+//! probabilities they rank worse (`benches/README.md`, Confidence). So a result shows a second map of the first: `Reported`,
+//! by which a confidence is how often such evidence was right. It never falls, so it changes no order.
 //!
-//! Both curves and the combination never fall as a raw score rises. That makes the inverse (`cosine_floor`) safe for
-//! pruning: no segment without words below the floor can reach the confidence.
+//! Neither curve nor the combination ever falls as a raw score rises. That makes the inverse (`cosine_floor`) safe for
+//! pruning: no segment without words whose cosine is below it can reach the confidence.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// What a vector that is opposite to the query's is worth where nothing was fitted: like every other it is evidence, so
-/// that which videos have some is known without looking at their vectors.
+/// What a vector opposite to the query's is worth where nothing was fitted. It is evidence like every other, so that it is
+/// known which videos have evidence without looking at their vectors.
 const LEAST_UNFITTED: f32 = 1e-6;
 
 /// `top / (1 + exp(-slope * (cosine - center)))`.
@@ -73,7 +73,7 @@ pub enum CosineCurve {
     Saturation(Saturation),
 }
 
-/// From the confidence that ranks to the one that is told, `1 / (1 + exp(-(shift + low * ln c - high * ln (1 - c))))`: beta
+/// From the confidence that ranks to the one that is shown, `1 / (1 + exp(-(shift + low * ln c - high * ln (1 - c))))`: beta
 /// calibration (Kull et al. 2017), which takes 0 to 0 and 1 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -102,7 +102,7 @@ pub struct Calibration {
     pub floor: f32,
     /// The confidence from which this channel's evidence is enough for a moment; 0 where nothing was fitted.
     pub sufficient: f32,
-    /// What a result tells of a confidence; `None` tells it as it is.
+    /// What a result shows for a confidence; `None` shows it as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reported: Option<Reported>,
     /// The same for a vector of the channel's own medium.
@@ -164,11 +164,11 @@ impl Reported {
     fn of(self, confidence: f32) -> f32 {
         let given = f64::from(confidence);
         let (low, high) = (f64::from(self.low), f64::from(self.high));
-        // A steepness of 0 leaves its side out, also where the logarithm is infinite.
+        // A steepness of 0 leaves its side out, even where the logarithm is infinite.
         let rising = if low > 0.0 { low * given.ln() } else { 0.0 };
         let falling = if high > 0.0 { high * (-given).ln_1p() } else { 0.0 };
         let told = 1.0 / (1.0 + (falling - rising - f64::from(self.shift)).exp());
-        // Evidence is never told to be none, nor more than certain.
+        // Evidence is never shown as none, nor as more than certain.
         (told as f32).clamp(f32::MIN_POSITIVE, 1.0)
     }
 
@@ -203,7 +203,7 @@ impl Calibration {
         Self { vector: self.alike, reported: self.alike_reported, ..self }
     }
 
-    /// What a result tells of a confidence above 0: how often such evidence is right, where that was fitted.
+    /// What a result shows for a confidence above 0: how often such evidence is right, where that was fitted.
     #[must_use]
     pub fn reported(&self, confidence: f32) -> f32 {
         self.reported.map_or(confidence, |map| map.of(confidence.clamp(0.0, 1.0)))

@@ -4,9 +4,10 @@
 //! the confidences and the query's weights, and never falls when a confidence rises. Every fusion also says what each
 //! channel contributed; the contributions are not negative and add up to the score.
 //!
-//! A sum is shared by what can be noticed apart: pictures, metadata, words seen, and what is heard. Speech and sound are
-//! two readings of one sound track, and little of it is both a sentence and a sound that was asked for. So they share one
-//! place in the sum, where they combine by noisy-or: a sentence counts the same whether or not sounds were labelled.
+//! A sum has one place for each thing that can be noticed by itself: pictures, metadata, words seen, and what is heard.
+//! Speech and sound are two readings of one sound track, and little of it is both a sentence and a sound that was asked
+//! for. So they share one place in the sum, where they combine by noisy-or: a sentence counts the same whether or not
+//! sounds were labelled.
 //!
 //! Weights are relative: the greatest becomes 1. So `{frame: 2, speech: 1}` and `{frame: 1, speech: 0.5}` are the same
 //! query, and a single channel's weight changes nothing. A weight of 0 takes the channel out.
@@ -108,7 +109,7 @@ impl Fuser {
         Self { fusion, weights, weight_sum: weight_sum(fusion, &weights, &Channel::ALL) }
     }
 
-    /// The same, with sums shared by these channels only: others, which have no evidence anywhere, hold nothing down.
+    /// The same, with only these channels in sums, so that others, which have no evidence anywhere, hold nothing down.
     #[must_use]
     pub fn over(self, channels: &[Channel]) -> Self {
         let weight_sum = weight_sum(self.fusion, &self.weights, channels);
@@ -284,7 +285,7 @@ impl Blend {
     }
 }
 
-/// What the places of a sum weigh that `channels` take: each place as much as the weightiest channel in it. Ranks are
+/// What the places of a sum weigh together that `channels` take, each as much as the weightiest channel in it. Ranks are
 /// summed channel by channel.
 fn weight_sum(fusion: Fusion, weights: &Weights, channels: &[Channel]) -> f64 {
     let mut by_place = [0.0_f64; Channel::ALL.len()];
@@ -295,8 +296,8 @@ fn weight_sum(fusion: Fusion, weights: &Weights, channels: &[Channel]) -> f64 {
     by_place.iter().sum()
 }
 
-/// `-ln (1 - worth)`, in which noisy-or is a sum. Of what is certain it is infinite; the bound keeps shares finite and in
-/// order.
+/// `-ln (1 - worth)`, by which noisy-or becomes a sum. For certainty it would be infinite; the bound keeps shares finite and
+/// in order.
 fn surprise(worth: f64) -> f64 {
     -(-worth.min(1.0 - 1e-12)).ln_1p()
 }

@@ -21,13 +21,13 @@ pub enum Relation {
     Estimated,
 }
 
-/// Which way a channel's candidates were found.
+/// In which way a channel's candidates were found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
-    /// By all allowed rows.
+    /// Among all allowed rows.
     Exact,
-    /// By the codes of all allowed rows, of which the best were looked at closely: there is no graph, or it is not in memory.
+    /// By the codes of all allowed rows, the best of which were looked at closely: there is no graph, or it is not in memory.
     Codes,
     /// By a walk through a graph that passes over what the filter leaves out.
     FilteredWalk,
@@ -85,7 +85,7 @@ pub struct HitMatch {
     pub snippet: Option<Snippet>,
 }
 
-/// A span of a video with what speaks for it.
+/// A span of a video with the evidence for it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct HitMoment {
     /// First instant in seconds.
@@ -123,7 +123,7 @@ pub struct Timing {
 /// One page of hits.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SearchResult {
-    /// In the query's order.
+    /// By score, the best first.
     pub hits: Vec<Hit>,
     /// Videos that the query returns without a limit.
     pub total: u64,

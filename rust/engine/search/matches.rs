@@ -1,4 +1,4 @@
-//! What one segment says on one channel: found by `evidence`, told by [`hit`](super::hit).
+//! What one segment says on one channel: found by `evidence`, shown by [`hit`](super::hit).
 
 use serde::Serialize;
 
@@ -14,9 +14,9 @@ pub struct Match {
     pub channel: Channel,
     /// When, in seconds; for metadata the whole video.
     pub span: Span,
-    /// Calibrated, above 0 and at most 1; others are ignored. By it evidence is ranked.
+    /// Calibrated, above 0 and at most 1; others are ignored. Evidence is ranked by it.
     pub confidence: f32,
-    /// The confidence that is told: how often such evidence is right.
+    /// The confidence that is shown: how often such evidence is right.
     pub reported: f32,
     /// Whether it is enough for a moment; a moment needs one such match.
     pub is_sufficient: bool,

@@ -7,15 +7,15 @@
 //!   than the shortest of them: a sentence in a long take is found at the sentence, a word in a short shot at the shot.
 //!   A span shorter than the shot it lies in widens to the shot by the same measure. The peak is the centre of the time
 //!   that all matches share.
-//! - *What is new.* A proposal is dropped where better ones already rest on all of its notable matches, or where its
-//!   span is nearly a better one's. So a long match is not told again with every weak one beside it.
+//! - *What is new.* A proposal is dropped if better ones already rest on all of its notable matches, or if its span is
+//!   nearly that of a better one. So a long match is not repeated with every weak one beside it.
 //! - *What is one.* Touching moments on the same channels become one only when both stand out from the video nearly as
 //!   far as each other. Adjacent shots always touch, so being weak alike, or alike throughout a video, joins nothing.
 //!   Score, peak and contributions are those of the best part.
-//! - *What is enough.* An instant at which no match is sufficient has no score: faint evidence adds to other, and makes
-//!   no moment by itself however much of it there is.
-//! - *What is worth telling.* Moments below `keep_ratio` of the best are left out, also when only the video's metadata,
-//!   which speaks of no time, lifts them.
+//! - *What is enough.* An instant at which no match is sufficient has no score: faint evidence adds to other evidence, but
+//!   makes no moment by itself however much of it there is.
+//! - *What is worth showing.* Moments below `keep_ratio` of the best are left out, even if the video's metadata, which
+//!   belongs to no time, lifts them above that.
 //!
 //! Scores depend on the given matches alone, the best moment's only on the strongest of them. Joining compares with the
 //! median moment, so give all evidence of the video, not the best few. The result doesn't depend on the order of the
@@ -65,11 +65,11 @@ pub struct MomentRules {
     pub gap_seconds: f64,
     /// A match is notable from this part of the greatest contribution of a timed match.
     pub notable_ratio: f32,
-    /// A match stretches a moment only up to this many times the shortest notable match, …
+    /// A match may stretch a moment to at most this many times the shortest notable match, …
     pub stretch_factor: f64,
-    /// … or up to this length if that is more.
+    /// … or to this length if that is more.
     pub stretch_seconds: f64,
-    /// Intersection over union from which two spans are one; 0.5 to 1.
+    /// The intersection over union from which two spans count as the same; 0.5 to 1.
     pub same_iou: f64,
     /// Touching moments join where the weaker stands out from the median by this part of what the stronger does; above
     /// 1 joins none.

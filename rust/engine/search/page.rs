@@ -1,7 +1,7 @@
 //! Cuts one page out of the full list of hits.
 //!
-//! A position names the last hit that was returned, not how many there were: the next page holds what follows it in the
-//! order, so the union of all pages is the full list whatever limits were used.
+//! A position names the last hit that was returned, not how many there were. The next page holds what follows that hit, so
+//! all pages together are the full list, whatever limits were used.
 
 use std::cmp::Ordering;
 use std::ops::Range;

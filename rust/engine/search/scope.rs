@@ -1,4 +1,4 @@
-//! Which of a video's evidence counts, and which of its moments are worth telling beside the others.
+//! Which of a video's evidence counts, and which of its moments differ enough from the others to be shown.
 
 use super::matches::Match;
 use super::query::{Except, Query};
@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::part::Part;
 use crate::vector::VectorColumn;
 
-/// So far apart in time, two moments are not near.
+/// Two moments this far apart in time are not near each other at all.
 const NEAR_SECONDS: f64 = 60.0;
 
 impl Query {
@@ -40,7 +40,7 @@ pub(super) fn restrict(query: &Query, video: &str, matches: &mut Vec<Match>) {
     }
 }
 
-/// Cuts shots off where the query's scope ends, so that a moment which widens to one stays within.
+/// Cuts shots off where the query's scope ends, so that a moment which widens to a shot stays within it.
 pub(super) fn cut_shots(query: &Query, shots: &mut Vec<Span>) {
     if let Some(between) = query.between {
         shots.retain_mut(|shot| cut(shot, between));
@@ -54,8 +54,8 @@ fn cut(span: &mut Span, [from, to]: [f64; 2]) -> bool {
     span.end > span.start || (start == end && (from..to).contains(&start))
 }
 
-/// Leaves out moments, which come best first, to which a better one is as much alike as `1 - diversity`, and what comes
-/// after the first `most` of the others. `place` gives a moment's span and peak.
+/// Of moments that come best first, keeps at most `most`, and none that is as much like a better one as `1 - diversity` or
+/// more. `place` gives a moment's span and peak.
 ///
 /// Every moment is compared with the kept ones: linear in the moments, and in `most`.
 pub(super) fn diversify<T>(
@@ -121,7 +121,7 @@ impl<'a> Pictures<'a> {
         Ok(Self { column, shown })
     }
 
-    /// The vector of the last one that begins by then.
+    /// The vector of the last picture that begins by then.
     fn at(&self, seconds: f64) -> Result<Option<Vec<f32>>> {
         let after = self.shown.partition_point(|(start, _)| *start <= seconds);
         let (Some(column), Some(&(_, row))) = (self.column, self.shown[..after].last()) else { return Ok(None) };

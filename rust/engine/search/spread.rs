@@ -1,8 +1,7 @@
 //! Does the same work for every item of a list, on all cores or on the caller's thread alone.
 //!
-//! Waking other threads costs tens of microseconds each time, and more where a model's threads spin on the other cores,
-//! as an encoder's do just after it made the query. So a small library is searched on one thread, as is any where there are
-//! no other threads.
+//! Waking other threads costs tens of microseconds each time, and more while a model's threads spin on the other cores, as
+//! an encoder's do just after it encoded the query. So a small library is searched on one thread.
 
 use rayon::prelude::*;
 

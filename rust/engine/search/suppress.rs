@@ -1,15 +1,15 @@
 //! Temporal non-maximum suppression: of two spans that are nearly one, the better stays.
 //!
-//! Kept spans are filed by the binary order of their length and by start. Spans with an intersection over union of at
-//! least one half differ in length by less than a factor of two and in start by less than the length of either's
-//! double, so only three shelves are looked into; as kept spans are unlike each other, few stand there. Time is n log n.
-//! The first few are compared one by one, which is quicker than shelves are.
+//! Kept spans are filed on shelves by the binary order of their length, and there by start. Spans with an intersection over
+//! union of at least one half differ in length by at most a factor of two and in start by no more than the length of
+//! either, so only three shelves have to be searched; few spans stand there, since kept spans differ from each other. Time
+//! is n log n. The first few are compared one by one, which is quicker.
 
 use std::collections::BTreeSet;
 
 use crate::catalog::video::Span;
 
-/// So many spans are kept without shelves.
+/// Up to this many spans are kept without shelves.
 const FEW: usize = 32;
 
 /// Spans that were kept, best first.

@@ -1,4 +1,4 @@
-//! What is told of a hit: its moments, what their evidence says, and the counts of a page.
+//! What a hit shows: its moments and what their evidence says; and the counts of a page.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -39,7 +39,7 @@ impl Run<'_> {
         let most = if self.query.diversity.is_some() { usize::MAX } else { self.query.moments_per_hit as usize };
         let mut moments = find_first_moments(matches, &shots, &self.ask.fuser, &rules, self.ask.min_score, most);
         self.choose(self.query, hit.part, hit.video, &mut moments, |one| (one.span, one.peak_seconds))?;
-        // A row may speak for several moments, and what the metadata say for all.
+        // A row may be evidence for several moments, and the metadata for all.
         let mut told: BTreeMap<(u32, Channel), Option<Snippet>> = BTreeMap::new();
         let mut describe = |row: u32, channel: Channel| match told.entry((row, channel)) {
             Entry::Occupied(known) => Ok(known.get().clone()),
@@ -69,6 +69,7 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// What a row says on a channel, with the words that the query asked for marked.
     pub(super) fn describe(&self, live: &LivePart, row: u32, channel: Channel) -> Result<Option<Snippet>> {
         let Some(shown) = live.part.shown(row, channel)? else { return Ok(None) };
         // The whole question, whichever clause answers: its words are those of all of them.
@@ -81,6 +82,7 @@ impl Run<'_> {
         Ok(Some(Snippet::from_byte_ranges(cut.text, &cut.highlights)))
     }
 
+    /// The facets that the query asks for, over the videos that it returns.
     pub(super) fn count_facets(&self, returned: &[RowSet]) -> Result<BTreeMap<String, Counts>> {
         let names: Vec<String> = match &self.query.facets {
             Facets::Off => return Ok(BTreeMap::new()),

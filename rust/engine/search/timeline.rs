@@ -30,7 +30,7 @@ pub(super) struct Timeline<'a> {
 }
 
 impl<'a> Timeline<'a> {
-    /// Takes the matches whose strength is above zero and whose span is one, in canonical order.
+    /// Takes the matches with a strength above zero and a proper span, in canonical order.
     pub(super) fn new(matches: &'a [Match], strength: impl Fn(&Match) -> f32) -> Self {
         let mut matches = counting(matches, strength);
         matches.sort_unstable_by(by_time);
@@ -91,7 +91,7 @@ impl<'a> Timeline<'a> {
         })
     }
 
-    /// Calls `found` for each instant. From one that lies before the last on all starts anew.
+    /// Calls `found` for each instant. The walk begins anew at an instant that lies before the one that came last.
     fn follow(&self, instants: impl Iterator<Item = (f64, u32)>, lone: Together, mut found: impl FnMut(u32, Together)) {
         let begin = || Channel::ALL.map(|channel| Present::begin(&self.lanes, channel));
         let (mut present, mut last) = (begin(), f64::NEG_INFINITY);
@@ -166,7 +166,7 @@ fn are_apart(lane: &[u32], matches: &[(&Match, f32)]) -> bool {
     })
 }
 
-/// What of a channel may hold an instant, for instants that ascend.
+/// The matches of a channel that may hold an instant, for instants that ascend.
 enum Present<'a> {
     Apart(&'a [u32]),
     Overlapping { coming: &'a [u32], strongest: BinaryHeap<(u32, Reverse<u64>, Reverse<u32>, u32)> },
@@ -221,6 +221,7 @@ impl<'a> Present<'a> {
     }
 }
 
+/// The matches that count, with their strengths.
 fn counting(matches: &[Match], strength: impl Fn(&Match) -> f32) -> Vec<(&Match, f32)> {
     let mut counting = Vec::with_capacity(matches.len());
     for one in matches {
