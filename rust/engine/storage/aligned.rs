@@ -7,7 +7,7 @@ use bytemuck::{Pod, Zeroable};
 use super::section::ByteOwner;
 
 /// The alignment of every section, on disk and in memory.
-pub const ALIGNMENT: usize = 64;
+pub(crate) const ALIGNMENT: usize = 64;
 
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C, align(64))]
@@ -16,14 +16,14 @@ struct Line([u8; ALIGNMENT]);
 /// A growable run of bytes whose first one lies at a multiple of [`ALIGNMENT`], so that numbers of any width that were
 /// written at aligned offsets can be read in place.
 #[derive(Clone, Debug, Default)]
-pub struct AlignedBytes {
+pub(crate) struct AlignedBytes {
     lines: Vec<Line>,
     len: usize,
 }
 
 impl AlignedBytes {
     /// Adds `bytes` at the end.
-    pub fn extend_from_slice(&mut self, bytes: &[u8]) {
+    pub(crate) fn extend_from_slice(&mut self, bytes: &[u8]) {
         let start = self.len;
         self.len += bytes.len();
         self.lines.resize(self.len.div_ceil(ALIGNMENT), Line::zeroed());
@@ -33,7 +33,7 @@ impl AlignedBytes {
     }
 
     /// Keeps the first `len` bytes.
-    pub fn truncate(&mut self, len: usize) {
+    pub(crate) fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
         self.lines.truncate(self.len.div_ceil(ALIGNMENT));
     }

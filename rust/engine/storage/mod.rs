@@ -10,7 +10,7 @@
 //!
 //! `FORMAT.md` beside this folder has every file byte by byte, and what each crash leaves.
 
-pub mod aligned;
+pub(crate) mod aligned;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
@@ -30,11 +30,11 @@ pub mod memory;
 pub mod names;
 pub mod part_file;
 pub(crate) mod publish;
-pub mod random;
+pub(crate) mod random;
 pub mod replay;
 pub mod seam;
 pub mod section;
-pub mod subdirectory;
+pub(crate) mod subdirectory;
 pub(crate) mod synced;
 mod verified;
 

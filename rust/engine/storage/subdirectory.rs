@@ -10,7 +10,7 @@ use crate::error::Result;
 
 /// The directory `prefix` of another storage.
 #[derive(Debug)]
-pub struct Subdirectory<S> {
+pub(crate) struct Subdirectory<S> {
     inner: S,
     prefix: String,
     root: PathBuf,
@@ -18,7 +18,7 @@ pub struct Subdirectory<S> {
 
 impl<S: Deref<Target: Storage>> Subdirectory<S> {
     /// Uses directory `dir` of `inner`, which need not be there yet.
-    pub fn new(inner: S, dir: &str) -> Self {
+    pub(crate) fn new(inner: S, dir: &str) -> Self {
         let root = inner.path(dir);
         Self { inner, prefix: dir.to_owned(), root }
     }

@@ -12,11 +12,11 @@ const LEFT_OUT: char = '…';
 
 /// A piece of a text.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Excerpt {
+pub(crate) struct Excerpt {
     /// The piece, with "…" where the text goes on.
-    pub text: String,
+    pub(crate) text: String,
     /// The words that the query asked for, as byte ranges of `text`, ascending.
-    pub highlights: Vec<Range<usize>>,
+    pub(crate) highlights: Vec<Range<usize>>,
 }
 
 /// The window of `text`, at most `max_chars` characters long and cut between words, that holds the most different
@@ -24,7 +24,7 @@ pub struct Excerpt {
 /// match it is the beginning of the text. Line breaks become spaces. `max_chars` below 2 gives an empty excerpt if the text
 /// does not fit. `stats` are those by which the text was scored: they say in which words a wrong letter was forgiven.
 #[must_use]
-pub fn excerpt(query: &TextQuery, stats: &TextStats, text: &str, max_chars: usize) -> Excerpt {
+pub(crate) fn excerpt(query: &TextQuery, stats: &TextStats, text: &str, max_chars: usize) -> Excerpt {
     let words = TextWords::of(query, text);
     let marks = marks(query, stats, &words);
     // No text has more characters than bytes.

@@ -1,7 +1,7 @@
 //! Words: tantivy, and nothing else knows it.
 
 mod directory;
-pub mod excerpt;
+pub(crate) mod excerpt;
 pub mod index;
 pub mod language;
 mod likely;
@@ -15,5 +15,5 @@ pub mod stats;
 mod stored;
 #[cfg(test)]
 mod tests;
-pub mod words;
+pub(crate) mod words;
 mod zeros;

@@ -20,7 +20,7 @@ use unicode_normalization::char::{compose, decompose_compatible};
 use super::language::Language;
 
 /// Longer runs are not words but encoded data or a failed recognition.
-pub const MAX_WORD_BYTES: usize = 96;
+pub(crate) const MAX_WORD_BYTES: usize = 96;
 
 /// How many stems are kept, since most words of a text were met before: a power of two.
 const REMEMBERED_STEMS: usize = 8192;
@@ -36,20 +36,20 @@ const VOWELS: &str = "aeiouyhàáâäæèéêëìíîïòóôöœùúûüÿ";
 
 /// One word of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Word {
+pub(crate) struct Word {
     /// Lower case, accents folded.
-    pub form: String,
+    pub(crate) form: String,
     /// The form without its endings.
-    pub stem: String,
+    pub(crate) stem: String,
     /// Which word of the text it is, counted from 0.
-    pub position: usize,
+    pub(crate) position: usize,
     /// Where it stands in the text, in bytes.
-    pub range: Range<usize>,
+    pub(crate) range: Range<usize>,
 }
 
 /// Cuts text and takes the endings off.
 #[derive(Clone)]
-pub struct WordCutter {
+pub(crate) struct WordCutter {
     language: Language,
     stemmer: Option<TextAnalyzer>,
     folder: TextAnalyzer,
@@ -65,7 +65,7 @@ impl std::fmt::Debug for WordCutter {
 impl WordCutter {
     /// A cutter for texts in `language`.
     #[must_use]
-    pub fn new(language: Language) -> Self {
+    pub(crate) fn new(language: Language) -> Self {
         let stemmer = language
             .endings()
             .map(|endings| TextAnalyzer::builder(RawTokenizer::default()).filter(Stemmer::new(endings)).build());
@@ -75,12 +75,12 @@ impl WordCutter {
 
     /// The language.
     #[must_use]
-    pub fn language(&self) -> Language {
+    pub(crate) fn language(&self) -> Language {
         self.language
     }
 
     /// The words of `text`, in order.
-    pub fn cut(&mut self, text: &str) -> Vec<Word> {
+    pub(crate) fn cut(&mut self, text: &str) -> Vec<Word> {
         let mut words = Vec::new();
         self.each_run(text, |cutter, position, range, lower| {
             let stem = cutter.stem(lower);
