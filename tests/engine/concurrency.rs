@@ -114,7 +114,7 @@ fn a_reader_follows_the_log_without_reading_it_again() {
 }
 
 #[test]
-fn a_reader_survives_that_another_library_takes_the_place() {
+fn a_reader_survives_that_another_library_takes_the_place_of_its_own() {
     let dir = tempfile::tempdir().unwrap();
     let (path, backup) = (dir.path().join("films"), dir.path().join("backup"));
     let mut library = Library::open(&path, Access::Create).unwrap();
@@ -289,9 +289,9 @@ fn a_library_that_may_not_be_written_can_be_read() {
     );
 }
 
-/// Of what another process removes while a reader checks it was said that it is damaged.
+/// A reader that checked a library reported files as damaged that another process removed meanwhile.
 #[test]
-fn a_check_takes_nothing_for_damage_that_a_writer_removes_meanwhile() {
+fn a_check_reports_no_damage_for_files_that_a_writer_removes_meanwhile() {
     let dir = tempfile::tempdir().unwrap();
     let writer = Library::open(dir.path(), Access::Create).unwrap();
     prepare(&writer, true);
@@ -318,7 +318,7 @@ fn a_check_takes_nothing_for_damage_that_a_writer_removes_meanwhile() {
 }
 
 #[test]
-fn a_check_tells_what_is_missing() {
+fn a_check_reports_what_is_missing() {
     let dir = tempfile::tempdir().unwrap();
     let library = Library::open(dir.path(), Access::Create).unwrap();
     prepare(&library, true);
@@ -337,8 +337,8 @@ fn a_check_tells_what_is_missing() {
     }
 }
 
-/// A reader looked for records behind those that it had read, where there was nothing any more: it went on answering from
-/// a library that was gone.
+/// A reader looked for records behind those that it had read, where there was nothing any more, and went on answering from a
+/// library that was gone.
 #[test]
 fn a_reader_sees_an_earlier_state_that_is_put_in_the_place_of_the_library() {
     let dir = tempfile::tempdir().unwrap();
@@ -357,8 +357,8 @@ fn a_reader_sees_an_earlier_state_that_is_put_in_the_place_of_the_library() {
     assert_eq!(total(&reader, "solar"), 1);
 }
 
-/// A part that was written after a backup had been restored got the number of one that a reader had open, and was taken
-/// for it: the reader answered from a mixture of what was given up and what came after.
+/// A part that was written after a backup had been restored got the number of one that a reader had open, and was taken for
+/// that one: the reader answered from a mixture of what had been given up and what came after.
 #[test]
 fn a_reader_sees_what_is_written_after_a_backup_took_the_place_of_the_library() {
     let dir = tempfile::tempdir().unwrap();

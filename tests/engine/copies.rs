@@ -21,8 +21,8 @@ fn names(films: &BTreeMap<String, String>) -> Vec<&str> {
     films.keys().map(String::as_str).collect()
 }
 
-/// The log of the new state came before its manifest, and did not go on where the old state's log ended: of a backup that
-/// could not be brought up to date, as for want of room, nothing could be opened or restored any more.
+/// The log of the new state was written before its manifest and did not go on where the old state's log ended. A backup that
+/// could not be brought up to date, for instance on a full disk, could no longer be opened or restored at all.
 #[test]
 fn a_backup_whose_update_was_cut_short_is_what_it_was_before() {
     let dir = tempfile::tempdir().unwrap();
@@ -89,7 +89,7 @@ fn another_backup_is_restored_where_one_was_cut_short() {
     assert_eq!(names(&opened(&target)), ["a"]);
 }
 
-/// Bitmaps of what is deleted were copied unread: restoring said that all was well, and what it made did not open.
+/// Bitmaps of deleted videos were copied unread: restoring reported success, and the library that it made did not open.
 #[test]
 fn a_damaged_bitmap_is_neither_backed_up_nor_restored() {
     let dir = tempfile::tempdir().unwrap();

@@ -13,7 +13,7 @@ pub const DIMENSION: usize = 6;
 /// Start, end, picture vector, words said.
 pub type Plain = (f64, f64, Option<Vec<f32>>, Option<String>);
 
-/// A video as plain values: what the library is told, and what a model of it keeps.
+/// A video as plain values: what a library is given, and what a model of the library keeps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Film {
     pub id: String,
@@ -67,7 +67,7 @@ impl Film {
     }
 }
 
-/// A library with the space set, fitted or not.
+/// A library in memory with its space set, with or without fitted calibrations.
 pub fn empty(fitted: bool) -> Library {
     let library = Library::in_memory().unwrap();
     prepare(&library, fitted);

@@ -1,7 +1,7 @@
 //! Libraries as released versions wrote them: each must open, answer, and go on under this version.
 //!
-//! `PIXR_WRITE_GOLDEN=tests/golden/format-N cargo test --release golden` writes one; it is done once for each format, by
-//! the version that releases it. There is no graph in it: that begins with 32,768 rows, too many to keep here.
+//! `PIXR_WRITE_GOLDEN=tests/golden/format-N cargo test --release golden` writes one. That is done once for each format, by
+//! the version that releases it. There is no graph in it: graphs begin at 32,768 rows, too many to keep here.
 
 use std::collections::BTreeMap;
 use std::fs;

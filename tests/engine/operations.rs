@@ -117,7 +117,7 @@ fn a_backup_of_another_library_or_of_another_history_is_not_overwritten() {
 }
 
 #[test]
-fn a_backup_that_was_cut_short_is_gone_on_with() {
+fn a_backup_that_was_cut_short_is_completed_by_the_next_one() {
     let dir = tempfile::tempdir().unwrap();
     let (path, copy) = (dir.path().join("films.pixr"), dir.path().join("backup"));
     let library = created(&path, &[film("a", "solar")]);
@@ -290,7 +290,7 @@ fn after_compacting_no_raw_file_has_a_byte_of_what_was_deleted() {
     assert_eq!(titles(&library), BTreeMap::from([("keep".to_owned(), "garden".to_owned())]));
 }
 
-/// A library of many videos in one part, damaged where `place` of the part's bytes is.
+/// Repairs a library of many videos in one part, damaged at the share `place` of the part's bytes.
 fn repaired(place: f64) -> (BTreeMap<String, String>, pixr::RepairReport) {
     let dir = tempfile::tempdir().unwrap();
     let (path, out) = (dir.path().join("films.pixr"), dir.path().join("saved"));
@@ -362,7 +362,7 @@ fn repair_goes_on_behind_a_damaged_record_of_the_log() {
     assert_eq!(code(Library::repair(&copy, dir.path().join("saved"))), "library_exists");
 }
 
-/// It left a library of a part of the videos, which opened as if it were all, and refused to be run again.
+/// It left a library with some of the videos, which opened as if it were whole, and the repair refused to run again.
 #[test]
 fn a_repair_that_was_cut_short_leaves_no_library_and_begins_anew() {
     let dir = tempfile::tempdir().unwrap();

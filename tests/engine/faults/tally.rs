@@ -66,7 +66,7 @@ impl Tally {
     }
 }
 
-/// Runs `attempt`; a panic is told as an error. Panics of other threads are not caught: they abort the test.
+/// Runs `attempt` and turns a panic into an error. Panics of other threads are not caught: they abort the test.
 pub fn caught<T>(attempt: impl FnOnce() -> T) -> Result<T, String> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(attempt)).map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
