@@ -156,10 +156,10 @@ def test_the_fields_of_an_operation_are_those_that_its_table_names(folder: Path)
         at += 28 + length
     overlay, update, delete, set_space = payloads
     vector = [0.333, 0.667, 0.667, 0.0]
-    frame, speech = ("frame", vector, None, "a roof"), ("speech", [], "we mount the panels", None)
+    first = [("frame", vector, None, "a roof"), ("speech", [], "we mount the panels", None)]
     assert (overlay.byte(), overlay.varint(), overlay.text()) == (1, 1, "h")
     assert json.loads(overlay.optional_text() or "")["id"] == "h"
-    assert overlay.segments() == [(0.0, 5.0, [frame, speech]), (5.0, 10.0, [("frame", vector, None, None)])]
+    assert overlay.segments() == [(0.0, 5.0, first), (5.0, 10.0, [("frame", vector, None, None)])]
     assert (update.byte(), json.loads(update.text())["title"]) == (2, "Another")
     assert (delete.byte(), delete.varint(), delete.text()) == (3, 1, "h")
     assert (set_space.byte(), Fields.CHANNELS[set_space.byte()]) == (4, "sound")
