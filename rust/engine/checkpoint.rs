@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::cores;
 use crate::error::{Error, Result};
 use crate::merge::worth_merging;
 use crate::operation::Content;
@@ -100,10 +101,8 @@ impl Shared {
         if rows < FEWEST_ROWS_APART {
             return build();
         }
-        let named = |thread| format!("pixr-build-{thread}");
-        let pool = rayon::ThreadPoolBuilder::new().thread_name(named).num_threads(rayon::current_num_threads()).build();
         let failed = |error| Error::io(self.storage.root(), "start threads for", std::io::Error::other(error));
-        pool.map_err(failed)?.install(build)
+        cores::new_pool("build").map_err(failed)?.install(build)
     }
 
     /// Stores a manifest of what was frozen, and puts the new part, if one was built, in the place of those that it

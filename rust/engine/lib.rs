@@ -17,6 +17,7 @@ mod backup;
 pub mod batch;
 pub mod catalog;
 mod checkpoint;
+mod cores;
 pub mod error;
 pub mod library;
 mod maintenance;

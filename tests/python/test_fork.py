@@ -23,14 +23,14 @@ pytestmark = [
 SECONDS = 60
 
 
-def rows(video: str, count: int = 1) -> pa.RecordBatch:
-    vectors = np.random.default_rng(7).normal(size=(count, 8)).astype(np.float32)
+def rows(video: str, count: int = 1, dimension: int = 8) -> pa.RecordBatch:
+    vectors = np.random.default_rng(7).normal(size=(count, dimension)).astype(np.float32)
     return pa.record_batch(
         {
             "video_id": [video] * count,
             "start": [float(row) for row in range(count)],
             "end": [row + 1.0 for row in range(count)],
-            "frame": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 8),
+            "frame": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), dimension),
         }
     )
 
@@ -117,3 +117,19 @@ def test_a_fork_may_let_go_of_models_that_were_loaded_before(tmp_path: Path) -> 
         assert in_fork(let_go) == "gone"
     finally:
         held[0].close()
+
+
+def test_a_child_uses_all_cores_for_a_library_of_its_own_after_its_parent_did(tmp_path: Path) -> None:
+    """Threads don't come along with a fork: what both hand to other threads must not wait for those of the parent."""
+
+    def add_and_search(path: Path) -> str:
+        # So many rows are indexed and searched by several threads.
+        with pixr.open(path) as library:
+            library.add_segments(rows("a", 5000, dimension=64))
+            library.commit()
+            hits = library.search(vectors={"frame": np.ones(64, np.float32)}, min_score=0.0)
+            return f"{hits[0].video.id} {hits[0].score:.6f}"
+
+    found = add_and_search(tmp_path / "parent.pixr")
+    assert in_fork(lambda: add_and_search(tmp_path / "child.pixr")) == found
+    assert in_fork(lambda: in_fork(lambda: add_and_search(tmp_path / "grandchild.pixr"))) == found

@@ -9,6 +9,7 @@ use super::page::cut_page;
 use super::query::Query;
 use super::rank::Ranked;
 use super::run::Run;
+use super::spread::Spread;
 use crate::error::Result;
 use crate::snapshot::Snapshot;
 
@@ -31,7 +32,7 @@ pub(super) fn read_cursor(query: &Query, digest: &[u8; 32], secret: &[u8; 32]) -
 
 /// Answers a query from one snapshot.
 pub(crate) fn search(snapshot: &Snapshot, query: &Query, secret: &[u8; 32]) -> Result<SearchResult> {
-    search_past(EXHAUSTIVE_ROWS, snapshot, query, secret)
+    Spread::over(snapshot).search(|| search_past(EXHAUSTIVE_ROWS, snapshot, query, secret))
 }
 
 /// As `search`, but with a limit of its own on the rows up to which every video is scored.

@@ -3,8 +3,7 @@
 //! Waking other threads costs tens of microseconds each time, and more while a model's threads spin on the other cores, as
 //! an encoder's do just after it encoded the query. So a small library is searched on one thread.
 
-use rayon::prelude::*;
-
+use crate::cores;
 use crate::error::Result;
 use crate::snapshot::Snapshot;
 
@@ -14,15 +13,20 @@ const SERIAL_ROWS: u64 = 4096;
 /// The least number of videos that are worth a task of their own, where each is scored.
 pub(super) const VIDEOS_A_TASK: usize = 16;
 
-/// Whether work on a snapshot is spread over threads.
+/// Whether work on a snapshot is worth spreading over threads.
 #[derive(Clone, Copy)]
 pub(super) struct Spread {
-    is_parallel: bool,
+    is_worth_it: bool,
 }
 
 impl Spread {
     pub(super) fn over(snapshot: &Snapshot) -> Self {
-        Self { is_parallel: snapshot.row_count() > SERIAL_ROWS && rayon::current_num_threads() > 1 }
+        Self { is_worth_it: snapshot.row_count() > SERIAL_ROWS }
+    }
+
+    /// Carries out a whole search, on all cores where they are free and it is worth it.
+    pub(super) fn search<R: Send>(self, search: impl FnOnce() -> R + Send) -> R {
+        cores::share(self.is_worth_it, search)
     }
 
     /// What `work` makes of each item, in order; the first error if there is one. A thread takes at least `least_together`
@@ -33,10 +37,7 @@ impl Spread {
         least_together: usize,
         work: impl Fn(usize, &T) -> Result<R> + Sync + Send,
     ) -> Result<Vec<R>> {
-        if self.is_parallel {
-            items.par_iter().enumerate().with_min_len(least_together).map(|(at, item)| work(at, item)).collect()
-        } else {
-            items.iter().enumerate().map(|(at, item)| work(at, item)).collect()
-        }
+        let least_together = if self.is_worth_it { least_together } else { items.len() };
+        cores::map(items, least_together, work)
     }
 }

@@ -26,8 +26,6 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::allowed_blocks::allowed_codes;
 use super::best::{Best, by_score};
 use super::coded::best_estimates;
@@ -38,6 +36,7 @@ use super::graph_memory::GraphMemory;
 use super::query::QueryVector;
 use super::scan::{CODES_A_RESCORE, Path, Work};
 use crate::catalog::row_set::RowSet;
+use crate::cores;
 use crate::error::Result;
 
 /// One step of the walk costs about as much as scanning this many codes.
@@ -339,10 +338,10 @@ impl Found {
     }
 
     fn search_exactly(&mut self, asked: &[(usize, Asked<'_>)], query: &QueryVector, many: Access) -> Result<()> {
-        let search = |(at, one): &(usize, Asked<'_>)| {
+        let search = |_, (at, one): &(usize, Asked<'_>)| {
             one.column.top_k_by(query, self.k, one.allowed, many).map(|found| (*at, found))
         };
-        for (at, (best, work)) in asked.par_iter().map(search).collect::<Result<Vec<_>>>()? {
+        for (at, (best, work)) in cores::map(asked, 1, search)? {
             self.take(at, best);
             self.work.get_mut(at).into_iter().for_each(|place| *place = work);
         }
@@ -374,16 +373,17 @@ impl Found {
     /// Walks the graphs of some columns, again with all of the effort where that may find more.
     fn walks(&self, walked: &[Walked<'_>], query: &QueryVector, effort: usize) -> Result<Vec<Walk>> {
         let share = share(effort, walked.len());
-        let all: Vec<Walk> = walked.par_iter().map(|one| one.walk(query, share, effort)).collect::<Result<_>>()?;
+        let mut all = cores::map(walked, 1, |_, one| one.walk(query, share, effort))?;
         let floor = self.nth_best(all.iter().flat_map(|walk| &walk.found), effort);
-        let again = |(walk, one): (Walk, &Walked<'_>)| {
-            let has_more = walk.found.last().is_some_and(|last| floor.is_none_or(|floor| last.estimate >= floor));
-            if share == effort || !has_more {
-                return Ok(walk);
-            }
-            one.walk(query, effort, effort).map(|again| Walk { compared: walk.compared + again.compared, ..again })
-        };
-        all.into_par_iter().zip(walked).map(again).collect()
+        let has_more =
+            |walk: &Walk| walk.found.last().is_some_and(|last| floor.is_none_or(|floor| last.estimate >= floor));
+        let again: Vec<(&mut Walk, &Walked<'_>)> =
+            all.iter_mut().zip(walked).filter(|(walk, _)| share < effort && has_more(walk)).collect();
+        let wider = cores::map(&again, 1, |_, (_, one)| one.walk(query, effort, effort))?;
+        for ((walk, _), wider) in again.into_iter().zip(wider) {
+            *walk = Walk { compared: walk.compared + wider.compared, ..wider };
+        }
+        Ok(all)
     }
 
     /// Whether a walk through one of `columns` found so few rows that exact search is to look for more.

@@ -35,6 +35,7 @@ use super::query::QueryVector;
 use super::rows::{Ranks, Rows};
 use super::vertical::{self, Vertical, VerticalQuery};
 use crate::catalog::row_set::RowSet;
+use crate::cores;
 use crate::error::{Error, Result};
 use crate::storage::section::{Section, SectionBytes, Sections};
 
@@ -125,6 +126,21 @@ impl VectorColumn {
     /// # Errors
     /// `internal` if lengths disagree or rows do not ascend; `invalid_vector` if a component is not finite.
     pub fn build(
+        prefix: &str,
+        dimension: usize,
+        rows: &[u32],
+        vectors: &[f16],
+        index: Index,
+        out: &mut SectionBytes,
+    ) -> Result<()> {
+        if rows.len() < FEWEST_CODED_ROWS {
+            return Self::build_here(prefix, dimension, rows, vectors, index, out);
+        }
+        cores::on_pool(|| Self::build_here(prefix, dimension, rows, vectors, index, out))
+    }
+
+    /// `build` on the threads of the pool that it is called from.
+    fn build_here(
         prefix: &str,
         dimension: usize,
         rows: &[u32],

@@ -2,12 +2,11 @@
 //!
 //! Reads every vector once, at the speed of memory.
 
-use rayon::prelude::*;
-
 use super::best::Best;
 use super::column::{Access, CHUNK_ROWS, VectorColumn};
 use super::query::QueryVector;
 use crate::catalog::row_set::RowSet;
+use crate::cores;
 use crate::error::Result;
 
 impl VectorColumn {
@@ -48,7 +47,7 @@ impl VectorColumn {
         let rows = self.rows()?;
         let count = self.len() as u32;
         let starts: Vec<u32> = (0..count).step_by(CHUNK_ROWS as usize).collect();
-        let chunk = |start: u32| {
+        let chunk = |_, &start: &u32| {
             let mut state = empty();
             let mut visit = |position: u32, score: f32| {
                 if let Some(row) = rows.row(position)
@@ -60,6 +59,6 @@ impl VectorColumn {
             self.score_run(query, start..start.saturating_add(CHUNK_ROWS).min(count), Access::Mapped, &mut visit)?;
             Ok(state)
         };
-        starts.into_par_iter().map(chunk).collect()
+        cores::map(&starts, 1, chunk)
     }
 }

@@ -10,8 +10,6 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::allowed_blocks::allowed_blocks;
 use super::best::Best;
 use super::codes::{BLOCK_ROWS, Candidate, CodeQuery, block_byte_len};
@@ -20,6 +18,7 @@ use super::distance::cosine;
 use super::query::QueryVector;
 use super::rows::Rows;
 use crate::catalog::row_set::RowSet;
+use crate::cores;
 use crate::error::Result;
 
 /// Rows of the first round; a multiple of `BLOCK_ROWS`.
@@ -177,23 +176,22 @@ impl VectorColumn {
             |position: &u32| rows.row(*position).is_some_and(|row| allowed.is_none_or(|allowed| allowed.contains(row)));
         let vertical = if floor > 0.0 { self.vertical(query, floor / READ_SHARE)? } else { None };
         if let Some(vertical) = vertical {
-            let chunk = |range: Range<u32>| {
+            let chunk = |_, range: &Range<u32>| {
                 let uppers = vertical.uppers(self.kernels(), range.clone())?;
-                let reaching = range.zip(uppers).filter(|(_, upper)| *upper >= floor);
+                let reaching = range.clone().zip(uppers).filter(|(_, upper)| *upper >= floor);
                 let positions: Vec<u32> = reaching.map(|(position, _)| position).filter(is_allowed).collect();
                 let scores = self.score_each(query, &positions, access_of(&positions))?;
                 Ok((keep(&positions, &scores), positions.len()))
             };
-            let parts: Vec<(Vec<(u32, f32)>, usize)> =
-                chunks(0..self.len() as u32).into_par_iter().map(chunk).collect::<Result<_>>()?;
-            return Ok(of_chunks(parts, self.len()));
+            return Ok(of_chunks(cores::map(&chunks(0..self.len() as u32), 1, chunk)?, self.len()));
         }
         let Some(codes) = self.codes() else {
             let found = self.flat_at_least(query, floor, allowed)?;
             return Ok((found, Work { scored_rows: self.len(), ..Work::default() }));
         };
         let code_query = codes.coder.query(query.components());
-        let chunk = |range: Range<u32>| {
+        let chunk = |_, range: &Range<u32>| {
+            let range = range.clone();
             let probe = range.start..range.start.saturating_add(PROBE_ROWS).min(range.end);
             let likely = self.chunk_candidates(codes, &code_query, floor, probe.clone(), &rows, allowed)?;
             if likely.len() * READ_THROUGH > probe.len() {
@@ -213,9 +211,7 @@ impl VectorColumn {
             let scores = self.score_each(query, &positions, access_of(&positions))?;
             Ok((keep(&positions, &scores), positions.len()))
         };
-        let parts: Vec<(Vec<(u32, f32)>, usize)> =
-            chunks(0..self.len() as u32).into_par_iter().map(chunk).collect::<Result<_>>()?;
-        Ok(of_chunks(parts, self.len()))
+        Ok(of_chunks(cores::map(&chunks(0..self.len() as u32), 1, chunk)?, self.len()))
     }
 
     /// How many rows the codes alone can't exclude from `floor`: the scan without the re-scoring. `None` without codes.
@@ -250,11 +246,8 @@ impl VectorColumn {
         if range.len() <= CHUNK_ROWS as usize {
             return self.chunk_candidates(codes, query, floor, range, rows, allowed);
         }
-        let found: Vec<Vec<Candidate>> = chunks(range)
-            .into_par_iter()
-            .map(|range| self.chunk_candidates(codes, query, floor, range, rows, allowed))
-            .collect::<Result<_>>()?;
-        Ok(found.concat())
+        let chunk = |_, range: &Range<u32>| self.chunk_candidates(codes, query, floor, range.clone(), rows, allowed);
+        Ok(cores::map(&chunks(range), 1, chunk)?.concat())
     }
 
     fn chunk_candidates(
@@ -311,11 +304,8 @@ impl VectorColumn {
             let access = if access == Access::Mapped { Access::Read } else { access };
             return self.score_each(query, positions, access);
         }
-        let parts: Vec<Vec<f32>> = positions
-            .par_chunks(RESCORE_ROWS)
-            .map(|part| self.score_each(query, part, access))
-            .collect::<Result<_>>()?;
-        Ok(parts.concat())
+        let parts: Vec<&[u32]> = positions.chunks(RESCORE_ROWS).collect();
+        Ok(cores::map(&parts, 1, |_, part| self.score_each(query, part, access))?.concat())
     }
 
     /// The exact cosine at each of the ascending positions.
