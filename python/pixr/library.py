@@ -435,7 +435,7 @@ class Library(Upkeep):
                 out.
             effort: 1 to 10,000 asks for an approximate answer: only so many rows of each channel are considered; scores
                 stay exact, but a hit may be missed. Where there are few segments (8,000, and 235 for each of effort;
-                under a filter 4,000 and 70) the answer is exact, which takes no longer. By default answers are exact.
+                under a filter 100) the answer is exact, which takes no longer. By default answers are exact.
             total: what `total` and facets of an approximate answer count. "exact": every video that the exact answer
                 returns. This costs little where any evidence is enough (own vectors); where evidence must reach a
                 confidence or `min_score`, counting is searching exactly, so the answer is then exact as well. "found":

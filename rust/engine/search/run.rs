@@ -19,11 +19,11 @@ use crate::error::{Error, Result};
 use crate::part::{LivePart, Part};
 use crate::snapshot::Snapshot;
 
-/// An approximate answer takes about as long as an exact one over `exhaustive_rows * (times + effort / of_effort)` rows, where
-/// these are `(times, of_effort)`.
-const NEAR: (u64, u64) = (2, 17);
-/// The same under a filter: exactly, each of the videos that it leaves is then read by itself.
-const NEAR_FILTERED: (u64, u64) = (1, 57);
+/// An approximate answer takes about as long as an exact one over `exhaustive_rows * (NEAR_TIMES + effort / NEAR_EFFORT)` rows.
+const NEAR_TIMES: u64 = 2;
+const NEAR_EFFORT: u64 = 17;
+/// The same under a filter, where for an exact answer each of the videos that it leaves is read by itself.
+const NEAR_EFFORT_FILTERED: u64 = 40;
 
 /// The part and the number of each of the videos, of which there is a set for each part.
 pub(super) fn places_of(videos: &[RowSet]) -> Vec<(usize, u32)> {
@@ -119,8 +119,9 @@ impl<'a> Run<'a> {
     pub(super) fn near_effort(&self) -> Option<usize> {
         let effort = self.query.effort?;
         let allowed: u64 = self.ask.allowed.iter().map(|allowed| u64::from(allowed.rows.count())).sum();
-        let (times, of_effort) = if allowed < self.snapshot.row_count() { NEAR_FILTERED } else { NEAR };
-        let few = self.exhaustive_rows.saturating_mul(times * of_effort + u64::from(effort)) / of_effort;
+        let is_filtered = allowed < self.snapshot.row_count();
+        let near_effort = if is_filtered { NEAR_EFFORT_FILTERED } else { NEAR_EFFORT };
+        let few = self.exhaustive_rows.saturating_mul(NEAR_TIMES * near_effort + u64::from(effort)) / near_effort;
         (allowed > few && self.query.fusion != Fusion::ReciprocalRank).then_some(effort as usize)
     }
 

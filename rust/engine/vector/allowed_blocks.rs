@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use super::codes::BLOCK_ROWS;
-use super::column::CHUNK_ROWS;
 use super::rows::Rows;
 use crate::catalog::row_set::RowSet;
 
@@ -34,19 +33,6 @@ pub(super) fn allowed_blocks(rows: &Rows<'_>, allowed: &RowSet, among: Range<usi
     runs
 }
 
-/// How many codes are read for the allowed rows of a column, or `most` if they are more.
-pub(super) fn allowed_codes(rows: &Rows<'_>, allowed: &RowSet, most: usize) -> usize {
-    let (end, mut count) = (rows.len().div_ceil(BLOCK_ROWS), 0);
-    for start in (0..end).step_by(CHUNK_ROWS as usize / BLOCK_ROWS) {
-        let chunk = start..end.min(start + CHUNK_ROWS as usize / BLOCK_ROWS);
-        count += allowed_blocks(rows, allowed, chunk).iter().map(Range::len).sum::<usize>() * BLOCK_ROWS;
-        if count >= most {
-            return most;
-        }
-    }
-    count
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -61,7 +47,7 @@ mod tests {
         fn every_block_with_an_allowed_row_is_read_and_no_other_unless_they_are_scattered(
             rows in prop::collection::btree_set(0_u32..2000, 1..900),
             runs in prop::collection::vec((0_u32..2000, 1_u32..200), 0..20),
-            first in 0_u32..100, is_run in any::<bool>(), start in 0_usize..28, most in 0_usize..500,
+            first in 0_u32..100, is_run in any::<bool>(), start in 0_usize..28,
         ) {
             let mut allowed = RowSet::empty(2000);
             runs.iter().for_each(|(start, len)| allowed.insert_range(*start..start + len));
@@ -79,8 +65,6 @@ mod tests {
             let is_scattered = found == [among];
             let found: BTreeSet<usize> = found.into_iter().flatten().collect();
             prop_assert!(found == holding || (is_scattered && runs.len() * BLOCKS_A_RUN > end - start.min(end - 1)));
-            let all: usize = allowed_blocks(&rows, &allowed, 0..end).iter().map(Range::len).sum();
-            prop_assert_eq!(allowed_codes(&rows, &allowed, most), (all * BLOCK_ROWS).min(most));
         }
     }
 }

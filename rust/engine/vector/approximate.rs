@@ -26,10 +26,9 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use super::allowed_blocks::allowed_codes;
 use super::best::{Best, by_score};
 use super::coded::best_estimates;
-use super::codes::Candidate;
+use super::codes::{BLOCK_ROWS, Candidate};
 use super::column::{Access, Asked, VectorColumn};
 use super::graph::{Beam, Graph};
 use super::graph_memory::GraphMemory;
@@ -41,6 +40,9 @@ use crate::error::Result;
 
 /// One step of the walk costs about as much as scanning this many codes.
 const CODES_A_STEP: usize = 240;
+/// Scanning four codes in the pieces that a filter leaves costs about as much as scanning seven in a row.
+const CODES_IN_PIECES: usize = 4;
+const CODES_IN_A_ROW: usize = 7;
 /// Rows are scored whose estimate is at most this far below the k-th best, but no more of them than the effort. It is two
 /// standard errors of a 4-bit estimate of vectors with 384 dimensions.
 const MARGIN: f32 = 0.01;
@@ -111,7 +113,7 @@ pub fn approximate_top_k(
 ) -> Result<Near> {
     asked.iter().try_for_each(|one| one.column.check(query))?;
     let effort = effort.max(k);
-    let ways: Vec<Way<'_>> = asked.iter().map(|one| one.way(query, k, effort, memory)).collect::<Result<_>>()?;
+    let ways: Vec<Way<'_>> = asked.iter().map(|one| one.way(query, k, effort, memory)).collect();
     let mut found = Found { k, best: Vec::new(), work: vec![Work::default(); asked.len()] };
     let of_way = |wanted: fn(&Way<'_>) -> bool| -> Vec<(usize, Asked<'_>)> {
         asked.iter().copied().enumerate().filter(|(at, _)| ways.get(*at).is_some_and(wanted)).collect()
@@ -156,7 +158,7 @@ pub(crate) fn passed_by(
     memory: &Arc<GraphMemory>,
 ) -> Result<Passed> {
     asked.iter().try_for_each(|one| one.column.check(query))?;
-    let ways: Vec<Way<'_>> = asked.iter().map(|one| one.way(query, effort, effort, memory)).collect::<Result<_>>()?;
+    let ways: Vec<Way<'_>> = asked.iter().map(|one| one.way(query, effort, effort, memory)).collect();
     if ways.iter().any(|way| matches!(way, Way::ExactAtFirst | Way::Codes)) {
         let Near { best, work } = approximate_top_k(asked, query, effort, effort, memory)?;
         return Ok(Passed { columns: rows_by_column(&work, best.into_iter()), is_in_memory: false });
@@ -270,35 +272,33 @@ fn coded_rows(query: &QueryVector, effort: usize) -> usize {
 }
 
 impl<'a> Asked<'a> {
-    fn way(&self, query: &QueryVector, k: usize, effort: usize, memory: &Arc<GraphMemory>) -> Result<Way<'a>> {
-        let Some(graph) = self.column.graph().filter(|_| k > 0) else { return Ok(Way::Exact) };
+    fn way(&self, query: &QueryVector, k: usize, effort: usize, memory: &Arc<GraphMemory>) -> Way<'a> {
+        let Some(graph) = self.column.graph().filter(|_| k > 0) else { return Way::Exact };
         if graph.is_ready(memory) {
-            return Ok(self.width(effort)?.map_or(Way::Exact, |width| Way::Walk(graph, width)));
+            return self.width(effort).map_or(Way::Exact, |width| Way::Walk(graph, width));
         }
         let coded = coded_rows(query, effort);
         let count = self.allowed.map_or(self.column.len(), |allowed| allowed.count() as usize);
         // Codes of whole vectors say nothing of columns that are kept by component (`vertical`).
         let is_exact_better =
             count <= coded || coded.saturating_mul(CODES_A_RESCORE) >= self.column.len() || self.column.has_vertical();
-        Ok(if is_exact_better { Way::ExactAtFirst } else { Way::Codes })
+        if is_exact_better { Way::ExactAtFirst } else { Way::Codes }
     }
 
     /// How many rows the walk must keep so that about `effort` of them are allowed; `None` if exact search is cheaper.
-    fn width(&self, effort: usize) -> Result<Option<usize>> {
+    fn width(&self, effort: usize) -> Option<usize> {
         let Some(allowed) = self.allowed else {
-            return Ok((effort.saturating_mul(CODES_A_STEP) < self.column.len()).then_some(effort));
+            return (effort.saturating_mul(CODES_A_STEP) < self.column.len()).then_some(effort);
         };
         let (count, universe) = (allowed.count() as usize, allowed.universe() as usize);
         let left_out = 1.0 - count as f64 / universe.max(1) as f64;
         let spare = (DEVIATIONS * (effort as f64 * left_out).sqrt()).ceil() as usize;
-        let Some(width) = effort.saturating_add(spare).saturating_mul(universe).checked_div(count) else {
-            return Ok(None);
-        };
-        let codes_for_walk = width.saturating_mul(CODES_A_STEP);
-        // Few rows are scored; of many the codes are scanned.
-        let is_walk_cheaper = codes_for_walk < count.saturating_mul(CODES_A_RESCORE)
-            && codes_for_walk < allowed_codes(&self.column.rows()?, allowed, codes_for_walk + 1);
-        Ok(is_walk_cheaper.then_some(width))
+        let width = effort.saturating_add(spare).saturating_mul(universe).checked_div(count)?;
+        // Few rows are scored; of many the codes are scanned, in pieces where the filter leaves such: about a block more for each.
+        let held = count.saturating_mul(self.column.len()) / universe.max(1);
+        let in_pieces = held + allowed.run_count(0..allowed.universe()) * BLOCK_ROWS;
+        let exact = self.column.len().min(in_pieces * CODES_IN_A_ROW / CODES_IN_PIECES).min(count * CODES_A_RESCORE);
+        (width.saturating_mul(CODES_A_STEP) < exact).then_some(width)
     }
 }
 
