@@ -239,7 +239,7 @@ fn chosen(snapshot: &Snapshot, scope: Scope, most_parts: usize) -> BTreeSet<usiz
         parts().filter(|(_, part)| part.home == Home::Memory).map(|(index, _)| index).collect();
     match scope {
         Scope::Memory => {}
-        Scope::Merge => chosen.extend(worth_merging(snapshot, most_parts)),
+        Scope::Merge => chosen.extend(worth_merging(&snapshot.parts, most_parts)),
         Scope::Everything => {
             let has_deleted = parts().any(|(_, part)| part.deleted_count() > 0);
             if snapshot.parts.len() > 1 || has_deleted {

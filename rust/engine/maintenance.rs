@@ -145,7 +145,7 @@ fn part_share(shared: &Shared) -> f64 {
 
 fn merge_is_due(shared: &Shared) -> bool {
     let snapshot = Arc::clone(&shared.snapshot.read());
-    !worth_merging(&snapshot, shared.options.limits.parts).is_empty()
+    !worth_merging(&snapshot.parts, shared.options.limits.parts).is_empty()
 }
 
 fn share(used: u64, limit: u64) -> f64 {

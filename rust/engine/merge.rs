@@ -5,8 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::part::Home;
-use crate::snapshot::Snapshot;
+use crate::part::{Home, LivePart};
 
 /// This many parts of one size class are worth merging.
 pub(crate) const MERGE_FAN_IN: usize = 8;
@@ -22,9 +21,9 @@ pub(crate) fn size_class(row_count: u32) -> u32 {
     row_count.max(1).ilog2() / SIZE_CLASS_BITS
 }
 
-/// Which of the snapshot's parts on disk to rewrite as one, by their places in it; empty where merging is not worth it.
-pub(crate) fn worth_merging(snapshot: &Snapshot, most_parts: usize) -> BTreeSet<usize> {
-    let on_disk = snapshot.parts.iter().enumerate().filter(|(_, part)| part.home != Home::Memory);
+/// Which of a snapshot's parts on disk to rewrite as one, by their places in it; empty where merging is not worth it.
+pub(crate) fn worth_merging(parts: &[LivePart], most_parts: usize) -> BTreeSet<usize> {
+    let on_disk = parts.iter().enumerate().filter(|(_, part)| part.home != Home::Memory);
     let files: Vec<OnDisk> = on_disk
         .map(|(index, part)| OnDisk { index, live: part.rows.count(), all: part.part.table().row_count() })
         .collect();

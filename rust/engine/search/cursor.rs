@@ -8,6 +8,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::page::Position;
+use super::query::Query;
 use crate::catalog::video::{MAX_ID_BYTES, VideoId};
 use crate::error::{Error, Result};
 
@@ -44,6 +45,14 @@ impl Cursor {
         let signature = signed(secret, &bytes).finalize().into_bytes();
         bytes.extend(signature);
         to_text(&bytes)
+    }
+
+    /// The query's, if it has one; `digest` is the query's.
+    ///
+    /// # Errors
+    /// As `decode`.
+    pub(super) fn of(query: &Query, digest: &[u8; 32], secret: &[u8; 32]) -> Result<Option<Self>> {
+        query.cursor.as_deref().map(|text| Self::decode(text, secret, digest)).transpose()
     }
 
     /// Reads what `encode` wrote under the same secret for the query with this digest.

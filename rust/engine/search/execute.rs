@@ -22,12 +22,7 @@ pub(crate) fn cursor_snapshot(query: &Query, secret: &[u8; 32]) -> Result<Option
         return Ok(None);
     }
     query.validate()?;
-    Ok(read_cursor(query, &query.digest()?, secret)?.map(|cursor| cursor.snapshot))
-}
-
-/// The query's cursor, if it has one.
-pub(super) fn read_cursor(query: &Query, digest: &[u8; 32], secret: &[u8; 32]) -> Result<Option<Cursor>> {
-    query.cursor.as_deref().map(|text| Cursor::decode(text, secret, digest)).transpose()
+    Ok(Cursor::of(query, &query.digest()?, secret)?.map(|cursor| cursor.snapshot))
 }
 
 /// Answers a query from one snapshot.
@@ -48,7 +43,7 @@ pub(super) fn search_past(
     let begun = Instant::now();
     let run = Run::new(exhaustive_rows, snapshot, query)?;
     let digest = query.digest()?;
-    let position = read_cursor(query, &digest, secret)?.map(|cursor| cursor.position);
+    let position = Cursor::of(query, &digest, secret)?.map(|cursor| cursor.position);
     let limit = query.limit as usize;
     let Ranked { hits, returned, relation, plan } = run.rank(position.as_ref(), limit)?;
     let (range, next) = cut_page(&hits, |hit| (hit.score, &hit.id), position.as_ref(), limit);

@@ -29,7 +29,6 @@ use moment::{
 };
 
 use super::cursor::Cursor;
-use super::execute::read_cursor;
 use super::hit::{Hit, HitMatch, HitMoment, Relation, SearchResult, Timing};
 use super::moments::{Moment, MomentRules, find_moments};
 use super::page::{compare_hits, cut_page};
@@ -90,7 +89,7 @@ pub(super) fn search(
     let begun = Instant::now();
     query.validate()?;
     let digest = query.digest()?;
-    let position = read_cursor(query, &digest, secret)?.map(|cursor| cursor.position);
+    let position = Cursor::of(query, &digest, secret)?.map(|cursor| cursor.position);
     let mut questions = Vec::new();
     collect(compound, query, Wish::Present, &mut questions);
     let start = |asked| {
