@@ -133,21 +133,6 @@ impl VectorColumn {
         index: Index,
         out: &mut SectionBytes,
     ) -> Result<()> {
-        if rows.len() < FEWEST_CODED_ROWS {
-            return Self::build_here(prefix, dimension, rows, vectors, index, out);
-        }
-        cores::on_pool(|| Self::build_here(prefix, dimension, rows, vectors, index, out))
-    }
-
-    /// `build` on the threads of the pool that it is called from.
-    fn build_here(
-        prefix: &str,
-        dimension: usize,
-        rows: &[u32],
-        vectors: &[f16],
-        index: Index,
-        out: &mut SectionBytes,
-    ) -> Result<()> {
         let Some((&first, &last)) = rows.first().zip(rows.last()) else { return Ok(()) };
         let internal = |detail: String| Error::Internal { detail: format!("vector column {prefix}: {detail}") };
         if dimension == 0 || rows.len().checked_mul(dimension) != Some(vectors.len()) {
@@ -169,7 +154,11 @@ impl VectorColumn {
         let is_run = last - first == count - 1;
         let coded = rows.len() >= FEWEST_CODED_ROWS && dimension >= LOWEST_CODED_DIMENSION;
         let words = if coded { word_count(dimension) } else { 0 };
-        let (centre, mean_square) = if coded { centre(dimension, vectors) } else { (Vec::new(), 1.0) };
+        let has_graph = index == Index::Graph && rows.len() >= FEWEST_LINKED_ROWS;
+        let Coded { centre, mean_square, sections } = match coded {
+            true => cores::on_pool(|| Coded::new(prefix, dimension, vectors, has_graph))?,
+            false => Coded { centre: Vec::new(), mean_square: 1.0, sections: Vec::new() },
+        };
 
         let mut head = Vec::with_capacity(HEAD_BYTES + 4 * centre.len());
         let form = if is_run { FORM_RUN } else { FORM_LIST };
@@ -186,17 +175,7 @@ impl VectorColumn {
             out.push((format!("{prefix}.rows"), bytemuck::cast_slice(rows).to_vec()));
         }
         out.push((format!("{prefix}.f16"), bytemuck::cast_slice(vectors.reinterpret_cast()).to_vec()));
-        if index == Index::Graph && coded && rows.len() >= FEWEST_LINKED_ROWS {
-            let graph = Graph::build(SEED, &centre, vectors, kernels())?;
-            out.extend(graph.map(|graph| (format!("{prefix}.graph"), graph)));
-        }
-        if coded {
-            let coder = Coder::new(SEED, centre, mean_square);
-            let blocks: Vec<Vec<u8>> =
-                vectors.par_chunks(dimension * BLOCK_ROWS).map(|block| coder.encode_block(block)).collect();
-            out.push((format!("{prefix}.codes"), blocks.concat()));
-            out.extend(vertical::encode(dimension, vectors).map(|bytes| (format!("{prefix}.vertical"), bytes)));
-        }
+        out.extend(sections);
         Ok(())
     }
 
@@ -443,6 +422,31 @@ impl VectorColumn {
 
     pub(super) fn codes(&self) -> Option<&Codes> {
         self.codes.as_ref()
+    }
+}
+
+/// What is made of many vectors beside themselves, by loops that rayon spreads.
+struct Coded {
+    centre: Vec<f32>,
+    mean_square: f32,
+    /// The graph, the codes and the components, as far as there are such.
+    sections: SectionBytes,
+}
+
+impl Coded {
+    fn new(prefix: &str, dimension: usize, vectors: &[f16], has_graph: bool) -> Result<Self> {
+        let (centre, mean_square) = centre(dimension, vectors);
+        let mut sections = SectionBytes::new();
+        if has_graph {
+            let graph = Graph::build(SEED, &centre, vectors, kernels())?;
+            sections.extend(graph.map(|graph| (format!("{prefix}.graph"), graph)));
+        }
+        let coder = Coder::new(SEED, centre.clone(), mean_square);
+        let blocks: Vec<Vec<u8>> =
+            vectors.par_chunks(dimension * BLOCK_ROWS).map(|block| coder.encode_block(block)).collect();
+        sections.push((format!("{prefix}.codes"), blocks.concat()));
+        sections.extend(vertical::encode(dimension, vectors).map(|bytes| (format!("{prefix}.vertical"), bytes)));
+        Ok(Self { centre, mean_square, sections })
     }
 }
 
