@@ -51,7 +51,7 @@ class SearchOptions:
         check_choice("fusion", self.fusion, Fusion)
         check_choice("total", self.total, Total)
         check_whole_number("limit", self.limit, 1, 1000)
-        check_whole_number("moments", self.moments, 1, 1000)
+        check_whole_number("moments", self.moments, 0, 1000)
         if self.effort is not None:
             check_whole_number("effort", self.effort, 1, 10_000)
         if self.min_score is not None:

@@ -301,7 +301,7 @@ def test_a_tiny_fused_run_ranks_as_the_exhaustive_search_does(tmp_path: Path) ->
     assert frames.shape == (600, 48), "--dim was of vectors alone: fused queries had 384 whatever was asked"
     assert "48 dimensions" in (tmp_path / "fused.md").read_text(encoding="utf-8")
     results = json.loads((tmp_path / "fused.json").read_text(encoding="utf-8"))["results"]
-    assert [result["name"] for result in results] == ["pixr", "pixr-one-moment"]
+    assert [result["name"] for result in results] == ["pixr", "pixr-videos"]
     for ours in results:
         assert ours["error"] is None
         assert {run["ndcg"] for run in ours["runs"]} == {1.0}, "so few segments are searched exactly"

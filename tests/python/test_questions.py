@@ -12,7 +12,8 @@ import pytest
 
 import pixr
 from pixr.errors import InvalidFilter, InvalidQuery, InvalidVideo, VideoNotFound
-from pixr.questions import Ask, Blend, Then, While, Without, from_dict, parse
+from pixr.questions import Ask, Blend, Question, Then, While, Without, from_dict, parse
+from pixr.wire import hits_to_dict
 
 
 @pytest.fixture
@@ -205,6 +206,19 @@ def test_diversity_leaves_one_moment_of_a_scene(library: pixr.Library) -> None:
     assert all(len(hit.moments) == 1 for hit in hits)
 
 
+@pytest.mark.parametrize("question", ["the roof, a ladder", Then("the roof", "a ladder")])
+def test_no_moments_leave_videos_scores_and_counts(library: pixr.Library, question: Question) -> None:
+    whole = library.search(question, channels=["speech"], min_score=0.0, facets=True)
+    alone = library.search(question, channels=["speech"], min_score=0.0, facets=True, moments=0)
+    assert len(whole) > 0
+    assert [(hit.video, hit.score) for hit in alone] == [(hit.video, hit.score) for hit in whole]
+    assert (alone.total, alone.facets) == (whole.total, whole.facets)
+    assert all(hit.moments == () for hit in alone)
+    assert [one["relevance"]["moments"] for one in hits_to_dict(alone, explain=True)["results"]] == [[]] * len(alone)
+    with pytest.raises(InvalidQuery, match="moments is -1, expected a whole number"):
+        library.search(question, moments=-1)
+
+
 def test_json_and_the_short_form_read_as_python_writes(tmp_path: Path) -> None:
     given = {"query": "a dog", "then": "a cat", "within": 8, "modes": ["visual"], "family": "sequence"}
     dog, cat = (Ask(text, modes=["visual"]) for text in ("a dog", "a cat"))
@@ -290,7 +304,7 @@ def test_a_moment_may_be_a_list_as_in_json(library: pixr.Library) -> None:
         {"limit": "5"},
         {"limit": 1.5},
         {"limit": None},
-        {"moments": 0},
+        {"moments": -1},
         {"effort": True},
         {"cursor": 5},
         {"diversity": "0.5"},

@@ -46,7 +46,7 @@ class Settings:
 
 def systems_with(peers: Sequence[str]) -> list[str]:
     """The systems that these peers of the vector bench make."""
-    parts = {"by-hand": "hnswlib", "by-hand-exhaustive": "hnswlib", "pixr-one-moment": "pixr"}
+    parts = {"by-hand": "hnswlib", "by-hand-exhaustive": "hnswlib", "pixr-videos": "pixr"}
     return [name for name in SYSTEMS if parts.get(name, name) in peers]
 
 

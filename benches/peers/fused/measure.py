@@ -29,7 +29,7 @@ SYSTEMS: dict[str, System] = {
     system.name: system
     for system in (
         Pixr("pixr"),
-        Pixr("pixr-one-moment", moments=1),
+        Pixr("pixr-videos", moments=0),
         Handmade("by-hand"),
         Handmade("by-hand-exhaustive", exhaustive=True),
         LanceDb(),

@@ -26,7 +26,7 @@ class Pixr(System):
     """One library; titles are metadata of videos, with a vector that spans the whole video."""
 
     def __init__(self, name: str, *, moments: int = MOMENTS) -> None:
-        """`moments` are told of each video at most: one is what the other systems know of it."""
+        """`moments` are told of each video at most; with none, the answer is what the other systems give."""
         super().__init__(name, module="pixr", packages=(), efforts=(EXACT, 10, 25, 35, 50, 100, 150, 200, 400))
         self.index = "pixr"
         self._moments = moments

@@ -25,6 +25,10 @@ impl Run<'_> {
     /// The hit as it is returned: with its moments and what they say.
     pub(super) fn tell(&self, hit: &Scored) -> Result<Hit> {
         let live = self.part(hit.part)?;
+        let video = live.part.table().video(hit.video)?;
+        if self.query.moments_per_hit == 0 {
+            return Ok(Hit { video, score: hit.score, moments: Vec::new() });
+        }
         let found;
         let matches = match &hit.matches {
             Some(kept) => kept,
@@ -49,7 +53,7 @@ impl Run<'_> {
             .into_iter()
             .map(|moment| HitMoment::new(moment, |scored| describe(scored.evidence.row, scored.evidence.channel)))
             .collect::<Result<_>>()?;
-        Ok(Hit { video: live.part.table().video(hit.video)?, score: hit.score, moments })
+        Ok(Hit { video, score: hit.score, moments })
     }
 
     /// Keeps as many moments, which come best first, as the query wants, and no two that are too much alike.

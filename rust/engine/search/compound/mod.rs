@@ -296,6 +296,11 @@ impl Questions<'_> {
     }
 
     fn tell(&self, hit: &ScoredVideo) -> Result<Hit> {
+        let Some(first) = self.runs.first() else { return Err(no_question()) };
+        let video = first.part(hit.part)?.part.table().video(hit.video)?;
+        if self.query.moments_per_hit == 0 {
+            return Ok(Hit { video, score: hit.score, moments: Vec::new() });
+        }
         let moments = self.moments(hit.part, hit.video)?;
         let mut found = self.related(&self.root, &moments);
         found.sort_by(|a, b| {
@@ -316,11 +321,9 @@ impl Questions<'_> {
             }
             is_kept
         });
-        let Some(first) = self.runs.first() else { return Err(no_question()) };
-        let live = first.part(hit.part)?;
         first.choose(self.query, hit.part, hit.video, &mut found, |one| (one.span, one.peak_seconds))?;
         let told = found.into_iter().map(|one| self.explain(hit.part, one, &moments)).collect::<Result<_>>()?;
-        Ok(Hit { video: live.part.table().video(hit.video)?, score: hit.score, moments: told })
+        Ok(Hit { video, score: hit.score, moments: told })
     }
 
     fn explain(&self, part: usize, found: CompoundMoment, moments: &[Vec<Moment>]) -> Result<HitMoment> {

@@ -78,12 +78,11 @@ impl Query {
 
     /// Checks how much is returned, and how hard it is looked for.
     fn check_page(&self) -> Result<()> {
-        for (name, value, most) in
-            [("limit", self.limit, MAX_LIMIT), ("moments_per_hit", self.moments_per_hit, MAX_MOMENTS)]
-        {
-            if !(1..=most).contains(&value) {
-                return wrong(format!("{name} is {value}, expected 1 to {most}"));
-            }
+        if !(1..=MAX_LIMIT).contains(&self.limit) {
+            return wrong(format!("limit is {}, expected 1 to {MAX_LIMIT}", self.limit));
+        }
+        if self.moments_per_hit > MAX_MOMENTS {
+            return wrong(format!("moments_per_hit is {}, expected 0 to {MAX_MOMENTS}", self.moments_per_hit));
         }
         if let Some(effort) = self.effort
             && !(1..=MAX_EFFORT).contains(&effort)

@@ -120,7 +120,7 @@ pub struct Query {
     pub total: Total,
     /// How channels become one score.
     pub fusion: Fusion,
-    /// The most moments of each hit, 1 to 1000.
+    /// The most moments of each hit, up to 1000. 0 says only which videos, and their scores.
     pub moments_per_hit: u32,
     /// Which columns to count.
     pub facets: Facets,

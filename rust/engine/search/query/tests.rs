@@ -39,7 +39,8 @@ fn every_wrong_field_is_named() {
     assert!(refused(&Query { effort: Some(0), ..roof() }, "effort"));
     assert!(refused(&Query { limit: 0, ..roof() }, "limit"));
     assert!(refused(&Query { limit: 1001, ..roof() }, "limit"));
-    assert!(refused(&Query { moments_per_hit: 0, ..roof() }, "moments_per_hit"));
+    assert!(refused(&Query { moments_per_hit: 1001, ..roof() }, "moments_per_hit"));
+    assert!(Query { moments_per_hit: 0, ..roof() }.validate().is_ok());
     assert!(refused(&Query { facets: Facets::Named(vec![String::new()]), ..roof() }, "facets"));
 }
 
