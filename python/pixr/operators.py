@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["as_words", "without_operators"]
+__all__ = ["MOST_BYTES", "MOST_WORDS", "as_words", "without_operators"]
 
 # The most that the engine takes of one question.
 MOST_WORDS = 256

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pixr.arguments import check_id, check_names, check_number, check_span
 from pixr.convert import MODE_OF
 from pixr.errors import InvalidQuery
+from pixr.operators import MOST_BYTES
 from pixr.surrogates import has_lone_surrogate
 from pixr.types import Channel, Mode
 
@@ -44,7 +45,7 @@ class Ask:
     """One question; made by `pixr.ask`.
 
     Raises:
-        InvalidQuery: a field has a wrong type, or the words hold half of a surrogate pair.
+        InvalidQuery: a field has a wrong type, or the words hold half of a surrogate pair or are too long.
     """
 
     query: str | None = None
@@ -244,6 +245,9 @@ def _check_words(query: Any) -> None:
         raise InvalidQuery(f"query is {type(query).__name__}, words are expected")
     if has_lone_surrogate(query):
         raise InvalidQuery(f"query: {query!a} holds half of a surrogate pair, which is no character")
+    # Here, before it is cut into clauses and encoded, which takes long for a whole book.
+    if (byte_len := len(query.encode())) > MOST_BYTES:
+        raise InvalidQuery(f"query has {byte_len} bytes, at most {MOST_BYTES} are allowed")
 
 
 # -- JSON -------------------------------------------------------------------------------------------------------------

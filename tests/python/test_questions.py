@@ -370,6 +370,13 @@ def test_questions_within_questions_end_somewhere(library: pixr.Library, depth: 
         library.search(question)
 
 
+def test_too_many_words_are_refused_before_they_are_encoded() -> None:
+    """Pictures alone were asked a question of any length, and one of a megabyte was cut into clauses for minutes."""
+    pixr.ask("é" * 4096, channels=["frame"])
+    with pytest.raises(InvalidQuery, match=r"^query has 8193 bytes, at most 8192 are allowed$"):
+        pixr.ask("é" * 4096 + "a", channels=["frame"])
+
+
 def test_numbers_of_related_questions_are_checked_where_they_are_related() -> None:
     for within in (-1, float("nan"), "8"):
         with pytest.raises(InvalidQuery, match=r"^within is "):
