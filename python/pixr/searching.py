@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["SearchOptions", "search"]
 
 
+# More than any filter that the engine takes has, and fewer than its reader of JSON allows.
+_MOST_LEVELS = 64
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchOptions:
     """The options of a search besides its question, as `Library.search` explains them.
@@ -66,6 +70,8 @@ class SearchOptions:
             check_names("facets", self.facets)
         if self.filters is not None and not isinstance(self.filters, Mapping):
             raise InvalidFilter(f"filters is {type(self.filters).__name__}, an object is expected")
+        if _is_deeper(self.filters, _MOST_LEVELS):
+            raise InvalidFilter("filters: nested too deep; `and`, `or` and `not` may be 16 deep")
         if self.video is not None and not isinstance(self.video, Collection):
             raise InvalidQuery(f"video is {type(self.video).__name__}, an id or a list of ids is expected")
 
@@ -168,6 +174,15 @@ def _as_json(request: Mapping[str, Any]) -> str:
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidFilter(f"filters: {error}") if name == "filter" else InvalidQuery(f"{name}: {error}") from None
     raise InvalidQuery("the question can't be written as JSON")
+
+
+def _is_deeper(value: Any, most: int) -> bool:
+    """Whether lists and objects are nested more than `most` deep."""
+    if not isinstance(value, Mapping | list | tuple):
+        return False
+    if most == 0:
+        return True
+    return any(_is_deeper(one, most - 1) for one in (value.values() if isinstance(value, Mapping) else value))
 
 
 def _left_out(question: Question) -> dict[str, Any] | None:

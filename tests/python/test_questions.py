@@ -370,6 +370,16 @@ def test_questions_within_questions_end_somewhere(library: pixr.Library, depth: 
         library.search(question)
 
 
+@pytest.mark.parametrize("depth", [17, 40, 200, 3000])
+def test_a_filter_that_is_nested_too_deep_is_refused_as_a_filter(library: pixr.Library, depth: int) -> None:
+    """From 127 on it was "invalid query: recursion limit exceeded at line 1 column 1098"."""
+    filters: dict[str, Any] = {"id": "a"}
+    for _ in range(depth):
+        filters = {"not": filters}
+    with pytest.raises(InvalidFilter, match="nested"):
+        library.search("roof", filters=filters)
+
+
 def test_too_many_words_are_refused_before_they_are_encoded() -> None:
     """Pictures alone were asked a question of any length, and one of a megabyte was cut into clauses for minutes."""
     pixr.ask("é" * 4096, channels=["frame"])
