@@ -19,10 +19,18 @@ import pixr
         ("de l'eau", "eau"),
         ("dell’arte", "arte"),
         ("eau", "l'eau"),
+        ("ＰＡＮＥＬＳ", "panel"),
+        ("𝐩𝐚𝐧𝐞𝐥𝐬", "panels"),
+        ("ﬁshing", "fishing"),
+        ("STRASSE", "Straße"),
+        ("ΛΌΓΟΣ", "λόγος"),
+        ("so\u00adlar", "solar"),
+        ("\u0bae\u0bc6\u0bbe\u0bb4\u0bbf", "\u0bae\u0bca\u0bb4\u0bbf"),
+        ("ल\u095cका", "ल\u0921\u093cका"),
     ],
 )
 def test_a_word_is_found_however_it_is_written(tmp_path: Path, written: str, asked: str) -> None:
-    """Decomposed letters of other scripts than Latin made other words, and so did what is elided before a word."""
+    """Decomposed letters made other words, and so did what is elided before a word, and letters drawn otherwise."""
     with pixr.open(tmp_path / "l.pixr") as library:
         rows = [{"video_id": "a", "start": 0.0, "end": 1.0, "speech.text": f"x {written} y"}]
         library.add_segments(pa.RecordBatch.from_pylist(rows))

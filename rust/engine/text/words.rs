@@ -4,7 +4,8 @@
 //! Italian elide before a word is not part of it ("l'eau" → "eau"). Chinese, Japanese and Thai put no space between words,
 //! so each of their characters is a word of its own. A letter written in several characters, such as a Korean syllable in
 //! its sounds (file names on macOS are written so), counts as the one that they compose, and half-width Katakana as that
-//! of full width.
+//! of full width. Latin letters that are only drawn otherwise (of full width, bold, joined as in "ﬁ") count as the plain
+//! ones, "ß" as "ss", a Greek "ς" as "σ", and a soft hyphen or the dot of an Indian letter as nothing.
 //!
 //! A word's *form* is in lower case with accents folded ("Café" → "cafe"); its *stem* has its endings taken off first
 //! ("panels" → "panel"). Words longer than `MAX_WORD_BYTES` are skipped but keep their place in the order, so that no
@@ -24,6 +25,9 @@ pub(crate) const MAX_WORD_BYTES: usize = 96;
 
 /// How many stems are kept, since most words of a text were met before: a power of two.
 const REMEMBERED_STEMS: usize = 8192;
+
+/// Where a word may be broken at the end of a line; otherwise it isn't seen.
+const SOFT_HYPHEN: char = '\u{00ad}';
 
 /// What French and Italian write before an apostrophe and a vowel in place of a word of its own.
 const ELIDED: [&str; 24] = [
@@ -163,7 +167,8 @@ impl Run {
         let is_letter = |next: char| next.is_alphanumeric() && !stands_alone(next);
         character.is_alphanumeric()
             || (!self.lower.is_empty()
-                && (is_combining(character) || (is_apostrophe(character) && next.is_some_and(is_letter))))
+                && (is_combining(character)
+                    || ((is_apostrophe(character) || character == SOFT_HYPHEN) && next.is_some_and(is_letter))))
     }
 
     /// Adds a character that belongs to the word, in lower case and composed with the one before it.
@@ -185,8 +190,24 @@ impl Run {
         } else if let Some(composed) = lower.chars().next_back().and_then(|last| composed(last, character)) {
             lower.pop();
             lower.push(composed);
-        } else if !is_combining(character) {
-            lower.extend(character.to_lowercase().filter(|part| !is_combining(*part)));
+        } else if has_plain_form(character) {
+            decompose_compatible(character, |plain| push_lower(lower, plain));
+        } else if !is_combining(character) && character != SOFT_HYPHEN {
+            push_lower(lower, character);
+        }
+    }
+}
+
+/// Adds a letter in lower case, in the one form that it has for all its places in a word.
+#[inline]
+fn push_lower(lower: &mut String, letter: char) {
+    for part in letter.to_lowercase().filter(|part| !is_combining(*part)) {
+        match part {
+            // Lower case letter by letter: at the end of a word in capitals there is no "ς".
+            'ς' => lower.push('σ'),
+            // Before endings are taken off: "STRASSE" would keep another stem than "Straße".
+            'ß' => lower.push_str("ss"),
+            _ => lower.push(part),
         }
     }
 }
@@ -247,13 +268,28 @@ fn is_apostrophe(character: char) -> bool {
     matches!(character, '\'' | '\u{2019}' | '\u{02bc}')
 }
 
+/// Accents, and the dot of Indian scripts (nukta).
 fn is_combining(character: char) -> bool {
-    matches!(character, '\u{0300}'..='\u{036f}')
+    matches!(
+        character,
+        '\u{0300}'..='\u{036f}' | '\u{093c}' | '\u{09bc}' | '\u{0a3c}' | '\u{0abc}' | '\u{0b3c}' | '\u{0cbc}'
+    )
 }
 
-/// The one character that two stand for: a letter with an accent or a voicing mark, or sounds of a Korean syllable.
+/// Latin letters that are told from the plain ones by how they look: joined, of full width, and the bold, italic and other
+/// alphabets of mathematics, in which titles are written to stand out. And letters of Indian scripts with a dot, which
+/// normalised text writes in two characters.
+fn has_plain_form(character: char) -> bool {
+    matches!(character, '\u{fb00}'..='\u{fb06}' | '\u{ff10}'..='\u{ff5a}' | '\u{1d400}'..='\u{1d7ff}'
+        | '\u{0958}'..='\u{095f}' | '\u{09dc}'..='\u{09df}' | '\u{0a33}' | '\u{0a36}' | '\u{0a59}'..='\u{0a5e}'
+        | '\u{0b5c}'..='\u{0b5d}')
+}
+
+/// The one character that two stand for: a letter with an accent or a voicing mark, sounds of a Korean syllable, or a vowel
+/// of an Indian script that is written on both sides of its consonant.
 fn composed(one: char, other: char) -> Option<char> {
-    let is_part = is_combining(other) || matches!(other, '\u{1161}'..='\u{11c2}' | '\u{3099}' | '\u{309a}');
+    let is_part = is_combining(other)
+        || matches!(other, '\u{09be}'..='\u{0ddf}' | '\u{102e}' | '\u{1161}'..='\u{11c2}' | '\u{3099}' | '\u{309a}');
     if is_part { compose(one, other) } else { None }
 }
 
@@ -306,6 +342,14 @@ mod tests {
             ("カ\u{3099}ハ\u{309a} a", "ガパ a"),
             ("МОИ\u{306} е\u{308}лка", "мой ёлка"),
             ("Vie\u{323}\u{302}t cafe\u{301}", "việt café"),
+            (
+                "\u{ba4}\u{bae}\u{bbf}\u{bb4}\u{bcd} \u{bae}\u{bc6}\u{bbe}\u{bb4}\u{bbf}",
+                "\u{ba4}\u{bae}\u{bbf}\u{bb4}\u{bcd} \u{bae}\u{bca}\u{bb4}\u{bbf}",
+            ),
+            (
+                "\u{9ac}\u{9be}\u{982}\u{9b2}\u{9be} \u{9ad}\u{9c7}\u{9be}\u{9b0}",
+                "\u{9ac}\u{9be}\u{982}\u{9b2}\u{9be} \u{9ad}\u{9cb}\u{9b0}",
+            ),
         ] {
             assert_eq!(forms(decomposed), forms(composed));
             let words = WordCutter::new(Language::English).cut(decomposed);
@@ -322,6 +366,29 @@ mod tests {
         assert_eq!(forms("ﾊﾟｶ"), ["パ", "カ"]);
         let words = WordCutter::new(Language::English).cut("ﾊﾟｶ");
         assert_eq!(words.into_iter().map(|word| word.range).collect::<Vec<_>>(), [0..6, 6..9]);
+    }
+
+    /// Endings were looked for in the letters as they are drawn, so "ＰＡＮＥＬＳ" was no plural; and a Greek word in capitals
+    /// ended in another letter.
+    #[test]
+    fn letters_that_are_only_drawn_otherwise_are_the_plain_ones() {
+        let mut cutter = WordCutter::new(Language::English);
+        for (drawn, plain) in [
+            ("ＳＯＬＡＲ Ｐａｎｅｌｓ １２", "solar panels 12"),
+            ("𝐒𝐨𝐥𝐚𝐫 𝘱𝘢𝘯𝘦𝘭𝘴 𝟏𝟐", "solar panels 12"),
+            ("ﬁshing oﬃces", "fishing offices"),
+            ("Straße GROẞE", "STRASSE grosse"),
+            ("ΛΌΓΟΣ ΛΌΓΟΣ.", "λόγος Λόγος"),
+            ("so\u{ad}lar pan\u{ad}els", "solar panels"),
+            ("ल\u{95c}का ग\u{9dc}ি", "ल\u{921}\u{93c}का ग\u{9a1}\u{9bc}ি"),
+        ] {
+            let stems = |cutter: &mut WordCutter, text: &str| -> Vec<String> {
+                cutter.cut(text).into_iter().map(|word| word.stem).collect()
+            };
+            assert_eq!(stems(&mut cutter, drawn), stems(&mut cutter, plain), "{drawn}");
+        }
+        let words = cutter.cut("a\u{ad} so\u{ad}lar");
+        assert_eq!(words.into_iter().map(|word| word.range).collect::<Vec<_>>(), [0..1, 4..11]);
     }
 
     #[test]
