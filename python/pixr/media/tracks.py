@@ -37,6 +37,8 @@ __all__ = [
 # Pictures a second, assumed of a file that does not say.
 USUAL_FRAME_RATE = 25
 _MOST_STRETCHED = 8
+# How much of a damaged stretch FFmpeg's demuxers look through, in bytes, before they say that they found nothing.
+_LOOKED_THROUGH_BYTES = 1 << 16
 # From this version on PyAV accepts tags that are not UTF-8 without being asked to, and has no option for it any more.
 _TAKES_ANY_TAGS = 19
 
@@ -99,14 +101,34 @@ def point_shape(stream: VideoStream) -> float:
 
 
 def packets_of(container: InputContainer, stream: Stream) -> Iterator[Any]:
-    """The stream's packets in file order, and an empty one at the end, which flushes the decoder."""
+    """The stream's packets in file order, and an empty one at the end, which flushes the decoder.
+
+    Reading goes on behind a damaged stretch.
+    """
     guessed = times_are_guessed(stream)
     # PyAV raises IndexError when a stream appears that was not there at the beginning (in damaged files, broadcasts).
     with suppress(IndexError):
-        for packet in container.demux(stream):
+        for packet in _read(container, stream):
             if guessed:
                 packet.pts = packet.dts
             yield packet
+
+
+def _read(container: InputContainer, stream: Stream) -> Iterator[Any]:
+    """The packets of a container, behind stretches without any as well: a demuxer finds its way if asked again."""
+    import av
+
+    most_failures = container.size // _LOOKED_THROUGH_BYTES + 1
+    failures = 0
+    while True:
+        try:
+            yield from container.demux(stream)
+        except (av.error.BlockingIOError, av.error.InvalidDataError):
+            failures += 1
+            if failures > most_failures:
+                raise
+        else:
+            return
 
 
 def decoded(packets: Iterable[Any]) -> Iterator[Any]:

@@ -105,6 +105,27 @@ def test_a_stream_that_appears_late_takes_nothing_from_the_others(tmp_path: Path
     assert list(open_audio(path))[-1].end_seconds == pytest.approx(1.6, abs=0.15)
 
 
+@pytest.mark.parametrize(("suffix", "codec"), [(".ts", "mpeg2video"), (".ogv", "libvpx")])
+def test_what_follows_a_long_hole_is_read(tmp_path: Path, suffix: str, codec: str) -> None:
+    """Of a download with a stretch of zeros all that followed was left out, pictures and sound, without a word."""
+    path = write_video(
+        tmp_path / f"hole{suffix}",
+        [textured(number // 25, 160, 120) for number in range(100)],
+        codec=codec,
+        rate=25,
+        sound=(lambda t: 0.3 * np.sin(2000 * t)) if suffix == ".ts" else None,
+        sound_seconds=4.0,
+    )
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] + bytes(1 << 20) + whole[len(whole) // 2 :])
+    with open_segments(path) as stream:
+        segments = list(stream)
+    assert segments[-1].end_seconds == pytest.approx(4.0, abs=0.1)
+    assert len(segments) >= 3
+    if suffix == ".ts":
+        assert list(open_audio(path))[-1].end_seconds == pytest.approx(4.0, abs=0.15)
+
+
 def test_a_cover_is_shown_where_there_is_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "song.mp4"
     with av.open(str(path), "w") as container:
