@@ -39,6 +39,7 @@ _STALL_SECONDS = 30.0
 _LARGEST_HEADER_BYTES = 16 << 20
 # A video counts as cut short if more than a second is missing, and more than this share of its claimed length.
 _MISSING_SECONDS, _MISSING_SHARE = 1.0, 0.02
+_LISTS = (b"#EXTM3U", b"ffconcat")  # how HLS and FFmpeg's lists of files begin
 _MOST_IDLE = 6  # three for each of two videos
 # The first entry of `sys.path` is the current folder, where a stranger's `json.py` may lie beside a stranger's video.
 _PROGRAM = "import sys; del sys.path[0]; sys.path.append(sys.argv[2]); import pixr.media.decoder_child as c; c.main()"
@@ -168,11 +169,13 @@ def _check_file(path: str) -> None:
         if os.path.exists(path) and not os.path.isfile(path):
             raise UnreadableVideo(path, "it is not a regular file")  # opening a pipe waits for a writer
         with open(path, "rb") as file:
-            byte_len = os.fstat(file.fileno()).st_size
+            head = file.read(len(max(_LISTS, key=len)))
     except OSError as error:
         raise UnreadableVideo(path, error.strerror or str(error)) from error
-    if byte_len == 0:
+    if not head:
         raise UnreadableVideo(path, "the file is empty")
+    if head.startswith(_LISTS):
+        raise UnreadableVideo(path, "it is a playlist, which only names other files")
 
 
 def _converse(path: str, request: dict[str, Any], stall_seconds: float, memory_byte_limit: int) -> Iterator[_Message]:

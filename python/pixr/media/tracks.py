@@ -7,6 +7,7 @@ come first.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pixr.errors import MissingExtra
@@ -39,6 +40,8 @@ USUAL_FRAME_RATE = 25
 _MOST_STRETCHED = 8
 # How much of a damaged stretch FFmpeg's demuxers look through, in bytes, before they say that they found nothing.
 _LOOKED_THROUGH_BYTES = 1 << 16
+# Formats of files that name others, whose pictures would be taken for theirs, wherever those lie.
+_NAME_OTHER_FILES = frozenset(("concat", "dash", "hls", "imf", "rtp", "rtsp", "sdp", "webm_dash_manifest"))
 # From this version on PyAV accepts tags that are not UTF-8 without being asked to, and has no option for it any more.
 _TAKES_ANY_TAGS = 19
 
@@ -63,18 +66,26 @@ def reason_of(error: Exception) -> str:
 
 
 def opened(path: str) -> InputContainer:
-    """The file, open for reading. Its tags may hold any bytes, since nothing reads them.
+    """The file, open for reading. Its tags may hold any bytes, since nothing reads them. Files it names are not opened.
 
     Raises:
         av.error.FFmpegError, OSError: it can't be opened.
     """
     import av
 
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"options": {"format_whitelist": _formats_of_one_file()}}
     if int(av.__version__.partition(".")[0]) < _TAKES_ANY_TAGS:
         options["metadata_errors"] = "ignore"
     container: InputContainer = av.open(path, **options)
     return container
+
+
+@cache
+def _formats_of_one_file() -> str:
+    """The formats in which a video is one file, as FFmpeg takes a list of them."""
+    import av
+
+    return ",".join(sorted(av.formats_available - _NAME_OTHER_FILES))
 
 
 def pictures_of(container: InputContainer) -> VideoStream | None:

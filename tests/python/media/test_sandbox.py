@@ -16,6 +16,7 @@ import pytest
 
 from pixr.errors import UnreadableVideo
 from pixr.media import open_audio, open_segments, probe_video, sandbox
+from pixr.media.frame_at import frame_at
 from tests.python.media.videos import cut_video, textured, write_video
 
 
@@ -37,6 +38,23 @@ def test_a_text_named_mp4_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "text.mp4"
     path.write_text("hello, I am not a video\n" * 50)
     assert "Invalid data" in refusal(path).reason
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{file}\n#EXT-X-ENDLIST\n"),
+        ("film.mp4", "ffconcat version 1.0\nfile {file}\n"),
+    ],
+)
+def test_a_list_of_other_files_is_refused(tmp_path: Path, name: str, content: str) -> None:
+    """It was indexed as what it names, a stranger's file too, and another list of the same text as known already."""
+    cut_video(tmp_path / "part.ts", [1], codec="mpeg2video", rate=25)
+    path = tmp_path / name
+    path.write_text(content.format(file="part.ts"))
+    assert refusal(path).reason == "it is a playlist, which only names other files"
+    with pytest.raises(UnreadableVideo):  # it may have taken an indexed video's place
+        frame_at(path, 0.0, 200)
 
 
 def test_an_mp4_cut_before_its_index_is_refused(tmp_path: Path) -> None:
