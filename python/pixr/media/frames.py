@@ -140,7 +140,8 @@ def _claimed_lengths(container: InputContainer, stream: VideoStream, container_s
     from av.stream import Disposition
 
     duration = (container.duration or 0) / av.time_base
-    if container.format.name.startswith("matroska"):
+    is_matroska = container.format.name.startswith("matroska")
+    if is_matroska or (_is_fragmented(stream) and duration > container_start):
         duration -= max(0.0, container_start)  # it counts from zero, even if nothing is there until later
     claimed_end = _claimed_end(stream)
     pictures_end = duration if claimed_end is None else claimed_end - container_start
@@ -153,11 +154,22 @@ def _claimed_end(stream: VideoStream) -> float | None:
     ticks = stream.duration or 0
     if stream.container.format.name == "avi":
         ticks = max(ticks, stream.frames)  # a tick is one picture; pictures that were cut off are not in `duration`
+    start = stream.start_time or 0
+    if _is_fragmented(stream) and ticks > start:
+        start = 0
     if ticks:
-        return float((ticks + (stream.start_time or 0)) * (stream.time_base or 0))
+        return float((ticks + start) * (stream.time_base or 0))
     # Matroska's header gives the end of the longest track; a tag may give that of each.
     tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
     return None if tag is None else int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
+
+
+def _is_fragmented(stream: VideoStream) -> bool:
+    """Whether it is an MP4 file of fragments, with times of their own: of a live stream they count since it began.
+
+    FFmpeg takes the end of the last one for the length, unless the header has the beginning.
+    """
+    return stream.container.format.name.startswith("mov") and not stream.frames
 
 
 def _since(zero: float, time: float) -> float:

@@ -119,6 +119,25 @@ def test_matroska_that_begins_late_lasts_no_longer(tmp_path: Path) -> None:
     assert stream.broken_reason is None
 
 
+def test_fragments_from_the_middle_of_a_stream_last_no_longer(tmp_path: Path) -> None:
+    """They count since the stream began: four seconds of a live one lasted as long as it had, and seemed cut short."""
+    path = cut_video(
+        tmp_path / "live.mp4",
+        [1, 2, 3, 4],
+        coder_options={"g": "10"},
+        options={"movflags": "frag_keyframe+empty_moov+default_base_moof"},
+    )
+    whole = path.read_bytes()
+    begins = [at - 4 for at in range(len(whole)) if whole[at : at + 4] == b"moof"]
+    path.write_bytes(whole[: begins[0]] + whole[begins[4] :])
+    with open_segments(path) as stream:
+        segments = list(stream)
+    assert [segment.end_seconds for segment in segments] == pytest.approx([2.0, 4.0], abs=0.01)
+    assert stream.info.duration_seconds == pytest.approx(4.0, abs=0.11)
+    assert stream.info.pictures_end_seconds == pytest.approx(4.0, abs=0.11)
+    assert stream.broken_reason is None
+
+
 def test_stamps_that_jump_back_end_pictures_and_sound_alike(tmp_path: Path) -> None:
     """Two recordings put together: the second's pictures were left out silently, its sound lay behind the end."""
     one = write_video(
