@@ -193,6 +193,8 @@ class VideoFrames:
 
     Attributes:
         decoded_until_seconds: how far decoding has come.
+        skipped_seconds: how long the pictures would be shown that can't be decoded, without those before the first.
+        skipped_from_seconds: when the first of them would begin; None if there is none.
         jumped_back_seconds: where time stamps first fell by more than a second (recordings joined without new time
             stamps), None if they never did. Pictures are left out until the time stamps have passed that again.
         end_seconds: where the video ends, by the packets read so far. Once all are read, it is later than
@@ -215,8 +217,11 @@ class VideoFrames:
         self._thread_count = thread_count
         self._reformatter: Any = None
         self._passed: deque[list[tuple[float, Any]]] = deque([[]], maxlen=2)
+        self._has_shown = False
         self._last_start = self._first_start = info.start_seconds
         self.decoded_until_seconds = info.start_seconds
+        self.skipped_seconds = 0.0
+        self.skipped_from_seconds: float | None = None
         self.jumped_back_seconds: float | None = None
         self.end_seconds = info.start_seconds
 
@@ -266,12 +271,14 @@ class VideoFrames:
                 stream.thread_type = "NONE" if self._thread_count == 1 else "AUTO"
                 stream.codec_context.thread_count = self._thread_count
                 zero = (container.start_time or 0) / av.time_base
-                for frame in decoded(self._noted(packets_of(container, stream), zero)):
+                packets = self._noted(packets_of(container, stream), zero)
+                for frame in decoded(packets, lambda packet: self._note_skipped(packet, zero)):
                     timestamp = last + self._frame_seconds if frame.time is None else _since(zero, frame.time)
                     if not math.isfinite(timestamp):
                         timestamp = self._first_start
                     if timestamp > last:
                         self._check(timestamp)
+                        self._has_shown = True
                         yield timestamp, frame
                         last = timestamp
                     elif last - timestamp > _JUMP_SECONDS and self.jumped_back_seconds is None:
@@ -292,9 +299,20 @@ class VideoFrames:
             return
         begin = float(ticks * packet.time_base) - zero
         self._check(begin)
-        lasts = float((packet.duration or 0) * packet.time_base)
         self._last_start = max(self._last_start, begin)
-        self.end_seconds = max(self.end_seconds, begin + (lasts if lasts > 0 else self._frame_seconds))
+        self.end_seconds = max(self.end_seconds, begin + self._length(packet))
+
+    def _note_skipped(self, packet: Any, zero: float) -> None:
+        ticks = packet.dts if packet.pts is None else packet.pts
+        if self._has_shown and ticks is not None:
+            self.skipped_seconds += self._length(packet)
+            if self.skipped_from_seconds is None:
+                self.skipped_from_seconds = float(ticks * packet.time_base) - zero
+
+    def _length(self, packet: Any) -> float:
+        """How many seconds a packet's picture is shown."""
+        lasts = float((packet.duration or 0) * packet.time_base)
+        return lasts if lasts > 0 else self._frame_seconds
 
     def _check(self, seconds: float) -> None:
         if seconds - self._first_start > _LONGEST_SECONDS:

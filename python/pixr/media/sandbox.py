@@ -262,6 +262,9 @@ class SegmentStream:
         if expected - self.decoded_until_seconds > max(_MISSING_SECONDS, _MISSING_SHARE * expected):
             reached = self.decoded_until_seconds
             self.broken_reason = f"the pictures end at {reached:.1f} s of {expected:.1f} s: damaged or cut short"
+        elif header["skipped"] > _MISSING_SECONDS:
+            at = f"{header['skipped_from']:.1f} s"
+            self.broken_reason = f"{header['skipped']:.1f} s of its pictures, from {at} on, can't be decoded: damaged"
         elif header["jumped_back"] is not None:
             at = f"{header['jumped_back']:.1f} s"
             self.broken_reason = f"its time stamps jump back at {at}: what follows is left out until they pass it"

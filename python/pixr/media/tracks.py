@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pixr.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from av.audio.stream import AudioStream
     from av.container import InputContainer
@@ -142,8 +142,10 @@ def _read(container: InputContainer, stream: Stream) -> Iterator[Any]:
             return
 
 
-def decoded(packets: Iterable[Any]) -> Iterator[Any]:
-    """Decode packets into frames, in the order in which they are shown or heard. Undecodable packets are skipped.
+def decoded(packets: Iterable[Any], on_skipped: Callable[[Any], None] = lambda _: None) -> Iterator[Any]:
+    """Decode packets into frames, in the order in which they are shown or heard.
+
+    Undecodable packets are skipped, and given to `on_skipped`.
 
     Where presentation times are guessed, a picture gets the decoding time of the packet that produced it, and the
     pictures that the decoder hands out at the end follow one tick apart.
@@ -155,6 +157,7 @@ def decoded(packets: Iterable[Any]) -> Iterator[Any]:
         try:
             frames = packet.decode()
         except (av.error.FFmpegError, ValueError):
+            on_skipped(packet)
             continue
         for frame in frames:
             if times_are_guessed(packet.stream):

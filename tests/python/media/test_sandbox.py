@@ -93,6 +93,18 @@ def test_an_avi_file_that_was_cut_short_says_so(tmp_path: Path) -> None:
     assert "of 16.0 s" in stream.broken_reason
 
 
+def test_pictures_that_are_damaged_in_the_middle_are_told(tmp_path: Path) -> None:
+    """A stretch that could not be read showed the picture before it, and nobody learnt that anything was missing."""
+    path = cut_video(tmp_path / "hole.mp4", list(range(8)), codec="mjpeg", pixel_format="yuvj420p")
+    whole = path.read_bytes()
+    begins = [at for at in range(len(whole)) if whole[at : at + 3] == b"\xff\xd8\xff"]
+    path.write_bytes(whole[: begins[60]] + bytes(begins[85] - begins[60]) + whole[begins[85] :])
+    with open_segments(path) as stream:
+        segments = list(stream)
+    assert segments[-1].end_seconds == pytest.approx(16.0, abs=0.01)
+    assert stream.broken_reason == "2.5 s of its pictures, from 6.0 s on, can't be decoded: damaged"
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_sound_behind_the_last_picture_is_no_sign_of_damage(tmp_path: Path, suffix: str) -> None:
     """Matroska's own claim is that of its longest track."""
