@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pixr.errors import UnreadableVideo
+from pixr.media.stray_times import without_strays
 from pixr.media.tracks import import_av, opened, packets_of, reason_of, sound_of
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 SAMPLE_RATE_HZ = 16_000
 _CHUNK_SECONDS = 10.0
 _HOLE_SECONDS = 0.1
+# How many frames of sound may share one time stamp, from which those of all are counted: broadcasts send them together.
+_FRAMES_OF_A_PACKET = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,8 @@ def decode_audio(
             return
         container_start = (container.start_time or 0) / av.time_base
         frames = _resampled(_with_known_layout(packets_of(container, stream), stream), sample_rate_hz)
-        yield from _chunks(frames, container_start, chunk_seconds, sample_rate_hz)
+        placed = without_strays(frames, lambda frame: frame[0].time, longest_run=_FRAMES_OF_A_PACKET)
+        yield from _chunks(placed, container_start, chunk_seconds, sample_rate_hz)
 
 
 def _resampled(packets: Iterator[Any], sample_rate_hz: int) -> Iterator[tuple[AudioFrame, list[AudioFrame]]]:

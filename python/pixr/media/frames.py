@@ -20,6 +20,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pixr.errors import UnreadableVideo
+from pixr.media.stray_times import without_strays
 from pixr.media.tracks import (
     USUAL_FRAME_RATE,
     decoded,
@@ -272,7 +273,8 @@ class VideoFrames:
                 stream.codec_context.thread_count = self._thread_count
                 zero = (container.start_time or 0) / av.time_base
                 packets = self._noted(packets_of(container, stream), zero)
-                for frame in decoded(packets, lambda packet: self._note_skipped(packet, zero)):
+                frames = decoded(packets, lambda packet: self._note_skipped(packet, zero))
+                for frame in without_strays(frames, lambda frame: frame.time):
                     timestamp = last + self._frame_seconds if frame.time is None else _since(zero, frame.time)
                     if not math.isfinite(timestamp):
                         timestamp = self._first_start

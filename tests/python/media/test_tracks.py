@@ -126,6 +126,41 @@ def test_what_follows_a_long_hole_is_read(tmp_path: Path, suffix: str, codec: st
         assert list(open_audio(path))[-1].end_seconds == pytest.approx(4.0, abs=0.15)
 
 
+@pytest.mark.parametrize("stream_id", [0xE0, 0xC0])
+def test_what_follows_a_damaged_time_stamp_is_read(tmp_path: Path, stream_id: int) -> None:
+    """One that was half a minute too late, of a picture or of sound, left out all that followed for half a minute."""
+    path = write_video(
+        tmp_path / "film.ts",
+        [textured(number // 25, 160, 120) for number in range(150)],
+        codec="mpeg2video",
+        rate=25,
+        sound=lambda t: 0.3 * np.sin(2000 * t),
+        sound_seconds=6.0,
+    )
+    path.write_bytes(with_one_stamp_later(path.read_bytes(), stream_id, 30.0))
+    with open_segments(path) as stream:
+        cuts = [segment.start_seconds for segment in stream]
+    assert np.diff(cuts) == pytest.approx([1.0] * 5, abs=0.05)
+    heard = list(open_audio(path))
+    assert heard[-1].end_seconds == pytest.approx(6.0, abs=0.15)
+    assert sum(len(chunk.samples) for chunk in heard) / 16000 == pytest.approx(6.0, abs=0.7)
+
+
+def with_one_stamp_later(ts: bytes, stream_id: int, seconds: float) -> bytes:
+    """An MPEG transport stream, in which the packet in the middle of a stream claims to be presented later."""
+    begins = [at for at in range(len(ts)) if ts.startswith(bytes((0, 0, 1, stream_id)), at)]
+    at = begins[len(begins) // 2]
+    changed = bytearray(ts)
+    for field in range(at + 9, at + 9 + 5 * (ts[at + 7] >> 6).bit_count(), 5):  # PTS, and DTS if it is there
+        read = int.from_bytes(ts[field : field + 5], "big")
+        ticks = (read >> 33 & 7) << 30 | (read >> 17 & 0x7FFF) << 15 | (read >> 1 & 0x7FFF)
+        ticks += round(seconds * 90_000)
+        marks = read & 0xF1_00_01_00_01
+        stamp = marks | ticks >> 30 << 33 | (ticks >> 15 & 0x7FFF) << 17 | (ticks & 0x7FFF) << 1
+        changed[field : field + 5] = stamp.to_bytes(5, "big")
+    return bytes(changed)
+
+
 def test_a_cover_is_shown_where_there_is_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "song.mp4"
     with av.open(str(path), "w") as container:
