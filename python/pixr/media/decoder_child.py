@@ -89,6 +89,7 @@ def _send_segments(request: dict[str, Any], writer: MessageWriter) -> None:
             "decoded_until": end_seconds,
             "expected_until": frames.end_seconds,
             "jumped_back": frames.jumped_back_seconds,
+            "gap": frames.gap_seconds,
             "skipped": frames.skipped_seconds,
             "skipped_from": frames.skipped_from_seconds,
         }

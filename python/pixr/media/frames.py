@@ -46,6 +46,8 @@ _SMALLEST_SIDE_PIXELS = 64
 _LARGEST_SIDE_PIXELS = 4096
 _LONGEST_SECONDS = 14 * 86400.0
 _JUMP_SECONDS = 1.0
+_BROADCASTS = ("mpegts", "mpeg")
+_GAP_SECONDS = 10.0
 # So that of 25 pictures a second every second one is handed out, not every third because of rounding.
 _STEP_SLACK_SECONDS = 0.005
 # How many packets are read in search of the first picture: a recording may begin between two key frames.
@@ -198,6 +200,8 @@ class VideoFrames:
         skipped_from_seconds: when the first of them would begin; None if there is none.
         jumped_back_seconds: where time stamps first fell by more than a second (recordings joined without new time
             stamps), None if they never did. Pictures are left out until the time stamps have passed that again.
+        gap_seconds: the first stretch of more than ten seconds without a picture, None if there is none. Only of a
+            broadcast, which sends pictures without a pause; a recording of a screen may show one for minutes.
         end_seconds: where the video ends, by the packets read so far. Once all are read, it is later than
             `decoded_until_seconds` only if the last pictures could not be decoded.
 
@@ -224,6 +228,7 @@ class VideoFrames:
         self.skipped_seconds = 0.0
         self.skipped_from_seconds: float | None = None
         self.jumped_back_seconds: float | None = None
+        self.gap_seconds: tuple[float, float] | None = None
         self.end_seconds = info.start_seconds
 
     def __iter__(self) -> Iterator[tuple[float, NDArray[np.uint8]]]:
@@ -272,6 +277,7 @@ class VideoFrames:
                 stream.thread_type = "NONE" if self._thread_count == 1 else "AUTO"
                 stream.codec_context.thread_count = self._thread_count
                 zero = (container.start_time or 0) / av.time_base
+                is_broadcast = container.format.name in _BROADCASTS
                 packets = self._noted(packets_of(container, stream), zero)
                 frames = decoded(packets, lambda packet: self._note_skipped(packet, zero))
                 for frame in without_strays(frames, lambda frame: frame.time):
@@ -280,6 +286,8 @@ class VideoFrames:
                         timestamp = self._first_start
                     if timestamp > last:
                         self._check(timestamp)
+                        if is_broadcast:
+                            self._note_gap(last, timestamp)
                         self._has_shown = True
                         yield timestamp, frame
                         last = timestamp
@@ -310,6 +318,10 @@ class VideoFrames:
             self.skipped_seconds += self._length(packet)
             if self.skipped_from_seconds is None:
                 self.skipped_from_seconds = float(ticks * packet.time_base) - zero
+
+    def _note_gap(self, shown: float, next_shown: float) -> None:
+        if self._has_shown and self.gap_seconds is None and next_shown - shown > _GAP_SECONDS:
+            self.gap_seconds = shown, next_shown
 
     def _length(self, packet: Any) -> float:
         """How many seconds a packet's picture is shown."""

@@ -269,6 +269,10 @@ class SegmentStream:
             at = f"{header['jumped_back']:.1f} s"
             self.broken_reason = f"its time stamps jump back at {at}: what follows is left out until they pass it"
 
+        elif header["gap"] is not None:
+            after, until = header["gap"]
+            self.broken_reason = f"it has no pictures from {after:.1f} s to {until:.1f} s: damaged, or put together"
+
     def close(self) -> None:
         """Stop decoding. The decoding process is killed if it was not done."""
         close = getattr(self._messages, "close", None)

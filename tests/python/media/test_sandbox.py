@@ -172,6 +172,28 @@ def test_stamps_that_jump_back_end_pictures_and_sound_alike(tmp_path: Path) -> N
     assert stream.broken_reason is None
 
 
+def test_stamps_that_jump_ahead_are_told(tmp_path: Path) -> None:
+    """Of two recordings put together the first's last picture seemed to be shown for an hour, without a word."""
+    parts = [
+        write_video(
+            tmp_path / f"{start}.ts",
+            [textured(1, 160, 120)] * 40,
+            codec="mpeg2video",
+            rate=25,
+            options={"output_ts_offset": str(start)},
+        )
+        for start in (0, 3600)
+    ]
+    both = tmp_path / "both.ts"
+    both.write_bytes(b"".join(part.read_bytes() for part in parts))
+    with open_segments(both) as stream:
+        list(stream)
+    assert stream.broken_reason == "it has no pictures from 1.6 s to 3600.0 s: damaged, or put together"
+    with open_segments(parts[1]) as stream:
+        list(stream)
+    assert stream.broken_reason is None
+
+
 def test_a_wrong_codec_tag_is_refused(tmp_path: Path) -> None:
     whole = cut_video(tmp_path / "whole.mp4", [1]).read_bytes()
     assert b"mp4v" in whole
