@@ -11,8 +11,8 @@ __all__ = ["VIDEO_SUFFIXES", "expand", "is_url"]
 VIDEO_SUFFIXES = frozenset(
     "." + name
     for name in """
-        3g2 3gp asf avi divx dv f4v flv m2ts m2v m4v mkv mov mp4 mpe mpeg mpg mts mxf ogm ogv qt rm rmvb tod ts vob webm
-        wmv wtv
+        3g2 3gp asf avi divx dv dvr-ms f4v flv insv m2p m2ts m2v m4v mkv mod mov mp4 mpe mpeg mpg mts mxf ogm ogv qt
+        rm rmvb tod tp trp ts vob vro webm wmv wtv
     """.split()  # noqa: SIM905 - read as words
 )
 

@@ -30,6 +30,13 @@ def test_a_folder_stands_for_the_videos_below_it(tmp_path: Path) -> None:
     assert found == ["a.MKV", "b.mp4", "e.3g2", "f.TOD", "g.divx", "deep/c.webm"]
 
 
+@pytest.mark.parametrize("suffix", ["MOD", "TOD", "trp", "tp", "dvr-ms", "VRO", "insv"])
+def test_a_folder_has_what_cameras_and_receivers_record(tmp_path: Path, suffix: str) -> None:
+    """Of a camcorder's card only the recordings in HD were indexed, and of a receiver's disk none, in silence."""
+    (tmp_path / f"recorded.{suffix}").touch()
+    assert expand([str(tmp_path)]) == [str(tmp_path / f"recorded.{suffix}")]
+
+
 def test_a_folder_stands_for_no_pipe_or_socket_whatever_its_name(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").touch()
     os.mkfifo(tmp_path / "pipe.mp4")
