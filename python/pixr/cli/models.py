@@ -9,7 +9,7 @@ import typer
 
 from pixr.cli.console import complain, is_terminal, print_json, print_table
 from pixr.cli.pull_progress import PullProgress
-from pixr.errors import ModelNotFound
+from pixr.errors import ModelNotFound, SpeechUnavailable
 
 if TYPE_CHECKING:
     from pixr.encoders.registry import PublishedModel
@@ -56,7 +56,12 @@ def pull(
     from pixr.encoders.hub import Hub
     from pixr.encoders.pull import pull as pull_model
     from pixr.encoders.pull import pulled_folder
+    from pixr.media.speech_model import DEFAULT_NAME
 
+    offline = offline or os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on")
+    if name == DEFAULT_NAME:
+        _pull_default_speech(offline, as_json)
+        return
     model = _find(name)
     if model is None:
         if as_json:
@@ -64,7 +69,6 @@ def pull(
         else:
             print(f"{name} comes with pixr; nothing to fetch.")
         return
-    offline = offline or os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on")
     with PullProgress(name) as progress:
         locked = pull_model(model, Hub(mirror), precision=precision, offline=offline, on_bytes=progress.bytes)
     folder = pulled_folder(name)
@@ -93,9 +97,23 @@ def verify(as_json: AsJson = False) -> None:
         print(f"All {len(found)} files are whole.")
 
 
+def _pull_default_speech(offline: bool, as_json: bool) -> None:
+    """Fetch the recogniser that speech has by default, as indexing would."""
+    from pixr.media.speech_model import DEFAULT_NAME, find_speech_model, verify_speech_model
+
+    folder = find_speech_model(download=not offline)
+    if problem := verify_speech_model(folder):
+        raise SpeechUnavailable(f"{problem}: remove {folder}, and pull it again")
+    if as_json:
+        print_json({"model": DEFAULT_NAME, "folder": str(folder), "commit": None, "files": []})
+    else:
+        print(f"{DEFAULT_NAME} is in {folder}")
+
+
 def _find(name: str) -> PublishedModel | None:
     """The published model of a name; None for an embedded one."""
     from pixr.encoders.registry import published_models
+    from pixr.media.speech_model import DEFAULT_NAME
 
     published = {model.name: model for model in published_models()}
     if name in published:
@@ -103,7 +121,8 @@ def _find(name: str) -> PublishedModel | None:
     embedded = [model["name"] for model in _embedded()]
     if name in embedded:
         return None
-    raise ModelNotFound(f"no source is known for a model named {name!r}; known: {', '.join((*embedded, *published))}")
+    known = ", ".join((*embedded, DEFAULT_NAME, *published))
+    raise ModelNotFound(f"no source is known for a model named {name!r}; known: {known}")
 
 
 def _embedded() -> list[dict[str, Any]]:

@@ -115,6 +115,18 @@ def test_models_are_listed_and_whole(run: Run) -> None:
     assert "[model_not_found]" in unknown.stderr
 
 
+def test_the_speech_model_is_pulled_as_its_error_says(run: Run, tmp_path: Path) -> None:
+    """What is missing offline was said to be fetched by `pixr models pull whisper-tiny.en`, a name it didn't know."""
+    pulled = run("models", "pull", "whisper-tiny.en", "--json")
+    if "[speech_unavailable]" in pulled.stderr:
+        pytest.skip(f"no speech weights on this machine: {pulled.stderr}")
+    assert pulled.returncode == 0, pulled.stderr
+    assert (Path(json.loads(pulled.stdout)["folder"]) / "model.bin").is_file()
+    offline = run("models", "pull", "whisper-tiny.en", "--offline", PIXR_CACHE_DIR=str(tmp_path / "nothing"))
+    assert offline.returncode == 1
+    assert offline.stderr.endswith("`pixr models pull whisper-tiny.en` fetches it [speech_unavailable]\n")
+
+
 @pytest.mark.parametrize("command", [*COMMANDS, *GROUPS])
 def test_every_command_explains_itself(run: Run, command: str) -> None:
     done = run(command, "--help")
