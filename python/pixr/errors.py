@@ -287,7 +287,7 @@ class ModelDownloadFailed(ModelError, ConnectionError):
 
 
 class SpeechUnavailable(PixrError, RuntimeError):
-    """Speech can't be recognised here; the message says why. Indexing goes on without it."""
+    """Speech can't be recognised here; the message says why. Indexing goes on without, unless a model was named."""
 
     code = "speech_unavailable"
 

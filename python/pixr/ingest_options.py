@@ -22,6 +22,11 @@ class SpeechOptions:
     language: str | None = None
     gate: bool = True
 
+    @property
+    def is_named(self) -> bool:
+        """Whether a model or a language is asked for, without which nothing is indexed."""
+        return self.model is not None or self.language is not None
+
 
 @dataclass(frozen=True)
 class ScreenOptions:

@@ -194,7 +194,9 @@ class Library(Upkeep):
             UnreadableVideo: the file can't be decoded; nothing was added.
             InvalidVideo: the metadata can't be stored; nothing was added.
             InvalidCaptions: the captions can't be read; nothing was added.
-            ModelError, ModelNotFound: no recogniser at hand can write the languages of `ScreenOptions`.
+            ModelError, ModelNotFound: a model can't be used, or no recogniser at hand can write the languages of
+                `ScreenOptions`.
+            SpeechUnavailable: speech can't be recognised with the model or the language of `SpeechOptions`.
             MissingExtra: a media package is not installed.
         """
         made = Source(source, id, title, description, tags, created, quality, creator, metadata or {}, captions)
@@ -235,6 +237,7 @@ class Library(Upkeep):
 
         Raises:
             InvalidQuery: `sources` is a single source or not a list; `jobs` is not a whole number of at least 1.
+            ModelError, ModelNotFound, SpeechUnavailable: as for `add`.
             MissingExtra: a package without which nothing can be indexed is not installed.
         """
         from pixr.ingest import ingest

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import pixr
-from pixr.errors import InvalidVideo, UnreadableVideo
+from pixr.errors import InvalidVideo, ModelNotFound, SpeechUnavailable, UnreadableVideo
 from pixr.ingest import content_hash
 from pixr.ingest.found import CutsSoFar
 from pixr.ingest.tools import Toolbox
@@ -194,21 +194,53 @@ def test_a_text_in_place_of_tags_is_refused(clips: list[Path], tmp_path: Path) -
         assert library.video(video.id).tags == ("diy",)
 
 
-def test_a_video_with_sound_has_a_warning_if_speech_cannot_be_recognised(clips: list[Path], tmp_path: Path) -> None:
+def test_a_video_with_sound_has_a_warning_if_speech_cannot_be_recognised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`add` kept quiet of it, so that a library without its speech looked like any other."""
+    (tmp_path / "no-folder").write_text("the recogniser can't be kept here")
+    monkeypatch.setenv("PIXR_CACHE_DIR", str(tmp_path / "no-folder"))
     heard = cut_video(tmp_path / "heard.mp4", [1, 2], sound=np.sin, sound_seconds=2.0)
     silent = cut_video(tmp_path / "silent.mp4", [3, 4])
     captions = tmp_path / "heard.srt"
     captions.write_text("1\n00:00:00,000 --> 00:00:02,000\nWe mount the ladder.\n")
-    unknown = pixr.SpeechOptions(model="no-such-model")
     with pixr.open(tmp_path / "l.pixr") as library:
-        with pytest.warns(RuntimeWarning, match="heard.mp4: indexed without speech: no speech model 'no-such-model'"):
-            library.add(heard, speech=unknown, screen=False)
+        with pytest.warns(RuntimeWarning, match="heard.mp4: indexed without speech: the speech model can't be stored"):
+            library.add(heard, screen=False)
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            library.add(silent, speech=unknown, screen=False)
-            library.add(heard, speech=unknown, screen=False, captions=captions)
+            library.add(silent, screen=False)
+            library.add(heard, screen=False, captions=captions)
             library.add(heard, speech=False, screen=False)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (pixr.SpeechOptions(model="no-such-model"), "no speech model 'no-such-model'"),
+        (pixr.SpeechOptions(language="de"), "whisper-tiny.en knows no 'de'; it knows en"),
+    ],
+)
+def test_speech_that_was_asked_for_and_cannot_be_recognised_ends_the_run(
+    tmp_path: Path, asked: pixr.SpeechOptions, said: str
+) -> None:
+    """Every video was indexed without its speech, with one warning; the right command then skipped them all."""
+    heard = [cut_video(tmp_path / f"{n}.mp4", [n, 4], sound=np.sin, sound_seconds=2.0) for n in (1, 2, 3)]
+    with pixr.open(tmp_path / "l.pixr") as library:
+        with pytest.raises(SpeechUnavailable, match=said) as caught:
+            list(library.add_many(heard, speech=asked, screen=False))
+        assert caught.value.code == "speech_unavailable"
+        assert list(library.videos()) == []
+
+
+def test_a_model_that_there_is_not_ends_the_run(tmp_path: Path) -> None:
+    """Each of a thousand videos failed for the same reason, one after another."""
+    made = [cut_video(tmp_path / f"{n}.mp4", [n, 4]) for n in (1, 2, 3)]
+    with (
+        pixr.open(tmp_path / "l.pixr", encoder="no-such-model") as library,
+        pytest.raises(ModelNotFound, match="no model named 'no-such-model'"),
+    ):
+        list(library.add_many(made, speech=False, screen=False))
 
 
 def pictures(library: pixr.Library, id: str) -> int:

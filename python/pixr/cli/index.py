@@ -345,7 +345,7 @@ def _have_what_indexing_needs(order: _Order) -> None:
     """Fail before a library is made, if nothing could be indexed into it.
 
     Raises:
-        MissingExtra, ModelNotFound, ModelError.
+        MissingExtra, ModelNotFound, ModelError, SpeechUnavailable.
     """
     from pixr.encoders.load import DEFAULT_MODEL, load_encoders
     from pixr.media.screen_model import find_recogniser
@@ -353,6 +353,10 @@ def _have_what_indexing_needs(order: _Order) -> None:
     if order.screen:
         with suppress(MissingExtra):  # indexing goes on without words on screen, and says so
             find_recogniser(order.screen.languages, order.screen.model)
+    if order.speech and order.speech.is_named:
+        from pixr.media.speech import SpeechRecogniser
+
+        SpeechRecogniser(order.speech.model, language=order.speech.language)
     load_encoders(order.opening["encoder"] or DEFAULT_MODEL, order.opening["encoder_options"])
     if find_spec("av") is None:
         raise MissingExtra("av", "media")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixr.arguments import check_whole_number
 from pixr.convert import check_video, tags_of
-from pixr.errors import InvalidCaptions, InvalidVideo, PixrError, UnreadableVideo, VideoNotFound
+from pixr.errors import InvalidCaptions, InvalidVideo, ModelError, PixrError, UnreadableVideo, VideoNotFound
 from pixr.ingest.content import Cancelled, content_hash
 from pixr.ingest.known_content import KnownContent
 from pixr.ingest.tools import Toolbox, Tools
@@ -51,6 +51,8 @@ def ingest(
 
     Raises:
         MissingExtra: a package without which nothing can be indexed is not installed.
+        ModelError, ModelNotFound: a model can't be loaded or used.
+        SpeechUnavailable: speech can't be recognised with the model or the language of `SpeechOptions`.
         InvalidQuery: `jobs` is no whole number from 1 on.
     """
     if jobs is not None:
@@ -155,9 +157,11 @@ class _Run:
     on_progress: OnProgress | None
 
     def index(self, source: Source) -> Outcome:
-        """Index one source. What is wrong with it is in the outcome."""
+        """Index one source. What is wrong with it is in the outcome; a model that can't be used ends the run."""
         try:
             return self._index(source)
+        except ModelError:  # no other source could be indexed either
+            raise
         except (UnreadableVideo, ValueError, OSError) as error:
             if isinstance(error, PixrError):
                 return Outcome(source, "failed", error=error)

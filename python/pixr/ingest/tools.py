@@ -39,7 +39,8 @@ class Tools:
 class Toolbox:
     """Loads the models when the first worker asks, once for all of them. Each model call runs on one thread.
 
-    If speech can't be recognised or words on screen can't be read, videos are indexed without, with a warning.
+    If speech can't be recognised or words on screen can't be read, videos are indexed without, with a warning. Where a
+    speech model or a language was asked for, that is an error: what is indexed without is skipped ever after.
     """
 
     def __init__(self, library: Library, *, speech: bool | SpeechOptions, screen: bool | ScreenOptions) -> None:
@@ -55,6 +56,7 @@ class Toolbox:
 
         Raises:
             MissingExtra, ModelNotFound, ModelError: the encoders can't be loaded.
+            SpeechUnavailable, MissingExtra: speech can't be recognised with the model or the language asked for.
         """
         if not hasattr(self._local, "tools"):
             with self._lock:
@@ -79,13 +81,15 @@ class Toolbox:
         encoders_of(self._library).remember()
         recogniser = reader = no_speech = no_screen = None
         if self._speech:
+            asked = self._speech if isinstance(self._speech, SpeechOptions) else SpeechOptions()
             try:
                 from pixr.media.speech import SpeechRecogniser
 
-                asked = self._speech if isinstance(self._speech, SpeechOptions) else SpeechOptions()
                 gate = may_hold_words if asked.gate and SoundLabelEncoder.can_hear() else None
                 recogniser = SpeechRecogniser(asked.model, language=asked.language, gate=gate)
             except (SpeechUnavailable, MissingExtra) as error:
+                if asked.is_named:
+                    raise
                 no_speech = f"indexed without speech: {error}"
         try:
             reader = self._load_screen()

@@ -103,7 +103,10 @@ class SpeechRecogniser:
             raise SpeechUnavailable(f"the speech model in {path} can't be loaded: {error}") from error
         self._threads = ThreadPoolExecutor(self._thread_count, thread_name_prefix="pixr-speech-piece")
         if language is not None and language not in (known := model.supported_languages):
-            raise SpeechUnavailable(f"the speech model in {path} knows no {language!r}; it knows {', '.join(known)}")
+            raise SpeechUnavailable(
+                f"the speech model in {path} knows no {language!r}; it knows {', '.join(known)}"
+                + ("" if len(known) > 1 else ": name another model, such as whisper-small (--speech-model)")
+            )
         self._gate = gate
         self._reader = WindowReader(model, beam_size=beam_size, language=language)
 

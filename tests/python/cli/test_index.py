@@ -132,6 +132,18 @@ def test_a_model_that_there_is_not_makes_no_library(run: Run, tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
 
+def test_a_language_that_the_speech_model_lacks_makes_no_library(run: Run, tmp_path: Path) -> None:
+    """The videos were indexed without speech, and skipped when the right model was named afterwards."""
+    make_clip(tmp_path / "clip.mp4", ["one"])
+    done = run("index", "films.pixr", "clip.mp4", "--no-screen", "--language", "de")
+    assert done.returncode == 1
+    assert done.stderr.startswith("pixr: error: the speech model in ")
+    assert done.stderr.endswith(
+        "knows no 'de'; it knows en: name another model, such as whisper-small (--speech-model) [speech_unavailable]\n"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
 def test_a_language_that_no_recogniser_writes_makes_no_library(run: Run, tmp_path: Path) -> None:
     """An empty one was left, with the models of this run written down in it."""
     make_clip(tmp_path / "clip.mp4", ["one"])
@@ -153,10 +165,11 @@ def test_what_was_left_out_of_videos_is_shown_once_and_recorded_with_each(run: R
     """A library was without speech, and neither the outcome nor standard error said so."""
     for name in ("one.mp4", "two.mp4"):
         cut_video(tmp_path / name, [len(name), ord(name[0])], sound=np.sin, sound_seconds=2.0)
-    asked = ("--no-screen", "--speech-model", "no-such-model", "--jobs", "1")
-    done = run("index", "films.pixr", "one.mp4", "two.mp4", *asked, "--json")
+    (tmp_path / "file").touch()  # so that the recogniser can't be kept in it
+    asked = ("--no-screen", "--jobs", "1", "--json")
+    done = run("index", "films.pixr", "one.mp4", "two.mp4", *asked, PIXR_CACHE_DIR=str(tmp_path / "file"))
     assert done.returncode == 0, done.stderr
-    warning = "indexed without speech: no speech model 'no-such-model'"
+    warning = "indexed without speech: the speech model can't be stored"
     for row in json.loads(done.stdout)["videos"]:
         assert (row["status"], len(row["warnings"])) == ("completed", 1)
         assert row["warnings"][0].startswith(warning)
