@@ -31,6 +31,7 @@ from pixr.cli import (
     serve,
     snapshot,
     transcript,
+    update,
 )
 from pixr.cli.console import complain, fail
 
@@ -77,7 +78,7 @@ def _options(
 
 for _command in (index, search, transcript, chapters, info, check, compact, reindex, backup, restore, repair):
     _command.register(app)
-for _command in (export, load, delete, evaluate, serve):
+for _command in (export, load, update, delete, evaluate, serve):
     _command.register(app)
 app.add_typer(snapshot.app, name="snapshot")
 app.add_typer(models.app, name="models")

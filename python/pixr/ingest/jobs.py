@@ -121,7 +121,7 @@ def _kept_warnings(library: Library, source: Source, video: Video) -> tuple[str,
     other = [name for name, value in given.items() if value != getattr(video, name)]
     there, warnings = f"it is there already as {video.id}, and keeps", []
     if other:
-        warnings.append(f"{there} its {', '.join(other)}: `Library.update` changes them")
+        warnings.append(f"{there} its {', '.join(other)}: `pixr update` and `Library.update` change them")
     if source.captions is not None and _is_news(library, video, source.captions):
         warnings.append(f"{there} what is said in it: delete it, and index it with {os.fspath(source.captions)} again")
     return tuple(warnings)

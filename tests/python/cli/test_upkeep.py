@@ -115,6 +115,30 @@ def test_models_are_listed_and_whole(run: Run) -> None:
     assert "[model_not_found]" in unknown.stderr
 
 
+def test_update_changes_what_is_given_and_leaves_the_rest(run: Run, library: Path) -> None:
+    """The warning of `pixr index` named `Library.update`, and the command line had nothing like it."""
+    done = run("update", library, "boat", "--title", "Regatta", "--tag", "race", "--metadata", "crew=4", "--json")
+    assert done.returncode == 0, done.stderr
+    changed = json.loads(done.stdout)
+    assert (changed["title"], changed["tags"], changed["metadata"]) == ("Regatta", ["race"], {"year": 2020, "crew": 4})
+    found = json.loads(run("search", library, "regatta", "--json").stdout)["results"]
+    assert [hit["videoId"] for hit in found] == ["boat"]
+    assert run("update", library, "boat", "--tag", "").returncode == 0
+    after = json.loads(run("info", library, "--video", "boat", "--json").stdout)
+    assert (after["title"], after["tags"]) == ("Regatta", [])
+
+
+def test_update_refuses_an_unknown_video_and_an_order_without_changes(run: Run, library: Path) -> None:
+    unknown = run("update", library, "plane", "--title", "x")
+    assert (unknown.returncode, unknown.stderr) == (1, 'pixr: error: no video "plane" [video_not_found]\n')
+    nothing = run("update", library, "boat")
+    assert nothing.returncode == 2
+    assert "nothing to change" in nothing.stderr
+    elsewhere = run("update", "nowhere.pixr", "boat", "--title", "x")
+    assert "[library_not_found]" in elsewhere.stderr
+    assert not (library.parent / "nowhere.pixr").exists()
+
+
 def test_the_speech_model_is_pulled_as_its_error_says(run: Run, tmp_path: Path) -> None:
     """What is missing offline was said to be fetched by `pixr models pull whisper-tiny.en`, a name it didn't know."""
     pulled = run("models", "pull", "whisper-tiny.en", "--json")
