@@ -11,12 +11,31 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from pixr.errors import PixrError
-from pixr.wire import json_text
+from pixr.wire import error_to_dict, json_text
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["complain", "console", "fail", "is_terminal", "one_line", "print_fields", "print_json", "print_table"]
+__all__ = [
+    "complain",
+    "console",
+    "fail",
+    "is_terminal",
+    "one_line",
+    "print_fields",
+    "print_json",
+    "print_table",
+    "with_code",
+]
+
+
+# What to do about an error that a wrong argument often has, by its code.
+_ADVICE = {
+    "library_not_found": "is its path right? `pixr index` makes a new one",
+    "library_locked": "--lock-timeout SECONDS waits for the other",
+    "video_not_found": "`pixr info LIBRARY --videos` lists the ids",
+    "snapshot_not_found": "`pixr snapshot list LIBRARY` lists them",
+}
 
 
 def is_terminal(stream: TextIO | None = None) -> bool:
@@ -43,13 +62,20 @@ def complain(message: str) -> None:
 
 def fail(error: BaseException | str, *, exit_code: int = 1) -> NoReturn:
     """Say in one line what went wrong, with its stable code, and leave."""
-    if isinstance(error, PixrError):
-        complain(f"error: {error} [{error.code}]")
-    elif isinstance(error, (OSError, str)):
+    if isinstance(error, (PixrError, OSError)):
+        complain(f"error: {with_code(error)}")
+    elif isinstance(error, str):
         complain(f"error: {error}")
     else:
         complain(f"error: {type(error).__name__}: {error} (a bug; --debug shows where)")
     sys.exit(exit_code)
+
+
+def with_code(error: BaseException) -> str:
+    """What went wrong, what to do about it where that is known, and the stable code in brackets."""
+    told = error_to_dict(error)
+    advice = _ADVICE.get(told["code"])
+    return f"{told['detail']}; {advice} [{told['code']}]" if advice else f"{told['detail']} [{told['code']}]"
 
 
 def one_line(text: str) -> str:

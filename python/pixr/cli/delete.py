@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pixr.cli.console import complain, is_terminal, print_json
+from pixr.cli.console import complain, is_terminal, print_json, with_code
 from pixr.cli.folders import LibraryFolder
 from pixr.cli.locking import LockTimeout
 from pixr.errors import VideoNotFound
@@ -44,7 +44,7 @@ def delete(
                 opened.delete(video_id)
             except VideoNotFound as error:
                 rows.append({"videoId": video_id, "deleted": False, "error": error_to_dict(error)})
-                complain(f"error: {error} [{error.code}]")
+                complain(f"error: {with_code(error)}")
             else:
                 rows.append({"videoId": video_id, "deleted": True})
     gone = sum(row["deleted"] for row in rows)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pixr.cli.console import fail, is_terminal, print_json, print_table
+from pixr.cli.console import fail, is_terminal, print_json, print_table, with_code
 from pixr.cli.download import DownloadError, download
 from pixr.cli.encoding import Precision, Providers, encoder_options
 from pixr.cli.filters import parse_metadata
@@ -134,7 +134,7 @@ def index(
         for target, reason in unreadable.items():
             run.failed(target, reason)
             progress.done(target)
-            progress.print(f"failed: {target}: {reason}")
+            progress.print(f"failed: {target}: {with_code(reason)}")
         failure: PixrError | None = None
         if not unreadable:  # else there is nothing to make a library for
             try:
@@ -286,8 +286,8 @@ def _index(library: Path, order: _Order, run: _Run, progress: IndexProgress) -> 
                 outcome, video = files.release(one, opened, before)
                 run.outcome(outcome, video, given)
                 progress.done(given, path)
-                if outcome.status == "failed":
-                    progress.print(f"failed: {given}: {outcome.error}")
+                if outcome.error is not None:
+                    progress.print(f"failed: {given}: {with_code(outcome.error)}")
                 for warning in run.new_warnings(outcome):
                     progress.print(f"warning: {given}: {warning}")
         except KeyboardInterrupt:
@@ -319,7 +319,7 @@ class _Files:
                     self._fetched.add(str(path))
                 except DownloadError as error:
                     self._run.failed(target, error)
-                    self._progress.print(f"failed: {error}")
+                    self._progress.print(f"failed: {with_code(error)}")
                     self._progress.done(target)
                     continue
             self._targets[str(path)] = target

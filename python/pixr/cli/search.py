@@ -122,6 +122,10 @@ def search(
     for option, written in (("--sheet", sheet), ("--html", html)):
         if written is not None and not written.parent.is_dir():
             raise typer.BadParameter(f"there is no folder {written.parent}", param_hint=option)
+        if written is not None and written.is_dir():
+            raise typer.BadParameter(f"{written} is a folder, a file is expected", param_hint=option)
+    if clip is not None and clip.exists() and not clip.is_dir():
+        raise typer.BadParameter(f"{clip} is a file, a folder is expected", param_hint="--clip")
     if not query and not examples:
         raise typer.BadParameter("give a QUERY, a file, a moment or --queries", param_hint="QUERY")
     try:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pixr.captions import CaptionFormat, write_captions
+from pixr.cli.console import complain
 from pixr.cli.folders import LibraryFolder
 from pixr.whole_file import whole_file
 
@@ -38,7 +39,10 @@ def transcript(
     import pixr
 
     with pixr.open(library, create=False, read_only=True) as opened:
-        text = write_captions(opened.transcript(video), "json" if as_json else format)
+        said = opened.transcript(video)
+    if not said:
+        complain(f"warning: nothing is said in {video}, or it was indexed without speech")
+    text = write_captions(said, "json" if as_json else format)
     if out is not None:
         with whole_file(out) as partial:
             partial.write_text(text, encoding="utf-8")

@@ -116,6 +116,7 @@ def test_files_that_are_no_videos_are_reported_and_make_no_library(run: Run, tmp
         ("broken.mp4", "unreadable_video"),
     ]
     assert "failed: gone.mkv" in done.stderr
+    assert all(line.endswith(" [unreadable_video]") for line in done.stderr.splitlines())
     assert [path.name for path in tmp_path.iterdir()] == ["broken.mp4"]
     make_clip(tmp_path / "good.mp4", ["one"])
     one = run("index", "films.pixr", "absent.mp4", "good.mp4", *QUICK, "--json")

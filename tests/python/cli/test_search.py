@@ -359,3 +359,13 @@ def test_a_reader_that_leaves_early_gets_no_complaint(run: Run, library: Path) -
     process.stderr.close()
     process.wait(timeout=60)
     assert complaint == b""
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_search(run: Run, library: Path, tmp_path: Path) -> None:
+    """A file for --clip, and a folder for --sheet or --html, failed after the search with the system's words alone."""
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    for option, place in (("--clip", "file"), ("--sheet", "folder"), ("--html", "folder")):
+        done = run("search", library, "solar panels", option, place)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"Invalid value for {option}: {place} is a " in done.stderr

@@ -1,16 +1,18 @@
-"""`pixr info`, `check`, `compact`, `export`, `import`, `delete`, `models`, and help."""
+"""`pixr info`, `check`, `compact`, `export`, `import`, `update`, `delete`, `models`, and help."""
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 import pixr
 from pixr.cli.app import app
-from tests.python.cli.process import Run
+from tests.python.cli.process import COMMAND, Run
 
 COMMANDS = tuple(command.name or "" for command in app.registered_commands)
 GROUPS = tuple(group.name or "" for group in app.registered_groups)
@@ -130,13 +132,52 @@ def test_update_changes_what_is_given_and_leaves_the_rest(run: Run, library: Pat
 
 def test_update_refuses_an_unknown_video_and_an_order_without_changes(run: Run, library: Path) -> None:
     unknown = run("update", library, "plane", "--title", "x")
-    assert (unknown.returncode, unknown.stderr) == (1, 'pixr: error: no video "plane" [video_not_found]\n')
+    assert unknown.returncode == 1
+    assert unknown.stderr.startswith('pixr: error: no video "plane"')
+    assert unknown.stderr.endswith("[video_not_found]\n")
     nothing = run("update", library, "boat")
     assert nothing.returncode == 2
     assert "nothing to change" in nothing.stderr
     elsewhere = run("update", "nowhere.pixr", "boat", "--title", "x")
     assert "[library_not_found]" in elsewhere.stderr
     assert not (library.parent / "nowhere.pixr").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (("search", "nowhere.pixr", "solar"), "`pixr index` makes a new one [library_not_found]"),
+        (("transcript", "films.pixr", "plane"), "`pixr info LIBRARY --videos` lists the ids [video_not_found]"),
+        (("delete", "films.pixr", "plane"), "`pixr info LIBRARY --videos` lists the ids [video_not_found]"),
+        (
+            ("search", "films.pixr", "solar", "--snapshot", "x"),
+            "`pixr snapshot list LIBRARY` lists them [snapshot_not_found]",
+        ),
+    ],
+)
+def test_an_error_says_what_to_do_next(run: Run, library: Path, arguments: tuple[str, ...], advice: str) -> None:
+    """What was not there was named, and nothing said where to find what is."""
+    assert library.name == "films.pixr"
+    assert run(*arguments).stderr.splitlines()[0].endswith(advice)
+
+
+def test_an_error_of_the_system_has_a_code(run: Run, library: Path) -> None:
+    """`[Errno 28] No space left on device` came without one."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*COMMAND, "info", str(library)], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.endswith("No space left on device [io]\n")
+
+
+def test_a_transcript_without_words_says_so(run: Run, tmp_path: Path) -> None:
+    """Nothing at all was printed, as if the command had not run."""
+    with pixr.open(tmp_path / "quiet.pixr") as opened:
+        opened.add_segments(pa.record_batch({"video_id": ["a"], "start": [0.0], "end": [1.0], "screen": ["Roof"]}))
+    done = run("transcript", "quiet.pixr", "a")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "warning: nothing is said in a" in done.stderr
 
 
 def test_the_speech_model_is_pulled_as_its_error_says(run: Run, tmp_path: Path) -> None:
