@@ -48,15 +48,19 @@ if hasattr(os, "register_at_fork"):
 def import_onnxruntime() -> Any:
     """Import onnxruntime, and numpy before it.
 
-    Its native part imports numpy by itself, and reports anything that stops that as an ImportError, even Ctrl-C.
+    Its native part imports numpy by itself, and reports anything that stops that, or itself, as an ImportError, even
+    Ctrl-C.
 
     Raises:
         MissingExtra: onnxruntime is not installed.
+        KeyboardInterrupt: Ctrl-C came meanwhile.
     """
     try:
         importlib.import_module("numpy")
         return importlib.import_module("onnxruntime")
     except ImportError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise error.__cause__ from None
         raise MissingExtra("onnxruntime", "encoders", error) from error
 
 

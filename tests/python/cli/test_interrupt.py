@@ -41,3 +41,25 @@ def test_an_interrupt_while_something_is_imported_ends_the_command(run: Run, tmp
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+_NATIVE_PART = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt as interrupt:  # as pybind11 does, in which onnxruntime is written
+    raise ImportError("initialization failed") from interrupt
+"""
+
+
+def test_an_interrupt_while_a_native_module_begins_is_not_an_error_of_its_installation(
+    run: Run, tmp_path: Path
+) -> None:
+    """`pixr index` said that onnxruntime can't be loaded: its native part says of Ctrl-C that it failed to begin."""
+    make_clip(tmp_path / "clip.mp4", ["one"])
+    (tmp_path / "native").mkdir()
+    (tmp_path / "native/onnxruntime.py").write_text(_NATIVE_PART)
+    done = run("index", "films.pixr", "clip.mp4", "--no-speech", "--no-screen", PYTHONPATH=str(tmp_path / "native"))
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+    assert not (tmp_path / "films.pixr").exists()
