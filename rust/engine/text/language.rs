@@ -1,4 +1,4 @@
-//! The language whose endings are taken off words. Each part keeps its own.
+//! The language whose endings are taken off words. Each part keeps its own; all are English, since nothing chooses another yet.
 
 use serde::{Deserialize, Serialize};
 use tantivy::tokenizer::Language as Endings;
