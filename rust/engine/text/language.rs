@@ -1,4 +1,5 @@
-//! The language whose endings are taken off words. Each part keeps its own; all are English, since nothing chooses another yet.
+//! The language whose endings are taken off words. Each part keeps its own; all are English, since nothing chooses
+//! another yet.
 
 use serde::{Deserialize, Serialize};
 use tantivy::tokenizer::Language as Endings;
