@@ -89,7 +89,7 @@ def _moment(moment: Moment) -> str:
     ordered = sorted(moment.matches, key=lambda match: -match.contribution)
     matches = "".join(_match(match) for match in ordered)
     return (
-        f'<li><button type="button" data-start="{moment.start:.3f}" data-end="{moment.end:.3f}">'
+        f'<li><button type="button" aria-pressed="false" data-start="{moment.start:.3f}" data-end="{moment.end:.3f}">'
         f"▶ {clock(moment.start)} – {clock(moment.end)}</button>"
         f'<span class="score">{moment.score:.2f}</span><ul>{matches}</ul></li>'
     )

@@ -27,7 +27,7 @@ video, .gone { display: block; width: 100%; aspect-ratio: 16/9; background: #000
 .score { float: right; flex: none; font-variant-numeric: tabular-nums; color: var(--faint); font-weight: 400 }
 ol, ul { list-style: none; margin: 0; padding: 0 } ol > li { padding: .35rem 0; border-top: 1px solid var(--line) }
 button { font: inherit; color: inherit; background: none; border: 1px solid var(--line); border-radius: .4rem;
-  padding: .1rem .5rem; cursor: pointer } button:hover, button.now { border-color: currentcolor }
+  padding: .1rem .5rem; cursor: pointer } button:hover, button[aria-pressed=true] { border-color: currentcolor }
 ul li { display: grid; grid-template-columns: 3.5rem 7rem 1fr; gap: .5rem; align-items: baseline; font-size: .85rem;
   margin-top: .25rem }
 .bar { height: .5rem; background: var(--line); border-radius: .25rem; overflow: hidden }
@@ -47,7 +47,7 @@ for (const hit of document.querySelectorAll('.hit')) {
   const buttons = hit.querySelectorAll('button');
   for (const button of buttons) {
     button.addEventListener('click', () => {
-      for (const other of buttons) other.classList.toggle('now', other === button);
+      for (const other of buttons) other.setAttribute('aria-pressed', other === button);
       video.removeAttribute('poster');
       video.src = `${source}#t=${button.dataset.start},${button.dataset.end}`;
       video.load();

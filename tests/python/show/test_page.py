@@ -67,6 +67,7 @@ def test_the_player_seeks_to_the_best_moment_by_a_relative_path(tmp_path: Path) 
     assert [player["src"] for player in players] == ["../clips/a%20b%231.mp4#t=12.500,15.000"]
     buttons = [attributes for tag, attributes in outline.tags if tag == "button"]
     assert [(b["data-start"], b["data-end"]) for b in buttons] == [("12.500", "15.000"), ("1.000", "2.000")]
+    assert [button["aria-pressed"] for button in buttons] == ["false", "false"], "which one plays was seen, not said"
 
 
 def test_nothing_is_loaded_from_elsewhere(tmp_path: Path) -> None:
