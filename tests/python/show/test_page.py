@@ -135,3 +135,17 @@ def test_a_page_is_as_wide_as_a_telephone_whatever_a_title_says(tmp_path: Path) 
         assert tab.value(first_lines + "one.getBoundingClientRect().top < 20)") == [True, True]
         ways = "[...document.querySelectorAll('h3 span:first-child, .said')].map(one => getComputedStyle(one)"
         assert tab.value(ways + ".direction)") == ["ltr", "rtl", "rtl"]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_the_button_of_the_moment_that_plays_says_so(tmp_path: Path) -> None:
+    """A border alone showed it, which no screen reader reads."""
+    (tmp_path / "clip.mp4").write_bytes(b"not a video")
+    found = hits_of(Hit(Video("v", source=str(tmp_path / "clip.mp4")), 0.7, (moment(0, 1), moment(2, 3))))
+    pytest.importorskip("av")
+    write_page(tmp_path / "page.html", [("q", found)])
+    with browsing() as tab:
+        tab.open((tmp_path / "page.html").as_uri())
+        pressed = "[...document.querySelectorAll('button')].map(one => one.ariaPressed)"
+        assert tab.value(pressed) == ["false", "false"]
+        assert tab.value("document.querySelectorAll('button')[1].click(), " + pressed) == ["false", "true"]
