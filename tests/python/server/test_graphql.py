@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from starlette.testclient import TestClient
 
@@ -314,10 +315,15 @@ def test_the_gql_client_asks_by_http_and_follows_by_websocket(listen: Callable[.
                 "done",
             ]
             assert pieces[-1]["done"]["pagination"]["total"] == 2
-            events = gql.gql('subscription { events(types: ["video.deleted"], after: 0) { type data sequence } }')
+            events = gql.gql(
+                'subscription { events(types: ["video.deleted"], after: 0)'
+                " { sequence id type created timestamp apiVersion data } }"
+            )
             threading.Timer(0.2, happen, (live.state, live.organization)).start()
             async for told in session.subscribe(events):
                 assert told["events"]["data"] == {"videoId": "gone"}
+                listed = httpx.get(f"{live.url}/v1/events", headers=live.headers).json()["events"][-1]
+                assert told["events"] == listed["event"] | {"sequence": listed["sequence"]}
                 break
             follow = gql.gql('subscription { video(videoId: "vid_new") { status progress } }')
             with live.state.database.write() as database:

@@ -110,6 +110,8 @@ def test_a_socket_searches_and_sends_events(acme: Partner, server: ServerState) 
             record(session, acme.organization, "video.deleted", {"videoId": "y"})
         told = socket.receive_json()
         assert (told["event"]["type"], told["event"]["data"]) == ("video.deleted", {"videoId": "y"})
+        listed = acme.get("/v1/events", params={"types": "video.deleted"}).json()["events"]
+        assert {key: told[key] for key in ("sequence", "event")} == listed[-1], "as everywhere: it had no timestamp"
         socket.send_text("nonsense")
         assert socket.receive_json()["error"]["code"] == "INVALID_REQUEST"
 

@@ -15,12 +15,12 @@ from pixr.server.following import follow, last_sequence
 from pixr.server.graphql.guard import Info, guarded
 from pixr.server.graphql.inputs import SearchInput, given
 from pixr.server.graphql.types import Event, SearchUpdate, Video, facet_list
-from pixr.server.instants import rfc3339
 from pixr.server.principal import Principal
 from pixr.server.schemas.search import SearchRequest
 from pixr.server.searching import answer_search
 from pixr.server.streaming import pieces
 from pixr.server.videos import UNDER_WAY
+from pixr.server.webhooks.body import event_to_dict
 
 __all__ = ["Subscription"]
 
@@ -78,8 +78,7 @@ class Subscription:
                 else await to_thread.run_sync(last_sequence, server.database, who.organization)
             )
             async for event in follow(server, info.context.shown, types or EVENT_TYPES, begin):
-                shown = {"id": event.id, "type": event.type, "created": rfc3339(event.created), "data": event.data}
-                yield cast("Event", shown | {"sequence": event.sequence})
+                yield cast("Event", event_to_dict(event) | {"sequence": event.sequence})
 
         async for piece in guarded(info, "webhooks", happening):
             yield piece

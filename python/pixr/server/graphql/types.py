@@ -324,6 +324,8 @@ class Event:
     id: str
     type: str
     created: str
+    timestamp: int
+    api_version: str
     data: JSON
 
 

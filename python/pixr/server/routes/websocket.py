@@ -26,13 +26,13 @@ from pixr.server.context import answer_to
 from pixr.server.errors import ApiError, problem
 from pixr.server.events import EVENT_TYPES
 from pixr.server.following import follow, last_sequence
-from pixr.server.instants import rfc3339
 from pixr.server.limiting import check_rate, count_call, count_failure
 from pixr.server.principal import Principal
 from pixr.server.schemas.search import SearchRequest
 from pixr.server.searching import answer_search
 from pixr.server.state import ServerState
 from pixr.server.streaming import pieces
+from pixr.server.webhooks.body import event_to_dict
 
 router = APIRouter()
 
@@ -169,8 +169,7 @@ class _Connection:
         after: int = last if asked is None else asked
         await self._send({"type": "subscribed", "id": message.get("id"), "after": after})
         async for event in follow(self._server, self._credentials, wanted, after):
-            body = {"id": event.id, "type": event.type, "created": rfc3339(event.created), "data": event.data}
-            await self._send({"type": "event", "sequence": event.sequence, "event": body})
+            await self._send({"type": "event", "sequence": event.sequence, "event": event_to_dict(event)})
 
     @staticmethod
     def _check(who: Principal, scope: str) -> None:
