@@ -1,24 +1,42 @@
-"""Follows the events of an organization as they happen, for long-lived connections."""
+"""Follows the events of an organization, or one video, as they change, for long-lived connections.
+
+All of a process's connections share one look at the database (`Watch`), and read from it only when theirs has changed.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from typing import TYPE_CHECKING
+import time
+from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from anyio import to_thread
 from sqlalchemy import func, select
 
 from pixr.server.database import Database
-from pixr.server.models import Event
+from pixr.server.models import Event, Organization, VideoRecord
+from pixr.server.videos import UNDER_WAY
+from pixr.server.watch import Watch
 
 if TYPE_CHECKING:
     from pixr.server.authentication import Credentials
     from pixr.server.state import ServerState
 
-__all__ = ["events_after", "follow", "last_sequence"]
+__all__ = [
+    "events_after",
+    "follow",
+    "follow_video",
+    "last_changes",
+    "last_sequence",
+    "last_sequences",
+    "video_when_changed",
+]
 
-_POLL_SECONDS = 0.5
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+# How often a connection looks whether its credentials still hold, and whether the server stops.
+_CHECK_SECONDS = 0.5
 _MOST_AT_ONCE = 100
 
 
@@ -30,18 +48,93 @@ async def follow(
     Raises:
         ApiError: the credentials no longer hold.
     """
+    organization = (await credentials.check()).organization
+    async for _ in _changes(server, credentials, server.event_numbers, organization):
+        more = True
+        while more and not server.stopping:
+            await credentials.check()
+            found = await to_thread.run_sync(events_after, server.database, organization, types, after)
+            for event in found:
+                after = event.sequence
+                yield event
+            more = len(found) == _MOST_AT_ONCE
+
+
+async def follow_video(server: ServerState, credentials: Credentials, id: str) -> AsyncIterator[dict[str, Any]]:
+    """A video at once and whenever its status or progress changes, until it is processed or the server stops.
+
+    Raises:
+        ApiError: VIDEO_NOT_FOUND; the credentials no longer hold.
+    """
+    organization, before = (await credentials.check()).organization, None
+    async for _ in _changes(server, credentials, server.video_changes, (organization, id)):
+        shown = await to_thread.run_sync(server.videos.get, organization, id)
+        if _progress(shown) != before:
+            before = _progress(shown)
+            yield shown
+        if shown["status"] not in UNDER_WAY:
+            return
+
+
+async def video_when_changed(server: ServerState, organization: str, id: str, seconds: float) -> dict[str, Any]:
+    """A video as soon as its status or progress changes, at the latest after `seconds`; at once if it is processed.
+
+    Raises:
+        ApiError: VIDEO_NOT_FOUND.
+    """
+    deadline, known = time.monotonic() + seconds, None
+    first = shown = await to_thread.run_sync(server.videos.get, organization, id)
+    while _progress(shown) == _progress(first) and first["status"] in UNDER_WAY and not server.stopping:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            break
+        before, known = known, await server.video_changes.change((organization, id), known, min(left, _CHECK_SECONDS))
+        if known != before:
+            shown = await to_thread.run_sync(server.videos.get, organization, id)
+    return shown
+
+
+async def _changes(
+    server: ServerState, credentials: Credentials, watch: Watch[K, V], key: K
+) -> AsyncIterator[V | None]:
+    """Yields at once, and whenever the value of `key` has changed since, until the server stops.
+
+    Raises:
+        ApiError: the credentials no longer hold.
+    """
+    known: V | None = None
+    yield known
     while not server.stopping:
-        who = await credentials.check()
-        for event in await to_thread.run_sync(events_after, server.database, who.organization, types, after):
-            after = event.sequence
-            yield event
-        await asyncio.sleep(_POLL_SECONDS)
+        await credentials.check()
+        before, known = known, await watch.change(key, known, _CHECK_SECONDS)
+        if known != before:
+            yield known
+
+
+def _progress(shown: Mapping[str, Any]) -> tuple[str, float]:
+    return shown["status"], shown["progress"]
 
 
 def last_sequence(database: Database, organization: str) -> int:
     """The number of the organization's last event, 0 if there was none."""
+    return last_sequences(database, [organization]).get(organization, 0)
+
+
+def last_sequences(database: Database, organizations: Sequence[str]) -> dict[str, int]:
+    """The number of the last event of each organization that has one."""
+    # For each of them one step into the index; grouping would go through all of their events.
+    last = select(func.max(Event.sequence)).where(Event.organization_id == Organization.id).scalar_subquery()
+    query = select(Organization.id, last).where(Organization.id.in_(organizations))
     with database.read() as session:
-        return session.scalar(select(func.max(Event.sequence)).where(Event.organization_id == organization)) or 0
+        return {id: sequence for id, sequence in session.execute(query).all() if sequence is not None}
+
+
+def last_changes(database: Database, videos: Sequence[tuple[str, str]]) -> dict[tuple[str, str], datetime]:
+    """When each record of a video last changed, by organization and video."""
+    query = select(VideoRecord.organization_id, VideoRecord.id, VideoRecord.changed)
+    with database.read() as session:
+        found = session.execute(query.where(VideoRecord.id.in_([id for _, id in videos]))).all()
+    return {(organization, id): changed for organization, id, changed in found}
 
 
 def events_after(database: Database, organization: str, types: Sequence[str], after: int) -> list[Event]:

@@ -7,6 +7,8 @@ import math
 import threading
 import time
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends
@@ -14,6 +16,7 @@ from starlette.requests import Request
 
 from pixr.server.database import Database
 from pixr.server.errors import ApiError
+from pixr.server.following import last_changes, last_sequences
 from pixr.server.homes import Homes
 from pixr.server.known_credentials import KnownCredentials
 from pixr.server.libraries import Libraries
@@ -29,6 +32,7 @@ from pixr.server.tracing import end_tracing
 from pixr.server.uploads import Uploads
 from pixr.server.usage import Usage
 from pixr.server.videos import Videos
+from pixr.server.watch import Watch
 from pixr.server.webhooks.courier import Courier
 from pixr.server.webhooks.sender import Sender
 
@@ -61,6 +65,8 @@ class ServerState:
     sender: Sender
     courier: Courier
     search_log: SearchLog
+    event_numbers: Watch[str, int]  # of each organization's last event
+    video_changes: Watch[tuple[str, str], datetime]  # by organization and video
     pictures: Pictures
     pictures_pool: SearchPool
     slow: SearchPool  # exports and deletions, which may take minutes, so that they do not fill the other threads
@@ -134,6 +140,8 @@ def build_state(settings: Settings) -> ServerState:
         sender=sender,
         courier=Courier(database, sender, settings.webhook_concurrency),
         search_log=SearchLog(database),
+        event_numbers=Watch(partial(last_sequences, database)),
+        video_changes=Watch(partial(last_changes, database)),
         pictures=Pictures(),
         pictures_pool=SearchPool(_PICTURES_AT_ONCE, settings.search_queue),
         slow=SearchPool(_SLOW_AT_ONCE, settings.search_queue, _SLOW_OF_ONE),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, cast
 
@@ -11,7 +10,7 @@ from anyio import to_thread
 
 from pixr.server.errors import ApiError
 from pixr.server.events import EVENT_TYPES
-from pixr.server.following import follow, last_sequence
+from pixr.server.following import follow, follow_video, last_sequence
 from pixr.server.graphql.guard import Info, guarded
 from pixr.server.graphql.inputs import SearchInput, given
 from pixr.server.graphql.types import Event, SearchUpdate, Video, facet_list
@@ -19,12 +18,9 @@ from pixr.server.principal import Principal
 from pixr.server.schemas.search import SearchRequest
 from pixr.server.searching import answer_search
 from pixr.server.streaming import pieces
-from pixr.server.videos import UNDER_WAY
 from pixr.server.webhooks.body import event_to_dict
 
 __all__ = ["Subscription"]
-
-_LOOK_SECONDS = 0.25
 
 
 @strawberry.type
@@ -46,17 +42,9 @@ class Subscription:
     async def video(self, info: Info, video_id: str) -> AsyncGenerator[Video, None]:
         server = info.context.server
 
-        async def changes(who: Principal) -> AsyncIterator[Video]:
-            before: Any = None
-            while not server.stopping:
-                await info.context.shown.check()
-                shown = await to_thread.run_sync(server.videos.get, who.organization, video_id)
-                if (shown["status"], shown["progress"]) != before:
-                    before = shown["status"], shown["progress"]
-                    yield cast("Video", shown)
-                if shown["status"] not in UNDER_WAY:
-                    return
-                await asyncio.sleep(_LOOK_SECONDS)
+        async def changes(_: Principal) -> AsyncIterator[Video]:
+            async for shown in follow_video(server, info.context.shown, video_id):
+                yield cast("Video", shown)
 
         async for piece in guarded(info, "videos.read", changes):
             yield piece

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from typing import Annotated
 
 from anyio import to_thread
@@ -11,6 +9,7 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from pixr.server.answer import json_answer
+from pixr.server.following import video_when_changed
 from pixr.server.outbound import resolve
 from pixr.server.principal import VideoReader, VideoWriter
 from pixr.server.schemas.uploads import UrlRequest
@@ -25,7 +24,6 @@ from pixr.server.schemas.videos import (
     VideoShape,
 )
 from pixr.server.state import Server
-from pixr.server.videos import UNDER_WAY
 
 router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
@@ -71,14 +69,7 @@ async def get_video(
     wait: Annotated[float, Query(ge=0, le=60, description="seconds to wait for a change of status or progress")] = 0,
 ) -> Response:
     """Get a video and how far its processing is. With `wait`, answers as soon as that has changed."""
-    deadline = time.monotonic() + wait
-    first = shown = await to_thread.run_sync(server.videos.get, caller.organization, video_id)
-    while time.monotonic() < deadline and first["status"] in UNDER_WAY and not server.stopping:
-        await asyncio.sleep(min(0.25, max(0.0, deadline - time.monotonic())))
-        shown = await to_thread.run_sync(server.videos.get, caller.organization, video_id)
-        if (shown["status"], shown["progress"]) != (first["status"], first["progress"]):
-            break
-    return json_answer(shown)
+    return json_answer(await video_when_changed(server, caller.organization, video_id, wait))
 
 
 @router.post("/{videoId}/cancel", operation_id="cancelVideo", response_model=VideoShape)
