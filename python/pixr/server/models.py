@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, LargeBinary, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from pixr.server.database import Base, Utc, now
@@ -245,10 +245,19 @@ class SearchRecord(Base):
 
 
 class SearchAppearance(Base):
-    """A video on a page of results, and whether it was clicked."""
+    """A video on a page of results, and how often it was clicked; of its clicks, how many events have told."""
 
     __tablename__ = "search_appearances"
-    __table_args__ = (Index("appearances_of_video", "organization_id", "video_id", "created"),)
+    __table_args__ = (
+        Index("appearances_of_video", "organization_id", "video_id", "created"),
+        Index(
+            "appearances_with_untold_clicks",
+            "organization_id",
+            "created",
+            sqlite_where=text("clicks > clicks_told"),
+            postgresql_where=text("clicks > clicks_told"),
+        ),
+    )
 
     search_id: Mapped[str] = mapped_column(ForeignKey("searches.id", ondelete="CASCADE"), primary_key=True)
     video_id: Mapped[str] = mapped_column(primary_key=True)
@@ -256,6 +265,7 @@ class SearchAppearance(Base):
     position: Mapped[int]  # on the page, from 1
     score: Mapped[float]
     clicks: Mapped[int] = mapped_column(default=0)
+    clicks_told: Mapped[int] = mapped_column(default=0, server_default="0")
     created: Mapped[datetime] = mapped_column(Utc)
 
 

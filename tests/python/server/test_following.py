@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import delete
@@ -193,3 +194,51 @@ def test_appearances_that_were_reported_are_not_reported_again(
             session.get_one(SearchAppearance, ("srch", "v")).created = past
     with database.write() as session:
         assert record_appearances(session, now()) == 0
+
+
+@pytest.mark.parametrize("again", ["not shown again", "shown again"])
+def test_a_click_that_comes_after_its_appearance_was_reported_is_reported(
+    again: str, database: Database, organization: str
+) -> None:
+    """It was in analytics alone, and the sum of all events was less than what had been clicked."""
+
+    def told() -> list[dict[str, Any]]:
+        with database.write() as session:
+            if not record_appearances(session, now()):
+                return []
+        found: list[dict[str, Any]] = events_after(database, organization, EVENT_TYPES, 0)[-1].data["videos"]
+        return found
+
+    def click(times: int) -> None:
+        with database.write() as session:
+            session.get_one(SearchAppearance, ("srch", "v")).clicks += times
+
+    click(1)
+    assert told() == [{"videoId": "v", "appearances": 1, "bestRank": 1, "clicks": 1}]
+    assert told() == []
+    click(2)
+    if again == "shown again":
+        show(database, organization, "later", position=3)
+    shown = {"appearances": 1, "bestRank": 3} if again == "shown again" else {"appearances": 0, "bestRank": 1}
+    assert told() == [{"videoId": "v", **shown, "clicks": 2}]
+    assert told() == []
+
+
+def test_clicks_on_what_was_shown_before_there_was_an_endpoint_are_not_reported(
+    database: Database, organization: str
+) -> None:
+    """Neither was the appearance."""
+    with database.write() as session:
+        session.get_one(WebhookEndpoint, "whe").created = now() + timedelta(milliseconds=1)
+        session.get_one(SearchAppearance, ("srch", "v")).clicks = 5
+    with database.write() as session:
+        assert record_appearances(session, now() + timedelta(seconds=1)) == 0
+
+
+def show(database: Database, organization: str, search: str, *, position: int) -> None:
+    """Records a search that showed the video."""
+    owned: dict[str, Any] = {"organization_id": organization, "created": now()}
+    with database.write() as session:
+        session.add(SearchRecord(id=search, subject="u", query="q", total=1, milliseconds=1.0, **owned))
+        session.flush()
+        session.add(SearchAppearance(search_id=search, video_id="v", position=position, score=1.0, **owned))
