@@ -1,8 +1,9 @@
 """Opens each organization's library when it is needed.
 
 Reading handles are kept open, and the one that was unused the longest is closed first, so that a thousand idle
-organizations cost nothing. A write holds the library's lock for one operation only, so that any process can write next:
-another process of the server, a worker, or `pixr index` beside them. A write is acknowledged once every reader sees it.
+organizations cost nothing. A slow disk makes opening and closing long, so neither happens under the lock that all
+libraries share. A write holds the library's lock for one operation only, so that any process can write next: another
+process of the server, a worker, or `pixr index` beside them. A write is acknowledged once every reader sees it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,9 +84,17 @@ def _open_to_read(path: Path, shared: SharedEncoders) -> Library:
 
 @dataclass
 class _Open:
-    library: Library
+    """A library that is open, or that its first user opens while the others of this library wait."""
+
+    library: Library | None = None
     users: int = 0
-    last_used: float = field(default_factory=time.monotonic)
+    opening: threading.Lock = field(default_factory=threading.Lock)
+
+    def opened(self, open: Callable[[], Library]) -> Library:
+        with self.opening:
+            if self.library is None:
+                self.library = open()
+            return self.library
 
 
 @dataclass
@@ -135,14 +144,15 @@ class Libraries:
     @contextmanager
     def reading(self, organization: str) -> Iterator[Library]:
         """The library, open for reading. It is created if it does not exist."""
-        opened = self._take(organization)
+        name, path = "" if self._is_single(organization) else organization, self.path(organization)
+        with self._lock:
+            opened = self._open.setdefault(name, _Open())
+            opened.users += 1
+            self._open.move_to_end(name)
         try:
-            yield opened.library
+            yield opened.opened(lambda: self._open_reader(path))
         finally:
-            with self._lock:
-                opened.users -= 1
-                opened.last_used = time.monotonic()
-                self._close_unused()
+            self._leave({name: opened})
 
     @contextmanager
     def writing(self, organization: str) -> Iterator[Library]:
@@ -170,27 +180,33 @@ class Libraries:
     def open_count(self) -> int:
         """How many libraries are open."""
         with self._lock:
-            return len(self._open)
+            return sum(opened.library is not None for opened in self._open.values())
 
     def segment_count(self) -> int:
         """How many segments the open libraries hold."""
         with self._lock:
-            return sum(int(opened.library.info()["segments"]) for opened in self._open.values())
+            counted = dict(self._open)
+            for opened in counted.values():
+                opened.users += 1
+        try:
+            open_now = [opened.library for opened in counted.values() if opened.library is not None]
+            return sum(int(library.info()["segments"]) for library in open_now)
+        finally:
+            self._leave(counted)
 
     def forget(self, organization: str) -> None:
         """Close the organization's library, if nobody reads it."""
         with self._lock:
             opened = self._open.get(organization)
-            if opened is not None and opened.users == 0:
-                del self._open[organization]
-                opened.library.close()
+            unused = self._open.pop(organization) if opened is not None and opened.users == 0 else None
+        _close([unused] if unused is not None else [])
 
     def close(self) -> None:
         """Close all libraries."""
         with self._lock:
-            for opened in self._open.values():
-                opened.library.close()
+            known = list(self._open.values())
             self._open.clear()
+        _close(known)
 
     @contextmanager
     def _in_turn(self, path: Path) -> Iterator[AbstractContextManager[None]]:
@@ -211,15 +227,15 @@ class Libraries:
                 if writers.count == 0:
                     del self._writers[path]
 
-    def _take(self, organization: str) -> _Open:
-        name, path = "" if self._is_single(organization) else organization, self.path(organization)
+    def _leave(self, left: Mapping[str, _Open]) -> None:
+        """Take a user from each of some libraries, and close what is too many."""
         with self._lock:
-            opened = self._open.get(name)
-            if opened is None:
-                opened = self._open[name] = _Open(self._open_reader(path))
-            opened.users += 1
-            self._open.move_to_end(name)
-            return opened
+            for name, opened in left.items():
+                opened.users -= 1
+                if opened.users == 0 and opened.library is None and self._open.get(name) is opened:
+                    del self._open[name]  # it could not be opened
+            unused = self._pop_unused()
+        _close(unused)
 
     def _is_single(self, organization: str) -> bool:
         """Whether this organization's library is the single one: so it is for all but a sandbox."""
@@ -234,12 +250,16 @@ class Libraries:
                 pass
             return _open_to_read(path, self.shared_encoders)
 
-    def _close_unused(self) -> None:
-        for organization in list(self._open):
-            if len(self._open) <= self._most_open:
-                return
-            if self._open[organization].users == 0:
-                self._open.pop(organization).library.close()
+    def _pop_unused(self) -> list[_Open]:
+        surplus = len(self._open) - self._most_open
+        names = [name for name, opened in self._open.items() if opened.users == 0][: max(0, surplus)]
+        return [self._open.pop(name) for name in names]
+
+
+def _close(known: Iterable[_Open]) -> None:
+    for opened in known:
+        if opened.library is not None:
+            opened.library.close()
 
 
 @contextmanager

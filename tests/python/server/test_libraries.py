@@ -1,0 +1,66 @@
+"""One organization's library, however long its disk takes, holds up no other organization."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as Late
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pixr.server.state import ServerState
+from tests.python.server.conftest import fill
+from tests.python.server.partner import Partner, code_of
+
+_SECONDS = 10
+
+
+@contextmanager
+def slow(library: Path) -> Iterator[None]:
+    """A library whose files are not read before the block ends: its manifest is a pipe to which nobody writes."""
+    manifest, aside = library / "MANIFEST", library / "MANIFEST.aside"
+    manifest.rename(aside)
+    os.mkfifo(manifest)
+    try:
+        yield
+    finally:
+        content = os.open(manifest, os.O_RDWR)  # whoever waits opens it now, and reads to its end
+        aside.replace(manifest)
+        os.close(content)
+
+
+def test_a_library_that_is_slow_to_open_holds_up_no_other(
+    acme: Partner, join: Callable[..., Partner], server: ServerState
+) -> None:
+    """It was opened under the lock of all libraries, so every request of every organization waited for it."""
+    late = join("Late")
+    fill(server, late.organization)
+    assert [len(one.get("/v1/videos").json()["videos"]) for one in (acme, late)] == [2, 2]
+    server.libraries.forget(late.organization)
+    with ThreadPoolExecutor() as threads:
+        with slow(server.libraries.path(late.organization)):
+            waiting = [threads.submit(late.get, "/v1/videos") for _ in range(3)]
+            with pytest.raises(Late):
+                waiting[0].result(timeout=1)
+            answers = [threads.submit(acme.get, path) for path in ("/v1/videos", "/v1/videos/roof", "/metrics")]
+            assert [one.result(timeout=_SECONDS).status_code for one in answers] == [200, 200, 200]
+            assert server.libraries.open_count() == 1
+        told = {one.result(timeout=_SECONDS).status_code for one in waiting}
+    assert told <= {200, 500}, "what was read of a pipe is no library, who comes later finds the file"
+    assert len(late.get("/v1/videos").json()["videos"]) == 2
+
+
+def test_a_library_that_could_not_be_opened_is_opened_by_the_next_who_asks(acme: Partner, server: ServerState) -> None:
+    server.libraries.forget(acme.organization)
+    manifest = server.libraries.path(acme.organization) / "MANIFEST"
+    content = manifest.read_bytes()
+    manifest.write_bytes(b"no manifest")
+    for _ in range(2):
+        assert code_of(acme.get("/v1/videos")) == "NOT_A_LIBRARY"
+    assert server.libraries.open_count() == 0
+    manifest.write_bytes(content)
+    assert len(acme.get("/v1/videos").json()["videos"]) == 2
+    assert server.libraries.open_count() == 1
