@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from anyio import to_thread
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
 from pixr.server.database import Database, now
@@ -34,6 +34,7 @@ _FLUSH_SECONDS = 0.5
 # After this time other processes have written the searches that they answered.
 _OTHERS_SECONDS = 2 * _FLUSH_SECONDS
 _MOST_WAITING = 20_000
+_SWEPT_AT_ONCE = 1_000
 _TOP_QUERIES = 20
 
 
@@ -191,15 +192,28 @@ class SearchLog:
             }
 
     def sweep(self) -> int:
-        """Delete searches older than their organization's retention, and return how many there were."""
-        gone = 0
-        with self._database.write() as session:
-            for organization, days in session.execute(select(Organization.id, Organization.retention_days)).all():
-                old = SearchRecord.created < now() - timedelta(days=days)
-                late = select(SearchRecord).where(SearchRecord.organization_id == organization, old).limit(10_000)
-                for one in session.scalars(late):
-                    session.delete(one)
-                    gone += 1
+        """Delete searches older than their organization's retention, and return how many there were.
+
+        A thousand at a time, so that others need not wait long to write.
+        """
+        with self._database.read() as session:
+            kept = session.execute(select(Organization.id, Organization.retention_days)).all()
+        return sum(self._sweep(organization, now() - timedelta(days=days)) for organization, days in kept)
+
+    def _sweep(self, organization: str, before: datetime) -> int:
+        late = (
+            select(SearchRecord.id)
+            .where(SearchRecord.organization_id == organization, SearchRecord.created < before)
+            .order_by(SearchRecord.created)
+            .limit(_SWEPT_AT_ONCE)
+        )
+        gone, more = 0, True
+        while more and not self._ended.is_set():
+            with self._database.write() as session:
+                found = session.scalars(late).all()
+                session.execute(delete(SearchRecord).where(SearchRecord.id.in_(found)))
+            gone += len(found)
+            more = len(found) == _SWEPT_AT_ONCE
         return gone
 
     def flush(self) -> None:

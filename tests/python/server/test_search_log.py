@@ -6,15 +6,16 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 from starlette.testclient import TestClient
 
 from pixr.server.database import Database, now
-from pixr.server.models import Organization, SearchRecord
+from pixr.server.models import Organization, SearchAppearance, SearchRecord
 from pixr.server.principal import Principal
 from pixr.server.search_log import SearchLog
 from pixr.server.state import ServerState
@@ -153,3 +154,31 @@ def test_a_click_that_another_process_gets_is_counted(acme: Partner, start: Call
     clicked = elsewhere.post(f"/v1/search/{found['searchId']}/clicks", json={"videoId": "roof"})
     assert clicked.status_code == 204, clicked.text
     assert elsewhere.get("/v1/analytics/searches").json()["searchesWithClicks"] == 1
+
+
+def test_much_that_is_too_old_is_deleted_in_pieces_that_hold_nobody_up(acme: Partner, server: ServerState) -> None:
+    """It was one transaction of up to ten thousand searches for each organization: all who write waited for its end."""
+    old, fresh = now() - timedelta(days=91), now()
+    owned = {"organization_id": acme.organization, "subject": "u", "query": "q", "total": 0, "milliseconds": 1.0}
+    shown = {"organization_id": acme.organization, "video_id": "roof", "position": 1, "score": 1.0, "created": old}
+    late = [f"srch_{number}" for number in range(2_500)]
+    with server.database.write() as session:
+        session.execute(insert(SearchRecord), [{"id": id, "created": old, **owned} for id in late])
+        session.execute(insert(SearchAppearance), [{"search_id": id, "clicks": 0, **shown} for id in late])
+        session.execute(insert(SearchRecord), [{"id": "srch_fresh", "created": fresh, **owned}])
+    deleted: list[int] = []
+
+    def note(_connection: Any, cursor: Any, statement: str, *_rest: Any) -> None:
+        if statement.startswith("DELETE FROM searches"):
+            deleted.append(cursor.rowcount)
+
+    transactions = server.database.written("searches")
+    event.listen(server.database.engine, "after_cursor_execute", note)
+    assert server.search_log.sweep() == 2_500
+    event.remove(server.database.engine, "after_cursor_execute", note)
+    assert (max(deleted), sum(deleted)) == (1_000, 2_500)
+    assert server.database.written("searches") - transactions == len(deleted) == 3
+    with server.database.read() as session:
+        assert session.scalars(select(SearchRecord.id)).all() == ["srch_fresh"]
+        assert session.scalars(select(SearchAppearance)).all() == []
+    assert server.search_log.sweep() == 0
