@@ -212,19 +212,24 @@ class Graph:
         zero = self.constant(output + ".zero", np.array(round(-low / size), np.uint8))
         return self.node("QuantizeLinear", [given, step, zero], output + ".levels"), step, zero
 
-    def weights(self, matrix: Vector, output: str) -> tuple[str, str]:
-        """A matrix in 255 equal steps for each column, and what a step is."""
+    def weights(self, matrix: Vector, output: str) -> tuple[str, str, str]:
+        """A matrix in 255 equal steps for each column, what a step is, and the level of zero.
+
+        That is 0, as where it is not given; but onnxruntime 1.23 ends the process when it prepares such weights for
+        exact sums.
+        """
         steps = np.abs(matrix).max(axis=0) / 127
         levels = np.round(matrix / steps).astype(np.int8)
-        return self.constant(output + ".weight", levels), self.constant(output + ".steps", steps)
+        zero = self.constant(output + ".weight_zero", np.array(0, np.int8))
+        return self.constant(output + ".weight", levels), self.constant(output + ".steps", steps), zero
 
     def product(self, given: str, span: Span, weights: Weights, output: str) -> str:
         """`given`, whose values lie within `span`, times weights, in whole numbers."""
         levels, step, zero = self.levels(given, span, output)
-        weight, steps = self.weights(weights.matrix, output)
-        inputs = [levels, weight, step, steps, zero]
+        weight, steps, weight_zero = self.weights(weights.matrix, output)
+        inputs = [levels, weight, step, steps, zero, weight_zero]
         if weights.bias is not None:
-            inputs += ["", self.constant(output + ".bias", weights.bias)]
+            inputs.append(self.constant(output + ".bias", weights.bias))
         return self.node("MatMulIntegerToFloat", inputs, output, domain=RUNTIME)
 
     def normalised(self, norm: Normalisation, output: str) -> tuple[str, str]:
@@ -270,8 +275,8 @@ class Graph:
         bias[-WIDTH:] = (bias[-WIDTH:] - mixed.centre) / mixed.scale
         packed[:, -WIDTH:] /= mixed.scale
         levels, step, zero = self.levels(given.name, given.eased.span, output)
-        weight, steps = self.weights(packed, output)
-        inputs = [levels, weight, self.constant(output + ".bias", bias), step, steps, "mask", zero]
+        weight, steps, weight_zero = self.weights(packed, output)
+        inputs = [levels, weight, self.constant(output + ".bias", bias), step, steps, "mask", zero, weight_zero]
         return self.node("QAttention", inputs, output, domain=RUNTIME, num_heads=HEADS)
 
     def layer(self, layer: int, given: Values, output: str, eased: Eased | None) -> str:

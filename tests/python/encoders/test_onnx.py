@@ -35,6 +35,19 @@ def test_sums_of_bytes_are_cut_without_vnni() -> None:
     assert _engine.cuts_sums_of_bytes() == (is_x86 and not {"avx512_vnni", "avx_vnni"} & set(about))
 
 
+@pytest.mark.parametrize("file", [MODEL_FILE, "minilm-l6-v2-int8.onnx"])
+def test_the_embedded_models_can_be_asked_for_exact_sums_on_every_processor(file: str) -> None:
+    """Without VNNI they are: onnxruntime 1.23, the last for Python 3.10, then ended the process at the text model."""
+    code = f"""
+import onnxruntime
+settings = onnxruntime.SessionOptions()
+settings.add_session_config_entry("session.x64quantprecision", "1")
+onnxruntime.InferenceSession({str(EMBEDDED / file)!r}, settings, providers=["CPUExecutionProvider"])
+print("loaded")
+"""
+    assert run_python(code) == "loaded"
+
+
 @pytest.mark.parametrize("package", ["onnxruntime", "tokenizers"])
 def test_missing_package_says_what_to_install(package: str) -> None:
     code = f"""
