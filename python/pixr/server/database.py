@@ -15,9 +15,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from sqlalchemy import Connection, DateTime, Dialect, Engine, TypeDecorator, create_engine, event, make_url, text
+from sqlalchemy import (
+    Connection,
+    DateTime,
+    Dialect,
+    Double,
+    Engine,
+    TypeDecorator,
+    create_engine,
+    event,
+    make_url,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Session
 
 __all__ = ["Base", "Database", "Utc", "now"]
@@ -29,6 +40,9 @@ _WRITTEN_TABLE = re.compile(r'\s*(?:INSERT(?:\s+OR\s+\w+)?\s+INTO|UPDATE|DELETE\
 
 class Base(DeclarativeBase):
     """The base class of all tables."""
+
+    # What SQLAlchemy 2.1 takes for them, and 2.0, the last for Python 3.10, does not.
+    type_annotation_map: ClassVar[dict[Any, Any]] = {float: Double}
 
 
 class Utc(TypeDecorator[datetime]):
