@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 _SETTINGS = b"pixr.settings"
 _ENCODERS = b"pixr.encoders"
 _VIDEOS_PER_BATCH = 200
+_ROWS_PER_READ = 16_384
+# Added at once: a quarter of what one write of the engine takes, for rows take more room there.
+_BYTES_PER_WRITE = 64 << 20
 
 
 class _Changed(Exception):
@@ -191,8 +194,8 @@ class Exported:
         return cls(path, file, spaces, calibrations, choice)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows. Raises: as `load`."""
-        batches = self.file.iter_batches(batch_size=16_384)
+        """The rows, in pieces that one write takes. Raises: as `load`."""
+        batches = self.file.iter_batches(batch_size=_ROWS_PER_READ)
         left: int = self.file.metadata.num_rows
         while left > 0:
             with _naming(self.path):
@@ -201,13 +204,23 @@ class Exported:
                     raise InvalidBatch(f"{self.path} is damaged: {left} rows are missing")
                 batch.validate(full=True)
             left -= len(batch)
-            yield batch
+            yield from _pieces(batch)
 
     def __enter__(self) -> Exported:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         self.file.close(force=True)
+
+
+def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """The batch, cut in halves until each is short enough or a single row."""
+    if batch.nbytes <= _BYTES_PER_WRITE or len(batch) == 1:
+        yield batch
+        return
+    middle = len(batch) // 2
+    yield from _pieces(batch.slice(0, middle))
+    yield from _pieces(batch.slice(middle))
 
 
 def _opened(path: Path) -> pq.ParquetFile:
