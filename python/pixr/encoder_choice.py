@@ -14,7 +14,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from pixr.errors import ModelError
+from pixr.errors import ModelError, StorageError
 from pixr.whole_file import whole_file
 
 FILE_NAME: Final = "encoders.json"
@@ -73,22 +73,26 @@ def remember(library: Path, choice: Choice) -> None:
     """Record the choice, in one step that survives a power cut. Does nothing if it is the one on record.
 
     Raises:
-        OSError: the record can't be written.
+        StorageError: the record can't be written.
     """
     try:
         if recall(library) == choice:
             return
     except ModelError:
         pass  # a damaged record is written anew
-    with whole_file(library / FILE_NAME) as partial:
-        partial.write_text(choice.encode() + "\n", encoding="utf8")
+    path = library / FILE_NAME
+    try:
+        with whole_file(path) as partial:
+            partial.write_text(choice.encode() + "\n", encoding="utf8")
+    except OSError as error:
+        raise StorageError(f"write {path}: {error}") from error
 
 
 def remember_first(library: Path, choice: Choice) -> None:
     """Record the choice if the library has no record yet. An existing one stays, even if it is damaged.
 
     Raises:
-        OSError: the record can't be written.
+        StorageError: the record can't be written.
     """
     if not (library / FILE_NAME).exists():
         remember(library, choice)
@@ -99,7 +103,7 @@ def carry(source: Path, target: Path) -> None:
 
     Raises:
         ModelError: the record of `source` is damaged.
-        OSError: that of `target` can't be written.
+        StorageError: that of `target` can't be written.
     """
     choice = recall(source)
     if choice is not None:

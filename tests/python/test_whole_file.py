@@ -98,3 +98,10 @@ def test_an_error_of_what_takes_the_place_names_the_file_that_was_asked_for(tmp_
         asked.mkdir()
     assert str(caught.value).endswith(f": '{asked}'")
     assert os.listdir(tmp_path) == ["sheet.png"]
+
+
+def test_a_record_of_the_models_that_cannot_be_written_is_an_error_with_a_code(tmp_path: Path) -> None:
+    """On a full disk it was a plain `OSError` without the file's name, which no list of Pixr's errors has."""
+    (tmp_path / FILE_NAME).mkdir()
+    with pytest.raises(pixr.errors.StorageError, match=FILE_NAME):
+        remember(tmp_path, Choice(("some",), "int8"))
