@@ -16,6 +16,7 @@ from pixr.server.disk_room import check_room
 from pixr.server.outbound import LOOKUP_SECONDS, follow, resolve
 from pixr.server.punctual import Limit, punctual_client, within
 from pixr.server.whole_numbers import whole_number
+from pixr.whole_file import sync_names
 
 __all__ = ["fetch"]
 
@@ -117,9 +118,12 @@ def _save(answer: httpx.Response, url: str, target: _Target, on_bytes: OnBytes) 
                 check_room(path.parent, len(block) + target.free_bytes)
                 file.write(block)
                 on_bytes(got, total)
+            file.flush()
+            os.fsync(file.fileno())  # the video is soon said to be complete, and that survives a power cut
         except BaseException:
             _discard(path, file.fileno())
             raise
+    sync_names(path.parent)
     return got
 
 
