@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::settings::Settings;
 use crate::shared::Shared;
 use crate::storage::manifest::Manifest;
-use crate::storage::names::{self, FileName, SNAPSHOTS};
+use crate::storage::names::{self, FileName, SNAPSHOTS, TEMPORARY_SUFFIX};
 use crate::storage::seam::Storage;
 use crate::storage::subdirectory::Subdirectory;
 
@@ -141,18 +141,23 @@ fn is_whole(storage: &dyn Storage, name: &str) -> Result<bool> {
     storage.exists(&manifest(name))
 }
 
-/// Removes the files of a snapshot, the manifest first: without it, there is none.
+/// Removes the files of a snapshot, the manifest first: without it, there is none. A folder that somebody else has made in
+/// it, as file servers and desktops do, stays and holds nothing up.
 pub(crate) fn remove(storage: &Arc<dyn Storage>, name: &str) -> Result<()> {
     storage.remove(&manifest(name))?;
     let dir = directory(name);
     if storage.exists(&dir)? {
         storage.sync_dir(&dir)?;
     }
-    for inner in names::DIRECTORIES.map(|inner| format!("{dir}/{inner}")).iter().chain([&dir]) {
-        for file in storage.list(inner)? {
-            storage.remove(&format!("{inner}/{file}"))?;
+    let snapshot = Subdirectory::new(Arc::clone(storage), &dir);
+    for inner in names::DIRECTORIES.iter().chain([&""]) {
+        for file in names::entries_of(&snapshot, inner)? {
+            let removed = snapshot.remove(&file);
+            if FileName::parse(file.strip_suffix(TEMPORARY_SUFFIX).unwrap_or(&file)).is_some() {
+                removed?;
+            }
         }
-        storage.remove_dir(inner)?;
+        snapshot.remove_dir(inner)?;
     }
     Ok(())
 }

@@ -181,7 +181,9 @@ impl Storage for DiskStorage {
     fn remove_dir(&self, dir: &str) -> Result<()> {
         let path = self.place_to_change(dir)?;
         match fs::remove_dir(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::io(&path, "remove", source)),
+            Err(source) if !matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => {
+                Err(Error::io(&path, "remove", source))
+            }
             _ => Ok(()),
         }
     }

@@ -69,7 +69,7 @@ pub trait Storage: Send + Sync + Debug {
         file.sync()
     }
 
-    /// Removes an empty directory; nothing happens if there is none. One that is left does no harm.
+    /// Removes an empty directory; nothing happens if there is none, or if it is not empty. One that is left does no harm.
     fn remove_dir(&self, dir: &str) -> Result<()> {
         let _ = dir;
         Ok(())
