@@ -96,15 +96,3 @@ def remember_first(library: Path, choice: Choice) -> None:
     """
     if not (library / FILE_NAME).exists():
         remember(library, choice)
-
-
-def carry(source: Path, target: Path) -> None:
-    """Copy the record of a library to its copy.
-
-    Raises:
-        ModelError: the record of `source` is damaged.
-        StorageError: that of `target` can't be written.
-    """
-    choice = recall(source)
-    if choice is not None:
-        remember(target, choice)

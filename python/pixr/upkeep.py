@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from pixr import _engine
 from pixr.arguments import check_snapshot_name
-from pixr.encoder_choice import carry, recall
-from pixr.errors import ModelError, StorageError
+from pixr.encoder_choice import recall
+from pixr.errors import StorageError
 
 __all__ = ["Upkeep", "repair", "restore"]
 
@@ -27,7 +26,6 @@ def restore(backup: str | PathLike[str], path: str | PathLike[str]) -> dict[str,
         FormatUnsupported, Damaged, StorageError.
     """
     receipt: dict[str, Any] = json.loads(_engine.Library.restore(backup, path))
-    carry(Path(backup), Path(path))
     return receipt
 
 
@@ -45,8 +43,6 @@ def repair(source: str | PathLike[str], path: str | PathLike[str]) -> dict[str, 
         LibraryNotFound, NotALibrary, FormatUnsupported, StorageError.
     """
     report: dict[str, Any] = json.loads(_engine.Library.repair(source, path))
-    with suppress(ModelError):  # damaged as well; the library is then searched with the default encoders
-        carry(Path(source), Path(path))
     return report
 
 
@@ -96,7 +92,6 @@ class Upkeep:
         if self._path.resolve() in Path(path).resolve().parents:
             raise StorageError(f"a backup at {path} would be a part of the library that it is to outlive")
         receipt: dict[str, Any] = json.loads(self._engine.backup(path))
-        carry(self._path, Path(path))
         return receipt
 
     def take_snapshot(self, name: str) -> dict[str, Any]:
@@ -116,7 +111,6 @@ class Upkeep:
         """
         check_snapshot_name(name)
         taken: dict[str, Any] = json.loads(self._engine.take_snapshot(name))
-        carry(self._path, self._path / "snapshots" / name)
         return taken
 
     def snapshots(self) -> list[dict[str, Any]]:

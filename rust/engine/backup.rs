@@ -57,6 +57,8 @@ pub(crate) struct LibraryFiles {
     deletes: Vec<(FileName, Vec<u8>)>,
     logs: Vec<(FileName, Vec<u8>)>,
     last_sequence: u64,
+    /// The record of the models that the library was indexed with, if it has one.
+    encoders: Option<Vec<u8>>,
 }
 
 /// How often it is tried to open all files of one state: a writer may commit in between, and remove some.
@@ -102,7 +104,8 @@ impl LibraryFiles {
             }
             logs.push((name, bytes));
         }
-        Ok(Self { manifest, parts, deletes, logs, last_sequence: end.last_sequence })
+        let encoders = load_if_there(source, FileName::Encoders)?;
+        Ok(Self { manifest, parts, deletes, logs, last_sequence: end.last_sequence, encoders })
     }
 
     /// Leaves out what is only in the log: the state is the one that the last checkpoint froze.
@@ -153,6 +156,7 @@ impl LibraryFiles {
         }
         // Of the logs that were there before.
         target.remove(&FileName::Synced.to_string())?;
+        copying.encoders(self.encoders.as_deref())?;
         self.manifest.store(target)?;
         receipt.count_copied(usize::try_from(target.len(&FileName::Manifest.to_string())?).unwrap_or(usize::MAX));
         for name in self.manifest.unreferenced(target)? {
@@ -231,6 +235,15 @@ impl BackupReceipt {
     }
 }
 
+/// The bytes of a file that need not be there.
+fn load_if_there(storage: &dyn Storage, name: FileName) -> Result<Option<Vec<u8>>> {
+    match storage.load(&name.to_string()) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// How many bytes of a part are written at a time.
 const COPY_BYTES: usize = 8 << 20;
 
@@ -262,7 +275,7 @@ impl Copying<'_> {
     }
 
     fn deletes(&self, name: FileName, bytes: &[u8], receipt: &mut BackupReceipt) -> Result<()> {
-        if self.load(name)?.is_some_and(|there| there == bytes) {
+        if load_if_there(self.target, name)?.is_some_and(|there| there == bytes) {
             receipt.count_kept(bytes.len());
             return Ok(());
         }
@@ -273,7 +286,7 @@ impl Copying<'_> {
     }
 
     fn log(&self, name: FileName, bytes: &[u8], receipt: &mut BackupReceipt) -> Result<()> {
-        let there = self.load(name)?;
+        let there = load_if_there(self.target, name)?;
         if there.as_ref().is_some_and(|there| there == bytes) {
             receipt.count_kept(bytes.len());
             return Ok(());
@@ -287,13 +300,13 @@ impl Copying<'_> {
         Ok(())
     }
 
-    /// What the target has under this name.
-    fn load(&self, name: FileName) -> Result<Option<Vec<u8>>> {
-        match self.target.load(&name.to_string()) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(error),
+    /// Copies the record of the models, before the manifest: where a library is, its record is too.
+    fn encoders(&self, bytes: Option<&[u8]>) -> Result<()> {
+        let Some(bytes) = bytes else { return Ok(()) };
+        if load_if_there(self.target, FileName::Encoders)?.is_some_and(|there| there == bytes) {
+            return Ok(());
         }
+        publish(self.target, FileName::Encoders, [bytes])
     }
 
     /// Refuses to replace a file that the target's manifest names: one that differs from the source's comes from another

@@ -250,7 +250,7 @@ fn check_files(storage: &dyn Storage, report: &mut CheckReport) -> Result<()> {
                 }
             }
             Some(FileName::Synced) => Mark::verify(storage).map(|_| ()),
-            Some(FileName::Lock) | None => continue,
+            Some(FileName::Lock | FileName::Encoders) | None => continue,
         };
         match outcome {
             Err(error) if is_absent(&error) && !is_needed(storage, &name) => continue,

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 import pixr
-from pixr.encoder_choice import Choice, recall
+from pixr.encoder_choice import Choice, recall, remember
 from pixr.errors import (
     BackupMismatch,
     CursorExpired,
@@ -246,6 +246,31 @@ def test_a_snapshot_stays_as_it_was(library: pixr.Library) -> None:
         pixr.open(library.path, snapshot="monday")
 
 
+def test_a_folder_of_someone_elses_in_a_deleted_snapshot_holds_nothing_up(library: pixr.Library) -> None:
+    """File servers make one in every folder. The library could then no longer be opened to write."""
+    library.take_snapshot("monday")
+    (library.path / "snapshots" / "monday" / "@eaDir").mkdir()
+    library.delete_snapshot("monday")
+    assert library.snapshots() == []
+    library.close()
+    with pixr.open(library.path) as again:
+        again.take_snapshot("monday")
+        assert ids(pixr.open(library.path, snapshot="monday")) == ["a", "b", "c"]
+
+
+def test_the_record_of_the_models_is_in_a_copy_that_failed_at_its_last_step(
+    library: pixr.Library, tmp_path: Path
+) -> None:
+    """It was copied after the manifest: a restore that failed in between had none, and could not be made again."""
+    choice = Choice(("clip",), "auto")
+    remember(library.path, choice)
+    in_the_way = tmp_path / "copy" / "MANIFEST.tmp"
+    in_the_way.mkdir(parents=True)
+    with pytest.raises(StorageError):
+        library.backup(tmp_path / "copy")
+    assert recall(tmp_path / "copy") == choice
+
+
 def test_repair_makes_a_library_of_what_is_left(library: pixr.Library, tmp_path: Path) -> None:
     library.close()
     for part in (library.path / "parts").iterdir():
@@ -254,6 +279,19 @@ def test_repair_makes_a_library_of_what_is_left(library: pixr.Library, tmp_path:
     assert (report["videos"], report["lost_video_count"]) == (0, 3)
     assert len(report["damaged"]) == 1
     assert ids(pixr.open(tmp_path / "saved")) == []
+
+
+def test_a_library_of_more_than_one_write_takes_is_repaired(tmp_path: Path) -> None:
+    """Two hundred films, or one that grew in several writes, were put into one record, too long for the log."""
+    with pixr.open(tmp_path / "films.pixr", sync="none") as library:
+        for start in (0.0, 1.0, 2.0):
+            told = {"start": [start], "end": [start + 1], "frame.description": ["x" * (90 << 20)]}
+            library.add_segments(pa.record_batch({"video_id": ["long"], **told}))
+        library.commit()
+    report = pixr.repair(tmp_path / "films.pixr", tmp_path / "saved")
+    assert (report["videos"], report["incomplete_videos"], report["damaged"]) == (1, [], [])
+    with pixr.open(tmp_path / "saved", read_only=True) as saved:
+        assert [segment.start for segment in saved.segments("long")] == [0.0, 1.0, 2.0]
 
 
 @pytest.mark.parametrize("sync", ["always", "group", "none"])

@@ -4,6 +4,7 @@
 //! damaged, whatever else it has is taken. Parts are independent of each other, and so are a log's records that store or
 //! delete videos: what lies behind a damaged one is still read.
 
+mod batches;
 mod site;
 
 use std::collections::BTreeSet;
@@ -27,7 +28,9 @@ use crate::storage::log_format::{LOG_HEADER_BYTES, find_record, read_header, rea
 use crate::storage::manifest::{Manifest, PartEntry};
 use crate::storage::names::{self, FileName};
 use crate::storage::part_file;
+use crate::storage::publish::publish;
 use crate::storage::seam::{Storage, is_absent};
+use batches::Batch;
 use site::Site;
 
 /// What `repair` saved and what it could not.
@@ -46,9 +49,6 @@ pub struct RepairReport {
     /// One line for each damage, naming the file and what follows from it.
     pub damaged: Vec<String>,
 }
-
-/// How many videos are written at a time.
-const BATCH: usize = 200;
 
 /// A repair under way.
 struct Repair<'a> {
@@ -99,8 +99,19 @@ fn repair(source: &Path, target: &Path) -> Result<RepairReport> {
     report.videos = repair.target.snapshot().video_count();
     report.incomplete_videos = repair.incomplete.into_iter().collect();
     repair.target.close()?;
+    carry_encoders(&source, &*site.working)?;
     site.finish()?;
     Ok(report)
+}
+
+/// Takes over the record of the models that the library was indexed with, unless it is damaged as well.
+fn carry_encoders(source: &dyn Storage, target: &dyn Storage) -> Result<()> {
+    match source.load(&FileName::Encoders.to_string()) {
+        Ok(bytes) if serde_json::from_slice::<serde_json::Value>(&bytes).is_ok() => {
+            publish(target, FileName::Encoders, [bytes.as_slice()])
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The manifest, or one made of the files that are there.
@@ -215,17 +226,14 @@ impl Repair<'_> {
             let channel = channel.name();
             self.note(format!("{}: its {channel} vectors are of another space, and left out", path.display()));
         }
-        let mut batch = Vec::new();
+        let mut batch = Batch::default();
         for video in (0..part.table().video_count()).filter(|video| !deleted.contains(*video)) {
             if let Some(content) = self.content(&part, video) {
                 let content = self.fitting(content, &misfits);
-                batch.push((content.video, content.segments));
-            }
-            if batch.len() >= BATCH {
-                self.target.put(std::mem::take(&mut batch))?;
+                batch.add(content, &self.target)?;
             }
         }
-        if batch.is_empty() { Ok(()) } else { self.target.put(batch) }
+        batch.write(&self.target)
     }
 
     /// The videos of a part that are deleted; none if that can't be read.

@@ -21,7 +21,7 @@ impl Manifest {
     /// Whether the file is one of the library with this manifest.
     pub(crate) fn names(&self, file: FileName) -> bool {
         match file {
-            FileName::Manifest | FileName::Lock | FileName::Synced => true,
+            FileName::Manifest | FileName::Lock | FileName::Synced | FileName::Encoders => true,
             FileName::Log(number) => number >= self.first_log,
             FileName::Part(number) => self.parts.iter().any(|part| part.number == number),
             FileName::Deletes { part, number } => {
@@ -67,6 +67,7 @@ mod tests {
             FileName::Manifest,
             FileName::Lock,
             FileName::Synced,
+            FileName::Encoders,
             FileName::Log(4),
             FileName::Log(5),
             FileName::Part(2),

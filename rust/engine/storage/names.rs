@@ -25,6 +25,7 @@ pub const MAX_NUMBER: u64 = 9_999_999_999_999_999;
 const MANIFEST: &str = "MANIFEST";
 const LOCK: &str = "LOCK";
 const SYNCED: &str = "SYNCED";
+const ENCODERS: &str = "encoders.json";
 
 /// A file of a library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +36,8 @@ pub enum FileName {
     Lock,
     /// `SYNCED`: how far the newest log had been synced.
     Synced,
+    /// `encoders.json`: the models that the library was indexed with. The engine copies it and never reads it.
+    Encoders,
     /// `wal/<number>.log`: writes in order.
     Log(u64),
     /// `parts/<number>.part`: an immutable set of videos with everything that is searched.
@@ -56,6 +59,7 @@ impl FileName {
             None if name == MANIFEST => Some(Self::Manifest),
             None if name == LOCK => Some(Self::Lock),
             None if name == SYNCED => Some(Self::Synced),
+            None if name == ENCODERS => Some(Self::Encoders),
             Some((LOGS, file)) => parse_number(file.strip_suffix(".log")?).map(Self::Log),
             Some((PARTS, file)) => parse_number(file.strip_suffix(".part")?).map(Self::Part),
             Some((DELETES, file)) => {
@@ -70,7 +74,7 @@ impl FileName {
     #[must_use]
     pub const fn directory(self) -> &'static str {
         match self {
-            Self::Manifest | Self::Lock | Self::Synced => "",
+            Self::Manifest | Self::Lock | Self::Synced | Self::Encoders => "",
             Self::Log(_) => LOGS,
             Self::Part(_) => PARTS,
             Self::Deletes { .. } => DELETES,
@@ -84,6 +88,7 @@ impl fmt::Display for FileName {
             Self::Manifest => f.write_str(MANIFEST),
             Self::Lock => f.write_str(LOCK),
             Self::Synced => f.write_str(SYNCED),
+            Self::Encoders => f.write_str(ENCODERS),
             Self::Log(number) => write!(f, "{LOGS}/{number:016}.log"),
             Self::Part(number) => write!(f, "{PARTS}/{number:016}.part"),
             Self::Deletes { part, number } => write!(f, "{DELETES}/{part:016}-{number:016}.bitmap"),
