@@ -13,7 +13,6 @@ use crate::catalog::facets::{self, Counts, FacetCounts};
 use crate::catalog::row_set::RowSet;
 use crate::catalog::video::Span;
 use crate::error::{Error, Result};
-use crate::part::LivePart;
 use crate::text::excerpt::excerpt;
 use crate::text::query::TextQuery;
 use crate::text::stats::TextStats;
@@ -47,7 +46,7 @@ impl Run<'_> {
         let mut told: BTreeMap<(u32, Channel), Option<Snippet>> = BTreeMap::new();
         let mut describe = |row: u32, channel: Channel| match told.entry((row, channel)) {
             Entry::Occupied(known) => Ok(known.get().clone()),
-            Entry::Vacant(place) => Ok(place.insert(self.describe(live, row, channel)?).clone()),
+            Entry::Vacant(place) => Ok(place.insert(self.describe(hit.part, row, channel)?).clone()),
         };
         let moments = moments
             .into_iter()
@@ -73,11 +72,12 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What a row says on a channel, with the words that the query asked for marked.
-    pub(super) fn describe(&self, live: &LivePart, row: u32, channel: Channel) -> Result<Option<Snippet>> {
-        let Some(shown) = live.part.shown(row, channel)? else { return Ok(None) };
+    /// What a row says on a channel, with the words marked that the query asked for and found there.
+    pub(super) fn describe(&self, part: usize, row: u32, channel: Channel) -> Result<Option<Snippet>> {
+        let Some(shown) = self.part(part)?.part.shown(row, channel)? else { return Ok(None) };
+        let is_found = self.words()?.get(part).is_some_and(|words| words.any_within(channel, &(row..row + 1)));
         // The whole question, whichever clause answers: its words are those of all of them.
-        let ask = self.ask.channels.iter().find(|ask| ask.channel == channel);
+        let ask = self.ask.channels.iter().find(|ask| is_found && ask.channel == channel);
         let words = ask.and_then(|ask| ask.terms.first()).and_then(|term| term.words.as_ref());
         let cut = match words {
             Some(words) => excerpt(&words.query, &words.stats, &shown, SNIPPET_CHARS),

@@ -25,10 +25,11 @@ pub(crate) struct Excerpt {
 /// does not fit. `stats` are those by which the text was scored: they say in which words a wrong letter was forgiven.
 #[must_use]
 pub(crate) fn excerpt(query: &TextQuery, stats: &TextStats, text: &str, max_chars: usize) -> Excerpt {
-    let words = TextWords::of(query, text);
-    let marks = marks(query, stats, &words);
     // No text has more characters than bytes.
     let is_short = text.len() <= max_chars || text.chars().count() <= max_chars;
+    // Whole and without a mark, its words need not be known.
+    let words = if is_short && query.is_empty() { TextWords::default() } else { TextWords::of(query, text) };
+    let marks = marks(query, stats, &words);
     let window = if is_short { 0..text.len() } else { best_window(text, &words.ranges, &marks, max_chars) };
     let body = text.get(window.clone()).unwrap_or_default();
     let (left, right) = (window.start > 0, window.end < text.len());
@@ -54,6 +55,7 @@ pub(crate) fn excerpt(query: &TextQuery, stats: &TextStats, text: &str, max_char
 }
 
 /// The words of a text.
+#[derive(Default)]
 struct TextWords {
     /// Where they stand in it.
     ranges: Vec<Range<usize>>,

@@ -330,12 +330,11 @@ impl Questions<'_> {
         let mut matches = Vec::new();
         for Support { question, moment, share } in found.rests_on {
             let run = self.run(question)?;
-            let live = run.part(part)?;
             let Some(moment) = moments.get(question).and_then(|of| of.get(moment)) else { return Err(no_question()) };
             for scored in &moment.matches {
                 let mut scored = scored.clone();
                 scored.contribution *= share;
-                let snippet = run.describe(live, scored.evidence.row, scored.evidence.channel)?;
+                let snippet = run.describe(part, scored.evidence.row, scored.evidence.channel)?;
                 matches.push(HitMatch { part: Some(question as u32), ..HitMatch::new(scored, snippet) });
             }
         }
