@@ -432,8 +432,8 @@ class Library(Upkeep):
                 are texts and booleans, no numbers. Of more than 1,000 values the most frequent are returned.
             facet_mode: what facets count. "filtered": the hits. "disjunctive": what would be hits if the filter said
                 nothing about the facet's own column, to offer other choices; each such facet is one more search.
-            moments: at most so many moments of each hit, up to 1,000. 0 gives videos and scores alone, in half to three
-                quarters of the time where a library is large and answers are approximate.
+            moments: at most so many moments of each hit, up to 1,000. 0 gives videos and scores alone, in six to nine
+                tenths of the time where a library is large.
             diversity: how different a video's moments must be, in [0, 1]: 0.1 leaves out those that look the same as a
                 better one, 0.5 also those within half a minute of it, and 1 keeps only one. By default none is left
                 out.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use pixr::catalog::channel::Channel;
+use pixr::catalog::video::{Evidence, Segment, Span};
 use pixr::library::{Access, Library};
 
 use crate::films::{id, put};
@@ -116,4 +118,60 @@ fn repair_leaves_a_directory_of_something_else_as_it_is() {
     fs::write(strange.join("notes.txt"), "x").unwrap();
     assert_eq!(code(Library::repair(&strange, &saved)), "not_a_library");
     assert_eq!(files(&strange), [strange.join("notes.txt")]);
+}
+
+/// The record was copied after the copy was whole, by another program: a restore that failed or was killed in between was a
+/// library without one, which the same call refused to touch again.
+#[test]
+fn the_record_of_the_models_is_in_a_copy_before_its_manifest() {
+    let dir = tempfile::tempdir().unwrap();
+    let [path, copy, restored, saved] = ["films.pixr", "copy", "restored", "saved"].map(|name| dir.path().join(name));
+    let mut library = created(&path, &[film("a", "solar")]);
+    let record = |path: &Path| fs::read_to_string(path.join("encoders.json")).unwrap_or_default();
+    let model = |name: &str| format!("{{\"encoders\": [\"{name}\"], \"precision\": \"auto\"}}");
+    fs::write(path.join("encoders.json"), model("clip")).unwrap();
+    cut_short(&copy, || library.backup(&copy));
+    assert_eq!(record(&copy), model("clip"));
+    library.backup(&copy).unwrap();
+    library.take_snapshot("monday").unwrap();
+    fs::write(path.join("encoders.json"), model("siglip")).unwrap();
+    assert_eq!(record(&path.join("snapshots/monday")), model("clip"));
+    cut_short(&restored, || Library::restore(&copy, &restored));
+    Library::restore(&copy, &restored).unwrap();
+    assert_eq!(record(&restored), model("clip"));
+    library.backup(&copy).unwrap();
+    assert_eq!(record(&copy), model("siglip"));
+    library.close().unwrap();
+    Library::repair(&path, &saved).unwrap();
+    assert_eq!(record(&saved), model("siglip"));
+    fs::write(path.join("encoders.json"), "{\"enc").unwrap();
+    fs::remove_dir_all(&saved).unwrap();
+    Library::repair(&path, &saved).unwrap();
+    assert!(!saved.join("encoders.json").exists(), "a damaged one is left out");
+    assert_eq!(names(&opened(&saved)), ["a"]);
+}
+
+/// Two hundred films, or one that had grown in several writes, were put into one record, which was longer than a record
+/// may be: the whole library could not be repaired.
+#[test]
+fn a_library_of_more_than_a_record_takes_is_repaired() {
+    const WRITES: u32 = 3;
+    const DESCRIPTION_BYTES: usize = 90 << 20;
+    let dir = tempfile::tempdir().unwrap();
+    let (path, saved) = (dir.path().join("films.pixr"), dir.path().join("saved"));
+    let mut library = created(&path, &[film("a", "solar"), film("long", "harbour")]);
+    for write in 1..=WRITES {
+        let start = f64::from(100 * write);
+        let description = Some("x".repeat(DESCRIPTION_BYTES));
+        let evidence = vec![Evidence { channel: Channel::Frame, vector: None, text: None, description }];
+        let segment = Segment { span: Span { start, end: start + 1.0 }, evidence };
+        library.overlay(vec![(id("long"), None, vec![segment])]).unwrap();
+    }
+    library.commit().unwrap();
+    let expected = library.export(&[id("a"), id("long")]).unwrap();
+    library.close().unwrap();
+    let report = Library::repair(&path, &saved).unwrap();
+    assert_eq!((report.videos, report.damaged), (2, Vec::new()));
+    let repaired = Library::open(&saved, Access::Read).unwrap();
+    assert_eq!(repaired.export(&[id("a"), id("long")]).unwrap(), expected);
 }

@@ -205,6 +205,30 @@ fn a_named_snapshot_stays_as_it_was_until_it_is_deleted() {
     assert_eq!(titles(&at(&path, "monday").unwrap()), titles(&library));
 }
 
+/// File servers make a folder of their own in every folder. With one in a snapshot, deleting it failed after its manifest was
+/// gone, and from then on the library could not be opened to write.
+#[test]
+fn a_folder_of_someone_elses_in_a_deleted_snapshot_holds_nothing_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("films.pixr");
+    let mut library = created(&path, &[film("a", "solar")]);
+    for place in ["snapshots/monday", "snapshots/monday/parts"] {
+        library.take_snapshot("monday").unwrap();
+        let strange = path.join(place).join("@eaDir");
+        fs::create_dir(&strange).unwrap();
+        fs::write(strange.join("index"), "x").unwrap();
+        library.delete_snapshot("monday").unwrap();
+        assert_eq!(library.named_snapshots().unwrap(), []);
+        assert_eq!(files(&path.join("snapshots")), [strange.join("index")], "only what is not ours stays");
+        library.close().unwrap();
+        library = Library::open(&path, Access::Write).unwrap();
+        library.take_snapshot("monday").unwrap();
+        assert_eq!(titles(&at(&path, "monday").unwrap()), titles(&library));
+        library.delete_snapshot("monday").unwrap();
+        fs::remove_dir_all(path.join("snapshots/monday")).unwrap();
+    }
+}
+
 #[test]
 fn names_of_snapshots_are_checked() {
     let dir = tempfile::tempdir().unwrap();

@@ -76,3 +76,37 @@ fn segment_bytes(segment: &Segment) -> usize {
     });
     SPAN_BYTES + evidence.sum::<usize>()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::channel::Channel;
+    use crate::catalog::video::{Evidence, Span, VideoId};
+
+    fn content(name: &str, segments: u32, byte_len: usize) -> Result<Content> {
+        let described = |second: u32| {
+            let description = Some("x".repeat(byte_len));
+            let evidence = Evidence { channel: Channel::Frame, vector: None, text: None, description };
+            let start = f64::from(second);
+            Segment { span: Span { start, end: start + 1.0 }, evidence: vec![evidence] }
+        };
+        Content::checked(Video::named(VideoId::new(name)?), (0..segments).map(described).collect())
+    }
+
+    #[test]
+    fn a_write_takes_what_fits_and_a_long_video_takes_several() -> Result<()> {
+        let target = Library::in_memory()?;
+        let mut batch = Batch::default();
+        let videos = [content("a", 2, MAX_BYTES / 4)?, content("b", 9, MAX_BYTES / 4)?, content("c", 0, 0)?];
+        for video in &videos {
+            batch.add(video.clone(), &target)?;
+        }
+        assert_eq!(target.snapshot().number, 3, "a and a piece of b, then two pieces of b");
+        batch.write(&target)?;
+        assert_eq!(target.snapshot().number, 4);
+        for video in &videos {
+            assert_eq!(target.snapshot().content(&video.video.id)?.as_ref(), Some(video));
+        }
+        Ok(())
+    }
+}
