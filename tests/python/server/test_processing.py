@@ -145,6 +145,62 @@ def test_what_is_changed_while_it_is_processed_counts(
     assert acme.get(f"/v1/videos/{id}").json()["title"] == "after"
 
 
+class Killed(BaseException):
+    """The worker ends where it is, as `kill -9` ends it."""
+
+
+def test_what_is_changed_while_it_is_processed_is_there_when_the_worker_dies_just_after(
+    acme: Partner, server: ServerState, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was stored after the video was complete: a worker killed in between lost what had been acknowledged.
+
+    A quality was lost in any case, for that found by looking at the video took its place.
+    """
+    id = uploaded(acme, clip, title="before")
+    worker = worker_of(server)
+    index, complete = worker._index, Queue.complete
+
+    def changed(*arguments: Any) -> Any:
+        changes = {"title": "after", "quality": "mine", "metadata": {"room": 12}}
+        assert acme.patch(f"/v1/videos/{id}", json=changes).status_code == 200
+        return index(*arguments)
+
+    def killed(*arguments: Any) -> None:
+        complete(*arguments)
+        raise Killed
+
+    monkeypatch.setattr(worker, "_index", changed)
+    monkeypatch.setattr(Queue, "complete", killed)
+    with pytest.raises(Killed):
+        worker.work_once()
+    video = acme.get(f"/v1/videos/{id}").json()
+    assert (video["status"], video["title"]) == ("completed", "after")
+    assert (video["quality"], video["metadata"]) == ("mine", {"room": 12})
+
+
+def test_a_worker_that_wakes_after_another_has_finished_its_video_leaves_it(
+    acme: Partner, server: ServerState, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that was suspended just after a video was stored deleted it when it went on, though it was complete."""
+    id = uploaded(acme, clip, title="lighthouse")
+    worker, other = worker_of(server), worker_of(server)
+    other.id = "other"
+    index = worker._index
+
+    def suspended(*arguments: Any) -> Any:
+        outcome = index(*arguments)
+        with server.database.write() as session:
+            session.get_one(VideoRecord, id).lease_expires = now() - timedelta(seconds=1)
+        assert other.work_once()
+        return outcome
+
+    monkeypatch.setattr(worker, "_index", suspended)
+    worker.work_once()
+    assert acme.get(f"/v1/videos/{id}").json()["status"] == "completed"
+    found = acme.post("/v1/search", json={"query": "lighthouse", "modes": ["text"]}).json()["results"]
+    assert [hit["videoId"] for hit in found] == [id]
+
+
 @pytest.mark.parametrize("way", ["cancel", "delete"])
 def test_a_video_that_is_cancelled_or_deleted_while_processed_is_not_found(
     acme: Partner, server: ServerState, clip: bytes, monkeypatch: pytest.MonkeyPatch, way: str

@@ -86,10 +86,21 @@ class Queue:
             video.segment_count = max(video.segment_count, segment_count)
             return True
 
+    def held(self, id: str, worker: str) -> VideoRecord | None:
+        """The video's record as it is now, if this worker has the video."""
+        with self.database.read() as session:
+            video = session.get(VideoRecord, id)
+            return video if _is_held(video, worker) else None
+
     def holds(self, id: str, worker: str) -> bool:
         """Whether this worker has the video."""
+        return self.held(id, worker) is not None
+
+    def wants(self, id: str) -> bool:
+        """Whether the video belongs into its library: it was not deleted, cancelled or given up."""
         with self.database.read() as session:
-            return _is_held(session.get(VideoRecord, id), worker)
+            video = session.get(VideoRecord, id)
+            return video is not None and video.status != "failed"
 
     def knows(self, id: str) -> bool:
         """Whether the video has a record. It has none once it was deleted."""

@@ -166,20 +166,24 @@ class Worker:
         assert outcome.video is not None
         path = self._libraries.path(video.organization_id)
         with span("complete"), open_to_write(path, self._encoders.encoder) as library:
+            # Requests that change a video hold the library too, so this is all that they changed. It is stored before
+            # the video is complete: nobody would take up what is missing after that.
+            known = self._queue.held(video.id, self.id)
+            changes = _changed(video, known) if known is not None else {}
+            if changes:
+                library.update(video.id, **library_changes(changes))
             facts: dict[str, Any] = {
                 "file": video.place,
                 "duration": outcome.video.duration,
-                "quality": outcome.video.quality,
+                "quality": changes.get("quality", outcome.video.quality),
                 "segment_count": len(library.segments(video.id)),
                 "warnings": list(outcome.warnings),
                 **_size(file),
             }
-            done = self._queue.complete(video.id, self.id, facts)
-            if done is None:  # deleted or cancelled while it was stored
-                library.delete(video.id)
+            if known is None or self._queue.complete(video.id, self.id, facts) is None:
+                if not self._queue.wants(video.id):  # deleted or cancelled while it was stored
+                    library.delete(video.id)
                 raise _GivenUp(_TAKEN_AWAY)
-            if changes := _changed(video, done):
-                library.update(video.id, **library_changes(changes))
         time.sleep(VISIBLE_SECONDS)
 
     def _fetch(self, video: VideoRecord, path: Path, job: _Job) -> None:
@@ -293,8 +297,6 @@ class _Job:
 def _changed(before: VideoRecord, after: VideoRecord) -> dict[str, Any]:
     """What requests changed while the video was processed."""
     changes = {name: getattr(after, name) for name in _CHANGEABLE if getattr(after, name) != getattr(before, name)}
-    if before.quality is None:
-        changes.pop("quality", None)  # found by looking at it
     if after.details != before.details:
         changes["metadata"] = after.details
     return changes
