@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pixr import _engine
+from pixr.batches import one_batch
 from pixr.encoder_choice import Choice, remember_first
 from pixr.errors import InvalidBatch, PixrError, StorageError, VideoNotFound
 from pixr.set_spaces import set_spaces
@@ -144,7 +145,7 @@ def load(engine: _engine.Library, path: Path, library: Path) -> int:
 
     with Exported.open(path) as exported:
         batches = exported.batches()
-        first = next(batches, None) or pa.RecordBatch.from_pylist([], schema=exported.file.schema_arrow)
+        first = next(batches, None) or one_batch(pa.RecordBatch.from_pylist([], schema=exported.file.schema_arrow))
         set_spaces(engine, exported.spaces, first)
         for channel, calibration in exported.calibrations.items():
             engine.set_calibration(channel, calibration)
@@ -188,7 +189,7 @@ class Exported:
             said = metadata.get(_ENCODERS)
             choice = None if said is None else Choice.decode(said)
             _try(spaces, calibrations)
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             file.close(force=True)
             raise InvalidBatch(f"{path} is damaged: what it says of the library as a whole: {error}") from error
         return cls(path, file, spaces, calibrations, choice)
@@ -204,7 +205,7 @@ class Exported:
                     raise InvalidBatch(f"{self.path} is damaged: {left} rows are missing")
                 batch.validate(full=True)
             left -= len(batch)
-            yield from _pieces(batch)
+            yield from _pieces(one_batch(batch))
 
     def __enter__(self) -> Exported:
         return self
@@ -254,5 +255,5 @@ def _naming(path: Path) -> Iterator[None]:
         if error.errno is not None:
             raise StorageError(f"read {path}: {error}") from error
         raise InvalidBatch(f"{path} is damaged: {error}") from error  # pyarrow says so of bytes that mean nothing
-    except pa.ArrowException as error:
+    except (pa.ArrowException, UnicodeDecodeError) as error:  # the latter of the name of a column
         raise InvalidBatch(f"{path} is not a Parquet file, or is damaged: {error}") from error

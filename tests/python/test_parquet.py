@@ -214,6 +214,7 @@ SETTINGS = {
     "no_dimension": b'{"spaces": {"frame": {"name": "clip", "version": "1", "dimension": 0}}}',
     "no_such_channel": b'{"spaces": {"smell": {"name": "clip", "version": "1", "dimension": 3}}}',
     "no_calibration": b'{"calibrations": {"frame": 3}}',
+    "nested_too_deeply": b"[" * 100_000,
 }
 
 
@@ -222,12 +223,39 @@ def test_the_error_of_damaged_settings_names_the_file(library: pixr.Library, tmp
     out = tmp_path / "films.parquet"
     library.export(out)
     table = pq.read_table(out)
-    for key, value in ((b"pixr.settings", SETTINGS[name]), (b"pixr.encoders", b"{}")):
+    encoders = SETTINGS[name] if name == "nested_too_deeply" else b"{}"
+    for key, value in ((b"pixr.settings", SETTINGS[name]), (b"pixr.encoders", encoders)):
         pq.write_table(table.replace_schema_metadata({**table.schema.metadata, key: value}), out)
         with pixr.open(tmp_path / "new.pixr") as new:
             with pytest.raises(InvalidBatch, match=r"films\.parquet is damaged"):
                 new.load(out)
             assert state(new) == (0, {}, [])
+
+
+def test_the_error_of_a_column_whose_name_is_damaged_names_the_file(library: pixr.Library, tmp_path: Path) -> None:
+    """The reader's own error came out, without a name or a code."""
+    out = tmp_path / "films.parquet"
+    library.export(out)
+    out.write_bytes(out.read_bytes().replace(b"speech.text", b"speech\xfftext"))
+    with pytest.raises(InvalidBatch, match=r"films\.parquet is not a Parquet file, or is damaged"):
+        library.load(out)
+
+
+def test_words_that_another_program_keeps_in_a_dictionary_are_read(library: pixr.Library, tmp_path: Path) -> None:
+    """A file was refused that had passed through pandas or polars as categories, which `add_segments` takes."""
+    out = tmp_path / "films.parquet"
+    library.export(out)
+    table = pq.read_table(out)
+    for place, name in enumerate(table.column_names):
+        if name in ("video_id", "speech.text"):
+            table = table.set_column(place, name, table[name].dictionary_encode())
+    for rows_kept in (0, 3):
+        pq.write_table(table.slice(0, rows_kept), out)
+        with pixr.open(tmp_path / f"{rows_kept}.pixr") as new:
+            assert new.load(out) == rows_kept
+            assert list(new.videos()) == list(library.videos())[:rows_kept]
+            for video in new.videos():
+                assert list(new.segments(video.id)) == list(library.segments(video.id)) != []
 
 
 def test_rows_that_are_refused_leave_no_space_behind(library: pixr.Library, tmp_path: Path) -> None:
