@@ -3,6 +3,7 @@
 //! The new library is made where the target keeps named snapshots, and is moved to its own place when it is whole. A
 //! repair that is cut short leaves no library at the target, and begins anew when it is asked for again.
 
+use std::fs::DirEntry;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,12 +29,14 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// Takes a directory that is empty, or that another repair left unfinished.
+    /// Takes a directory that is empty, or that another repair left unfinished: it may have got no further than its lock.
     ///
     /// # Errors
     /// `library_exists` if there is anything else; `library_locked` if another repair is at work there.
     pub(super) fn begin(path: &Path) -> Result<Self> {
-        let is_empty = path.read_dir().map_or(true, |mut entries| entries.next().is_none());
+        let lock = FileName::Lock.to_string();
+        let is_lock = |entry: DirEntry| entry.file_name() == lock.as_str();
+        let is_empty = path.read_dir().map_or(true, |mut entries| entries.all(|entry| entry.is_ok_and(is_lock)));
         let is_cut_short = || !path.join(FileName::Manifest.to_string()).exists() && path.join(UNFINISHED).exists();
         if !is_empty && !is_cut_short() {
             return Err(Error::LibraryExists { path: path.to_owned() });

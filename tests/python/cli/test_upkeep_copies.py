@@ -62,6 +62,17 @@ def test_repair_saves_the_rest_and_leaves_with_1(run: Run, library: Path, tmp_pa
     assert run("repair", "saved.pixr", "whole.pixr").returncode == 0
 
 
+def test_a_repair_that_was_killed_with_only_its_lock_made_begins_anew(run: Run, library: Path, tmp_path: Path) -> None:
+    """What it left passed for a library, which could neither be opened nor repaired into."""
+    (tmp_path / "saved.pixr").mkdir()
+    (tmp_path / "saved.pixr" / "LOCK").write_text("4711\n")
+    done = run("repair", library, "saved.pixr")
+    assert done.returncode == 0, done.stderr
+    assert found(run, "saved.pixr") == ["roof"]
+    again = run("repair", library, "saved.pixr")
+    assert "[library_exists]" in again.stderr
+
+
 def test_a_second_writer_learns_which_process_writes_or_waits(run: Run, library: Path) -> None:
     with pixr.open(library):
         refused = run("delete", library, "roof")
