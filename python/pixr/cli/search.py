@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
@@ -132,7 +133,7 @@ def search(
         question = _question(query, examples, minus or ())
     except InvalidQuery as error:
         raise typer.BadParameter(str(error), param_hint="QUERY") from None
-    with _open(library, snapshot) as opened:
+    with _open(library, snapshot, video or ()) as opened:
         hits = opened.search(question, modes=wanted, filters=parsed or None, cursor=cursor, **options)
     for warning in hits.warnings:
         complain(warning)
@@ -159,10 +160,19 @@ def search(
         cut_moments(clip, hits)
 
 
-def _open(library: Path, snapshot: str | None) -> Library:
+@contextmanager
+def _open(library: Path, snapshot: str | None, videos: Sequence[str]) -> Iterator[Library]:
+    """The library, if it has all of these videos: among others there would be nothing to find, whatever is asked.
+
+    Raises:
+        VideoNotFound: it has not; the message names the id.
+    """
     import pixr
 
-    return pixr.open(library, read_only=True, snapshot=snapshot)
+    with pixr.open(library, read_only=True, snapshot=snapshot) as opened:
+        for id in videos:
+            opened.video(id)
+        yield opened
 
 
 def _modes(text: str | None) -> list[Mode] | None:
@@ -223,7 +233,7 @@ def _batch(
 
     if overwrites(queries, out):
         raise typer.BadParameter(f"{out}: the answers would replace the questions", param_hint="--out")
-    with _open(library, snapshot) as opened:
+    with _open(library, snapshot, defaults["video"] or ()) as opened:
         report = run_batch(opened, queries, out, defaults, explain=explain)
     for warning in report["warnings"]:
         complain(warning)

@@ -369,3 +369,15 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_search(run: Run, l
         done = run("search", library, "solar panels", option, place)
         assert (done.returncode, done.stdout) == (2, "")
         assert f"Invalid value for {option}: {place} is a " in done.stderr
+
+
+def test_a_video_that_is_not_there_is_named(run: Run, library: Path, tmp_path: Path) -> None:
+    """A search within a video with a wrong id found nothing, as if the video had nothing of what was asked."""
+    within = ("--video", "roof", "--video", "NOPE")
+    (tmp_path / "in.jsonl").write_text('{"query": "panels"}\n')
+    for asked in (("panels",), ("--queries", "in.jsonl", "--out", "out.jsonl")):
+        refused = run("search", library, *asked, *within)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert "NOPE" in refused.stderr
+        assert "--videos` lists the ids [video_not_found]" in refused.stderr
+        assert run("search", library, *asked, *within[:2]).returncode == 0
