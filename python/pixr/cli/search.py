@@ -97,7 +97,7 @@ def search(
         typer.Option("--explain", help="Show each match: raw score, weight, part; and how each channel was searched."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the response of the HTTP API.")] = False,
-    sheet: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Write a contact sheet.")] = None,
+    sheet: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Write a contact sheet, also as .jpg.")] = None,
     html: Annotated[Path | None, typer.Option(metavar="OUT.html", help="Write a page that plays the moments.")] = None,
     clip: Annotated[Path | None, typer.Option(metavar="DIR", help="Cut the moments out into files.")] = None,
     queries: Annotated[Path | None, typer.Option(metavar="IN.jsonl", help="Ask every line of a file.")] = None,
@@ -125,6 +125,8 @@ def search(
             raise typer.BadParameter(f"there is no folder {written.parent}", param_hint=option)
         if written is not None and written.is_dir():
             raise typer.BadParameter(f"{written} is a folder, a file is expected", param_hint=option)
+    if sheet is not None:
+        _check_sheet(sheet)
     if clip is not None and clip.exists() and not clip.is_dir():
         raise typer.BadParameter(f"{clip} is a file, a folder is expected", param_hint="--clip")
     if not query and not examples:
@@ -173,6 +175,13 @@ def _open(library: Path, snapshot: str | None, videos: Sequence[str]) -> Iterato
         for id in videos:
             opened.video(id)
         yield opened
+
+
+def _check_sheet(path: Path) -> None:
+    from pixr.show.sheet import FORMATS
+
+    if path.suffix.lower() not in FORMATS:
+        raise typer.BadParameter(f"{path}: the name of a contact sheet ends with .png or .jpg", param_hint="--sheet")
 
 
 def _modes(text: str | None) -> list[Mode] | None:

@@ -1,4 +1,4 @@
-"""Contact sheet: one PNG with a picture of every moment, when it is, how sure, and why.
+"""Contact sheet: one image with a picture of every moment, when it is, how sure, and why.
 
 One band a query; in it a cell a moment: the frame at the moment's peak, the video's title, the span of time, a bar for
 the score, and one bar for each match with what it says.
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
     Font = FreeTypeFont | BitmapFont
 
-__all__ = ["MODE_COLOURS", "write_sheet"]
+__all__ = ["FORMATS", "MODE_COLOURS", "write_sheet"]
+
+# The format of a sheet by the ending of its file, in small letters.
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", "": "PNG"}
 
 MODE_COLOURS = {"visual": "#3b82f6", "text": "#d97706", "audio": "#059669"}
 INK, FAINT, PAPER, CARD, SCORE = "#111827", "#6b7280", "#ffffff", "#f3f4f6", "#111827"
@@ -57,14 +60,18 @@ class _Canvas:
 
 
 def write_sheet(path: Path, sections: Sequence[tuple[str, Hits]], *, per_section: int = MAX_MOMENTS) -> None:
-    """Write the moments of each `(query, hits)` as a PNG at `path`, at most `per_section` of each, best video first.
+    """Write the moments of each `(query, hits)` as an image at `path`, at most `per_section` of each, best video first.
 
-    The file appears whole or not at all. A moment whose source can't be read any more has an empty picture.
+    The ending of `path` says in which of `FORMATS`. The file appears whole or not at all. A moment whose source can't
+    be read any more has an empty picture.
 
     Raises:
         MissingExtra: Pillow is not installed.
         OSError: the file can't be written.
+        ValueError: there is no format of this ending.
     """
+    if path.suffix.lower() not in FORMATS:
+        raise ValueError(f"{path}: the name of a contact sheet ends with .png or .jpg")
     try:
         from PIL import Image, ImageDraw
     except ImportError as error:
@@ -89,7 +96,7 @@ def write_sheet(path: Path, sections: Sequence[tuple[str, Hits]], *, per_section
             _draw_cell(canvas, corner, hit, moment)
         top += taken
     with whole_file(path) as partial:
-        sheet.save(partial, "PNG")
+        sheet.save(partial, FORMATS[path.suffix.lower()], quality=90)
 
 
 def _font(size: int) -> Font:

@@ -381,3 +381,20 @@ def test_a_video_that_is_not_there_is_named(run: Run, library: Path, tmp_path: P
         assert "NOPE" in refused.stderr
         assert "--videos` lists the ids [video_not_found]" in refused.stderr
         assert run("search", library, *asked, *within[:2]).returncode == 0
+
+
+@pytest.mark.parametrize(("name", "format"), [("x.jpg", "JPEG"), ("x.JPEG", "JPEG"), ("x.png", "PNG"), ("x", "PNG")])
+def test_a_sheet_has_the_format_of_its_name(run: Run, library: Path, tmp_path: Path, name: str, format: str) -> None:
+    """`--sheet x.jpg` wrote a PNG of that name."""
+    image = pytest.importorskip("PIL.Image")
+    done = run("search", library, "panels", "--sheet", name)
+    assert done.returncode == 0, done.stderr
+    with image.open(tmp_path / name) as sheet:
+        assert sheet.format == format
+
+
+def test_a_sheet_of_no_known_format_is_refused_before_the_search(run: Run, library: Path, tmp_path: Path) -> None:
+    refused = run("search", library, "panels", "--sheet", "x.html")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert ".png or .jpg" in refused.stderr
+    assert not (tmp_path / "x.html").exists()
