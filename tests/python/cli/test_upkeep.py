@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -115,6 +117,26 @@ def test_models_are_listed_and_whole(run: Run) -> None:
     assert unknown.returncode == 1
     assert here in unknown.stderr
     assert "[model_not_found]" in unknown.stderr
+
+
+def test_the_speech_model_is_listed_and_verified(run: Run, tmp_path: Path) -> None:
+    """It is the one model that is fetched by itself, and neither said a word of it, even where it was damaged."""
+
+    def listed() -> dict[str, Any]:
+        published = json.loads(run("models", "list", "--json", PIXR_CACHE_DIR="cache").stdout)["published"]
+        (found,) = [model for model in published if model["name"] == "whisper-tiny.en"]
+        return dict(found)
+
+    assert (listed()["pulled"], listed()["megabytes"], listed()["licence"]) == (None, 78, "MIT")
+    assert "whisper-tiny.en" not in run("models", "verify", PIXR_CACHE_DIR="cache").stdout, "it was not fetched"
+    folder = tmp_path / "cache/models/whisper-tiny.en"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    assert listed()["pulled"] == "fp16"
+    broken = run("models", "verify", PIXR_CACHE_DIR="cache")
+    assert broken.returncode == 1
+    assert re.search(r"^whisper-tiny.en\tconfig.json\thas SHA-256 \w+, expected 14b1b421", broken.stdout, re.MULTILINE)
+    assert "whisper-tiny.en\tmodel.bin\tis missing\n" in broken.stdout
 
 
 def test_update_changes_what_is_given_and_leaves_the_rest(run: Run, library: Path) -> None:
