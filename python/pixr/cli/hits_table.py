@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pixr.cli.console import is_terminal, print_table
 from pixr.show.clock import clock
+from pixr.show.confidence import shown_confidence
 from pixr.show.reasons import reasons
 from pixr.wire import source_name
 
@@ -43,7 +44,7 @@ def _print_matches(hits: Hits, as_table: bool) -> None:
             _span(moment),
             f"{match.mode}/{match.channel}",
             _raw(match),
-            f"{match.confidence:.3f}",
+            shown_confidence(match.confidence, 3),
             f"{match.weight:.2f}",
             f"{match.contribution:.3f}",
             f"{moment.score:.3f}",
@@ -72,7 +73,7 @@ def _reasons(moment: Moment) -> str:
     for match in reasons(moment):
         said = f": {_short(match.description)}" if match.description else ""
         for_part = f" for {_short(match.part)!r}" if match.part else ""
-        parts.append(f"{match.channel} {match.confidence:.2f}{for_part}{said}")
+        parts.append(f"{match.channel} {shown_confidence(match.confidence)}{for_part}{said}")
     return "; ".join(parts)
 
 

@@ -30,6 +30,9 @@ HELP = """Find moments, in words, with a picture, a sound, a clip, or a moment o
 Words in "quotes inside the query" are a phrase. A query about nothing in the library finds nothing. Words in capitals
 relate two questions in time: THEN (with WITHIN so many seconds), WHILE, NOT; brackets allow it once more.
 
+A score orders moments. The number beside a channel says how often such evidence is right: it may be near nothing where
+only one of two words was found, and the moment is still the best there is.
+
 \b
 Examples:
   pixr search films.pixr "a dog on the beach"

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pixr.show.clock import clock
+from pixr.show.confidence import shown_confidence
 from pixr.show.page_assets import SCRIPT, STYLE
 from pixr.show.thumbnails import Thumbnails, jpeg, local_file
 from pixr.source_files import source_to_path
@@ -100,11 +101,12 @@ def _match(match: Match) -> str:
     said = f'<span class="said" dir="auto">{_highlighted(match)}</span>' if match.description else ""
     if match.part is not None:
         said += f'<span class="part">for: <bdi>{escape(match.part)}</bdi></span>'
-    label = f"{match.mode}, {match.channel}: confidence {match.confidence:.2f}, contributes {match.contribution:.2f}"
+    sure = shown_confidence(match.confidence)
+    label = f"{match.mode}, {match.channel}: confidence {sure}, contributes {match.contribution:.2f}"
     return (
         f'<li class="{match.mode}" title="{escape(label)}">'
         f'<span class="bar"><i style="width:{confidence:.0%}"></i></span>'
-        f'<span class="channel">{match.channel} {match.confidence:.2f}</span>{said}</li>'
+        f'<span class="channel">{match.channel} {escape(sure)}</span>{said}</li>'
     )
 
 

@@ -398,3 +398,18 @@ def test_a_sheet_of_no_known_format_is_refused_before_the_search(run: Run, libra
     assert (refused.returncode, refused.stdout) == (2, "")
     assert ".png or .jpg" in refused.stderr
     assert not (tmp_path / "x.html").exists()
+
+
+def test_faint_evidence_is_not_told_as_none(run: Run, tmp_path: Path) -> None:
+    """It read "screen 0.00" beside a score above 0: one of two words on the screen is hardly ever what was meant."""
+    with pixr.open(tmp_path / "signs.pixr") as opened:
+        table = json.loads((Path(pixr.__file__).parent / "_embedded/calibration.json").read_text())
+        opened._engine.set_calibration("screen", json.dumps(table["channels"]["screen"]["calibration"]))
+        signs = {"video_id": ["a", "b"], "start": [0.0] * 2, "end": [2.0] * 2, "screen": ["HELLO", "world"]}
+        opened.add_segments(pa.record_batch(signs))
+    asked = ("search", "signs.pixr", "hello world", "--modes", "text", "--min-score", "0", "--explain")
+    told = run(*asked).stdout
+    assert "\tscreen <0.01: HELLO\n" in told
+    assert "\t<0.001\t" in told
+    (match, *_) = json.loads(run(*asked, "--json").stdout)["results"][0]["relevance"]["matches"]
+    assert 0 < match["confidence"] < 0.001 < match["contribution"]

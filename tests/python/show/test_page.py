@@ -149,3 +149,13 @@ def test_the_button_of_the_moment_that_plays_says_so(tmp_path: Path) -> None:
         pressed = "[...document.querySelectorAll('button')].map(one => one.ariaPressed)"
         assert tab.value(pressed) == ["false", "false"]
         assert tab.value("document.querySelectorAll('button')[1].click(), " + pressed) == ["false", "true"]
+
+
+def test_faint_evidence_is_not_told_as_none(tmp_path: Path) -> None:
+    """It read "screen 0.00" beside a score of 0.23, for a page on which one of two words stands."""
+    out = tmp_path / "page.html"
+    faint = Match(0.0, 2.0, "text", "screen", 1e-12, 1.0, 0.23, description="HELLO")
+    write_page(out, [("q", hits_of(Hit(Video("v"), 0.23, (Moment(0.0, 2.0, 0.5, 0.23, (faint,)),))))])
+    page = out.read_text(encoding="utf-8")
+    assert "screen &lt;0.01</span>" in page
+    assert "confidence &lt;0.01, contributes" in page
