@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TextIO
 
 from pixr.errors import PixrError
 from pixr.wire import error_to_dict, json_text
@@ -36,6 +36,12 @@ _ADVICE = {
     "video_not_found": "`pixr info LIBRARY --videos` lists the ids",
     "snapshot_not_found": "`pixr snapshot list LIBRARY` lists them",
 }
+
+
+# The columns between two cells of a table, and beside them all.
+_GAP, _EDGES = 3, 2
+# How long words may be that a table leaves whole if it can, ids at best; on a narrow terminal it is a table only then.
+_WHOLE, _WIDE = (24, 16, 8), 60
 
 
 def is_terminal(stream: TextIO | None = None) -> bool:
@@ -86,7 +92,7 @@ def one_line(text: str) -> str:
 def print_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = (), readable: bool | None = None
 ) -> None:
-    """A table on a terminal; tab-separated lines with a heading in a pipe.
+    """A table on a terminal, or each row by itself if that is too narrow; tab-separated lines with a heading in a pipe.
 
     `right` names columns to align right; `readable` asks for a table, or for lines, whatever the output is.
     """
@@ -95,16 +101,60 @@ def print_table(
         for row in rows:
             print("\t".join(one_line(cell) for cell in row))
         return
+    shown = [[one_line(cell) for cell in row] for row in rows]
+    place = console(width=None if is_terminal() else 120)
+    widths = _column_widths([columns, *shown], place.width)
+    if widths is None:
+        _print_rows(place, columns, shown)
+        return
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for column, width in zip(columns, widths, strict=True):
+        justify: Literal["left", "right"] = "right" if column in right else "left"
+        table.add_column(column, justify=justify, width=width, overflow="fold")
+    for row in shown:
+        table.add_row(*map(Text, row))
+    place.print(table)
+
+
+def _column_widths(lines: Sequence[Sequence[str]], width: int) -> list[int] | None:
+    """How wide the columns of a table of `width` are, so that as few words are broken as can be.
+
+    None where shorter words than those of `_WHOLE` would be: from `_WIDE` on the last of them, below the first. What is
+    left goes to the columns that need it most.
+    """
+    from rich.cells import cell_len
+
+    columns = list(zip(*lines, strict=True))
+    wanted = [max(map(cell_len, column)) for column in columns]
+    longest = [max(cell_len(word) for cell in column for word in cell.split(" ")) for column in columns]
+    room = min(sum(wanted), width - _EDGES - _GAP * (len(columns) - 1))
+    for whole in _WHOLE if width >= _WIDE else _WHOLE[:1]:
+        given = [min(length, whole) for length in longest]
+        if sum(given) <= room:
+            for _ in range(room - sum(given)):
+                given[max(range(len(given)), key=lambda at: wanted[at] / max(given[at], 1))] += 1
+            return given
+    return None
+
+
+def _print_rows(place: Console, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Each row by itself, a line for each of its cells that is not empty."""
+    from rich.table import Table
+    from rich.text import Text
+
     for row in rows:
-        table.add_row(*(Text(one_line(cell)) for cell in row))
-    console(width=None if is_terminal() else 120).print(table)
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column()
+        table.add_column(overflow="fold")
+        for column, cell in zip(columns, row, strict=True):
+            if cell:
+                table.add_row(Text(column, style="bold"), Text(cell))
+        place.print(table)
+        place.print()
 
 
 def print_fields(value: Any, *, indent: int = 0) -> None:

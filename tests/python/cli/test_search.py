@@ -413,3 +413,24 @@ def test_faint_evidence_is_not_told_as_none(run: Run, tmp_path: Path) -> None:
     assert "\t<0.001\t" in told
     (match, *_) = json.loads(run(*asked, "--json").stdout)["results"][0]["relevance"]["matches"]
     assert 0 < match["confidence"] < 0.001 < match["contribution"]
+
+
+def test_a_narrow_terminal_gets_each_row_by_itself(run_on_terminal: Callable[..., Screen], library: Path) -> None:
+    """Eight columns in the width of five made pieces of two and three letters, an id in three of them."""
+    with pixr.open(library) as opened:
+        opened.add_segments(
+            pa.record_batch({"video_id": ["vid_0123456789abcdef0123"], "start": [0.0], "end": [1.0], "speech": ["sea"]})
+        )
+    for arguments, alone, whole in (
+        (
+            ("search", library, "solar panels", "--explain"),
+            r"^contribution +0\.",
+            ("contribution", "audio/speech", "0:00.0–0:05.0"),
+        ),
+        (("info", library, "--videos"), r"^id +vid_", ("vid_0123456789abcdef0123", "Solar install", "roof.mp4")),
+    ):
+        for width, is_table in ((40, False), (50, False), (120, True)):
+            text = re.sub(r"\x1b\[[0-9;]*m", "", run_on_terminal(*arguments, COLUMNS=str(width)).text)
+            assert all(word in text for word in whole), text
+            assert (re.search(alone, text, re.MULTILINE) is None) == is_table, text
+            assert all(len(line.rstrip()) <= width for line in text.splitlines() if not line.startswith("pixr:")), text
