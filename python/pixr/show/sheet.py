@@ -6,13 +6,14 @@ the score, and one bar for each match with what it says.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixr.errors import MissingExtra
 from pixr.show.clock import clock
+from pixr.show.fonts import load_fonts
 from pixr.show.reasons import reasons
 from pixr.show.thumbnails import Thumbnails
 from pixr.types import Hit, Hits, Moment
@@ -82,7 +83,7 @@ def write_sheet(path: Path, sections: Sequence[tuple[str, Hits]], *, per_section
     height = 2 * MARGIN + sum(HEADING_HEIGHT + taken for taken in heights)
     sheet = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(sheet)
-    fonts = _Fonts(*(_font(size) for size in (22, 15, 13)))
+    fonts = _Fonts(*load_fonts(_texts(moments), (22, 15, 13)))
     canvas = _Canvas(sheet, draw, fonts, Thumbnails(CELL_WIDTH))
     top = MARGIN
     for (query, found), taken in zip(moments, heights, strict=True):
@@ -99,14 +100,13 @@ def write_sheet(path: Path, sections: Sequence[tuple[str, Hits]], *, per_section
         sheet.save(partial, FORMATS[path.suffix.lower()], quality=90)
 
 
-def _font(size: int) -> Font:
-    """DejaVu where the system has it, for its many scripts; else the Latin font that Pillow carries."""
-    from PIL import ImageFont
-
-    try:
-        return ImageFont.truetype("DejaVuSans.ttf", size)
-    except OSError:
-        return ImageFont.load_default(size)
+def _texts(moments: Sequence[tuple[str, list[tuple[Hit, Moment]]]]) -> Iterator[str]:
+    """Everything that is written on a sheet and comes from outside."""
+    for query, found in moments:
+        yield query
+        for hit, moment in found:
+            yield hit.video.title or source_name(hit.video)
+            yield from (match.description or match.part or "" for match in moment.matches)
 
 
 def _best(hits: Hits, count: int) -> list[tuple[Hit, Moment]]:

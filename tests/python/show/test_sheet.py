@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -72,3 +73,32 @@ def test_a_missing_source_and_no_hits_still_make_a_sheet(tmp_path: Path) -> None
     write_sheet(out, [("gone", hits_of(gone)), ("nothing", hits_of())])
     assert Image.open(out).size[0] > CELL_WIDTH
     assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"], "no partial file stays behind"
+
+
+def test_letters_are_drawn_with_a_font_of_the_system_that_has_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Titles in Chinese were boxes, whatever fonts there were: DejaVu was taken if it was there.
+
+    Few machines that run tests have a Chinese font. Here the system has Liberation alone, and the letter one of its own
+    for private use, which DejaVu lacks.
+    """
+    fonts = Path("/usr/share/fonts/truetype/liberation")
+    if shutil.which("fc-match") is None or not fonts.is_dir():
+        pytest.skip("needs fontconfig and Liberation")
+    (tmp_path / "fonts.conf").write_text(f"<fontconfig><dir>{fonts}</dir><cachedir>{tmp_path}</cachedir></fontconfig>")
+    monkeypatch.setenv("FONTCONFIG_FILE", str(tmp_path / "fonts.conf"))
+
+    def drawn(title: str) -> bytes:
+        write_sheet(tmp_path / "sheet.png", [("q", hits_of(Hit(Video("v", title=title), 0.5, (moment(1.0),))))])
+        with Image.open(tmp_path / "sheet.png") as sheet:
+            return bytes(sheet.tobytes())
+
+    assert drawn("\uf005") != drawn("\uf00a"), "both were the box that stands for what is missing"
+
+
+def test_a_sheet_is_made_without_fontconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    out = tmp_path / "sheet.png"
+    write_sheet(out, [("帆", hits_of(Hit(Video("v", title="帆船"), 0.5, (moment(1.0),))))])
+    assert Image.open(out).size[0] > CELL_WIDTH
