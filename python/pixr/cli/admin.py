@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -75,9 +75,10 @@ def create_organization(
 
     with _session(context) as (session, settings):
         if settings.library is not None:
-            fail("one library is served as one organization; serve with --data to have more")
+            _refuse("INVALID_REQUEST", "one library is served as one organization; serve with --data to have more")
         if region is not None and region not in settings.regions:
-            fail(f"no region {region!r}; `regions` of the settings has {', '.join(settings.regions) or 'none'}")
+            known = ", ".join(settings.regions) or "none"
+            _refuse("INVALID_REQUEST", f"no region {region!r}; `regions` of the settings has {known}")
         made = create(session, name, _plan(settings, plan or settings.default_plan), region=region)
         shown = _organization(made)
         environments: tuple[Environment, ...] = ("live", "test")
@@ -179,7 +180,7 @@ def create_key(
 
     scopes = scope or list(SCOPES)
     if unknown := [one for one in scopes if one not in SCOPES]:
-        fail(f"no scope {', '.join(unknown)}; scopes are {', '.join(SCOPES)}", exit_code=2)
+        fail(f"no scope {', '.join(unknown)}; scopes are {', '.join(SCOPES)} [INVALID_REQUEST]", exit_code=2)
     with _session(context) as (session, _):
         key, secret = create(
             session,
@@ -246,18 +247,27 @@ def _find(session: Session, id: str) -> Organization:
     from pixr.server.organizations import find_organization
 
     found = find_organization(session, id)
-    return found if found is not None else fail(f"no organization {id!r}")
+    return found if found is not None else _refuse("NOT_FOUND", f"no organization {id!r}")
 
 
 def _owner(session: Session, key: str) -> str:
     from pixr.server.models import ApiKey
 
     found = session.get(ApiKey, key)
-    return found.organization_id if found is not None else fail(f"no key {key!r}")
+    return found.organization_id if found is not None else _refuse("KEY_NOT_FOUND", f"no key {key!r}")
 
 
 def _plan(settings: Settings, name: str) -> str:
-    return name if name in settings.plans else fail(f"no plan {name!r}; plans are {', '.join(settings.plans)}")
+    if name not in settings.plans:
+        _refuse("INVALID_REQUEST", f"no plan {name!r}; plans are {', '.join(settings.plans)}")
+    return name
+
+
+def _refuse(code: str, detail: str) -> NoReturn:
+    """End with a code of the server's table; `_database` tells it."""
+    from pixr.server.errors import ApiError
+
+    raise ApiError(code, detail)
 
 
 def _cells(one: Mapping[str, Any], columns: Sequence[str]) -> tuple[str, ...]:

@@ -153,6 +153,24 @@ def test_the_operator_manages_organizations_and_keys(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["create-organization", "A", "--plan", "gold"], "INVALID_REQUEST"),
+        (["create-organization", "A", "--region", "mars"], "INVALID_REQUEST"),
+        (["create-key", "org_none", "--scope", "everything"], "INVALID_REQUEST"),
+        (["keys", "org_none"], "NOT_FOUND"),
+        (["revoke-key", "pk_none"], "KEY_NOT_FOUND"),
+    ],
+)
+def test_what_an_operator_cannot_have_has_a_code(tmp_path: Path, arguments: list[str], code: str) -> None:
+    """Only what the services refused had one, not what the command line looked for itself."""
+    done = CliRunner().invoke(app, ["admin", "--data", str(tmp_path), *arguments])
+    assert done.exit_code in (1, 2)
+    assert isinstance(done.exception, SystemExit), done.exception
+    assert done.stderr.endswith(f" [{code}]\n")
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["serve"], "give a LIBRARY to serve"),
