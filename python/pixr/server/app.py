@@ -8,6 +8,7 @@ Deprecations     announces what will be removed
 BodyLimit        no body larger than allowed
 Authentication   who is calling
 Limiting         not too often, and not beyond the plan
+Parameters       no parameter that nobody reads
 Idempotency      not twice
 routes           scope, service, answer
 """
@@ -41,6 +42,7 @@ from pixr.server.idempotency import Idempotency
 from pixr.server.limiting import Limiting
 from pixr.server.maintenance import Maintenance
 from pixr.server.openapi import specification
+from pixr.server.parameters import Parameters
 from pixr.server.patience import PATIENCE
 from pixr.server.pointers import wrong_fields
 from pixr.server.routes import (
@@ -175,6 +177,7 @@ def _layers(server: ServerState) -> list[Middleware]:
         ),
         Middleware(Authentication, server=server),
         Middleware(Limiting, server=server),
+        Middleware(Parameters),
         Middleware(Idempotency, server=server),
     ]
 

@@ -39,7 +39,7 @@ from pixr.server.database import now
 from pixr.server.errors import ApiError
 from pixr.server.ids import repeatable
 from pixr.server.models import IdempotentRequest, Organization
-from pixr.server.openapi import api_routes, scope_of
+from pixr.server.openapi import find_route, scope_of
 from pixr.server.principal import Principal
 from pixr.server.tus import PATH as UPLOADS
 
@@ -94,7 +94,8 @@ class Idempotency:
         if key is None or not isinstance(who, Principal) or (is_upload and scope["method"] == "PATCH"):
             await self._app(scope, receive, send)
             return
-        needed = _needed_scope(scope)
+        route = find_route(scope)
+        needed = None if route is None else scope_of(route)
         if needed is not None and needed not in who.scopes:
             await self._app(scope, receive, send)
             return
@@ -220,14 +221,6 @@ class Idempotency:
             known = session.get(IdempotentRequest, id)
             if known is not None and known.status is None:
                 known.held_until = now()
-
-
-def _needed_scope(scope: Scope) -> str | None:
-    """The scope that the route requires; None if there is no such route, or it requires none by itself."""
-    for route in api_routes(scope["app"]):
-        if scope["method"] in (route.methods or ()) and route.path_regex.match(scope["path"]):
-            return scope_of(route)
-    return None
 
 
 def _in_flight() -> ApiError:

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.types import Scope
 
 from pixr.server.deprecation import find_deprecation
 from pixr.server.errors import MEDIA_TYPE
@@ -20,7 +21,7 @@ from pixr.server.schemas.shape import RequestShape, ResponseShape
 from pixr.server.schemas.webhooks import EVENT_EXAMPLE, EventShape
 from pixr.server.webhooks.body import EXAMPLES
 
-__all__ = ["ANY_CREDENTIALS", "api_routes", "scope_of", "specification"]
+__all__ = ["ANY_CREDENTIALS", "api_routes", "find_route", "scope_of", "specification"]
 
 ANY_CREDENTIALS: list[dict[str, list[str]]] = [{"apiKey": [], "apiSecret": []}, {"oauth": []}, {"userToken": []}]
 
@@ -114,6 +115,14 @@ def api_routes(app: FastAPI) -> Iterator[APIRoute]:
         for route in router.routes:
             if isinstance(route, APIRoute):
                 yield route
+
+
+def find_route(scope: Scope) -> APIRoute | None:
+    """The operation that a request asks for, before the framework looks for it."""
+    for route in api_routes(scope["app"]):
+        if scope["method"] in (route.methods or ()) and route.path_regex.match(scope["path"]):
+            return route
+    return None
 
 
 def scope_of(route: APIRoute) -> str | None:
