@@ -83,7 +83,7 @@ CODES: dict[str, Code] = {
     "INSUFFICIENT_STORAGE": Code(507, "No space left", "Tell the operator; what was acknowledged is kept."),
     "PRECONDITION_FAILED": Code(412, "Precondition failed", "The header that the detail names is needed."),
     # the server
-    "OVERLOADED": Code(503, "Overloaded", "Too many searches or links wait; ask again after Retry-After."),
+    "OVERLOADED": Code(503, "Overloaded", "Too many searches or the like wait; ask again after Retry-After."),
     "UNAVAILABLE": Code(503, "Unavailable", "The server is starting, stopping, or can't reach a part of itself."),
     "LIBRARY_LOCKED": Code(503, "Library is being written", "Others write for long, or many wait to write; ask again."),
     "LIBRARY_NOT_FOUND": Code(500, "Library not found", "Tell the operator: a library's directory is gone."),

@@ -68,7 +68,7 @@ async def follow_video(server: ServerState, credentials: Credentials, id: str) -
     """
     organization, before = (await credentials.check()).organization, None
     async for _ in _changes(server, credentials, server.video_changes, (organization, id)):
-        shown = await to_thread.run_sync(server.videos.get, organization, id)
+        shown = await _video(server, organization, id)
         if _progress(shown) != before:
             before = _progress(shown)
             yield shown
@@ -83,14 +83,14 @@ async def video_when_changed(server: ServerState, organization: str, id: str, se
         ApiError: VIDEO_NOT_FOUND.
     """
     deadline, known = time.monotonic() + seconds, None
-    first = shown = await to_thread.run_sync(server.videos.get, organization, id)
+    first = shown = await _video(server, organization, id)
     while _progress(shown) == _progress(first) and first["status"] in UNDER_WAY and not server.stopping:
         left = deadline - time.monotonic()
         if left <= 0:
             break
         before, known = known, await server.video_changes.change((organization, id), known, min(left, _CHECK_SECONDS))
         if known != before:
-            shown = await to_thread.run_sync(server.videos.get, organization, id)
+            shown = await _video(server, organization, id)
     return shown
 
 
@@ -109,6 +109,10 @@ async def _changes(
         before, known = known, await watch.change(key, known, _CHECK_SECONDS)
         if known != before:
             yield known
+
+
+async def _video(server: ServerState, organization: str, id: str) -> dict[str, Any]:
+    return await server.videos_pool.run(organization, lambda: server.videos.get(organization, id))
 
 
 def _progress(shown: Mapping[str, Any]) -> tuple[str, float]:

@@ -44,6 +44,8 @@ _LEAST_SECONDS = 0.5
 _LINKS_AT_ONCE = 16
 _SLOW_AT_ONCE, _SLOW_OF_ONE = 8, 2
 _PICTURES_AT_ONCE = 4
+# More than `MOST_WRITERS` for one organization, so that its changes leave threads to what it reads.
+_VIDEOS_AT_ONCE, _VIDEOS_OF_ONE, _VIDEOS_WAITING = 40, 24, 1000
 
 
 @dataclass
@@ -69,6 +71,7 @@ class ServerState:
     video_changes: Watch[tuple[str, str], datetime]  # by organization and video
     pictures: Pictures
     pictures_pool: SearchPool
+    videos_pool: SearchPool  # what else asks a library, whose disk may be slow, so that the others need not wait for it
     slow: SearchPool  # exports and deletions, which may take minutes, so that they do not fill the other threads
     dev_principal: Principal | None = None
     stopping: bool = False
@@ -93,6 +96,7 @@ class ServerState:
             self.searches.close,
             self.links.close,
             self.pictures_pool.close,
+            self.videos_pool.close,
             self.slow.close,
             self.pictures.close,
             self.usage.close,
@@ -144,6 +148,7 @@ def build_state(settings: Settings) -> ServerState:
         video_changes=Watch(partial(last_changes, database)),
         pictures=Pictures(),
         pictures_pool=SearchPool(_PICTURES_AT_ONCE, settings.search_queue),
+        videos_pool=SearchPool(_VIDEOS_AT_ONCE, _VIDEOS_WAITING, _VIDEOS_OF_ONE),
         slow=SearchPool(_SLOW_AT_ONCE, settings.search_queue, _SLOW_OF_ONE),
     )
     if settings.dev:

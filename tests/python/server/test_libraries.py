@@ -53,6 +53,27 @@ def test_a_library_that_is_slow_to_open_holds_up_no_other(
     assert len(late.get("/v1/videos").json()["videos"]) == 2
 
 
+@pytest.mark.parametrize("path", ["/v1/videos", "/v1/videos/roof", "/v1/videos/roof/embed"])
+def test_many_requests_for_a_slow_library_leave_threads_to_the_others(
+    acme: Partner, join: Callable[..., Partner], server: ServerState, path: str
+) -> None:
+    """They filled the forty threads that serve all, and nobody else was answered before they were."""
+    late = join("Late")
+    fill(server, late.organization)
+    server.libraries.forget(late.organization)
+    with ThreadPoolExecutor(80) as threads:
+        with slow(server.libraries.path(late.organization)):
+            waiting = [threads.submit(late.get, path) for _ in range(60)]
+            with pytest.raises(Late):
+                waiting[-1].result(timeout=2)
+            asked = ["/v1/videos", "/v1/videos/roof", "/v1/usage", "/v1/auth/keys", "/docs/errors"]
+            answers = [threads.submit(acme.get, one) for one in asked]
+            assert [one.result(timeout=_SECONDS).status_code for one in answers] == [200] * len(asked)
+            assert threads.submit(late.get, "/v1/usage").result(timeout=_SECONDS).status_code == 200
+        for one in waiting:
+            one.result(timeout=_SECONDS)
+
+
 def test_a_library_that_could_not_be_opened_is_opened_by_the_next_who_asks(acme: Partner, server: ServerState) -> None:
     server.libraries.forget(acme.organization)
     manifest = server.libraries.path(acme.organization) / "MANIFEST"

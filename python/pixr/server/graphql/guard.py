@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
 import strawberry
-from anyio import to_thread
 from graphql import GraphQLError
 from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import HTTPConnection
@@ -98,8 +97,12 @@ class Context:
         return self.principal
 
     async def run(self, work: Callable[[], T]) -> T:
-        """The result of a service, called off the event loop."""
-        return await to_thread.run_sync(work)
+        """The result of a service, called off the event loop when it is the organization's turn.
+
+        Raises:
+            ApiError: OVERLOADED; whatever the service raises.
+        """
+        return await self.server.videos_pool.run(self.organization, work)
 
     def valid(self, shape: type[M], given: dict[str, Any]) -> M:
         """What was given, in the form that the REST route takes.

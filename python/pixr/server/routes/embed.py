@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from anyio import to_thread
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, MalformedRangeHeader, RangeNotSatisfiable, Response
@@ -22,7 +21,7 @@ from pixr.server.principal import Admin, VideoReader
 from pixr.server.routes.videos import VideoId
 from pixr.server.schemas.embed import Branding, EmbedShape
 from pixr.server.signed_urls import open_url
-from pixr.server.state import Server
+from pixr.server.state import Server, ServerState
 from pixr.server.videos import picture_token
 
 router = APIRouter(tags=["embed"])
@@ -66,7 +65,7 @@ class _Media(FileResponse):
 
 
 @router.get("/v1/videos/{videoId}/embed", operation_id="getEmbed", response_model=EmbedShape)
-def embed(
+async def embed(
     video_id: VideoId,
     caller: VideoReader,
     server: Server,
@@ -75,8 +74,7 @@ def embed(
     height: Annotated[int, Query(ge=100, le=4320)] = 360,
 ) -> Response:
     """Get code that shows a player for the video, beginning at a moment."""
-    shown = server.videos.get(caller.organization, video_id)
-    server.videos.source(caller.organization, video_id)
+    shown = await server.videos_pool.run(caller.organization, lambda: _playable(server, caller.organization, video_id))
     token = server.signer.token([caller.organization, video_id], purpose="embed")
     url = f"{server.settings.base_url}/embed/{token}" + (f"?t={t:g}" if t else "")
     expires = rfc3339(now() + timedelta(seconds=EMBED_SECONDS))
@@ -102,12 +100,16 @@ def set_branding(asked: Branding, caller: Admin, server: Server) -> Response:
 
 
 @router.get("/embed/{token}", operation_id="getPlayer", response_class=HTMLResponse, responses=PAGE)
-def player(token: EmbedToken, opened: Opened, server: Server, request: Request, t: Seconds = 0.0) -> Response:
+async def player(token: EmbedToken, opened: Opened, server: Server, request: Request, t: Seconds = 0.0) -> Response:
     """Show the player."""
     organization, video = opened
-    shown = server.videos.get(organization, video)
-    with server.database.read() as session:
-        branding = session.get_one(Organization, organization).branding
+
+    def look() -> tuple[dict[str, Any], dict[str, Any]]:
+        shown = server.videos.get(organization, video)
+        with server.database.read() as session:
+            return shown, session.get_one(Organization, organization).branding
+
+    shown, branding = await server.videos_pool.run(organization, look)
     signed = picture_token(server.signer, organization, video)
     pictures = f"{server.settings.base_url}/v1/videos/{quote(video, safe='')}"
     poster = f"{pictures}/thumbnail?t={t:g}&width=1280&token={signed}"
@@ -121,10 +123,20 @@ def player(token: EmbedToken, opened: Opened, server: Server, request: Request, 
 async def media(opened: Opened, server: Server, request: Request) -> Response:
     """Play the video's file; ranges are served."""
     organization, video = opened
-    source, _ = await to_thread.run_sync(server.videos.source, organization, video)
     headers = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
-    about = await to_thread.run_sync(os.stat, source)
-    file = _Media(source, media_type="video/mp4", headers=headers, stat_result=about)
+
+    def look() -> _Media:
+        source, _ = server.videos.source(organization, video)
+        return _Media(source, media_type="video/mp4", headers=headers, stat_result=os.stat(source))
+
+    file = await server.videos_pool.run(organization, look)
     if "range" not in request.headers and is_known(request, file.headers["etag"]):
         return Response(status_code=304, headers=headers | {"ETag": file.headers["etag"]})
     return file
+
+
+def _playable(server: ServerState, organization: str, video: str) -> dict[str, Any]:
+    """A video whose file is there."""
+    shown = server.videos.get(organization, video)
+    server.videos.source(organization, video)
+    return shown

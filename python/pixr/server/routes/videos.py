@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from anyio import to_thread
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
@@ -31,7 +30,7 @@ VideoId = Annotated[str, Path(alias="videoId", max_length=200, examples=["vid_7q
 
 
 @router.get("", operation_id="listVideos", response_model=VideoList)
-def list_videos(
+async def list_videos(
     caller: VideoReader,
     server: Server,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
@@ -39,13 +38,19 @@ def list_videos(
     status: Status | None = None,
 ) -> Response:
     """List videos in order of id, page by page."""
-    return json_answer(server.videos.listing(caller.organization, cursor=cursor, limit=limit, status=status))
+    whose = caller.organization
+    found = await server.videos_pool.run(
+        whose, lambda: server.videos.listing(whose, cursor=cursor, limit=limit, status=status)
+    )
+    return json_answer(found)
 
 
 @router.post("/batch", operation_id="updateVideos", response_model=BatchResponse)
-def update_videos(batch: BatchRequest, caller: VideoWriter, server: Server) -> Response:
+async def update_videos(batch: BatchRequest, caller: VideoWriter, server: Server) -> Response:
     """Update up to a hundred videos, each with its own outcome."""
-    return json_answer({"outcomes": server.videos.outcomes(caller.organization, batch.changes())})
+    whose = caller.organization
+    outcomes = await server.videos_pool.run(whose, lambda: server.videos.outcomes(whose, batch.changes()))
+    return json_answer({"outcomes": outcomes})
 
 
 @router.post("", operation_id="createVideo", status_code=202, response_model=VideoShape)
@@ -58,7 +63,7 @@ async def create_video(asked: UrlRequest, caller: VideoWriter, server: Server) -
         id = server.videos.add_url(caller.organization, asked.url, asked.metadata.recorded())
         return json_answer(server.videos.get(caller.organization, id), 202, {"Location": f"/v1/videos/{id}"})
 
-    return await to_thread.run_sync(add)
+    return await server.videos_pool.run(caller.organization, add)
 
 
 @router.get("/{videoId}", operation_id="getVideo", response_model=VideoShape)
@@ -73,23 +78,34 @@ async def get_video(
 
 
 @router.post("/{videoId}/cancel", operation_id="cancelVideo", response_model=VideoShape)
-def cancel_video(video_id: VideoId, caller: VideoWriter, server: Server) -> Response:
+async def cancel_video(video_id: VideoId, caller: VideoWriter, server: Server) -> Response:
     """Stop the processing of a video; it is then `failed` with the code CANCELLED."""
-    server.videos.cancel(caller.organization, video_id)
-    return json_answer(server.videos.get(caller.organization, video_id))
+
+    def cancel() -> Response:
+        server.videos.cancel(caller.organization, video_id)
+        return json_answer(server.videos.get(caller.organization, video_id))
+
+    return await server.videos_pool.run(caller.organization, cancel)
 
 
 @router.post("/{videoId}/retry", operation_id="retryVideo", status_code=202, response_model=VideoShape)
-def retry_video(video_id: VideoId, caller: VideoWriter, server: Server) -> Response:
+async def retry_video(video_id: VideoId, caller: VideoWriter, server: Server) -> Response:
     """Process a video once more that failed; its file is still here, or is fetched again."""
-    server.videos.retry(caller.organization, video_id)
-    return json_answer(server.videos.get(caller.organization, video_id), 202)
+
+    def retry() -> Response:
+        server.videos.retry(caller.organization, video_id)
+        return json_answer(server.videos.get(caller.organization, video_id), 202)
+
+    return await server.videos_pool.run(caller.organization, retry)
 
 
 @router.patch("/{videoId}", operation_id="updateVideo", response_model=VideoShape)
-def update_video(video_id: VideoId, changes: VideoChanges, caller: VideoWriter, server: Server) -> Response:
+async def update_video(video_id: VideoId, changes: VideoChanges, caller: VideoWriter, server: Server) -> Response:
     """Change a video's metadata."""
-    return json_answer(server.videos.update(caller.organization, video_id, changes.given()))
+    whose = caller.organization
+    return json_answer(
+        await server.videos_pool.run(whose, lambda: server.videos.update(whose, video_id, changes.given()))
+    )
 
 
 @router.post("/{videoId}/chapters", operation_id="createChapters", response_model=ChapterList)
@@ -103,7 +119,8 @@ async def create_chapters(video_id: VideoId, asked: ChaptersRequest, caller: Vid
 
 
 @router.delete("/{videoId}", operation_id="deleteVideo", status_code=204, response_class=Response)
-def delete_video(video_id: VideoId, caller: VideoWriter, server: Server) -> Response:
+async def delete_video(video_id: VideoId, caller: VideoWriter, server: Server) -> Response:
     """Delete a video. It is gone from results when this answers."""
-    server.videos.delete(caller.organization, video_id)
+    whose = caller.organization
+    await server.videos_pool.run(whose, lambda: server.videos.delete(whose, video_id))
     return Response(status_code=204)
