@@ -23,8 +23,9 @@ def wrong_fields(errors: Iterable[Mapping[str, Any]], body: Any) -> list[dict[st
     found: dict[tuple[str, ...], tuple[str, list[str]]] = {}
     for error in errors:
         _, details = found.setdefault(_steps(error, body), (error["type"], []))
-        if error["msg"] not in details:
-            details.append(error["msg"])
+        detail = error["msg"].removeprefix("Value error, ")  # which pydantic puts before what we say ourselves
+        if detail not in details:
+            details.append(detail)
     return [
         {"pointer": _written(steps), "code": code, "detail": "; or: ".join(details)}
         for steps, (code, details) in found.items()

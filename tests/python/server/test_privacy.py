@@ -290,3 +290,9 @@ def test_only_administrators_export_and_delete(join: Callable[..., Partner]) -> 
     reader = join(scopes=["videos.read", "videos.write", "search"])
     assert code_of(reader.get("/v1/export")) == "INSUFFICIENT_SCOPE"
     assert code_of(reader.post("/v1/privacy/deletions", json={"scope": "user", "userId": "x"})) == "INSUFFICIENT_SCOPE"
+
+
+def test_what_is_wrong_with_a_deletion_is_said_in_our_words(acme: Partner) -> None:
+    answer = acme.post("/v1/privacy/deletions", json={"scope": "user"})
+    assert (answer.status_code, code_of(answer)) == (422, "INVALID_REQUEST")
+    assert answer.json()["detail"] == "userId goes with the scope user, and only with it"
