@@ -218,3 +218,27 @@ def test_a_place_in_the_queue_comes_back_when_nobody_waits_for_it_any_more() -> 
         pool.close()
 
     asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("body", "wrong"),
+    [
+        ({"query": "solar", "then": {"query": "cables", "mode": ["audio"]}}, "mode"),
+        ({"query": "solar", "not": {"query": {"query": "harbour", "minScore": 0.5}, "then": "dawn"}}, "minScore"),
+        ({"blend": [[{"query": "solar", "weight": 2}, 1.0], ["harbour", 0.5]]}, "weight"),
+        ({"query": "solar", "while": {"like": {"videoId": "roof", "start": 0, "end": 5, "stop": 5}}}, "stop"),
+    ],
+)
+def test_a_field_that_no_question_has_is_refused_within_another_too(
+    acme: Partner, body: dict[str, Any], wrong: str
+) -> None:
+    """It was passed over, so a misspelt `modes` searched in all of them."""
+    answer = acme.post("/v1/search", json=body)
+    assert (answer.status_code, code_of(answer)) == (422, "INVALID_QUERY")
+    assert answer.json()["detail"].startswith(f"{wrong}: no such field; ")
+
+
+def test_a_question_within_another_may_say_null_for_what_it_has_not(acme: Partner) -> None:
+    nothing = dict.fromkeys(("image", "audio", "clip", "like", "vectors", "modes", "channels", "weights", "not"))
+    body = {"query": "solar", "then": {"query": "cables", **nothing}, "modes": ["audio"]}
+    assert [found["videoId"] for found in acme.post("/v1/search", json=body).json()["results"]] == ["roof"]

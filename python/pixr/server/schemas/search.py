@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -18,6 +18,9 @@ __all__ = ["FILES", "SearchRequest", "SearchResponse"]
 FILES = ("image", "audio", "clip")
 _MOST_DEPTH = 8
 _MOST_PARTS = 8  # as the engine takes
+_PARTS = ("query", "then", "while", "not")  # which may be questions themselves
+_QUESTION = (*_PARTS, "within", "blend", "like", "vectors", "modes", "channels", "weights")
+_MOMENT = ("videoId", "start", "end")
 
 Seconds = Annotated[float, Field(ge=0, le=1e7, allow_inf_nan=False)]
 VideoName = Annotated[str, Field(min_length=1, max_length=200)]
@@ -174,21 +177,36 @@ class SearchRequest(RequestShape):
         return None if self.like is None else (self.like.video_id, self.like.start, self.like.end)
 
 
-def _of_wire(value: Any, depth: int = 0) -> Any:
-    """A question as `pixr.questions` reads it; the server's own files are nobody's to name."""
+def _of_wire(question: Any, depth: int = 0) -> Any:
+    """A question as `pixr.questions` reads it, which passes over fields that it does not know.
+
+    Raises:
+        InvalidQuery: it has such a field, or names a file: the server's own are nobody's to name.
+    """
     if depth > _MOST_DEPTH:
         raise InvalidQuery(f"questions are nested more than {_MOST_DEPTH} deep")
-    if isinstance(value, list):
-        return [_of_wire(part, depth + 1) for part in value]
-    if not isinstance(value, dict):
-        return value
-    if named := [name for name in FILES if value.get(name) is not None]:
+    if not isinstance(question, dict):
+        return question
+    if named := [name for name in FILES if question.get(name) is not None]:
         raise InvalidQuery(f"{named[0]}: a file goes with the first question alone, by /v1/search/file or a link")
-    read = {name: _of_wire(part, depth + 1) for name, part in value.items()}
-    like = value.get("like")
-    if isinstance(like, dict):
-        read["like"] = [like.get("videoId"), like.get("start"), like.get("end")]
+    _check_names(question.keys() - FILES, _QUESTION, "a question within another")
+    read = {name: _of_wire(part, depth + 1) if name in _PARTS else part for name, part in question.items()}
+    if isinstance(blend := question.get("blend"), list):
+        read["blend"] = [_part_of_wire(part, depth + 1) for part in blend]
+    if isinstance(like := question.get("like"), dict):
+        _check_names(like, _MOMENT, "like")
+        read["like"] = [like.get(name) for name in _MOMENT]
     return read
+
+
+def _part_of_wire(part: Any, depth: int) -> Any:
+    """A part of a blend: a question and its weight."""
+    return [_of_wire(part[0], depth), *part[1:]] if isinstance(part, list) and part else part
+
+
+def _check_names(given: Iterable[str], known: Sequence[str], what: str) -> None:
+    if unknown := [name for name in given if name not in known]:
+        raise InvalidQuery(f"{min(unknown)}: no such field; {what} has {', '.join(known)}")
 
 
 def _beginning_with(question: Question, files: Mapping[str, bytes]) -> Question:
