@@ -133,10 +133,9 @@ impl Storage for MemoryStorage {
     fn remove_dir(&self, dir: &str) -> Result<()> {
         let mut tree = self.tree.lock();
         let below = format!("{dir}/");
-        if tree.files.keys().chain(&tree.directories).any(|name| name.starts_with(&below)) {
-            return Err(Error::io(self.path(dir), "remove", io::ErrorKind::DirectoryNotEmpty.into()));
+        if !tree.files.keys().chain(&tree.directories).any(|name| name.starts_with(&below)) {
+            tree.directories.remove(dir);
         }
-        tree.directories.remove(dir);
         Ok(())
     }
 
