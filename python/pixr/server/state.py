@@ -16,9 +16,9 @@ from starlette.requests import Request
 
 from pixr.server.database import Database
 from pixr.server.errors import ApiError
-from pixr.server.following import last_changes, last_sequences
 from pixr.server.homes import Homes
 from pixr.server.known_credentials import KnownCredentials
+from pixr.server.latest import last_changes, last_sequences
 from pixr.server.libraries import Libraries
 from pixr.server.oauth.jwt import UserTokens
 from pixr.server.pictures import Pictures

@@ -10,10 +10,11 @@ from anyio import to_thread
 
 from pixr.server.errors import ApiError
 from pixr.server.events import EVENT_TYPES
-from pixr.server.following import follow, follow_video, last_sequence
+from pixr.server.following import follow, follow_video
 from pixr.server.graphql.guard import Info, guarded
 from pixr.server.graphql.inputs import SearchInput, given
 from pixr.server.graphql.types import Event, SearchUpdate, Video, facet_list
+from pixr.server.latest import last_sequence
 from pixr.server.principal import Principal
 from pixr.server.schemas.search import SearchRequest
 from pixr.server.searching import answer_search

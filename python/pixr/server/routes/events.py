@@ -17,7 +17,8 @@ from pixr.server.answer import json_answer
 from pixr.server.authentication import Credentials
 from pixr.server.errors import ApiError
 from pixr.server.events import EVENT_TYPES
-from pixr.server.following import events_after, follow, last_sequence
+from pixr.server.following import events_after, follow
+from pixr.server.latest import last_sequence
 from pixr.server.principal import WebhookOwner
 from pixr.server.schemas.webhooks import EventList
 from pixr.server.state import Server, ServerState

@@ -25,7 +25,8 @@ from pixr.server.authentication import Credentials
 from pixr.server.context import answer_to
 from pixr.server.errors import ApiError, problem
 from pixr.server.events import EVENT_TYPES
-from pixr.server.following import follow, last_sequence
+from pixr.server.following import follow
+from pixr.server.latest import last_sequence
 from pixr.server.limiting import check_rate, count_call, count_failure
 from pixr.server.principal import Principal
 from pixr.server.schemas.search import SearchRequest
