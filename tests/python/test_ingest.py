@@ -113,7 +113,7 @@ def test_a_pipe_is_refused_and_never_waited_for(tmp_path: Path) -> None:
 def test_a_caller_that_stops_listening_waits_for_no_hash(clips: list[Path], tmp_path: Path) -> None:
     """Whoever interrupted a run waited until a file that had just been begun was read to its end."""
     with (tmp_path / "long.mp4").open("wb") as file:
-        file.truncate(64 << 30)  # takes no room, and a minute to hash
+        file.truncate(1 << 40)  # takes no room, and minutes to hash
     with pixr.open(tmp_path / "l.pixr") as library:
         outcomes = library.add_many([clips[0], tmp_path / "long.mp4"], jobs=2, speech=False, screen=False)
         assert next(outcomes).status == "added"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -29,16 +30,17 @@ class Parameters:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] == "http" and scope["query_string"] and isinstance(scope["state"]["principal"], Principal):
-            refusal = _refusal(scope)
+            route = find_route(scope)
+            refusal = None if route is None else _refusal(scope, route)
             if refusal is not None:
+                scope["route"] = route  # which log, metrics and traces name, as where the framework found it
                 await send_problem(scope, receive, send, refusal)
                 return
         await self._app(scope, receive, send)
 
 
-def _refusal(scope: Scope) -> ApiError | None:
-    route = find_route(scope)
-    if route is None or scope_of(route) is None:
+def _refusal(scope: Scope, route: APIRoute) -> ApiError | None:
+    if scope_of(route) is None:
         return None
     known = sorted(_names(route.dependant))
     unknown = [name for name in Request(scope).query_params if name not in known]
