@@ -175,6 +175,14 @@ def _is_fragmented(stream: VideoStream) -> bool:
     return stream.container.format.name.startswith("mov") and not stream.frames
 
 
+def _begin(packet: Any, zero: float) -> float | None:
+    """When a packet's picture is shown; None if that is not known, or the picture is not meant to be shown."""
+    ticks = packet.dts if packet.pts is None else packet.pts
+    if ticks is None or packet.time_base is None or packet.is_discard:
+        return None
+    return float(ticks * packet.time_base) - zero
+
+
 def _since(zero: float, time: float) -> float:
     """A picture's time since the container's start. That is rounded to microseconds, so it may lie after the first."""
     return max(0.0, float(time) - zero)
@@ -304,20 +312,20 @@ class VideoFrames:
             yield packet
 
     def _note(self, packet: Any, zero: float) -> None:
-        ticks = packet.dts if packet.pts is None else packet.pts
-        if ticks is None or packet.time_base is None or packet.is_discard:
+        begin = _begin(packet, zero)
+        if begin is None:
             return
-        begin = float(ticks * packet.time_base) - zero
         self._check(begin)
         self._last_start = max(self._last_start, begin)
         self.end_seconds = max(self.end_seconds, begin + self._length(packet))
 
     def _note_skipped(self, packet: Any, zero: float) -> None:
-        ticks = packet.dts if packet.pts is None else packet.pts
-        if self._has_shown and ticks is not None:
-            self.skipped_seconds += self._length(packet)
-            if self.skipped_from_seconds is None:
-                self.skipped_from_seconds = float(ticks * packet.time_base) - zero
+        begin = _begin(packet, zero)
+        if begin is None or not self._has_shown:
+            return
+        self.skipped_seconds += self._length(packet)
+        if self.skipped_from_seconds is None:
+            self.skipped_from_seconds = begin
 
     def _note_gap(self, shown: float, next_shown: float) -> None:
         if self._has_shown and self.gap_seconds is None and next_shown - shown > _GAP_SECONDS:
