@@ -23,10 +23,8 @@ from pixr.wire import source_name
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
-    from PIL.ImageFont import FreeTypeFont
-    from PIL.ImageFont import ImageFont as BitmapFont
 
-    Font = FreeTypeFont | BitmapFont
+    from pixr.show.fonts import Font
 
 __all__ = ["FORMATS", "MODE_COLOURS", "write_sheet"]
 
