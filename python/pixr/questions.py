@@ -262,7 +262,8 @@ def from_dict(value: Mapping[str, Any], folder: str | os.PathLike[str] = ".") ->
     A question is asked by `query`, `image`, `audio`, `clip` (paths, relative to `folder`), `like` (`[video id, start,
     end]`), `vectors`, `modes`, `channels` and `weights`. `then` (with `within` seconds), `while` and `not` relate it to
     a second question, which is words or such an object again. `blend` stands alone: a list of `[question, weight]`.
-    Parts without `modes` or `channels` take those of the whole. Other fields are ignored.
+    Parts without `modes` or `channels` take those of the whole. Other fields are ignored beside the whole question, and
+    refused within it, where they can only be misspelt.
 
     Raises:
         InvalidQuery: a field can't be understood; the message names it.
@@ -276,7 +277,10 @@ def _read(value: Any, folder: Path, inherited: Mapping[str, Any], depth: int = 0
         return Ask(value, **inherited)
     if not isinstance(value, Mapping):
         raise InvalidQuery(f"a question is words or an object, not {type(value).__name__}")
-    given = {name: value[name] for name in (*_ASKED, *_RELATED) if value.get(name) is not None}
+    known = (*_ASKED, *_RELATED)
+    if depth > 0 and (unknown := [name for name in value if name not in known]):
+        raise InvalidQuery(f"{unknown[0]}: no such field; a question within another has {', '.join(known)}")
+    given = {name: value[name] for name in known if value.get(name) is not None}
     passed: dict[str, Any] = dict(inherited)
     for name in ("modes", "channels"):
         if name in given:

@@ -249,6 +249,15 @@ def test_a_broken_short_form_is_refused(text: str) -> None:
         parse(text)
 
 
+@pytest.mark.parametrize("place", ["query", "then", "while", "not", "blend"])
+def test_a_misspelt_field_is_refused_within_a_question_and_ignored_beside_it(place: str) -> None:
+    part = {"query": "a dog", "mode": ["audio"]}
+    asked = {"blend": [[part, 1]]} if place == "blend" else {"query": "a cat", place: part}
+    with pytest.raises(InvalidQuery, match=r"^mode: no such field; a question within another has query, "):
+        from_dict(asked)
+    assert from_dict(part) == Ask("a dog")
+
+
 def test_questions_nested_beyond_sense_are_refused_however_they_are_written() -> None:
     """Python's RecursionError came of JSON and of the short form."""
     nested: dict[str, Any] = {"query": "a"}

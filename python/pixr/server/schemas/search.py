@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -19,7 +19,6 @@ FILES = ("image", "audio", "clip")
 _MOST_DEPTH = 8
 _MOST_PARTS = 8  # as the engine takes
 _PARTS = ("query", "then", "while", "not")  # which may be questions themselves
-_QUESTION = (*_PARTS, "within", "blend", "like", "vectors", "modes", "channels", "weights")
 _MOMENT = ("videoId", "start", "end")
 
 Seconds = Annotated[float, Field(ge=0, le=1e7, allow_inf_nan=False)]
@@ -178,10 +177,10 @@ class SearchRequest(RequestShape):
 
 
 def _of_wire(question: Any, depth: int = 0) -> Any:
-    """A question as `pixr.questions` reads it, which passes over fields that it does not know.
+    """A question as `pixr.questions` reads it.
 
     Raises:
-        InvalidQuery: it has such a field, or names a file: the server's own are nobody's to name.
+        InvalidQuery: it names a file, and the server's own are nobody's to name; `like` has a field that is not known.
     """
     if depth > _MOST_DEPTH:
         raise InvalidQuery(f"questions are nested more than {_MOST_DEPTH} deep")
@@ -189,12 +188,12 @@ def _of_wire(question: Any, depth: int = 0) -> Any:
         return question
     if named := [name for name in FILES if question.get(name) is not None]:
         raise InvalidQuery(f"{named[0]}: a file goes with the first question alone, by /v1/search/file or a link")
-    _check_names(question.keys() - FILES, _QUESTION, "a question within another")
     read = {name: _of_wire(part, depth + 1) if name in _PARTS else part for name, part in question.items()}
     if isinstance(blend := question.get("blend"), list):
         read["blend"] = [_part_of_wire(part, depth + 1) for part in blend]
     if isinstance(like := question.get("like"), dict):
-        _check_names(like, _MOMENT, "like")
+        if unknown := [name for name in like if name not in _MOMENT]:
+            raise InvalidQuery(f"{unknown[0]}: no such field; like has {', '.join(_MOMENT)}")
         read["like"] = [like.get(name) for name in _MOMENT]
     return read
 
@@ -202,11 +201,6 @@ def _of_wire(question: Any, depth: int = 0) -> Any:
 def _part_of_wire(part: Any, depth: int) -> Any:
     """A part of a blend: a question and its weight."""
     return [_of_wire(part[0], depth), *part[1:]] if isinstance(part, list) and part else part
-
-
-def _check_names(given: Iterable[str], known: Sequence[str], what: str) -> None:
-    if unknown := [name for name in given if name not in known]:
-        raise InvalidQuery(f"{min(unknown)}: no such field; {what} has {', '.join(known)}")
 
 
 def _beginning_with(question: Question, files: Mapping[str, bytes]) -> Question:
