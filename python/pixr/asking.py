@@ -277,9 +277,11 @@ def _vector_bytes(channel: Channel, vector: ArrayLike) -> bytes:
 
     try:
         given = np.asarray(vector)
-        # Numpy makes floats of dates and of texts, leaves out the imaginary part, and what is under a mask.
-        if np.ma.is_masked(vector) or not (given.dtype == object or np.can_cast(given.dtype, "<f4", "same_kind")):
-            raise TypeError(f"got {'masked ' * np.ma.is_masked(vector)}{given.dtype}")
+        # Numpy makes floats of dates and of texts, leaves out the imaginary part, and what is under a mask. To look for
+        # a mask loads a module, which takes as long as several searches: only what may have one is asked.
+        is_masked = given is not vector and isinstance(vector, np.ndarray) and np.ma.is_masked(vector)
+        if is_masked or not (given.dtype == object or np.can_cast(given.dtype, "<f4", "same_kind")):
+            raise TypeError(f"got {'masked ' * is_masked}{given.dtype}")
         with np.errstate(over="raise"):
             array = np.ascontiguousarray(given, dtype="<f4")
     except FloatingPointError:
