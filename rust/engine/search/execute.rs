@@ -45,7 +45,7 @@ pub(super) fn search_past(
     let digest = query.digest()?;
     let position = Cursor::of(query, &digest, secret)?.map(|cursor| cursor.position);
     let limit = query.limit as usize;
-    let Ranked { hits, returned, relation, plan } = run.rank(position.as_ref(), limit)?;
+    let Ranked { hits, returned, relation, plan, is_near } = run.rank(position.as_ref(), limit)?;
     let (range, next) = cut_page(&hits, |hit| (hit.score, &hit.id), position.as_ref(), limit);
     let page = hits.get(range).unwrap_or_default();
     let told = run.spread.map(page, 1, |_, hit| run.tell(hit))?;
@@ -54,6 +54,9 @@ pub(super) fn search_past(
     let total = returned.iter().map(|videos| u64::from(videos.count())).sum();
     let facets = run.count_facets(&returned)?;
     let counting_seconds = counting.elapsed().as_secs_f64();
+    if is_near {
+        run.read_graphs_ahead();
+    }
     let cursor = |position| Cursor { snapshot: snapshot.number, digest, position }.encode(secret);
     Ok(SearchResult {
         hits: told,

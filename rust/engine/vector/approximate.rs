@@ -10,7 +10,8 @@
 //!   scored (`coded`), so many for each row of effort (`coded_rows`). Reads are bounded by that.
 //!
 //! A graph of a file is read whole before it is walked, in the background and after the first answer, if it fits in memory
-//! (`graph_memory`): a walk touches it everywhere, and reading here and there is what disks do worst.
+//! (`graph_memory`): a walk touches it everywhere, and reading here and there is what disks do worst. Whatever else an
+//! answer reads goes before, for it would wait behind the graph.
 //!
 //! Several columns share one effort. Each is walked with less than all of it, for it holds a part of the answer only; where
 //! all that a walk found is among the `effort` best of all columns, there may be more, and it is walked again with all of
@@ -111,6 +112,24 @@ pub fn approximate_top_k(
     effort: usize,
     memory: &Arc<GraphMemory>,
 ) -> Result<Near> {
+    let near = nearest(asked, query, k, effort, memory)?;
+    read_ahead(asked.iter().map(|one| one.column), memory);
+    Ok(near)
+}
+
+/// Begins to read the graphs of columns in the background, where they get their bytes of `memory` and that was not begun.
+pub(crate) fn read_ahead<'a>(columns: impl Iterator<Item = &'a VectorColumn>, memory: &Arc<GraphMemory>) {
+    columns.filter_map(VectorColumn::graph).for_each(|graph| graph.read_ahead(memory));
+}
+
+/// What `approximate_top_k` finds, without reading graphs ahead.
+fn nearest(
+    asked: &[Asked<'_>],
+    query: &QueryVector,
+    k: usize,
+    effort: usize,
+    memory: &Arc<GraphMemory>,
+) -> Result<Near> {
     asked.iter().try_for_each(|one| one.column.check(query))?;
     let effort = effort.max(k);
     let ways: Vec<Way<'_>> = asked.iter().map(|one| one.way(query, k, effort, memory)).collect();
@@ -131,7 +150,6 @@ pub fn approximate_top_k(
     found.walk(asked, &walked(asked, &ways), query, effort)?;
     found.best.sort_unstable_by(|a, b| by_score(&(a.1, a.2), &(b.1, b.2)).then(a.0.cmp(&b.0)));
     found.best.truncate(k);
-    asked.iter().filter_map(|one| one.column.graph()).for_each(|graph| graph.read_ahead(memory));
     Ok(Near { best: found.best, work: found.work })
 }
 
@@ -146,7 +164,7 @@ pub(crate) struct Passed {
 
 /// The rows that a search with this effort comes by, those of all columns that are closest to the query by their codes. They
 /// are not scored, and `passed` times as many as the search itself keeps. Where a graph is not in memory they are only
-/// those that it keeps: to look closer at any other would be a read.
+/// those that it keeps: to look closer at any other would be a read. Graphs are not read ahead: see [`read_ahead`].
 ///
 /// # Errors
 /// As `approximate_top_k`.
@@ -160,7 +178,7 @@ pub(crate) fn passed_by(
     asked.iter().try_for_each(|one| one.column.check(query))?;
     let ways: Vec<Way<'_>> = asked.iter().map(|one| one.way(query, effort, effort, memory)).collect();
     if ways.iter().any(|way| matches!(way, Way::ExactAtFirst | Way::Codes)) {
-        let Near { best, work } = approximate_top_k(asked, query, effort, effort, memory)?;
+        let Near { best, work } = nearest(asked, query, effort, effort, memory)?;
         return Ok(Passed { columns: rows_by_column(&work, best.into_iter()), is_in_memory: false });
     }
     let mut found = Found { k: effort, best: Vec::new(), work: vec![Work::default(); asked.len()] };

@@ -48,7 +48,7 @@ mod tests;
 mod vertical;
 
 pub use approximate::{Near, approximate_top_k};
-pub(crate) use approximate::{PASSED, Passed, passed_by};
+pub(crate) use approximate::{PASSED, Passed, passed_by, read_ahead};
 pub use byte_matrix::{Attention, ByteMatrix};
 pub use column::{Asked, Index, VectorColumn};
 pub(crate) use estimate::{Closeness, Estimator, Reach};

@@ -36,6 +36,8 @@ pub(super) struct Ranked {
     pub(super) returned: Option<Vec<RowSet>>,
     pub(super) relation: Relation,
     pub(super) plan: Plan,
+    /// Whether `near` ranked them.
+    pub(super) is_near: bool,
 }
 
 impl Run<'_> {
@@ -53,7 +55,7 @@ impl Run<'_> {
                 Total::Exact => (None, Relation::Exact),
                 Total::Found => (Some(named), Relation::Estimated),
             };
-            return Ok(Ranked { hits, returned, relation, plan });
+            return Ok(Ranked { hits, returned, relation, plan, is_near: true });
         }
         let steps = reader::steps(&self.ask);
         let bounds = self.bounds(&steps)?;
@@ -84,7 +86,8 @@ impl Run<'_> {
     }
 
     fn exactly(&self, (hits, returned): (Vec<Scored>, Vec<RowSet>)) -> Result<Ranked> {
-        Ok(Ranked { hits, returned: Some(returned), relation: Relation::Exact, plan: self.exact_plan().collect() })
+        let plan = self.exact_plan().collect();
+        Ok(Ranked { hits, returned: Some(returned), relation: Relation::Exact, plan, is_near: false })
     }
 
     /// Scores all of `videos` and keeps those that reach `min_score`.

@@ -23,7 +23,7 @@ use crate::search::evidence::WordMatches;
 use crate::search::hit::{Plan, Way};
 use crate::search::page::Position;
 use crate::search::run::{Run, Scored};
-use crate::vector::{Asked, Closeness, GraphMemory, PASSED, Passed, Path, QueryVector, passed_by};
+use crate::vector::{Asked, Closeness, GraphMemory, PASSED, Passed, Path, QueryVector, passed_by, read_ahead};
 
 /// Videos whose named rows are compared by one task.
 const VIDEOS_A_PIECE: usize = 256;
@@ -108,6 +108,15 @@ impl Run<'_> {
             videos.get_mut(one.part).into_iter().for_each(|videos| videos.remove(one.video));
         }
         Ok(Near { hits, named: videos, plan })
+    }
+
+    /// Begins to read the graphs of what is asked in the background, where they are not in memory. Not before all of the
+    /// answer was read: it is a few blocks here and there, which would wait behind the graphs.
+    pub(in crate::search) fn read_graphs_ahead(&self) {
+        for (channel, _) in self.ask.channels.iter().flat_map(vectors_of) {
+            let columns = self.snapshot.parts.iter().filter_map(|part| part.part.vectors(channel));
+            read_ahead(columns, GraphMemory::of_process());
+        }
     }
 
     /// The videos of all parts with what the rows say that were named of them.
