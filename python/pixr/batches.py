@@ -18,7 +18,9 @@ __all__ = ["custom_spaces", "one_batch"]
 
 
 def one_batch(batch: Any) -> pa.RecordBatch:
-    """A table, or anything else that speaks Arrow, as one batch without dictionaries, which the engine can't read.
+    """A table, or anything else that speaks Arrow, as one batch of types that the engine reads.
+
+    Dictionaries are resolved; whole numbers in `video_id` become text, and in `start` and `end` floats.
 
     Raises:
         InvalidBatch: it does not speak Arrow, or is too large for one batch.
@@ -47,7 +49,21 @@ def _of_table(table: pa.Table) -> pa.RecordBatch:
 
 
 def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with its dictionaries resolved."""
+    import pyarrow as pa
+
+    for name, kind in (("video_id", pa.string()), ("start", pa.float64()), ("end", pa.float64())):
+        for place in batch.schema.get_all_field_indices(name):
+            field = batch.schema.field(place)
+            if pa.types.is_integer(field.type):
+                try:
+                    column = batch.column(place).cast(kind)
+                except pa.ArrowException as error:  # beyond 2^53
+                    raise InvalidBatch(f"column {name!r} is {field.type}: {error}") from None
+                batch = batch.set_column(place, field.with_type(kind), column)
+    return _without_dictionaries(batch)
+
+
+def _without_dictionaries(batch: pa.RecordBatch) -> pa.RecordBatch:
     import pyarrow as pa
 
     for place, field in enumerate(batch.schema):

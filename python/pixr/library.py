@@ -258,7 +258,7 @@ class Library(Upkeep):
     ) -> list[str]:
         """Add segments with your own vectors and texts; no media or model package is involved.
 
-        The batch has the columns `video_id` (string), `start` and `end` (float64 seconds), and for each kind of
+        The batch has the columns `video_id` (string), `start` and `end` (seconds), and for each kind of
         evidence a column named after its channel. A list of floats is a vector (normalised here), a string is text. If
         a channel has both, name them as in `speech.vector` and `speech.text`; `frame.description` says what is shown. A
         segment whose video, start and end are in the library already takes the new evidence; others are added. The

@@ -3,6 +3,9 @@
 One row is one segment with the columns of `Library.add_segments`, and `video`, the metadata as JSON in a video's first
 row. The schema's metadata holds the spaces and calibrations, and which encoders the library was indexed with. Vectors
 stay float16, bit for bit.
+
+A file that another program wrote has neither; its vectors are then of spaces called "custom", and its columns may have
+other names.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import itertools
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +22,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pixr import _engine
-from pixr.batches import one_batch
+from pixr.batches import custom_spaces, one_batch
+from pixr.columns import check_columns, chosen, left_out, told
 from pixr.encoder_choice import Choice, remember_first
 from pixr.errors import InvalidBatch, PixrError, StorageError, VideoNotFound
 from pixr.set_spaces import set_spaces
+from pixr.spaces import spaces_of
 from pixr.types import Channel
 from pixr.whole_file import whole_file
 
@@ -130,55 +135,76 @@ def _number(engine: _engine.Library) -> int:
     return int(json.loads(engine.info())["snapshot"])
 
 
-def load(engine: _engine.Library, path: Path, library: Path) -> int:
+def load(engine: _engine.Library, path: Path, library: Path, columns: Mapping[str, str] | None = None) -> int:
     """Add every video of the file. Returns the number of videos.
 
-    The library, in the folder `library`, is from then on asked with the file's encoders, if it has none on record. A
-    file whose first rows are refused leaves nothing behind; what came before other rows that are refused stays.
+    `columns` gives the file's name of each column that is read; without, all are, by their names. The library, in the
+    folder `library`, is from then on asked with the file's encoders, if it has none on record. A file whose first rows
+    are refused leaves nothing behind; what came before other rows that are refused stays.
 
     Raises:
-        InvalidBatch: the file is not a Parquet file, or is damaged.
+        InvalidBatch: the file is not a Parquet file, is damaged, or has other columns than segments have.
+        InvalidQuery: `columns` is no mapping of names.
         StorageError: it can't be read.
         InvalidVector, InvalidSpan, DimensionMismatch, SpaceMismatch: as `Library.add_segments`.
     """
-    import pyarrow as pa
-
-    with Exported.open(path) as exported:
+    with Exported.open(path, columns) as exported:
         batches = exported.batches()
-        first = next(batches, None) or one_batch(pa.RecordBatch.from_pylist([], schema=exported.file.schema_arrow))
-        set_spaces(engine, exported.spaces, first)
+        first = next(batches, exported.no_rows)
+        set_spaces(engine, {**custom_spaces(first, spaces_of(engine)), **exported.spaces}, first)
         for channel, calibration in exported.calibrations.items():
             engine.set_calibration(channel, calibration)
         ids: set[str] = set()
         for batch in itertools.chain([first], batches):
+            set_spaces(engine, custom_spaces(batch, spaces_of(engine)), batch)
             ids.update(engine.add_segments(batch))
     if ids and exported.choice is not None:
         remember_first(library, exported.choice)
     return len(ids)
 
 
+def check(path: Path, columns: Mapping[str, str] | None = None) -> list[str]:
+    """Load the file's first rows into a library in memory, which refuses what any new library would.
+
+    Returns the names of the columns that are not read. Raises: as `load`.
+    """
+    with Exported.open(path, columns) as exported, closing(_engine.Library.in_memory()) as engine:
+        first = next(exported.batches(), exported.no_rows)
+        set_spaces(engine, {**custom_spaces(first, {}), **exported.spaces}, first)
+        engine.add_segments(first)
+        return left_out(exported.file.schema_arrow, columns)
+
+
 @dataclass(frozen=True)
 class Exported:
-    """A file that `export` wrote, open, with what it says of the library as a whole.
+    """A file that `export` or another program wrote, open, with what it says of the library as a whole.
 
     A context manager: leaving it closes.
+
+    Attributes:
+        columns: the file's name of each column that is read; all by their names if None.
+        no_rows: a batch with the columns that are read.
     """
 
     path: Path
     file: pq.ParquetFile
+    columns: Mapping[str, str] | None
+    no_rows: pa.RecordBatch
     spaces: dict[Channel, Space]
     calibrations: dict[Channel, str]
     choice: Choice | None
 
     @classmethod
-    def open(cls, path: Path) -> Exported:
+    def open(cls, path: Path, columns: Mapping[str, str] | None = None) -> Exported:
         """Open the file and read what it says of the library, but no rows.
 
         Raises:
-            InvalidBatch, StorageError: as `load`.
+            InvalidBatch, InvalidQuery, StorageError: as `load`.
         """
         from pixr.encoders.protocol import Space
 
+        if columns is not None:
+            check_columns(columns)
         with _naming(path):
             file = _opened(path)
             metadata: dict[bytes, bytes] = file.metadata.metadata or {}
@@ -192,11 +218,17 @@ class Exported:
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             file.close(force=True)
             raise InvalidBatch(f"{path} is damaged: what it says of the library as a whole: {error}") from error
-        return cls(path, file, spaces, calibrations, choice)
+        try:
+            no_rows = _no_rows(path, file.schema_arrow, columns)
+        except BaseException:
+            file.close(force=True)
+            raise
+        return cls(path, file, columns, no_rows, spaces, calibrations, choice)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows, in pieces that one write takes. Raises: as `load`."""
-        batches = self.file.iter_batches(batch_size=_ROWS_PER_READ)
+        names = None if self.columns is None else list(self.columns.values())
+        batches = self.file.iter_batches(batch_size=_ROWS_PER_READ, columns=names)
         left: int = self.file.metadata.num_rows
         while left > 0:
             with _naming(self.path):
@@ -205,7 +237,7 @@ class Exported:
                     raise InvalidBatch(f"{self.path} is damaged: {left} rows are missing")
                 batch.validate(full=True)
             left -= len(batch)
-            yield from _pieces(one_batch(batch))
+            yield from _pieces(one_batch(chosen(batch, self.columns)))
 
     def __enter__(self) -> Exported:
         return self
@@ -233,6 +265,25 @@ def _opened(path: Path) -> pq.ParquetFile:
     except BaseException:
         source.close()
         raise
+
+
+def _no_rows(path: Path, schema: pa.Schema, columns: Mapping[str, str] | None) -> pa.RecordBatch:
+    """A batch with the columns that are read, which a library in memory takes.
+
+    Raises:
+        InvalidBatch: says which columns are expected, and which are there.
+    """
+    import pyarrow as pa
+
+    try:
+        with _naming(path):
+            empty = pa.RecordBatch.from_arrays([pa.array([], field.type) for field in schema], schema=schema)
+        batch = one_batch(chosen(empty, columns))
+        with closing(_engine.Library.in_memory()) as engine:
+            engine.add_segments(batch)
+    except InvalidBatch as error:
+        raise InvalidBatch(f"{path}: {str(error).removeprefix('invalid batch: ')}; {told(schema)}") from None
+    return batch
 
 
 def _try(spaces: Mapping[Channel, Space], calibrations: Mapping[Channel, str]) -> None:

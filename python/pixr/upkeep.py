@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -153,20 +154,26 @@ class Upkeep:
 
         return export(self._engine, Path(path), recall(self._open_folder()))
 
-    def load(self, path: str | PathLike[str]) -> int:
-        """Add everything that `export` wrote. Returns how many videos were read.
+    def load(self, path: str | PathLike[str], *, columns: Mapping[str, str] | None = None) -> int:
+        """Add everything that `export` wrote, or another program. Returns how many videos were read.
+
+        The file has the columns that `add_segments` takes. If they have other names there, `columns` gives the file's
+        name of each that is to be read, such as `{"video_id": "clip", "start": "from", "end": "to", "frame":
+        "embedding"}`; others are left out.
 
         A library that was never indexed with encoders is from then on searched with those named in the file. If the
         first rows of the file are refused, nothing is added; if later rows are, what came before them stays.
 
         Raises:
-            InvalidBatch: the file is not such a Parquet file, or is damaged.
+            InvalidBatch: the file is not such a Parquet file, or is damaged. Where columns are missing or of another
+                type, the message lists those that are expected, and those of the file.
+            InvalidQuery: `columns` is no mapping of names.
             StorageError: it can't be read.
             SpaceMismatch: this library's vectors are of another space.
         """
         from pixr.parquet import load
 
-        return load(self._engine, Path(path), self._path)
+        return load(self._engine, Path(path), self._path, columns)
 
     def _open_folder(self) -> Path:
         """The folder that is open, which for a snapshot is the snapshot's."""

@@ -381,3 +381,14 @@ def test_a_column_in_which_no_row_has_anything_is_no_evidence(tmp_path: Path, co
         assert [segment.texts for segment in library.segments("a")] == [{"sound": "rain"}]
         with pytest.raises(InvalidBatch, match="smell"):
             library.add_segments(batch.set_column(3, "smell", pa.array([None])))
+
+
+def test_whole_numbers_are_ids_and_seconds(tmp_path: Path) -> None:
+    """Frames often have such columns, and the user was told to make floats of them."""
+    batch = pa.table({"video_id": [7, 7], "start": [0, 5], "end": [5, 10], "speech": ["one", "two"]})
+    with pixr.open(tmp_path / "whole.pixr") as library:
+        assert library.add_segments(batch) == ["7"]
+        assert [(segment.start, segment.end) for segment in library.segments("7")] == [(0.0, 5.0), (5.0, 10.0)]
+        too_large = batch.set_column(2, "end", pa.array([5, 2**53 + 1]))
+        with pytest.raises(InvalidBatch, match="column 'end' is int64"):
+            library.add_segments(too_large)

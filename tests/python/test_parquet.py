@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,7 +17,7 @@ import pytest
 import pixr
 from pixr import parquet
 from pixr.encoder_choice import Choice, recall, remember
-from pixr.errors import InvalidBatch, InvalidVector, SpaceMismatch, StorageError
+from pixr.errors import InvalidBatch, InvalidQuery, InvalidVector, SpaceMismatch, StorageError
 from tests.python.said import rows
 
 
@@ -289,6 +290,87 @@ def test_rows_that_are_more_than_one_write_takes_are_read(library: pixr.Library,
     with pixr.open(tmp_path / "new.pixr", sync="none") as new:
         assert new.load(out) == len(table) == 3
         assert [video.id for video in new.videos()] == ["a", "b", "c"]
+
+
+def foreign(**columns: Any) -> pa.Table:
+    """As another program writes it: no settings, and names of its own."""
+    vectors = pa.array([[0.0, 2.0], [3.0, 0.0], None], pa.list_(pa.float64()))
+    span = {"from": [0, 5, 0], "to": [5, 10, 8]}
+    return pa.table({"clip": [7, 7, 8], **span, "embedding": vectors, "said": ["a", "b", "c"], **columns})
+
+
+OURS = {"video_id": "clip", "start": "from", "end": "to", "frame": "embedding", "speech": "said"}
+
+
+def test_the_file_of_another_program_is_read_by_the_names_that_it_has(tmp_path: Path) -> None:
+    pq.write_table(foreign(when=pa.array([0, 1, 2], pa.timestamp("us", "UTC"))), tmp_path / "clips.parquet")
+    with pixr.open(tmp_path / "new.pixr") as new:
+        assert new.load(tmp_path / "clips.parquet", columns=OURS) == 2
+        assert [(one.start, one.end) for one in new.segments("7")] == [(0.0, 5.0), (5.0, 10.0)]
+        assert new.info()["spaces"]["frame"] == {"name": "custom", "version": "1", "dimension": 2}
+        (hit,) = new.search(vectors={"frame": [1.0, 0.0]}, limit=1)
+        assert (hit.video.id, hit.moments[0].start) == ("7", 5.0)
+        (hit,) = new.search('"c"', modes=["audio"])
+        assert hit.video.id == "8"
+
+
+@pytest.mark.parametrize("list_of", [pa.list_, pa.large_list, lambda kind: pa.list_(kind, 2)])
+@pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.float64()])
+def test_vectors_of_another_program_need_no_space(
+    tmp_path: Path, list_of: Callable[[pa.DataType], pa.DataType], kind: pa.DataType
+) -> None:
+    """The library had no space for them, and the user was told that `pixr reindex` changes it."""
+    vectors = pa.array([[np.float16(0.0), np.float16(1.0)]], list_of(kind))
+    batch = pa.table({"video_id": ["a"], "start": [0.0], "end": [5.0], "frame.vector": vectors})
+    pq.write_table(batch, tmp_path / "a.parquet")
+    with pixr.open(tmp_path / "new.pixr") as new:
+        assert new.load(tmp_path / "a.parquet") == 1
+        assert [hit.video.id for hit in new.search(vectors={"frame": [0.0, 1.0]})] == ["a"]
+
+
+def test_vectors_may_begin_in_any_row(tmp_path: Path) -> None:
+    rows_before = parquet._ROWS_PER_READ + 1
+    vectors = pa.array([None] * rows_before + [[1.0, 0.0]], pa.list_(pa.float32()))
+    span = {"start": np.zeros(len(vectors)), "end": np.ones(len(vectors))}
+    batch = pa.table({"video_id": [f"v{number}" for number in range(len(vectors))], **span, "frame": vectors})
+    pq.write_table(batch, tmp_path / "a.parquet")
+    with pixr.open(tmp_path / "new.pixr", sync="none") as new:
+        assert new.load(tmp_path / "a.parquet") == len(vectors)
+        (hit,) = new.search(vectors={"frame": [1.0, 0.0]}, limit=1)
+        assert hit.video.id == f"v{rows_before}"
+
+
+def test_what_is_expected_and_what_is_there_is_said_of_columns_that_are_refused(tmp_path: Path) -> None:
+    """The user was told a name that is missing, or that a type is wrong, one by one."""
+    file = tmp_path / "clips.parquet"
+    pq.write_table(foreign(nested=pa.array([{"a": 1}] * 3)), file)
+    when = pa.array([0, 1, 2], pa.timestamp("us", "UTC"))
+    with pixr.open(tmp_path / "new.pixr") as new:
+        refused: list[tuple[dict[str, str] | None, str]] = [
+            (None, 'no column "video_id"'),
+            ({"video_id": "clip"}, 'no column "start"'),
+            ({**OURS, "frame": "absent"}, "no column is called 'absent'"),
+            ({**OURS, "smell": "said"}, 'column "smell" is none of'),
+            ({**OURS, "screen": "nested"}, 'column "screen" is Struct'),
+        ]
+        for columns, what in refused:
+            with pytest.raises(InvalidBatch) as raised:
+                new.load(file, columns=columns)
+            told = str(raised.value)
+            assert told.startswith(f"{file}: {what}")
+            assert "video_id (text), start and end (seconds)" in told
+            assert "the file has clip (int64), from (int64), to (int64), embedding (list<" in told
+            assert "--column video_id=NAME" in told
+        pq.write_table(foreign().set_column(1, "from", when), file)
+        with pytest.raises(InvalidBatch, match=r'column "start" is Timestamp.* from \(timestamp\[us, tz=UTC\]\)'):
+            new.load(file, columns=OURS)
+        pq.write_table(foreign().rename_columns(["clip", "to", "to", "embedding", "said"]), file)
+        with pytest.raises(InvalidBatch, match="several columns are called 'to'"):
+            new.load(file, columns={**OURS, "start": "clip"})
+        for no_names in (["clip"], {"video_id": 3}):
+            with pytest.raises(InvalidQuery, match="columns"):
+                new.load(file, columns=no_names)  # type: ignore[arg-type]
+        assert state(new) == (0, {}, [])
 
 
 def test_an_empty_library_goes_and_comes_back(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import pixr
@@ -78,6 +79,33 @@ def test_importing_something_else_is_refused(run: Run, tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
     assert run("import", "copy.pixr", "absent.parquet").returncode == 1
     assert [path.name for path in tmp_path.iterdir()] == ["not.parquet"], "no library is made"
+
+
+def test_the_file_of_another_program_is_imported_by_the_names_that_it_has(run: Run, tmp_path: Path) -> None:
+    """It was refused, and left an empty library behind."""
+    vectors = pa.array([[1.0, 0.0], [0.0, 1.0]], pa.list_(pa.float32(), 2))
+    clips = pa.table({"clip": ["a", "b"], "start": [0, 0], "to": [5, 8], "vector": vectors, "rating": [1, 2]})
+    pq.write_table(clips, tmp_path / "clips.parquet")
+    refused = run("import", "new.pixr", "clips.parquet")
+    assert refused.returncode == 1
+    assert "the file has clip (string), start (int64), to (int64), vector (" in refused.stderr
+    empty = clips.set_column(3, "vector", pa.array([[1.0, 0.0], [0.0, 0.0]], pa.list_(pa.float32(), 2)))
+    pq.write_table(empty, tmp_path / "empty.parquet")
+    names = ["--column", "video_id=clip", "--column", "start", "--column", "end=to", "--column", "frame=vector"]
+    refused = run("import", "new.pixr", "empty.parquet", *names)
+    assert (refused.returncode, "[invalid_vector]" in refused.stderr) == (1, True)
+    assert not (tmp_path / "new.pixr").exists()
+    done = run("import", "new.pixr", "clips.parquet", "--json", *names)
+    assert json.loads(done.stdout)["videos"] == 2
+    assert done.stderr == "pixr: left out of clips.parquet: rating\n"
+
+
+@pytest.mark.parametrize("columns", [["start="], ["=clip"], ["start=a", "start=b"]])
+def test_names_of_columns_that_say_nothing_are_misuse(run: Run, tmp_path: Path, columns: list[str]) -> None:
+    done = run("import", "new.pixr", "clips.parquet", *(f"--column={column}" for column in columns))
+    assert done.returncode == 2
+    assert "--column" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_check_names_a_damaged_file(run: Run, library: Path) -> None:
