@@ -1,8 +1,13 @@
-"""Seconds as people read them."""
+"""Seconds as people and players read them."""
 
 from __future__ import annotations
 
-__all__ = ["clock"]
+import math
+
+__all__ = ["clock", "milliseconds_within"]
+
+# A millisecond of a number with a point is not always whole.
+_SLACK_MILLISECONDS = 1e-4
 
 
 def clock(seconds: float, *, tenths: bool = True) -> str:
@@ -18,3 +23,17 @@ def clock(seconds: float, *, tenths: bool = True) -> str:
     hours, minute = divmod(minutes, 60)
     text = f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
     return f"{text}.{tenth}" if tenths else text
+
+
+def milliseconds_within(start: float, end: float) -> tuple[str, str]:
+    """A span for a player: in seconds, cut to whole milliseconds that lie in it.
+
+    Rounded to the nearest, one could begin before its first picture does, and show the last of the shot before.
+
+    Example:
+        >>> milliseconds_within(1 / 30, 2 / 3)
+        ('0.034', '0.666')
+    """
+    first = math.ceil(start * 1000 - _SLACK_MILLISECONDS)
+    last = max(first, math.floor(end * 1000 + _SLACK_MILLISECONDS))
+    return f"{first / 1000:.3f}", f"{last / 1000:.3f}"

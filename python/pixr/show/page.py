@@ -1,19 +1,21 @@
 """One HTML page that plays the moments, made to be opened from disk.
 
 Styles, script and pictures are inside the page; the clips are linked by paths relative to it, so a folder with both
-can be moved. Every text is escaped: titles, queries and what was heard come from files that nobody vouches for.
+can be moved. Nothing else is loaded before somebody plays it. Every text is escaped: titles, queries and what was heard
+come from files that nobody vouches for. The page's own policy lets it run no script but its one, and send nothing.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from pixr.show.clock import clock
+from pixr.show.clock import clock, milliseconds_within
 from pixr.show.confidence import shown_confidence
 from pixr.show.page_assets import SCRIPT, STYLE
 from pixr.show.thumbnails import Thumbnails, jpeg, local_file
@@ -25,6 +27,11 @@ from pixr.wire import source_name
 __all__ = ["write_page"]
 
 POSTER_SIDE = 480
+_SCRIPT_HASH = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode("ascii")
+_POLICY = (
+    f"default-src 'none'; script-src 'sha256-{_SCRIPT_HASH}'; style-src 'unsafe-inline'; img-src data:; "
+    "media-src 'self' file: http: https:; base-uri 'none'; form-action 'none'"
+)
 
 
 def write_page(path: Path, sections: Sequence[tuple[str, Hits]], *, title: str = "Pixr: moments found") -> None:
@@ -38,7 +45,8 @@ def write_page(path: Path, sections: Sequence[tuple[str, Hits]], *, title: str =
     thumbnails = Thumbnails(POSTER_SIDE)
     body = "\n".join(_section(query, hits, folder, thumbnails) for query, hits in sections)
     page = (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}"><title>{escape(title)}</title>\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<style>{STYLE}</style></head>\n<body><main><h1>{escape(title)}</h1>\n{body}</main>\n"
         f"<script>{SCRIPT}</script></body></html>\n"
@@ -49,7 +57,8 @@ def write_page(path: Path, sections: Sequence[tuple[str, Hits]], *, title: str =
 
 def _section(query: str, hits: Hits, folder: Path, thumbnails: Thumbnails) -> str:
     relation = "" if hits.total_relation == "exact" else "about "
-    count = f"{relation}{hits.total} video{'s' * (hits.total != 1)}, {hits.timing.total:.1f} ms"
+    shown_of = f"{len(hits)} of " if 0 < len(hits) < hits.total else ""
+    count = f"{shown_of}{relation}{hits.total} video{'s' * (hits.total != 1)}, {hits.timing.total:.1f} ms"
     cards = "\n".join(_card(hit, folder, thumbnails) for hit in hits)
     shown = f'<div class="hits">{cards}</div>' if cards else '<p class="none">No such moment.</p>'
     return f'<section><h2 dir="auto">{escape(query)}</h2><p class=count>{count}</p>\n{shown}</section>'
@@ -75,10 +84,13 @@ def _player(hit: Hit, folder: Path, thumbnails: Thumbnails) -> str:
     poster = ""
     if picture is not None:
         poster = f' poster="data:image/jpeg;base64,{base64.b64encode(jpeg(picture)).decode("ascii")}"'
-    fragment = f"#t={best.start:.3f},{best.end:.3f}"
+    fragment = "#t=" + ",".join(milliseconds_within(best.start, best.end))
+    link = f'<a href="{escape(address)}"><bdi>{escape(source_name(hit.video))}</bdi></a>'
     return (
-        f'<video controls muted playsinline preload="metadata" aria-label="{escape(_name(hit.video))}"'
+        f'<video controls playsinline preload="none" aria-label="{escape(_name(hit.video))}"'
         f' src="{escape(address + fragment)}"{poster}></video>'
+        f'<p class="refused" role="alert" hidden>{link} can\'t be played here: it is not there any more, or of a kind '
+        "that this browser doesn't play.</p>"
     )
 
 
@@ -89,9 +101,10 @@ def _name(video: Video) -> str:
 def _moment(moment: Moment) -> str:
     ordered = sorted(moment.matches, key=lambda match: -match.contribution)
     matches = "".join(_match(match) for match in ordered)
+    start, end = milliseconds_within(moment.start, moment.end)
     return (
-        f'<li><button type="button" aria-pressed="false" data-start="{moment.start:.3f}" data-end="{moment.end:.3f}">'
-        f"▶ {clock(moment.start)} – {clock(moment.end)}</button>"
+        f'<li><button type="button" aria-pressed="false" data-start="{start}" data-end="{end}">'
+        f'<span aria-hidden="true">▶ </span>{clock(moment.start)} – {clock(moment.end)}</button>'
         f'<span class="score">{moment.score:.2f}</span><ul>{matches}</ul></li>'
     )
 

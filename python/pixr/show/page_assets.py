@@ -23,6 +23,7 @@ h2, h3 span, .gone p, .part { overflow-wrap: anywhere; min-width: 0 }
 video, .gone { display: block; width: 100%; aspect-ratio: 16/9; background: #000; object-fit: contain }
 .gone { display: grid; place-items: center; color: #9ca3af } .gone p { margin: 0; padding: .8rem; max-width: 100%;
   box-sizing: border-box }
+.refused { margin: 0; padding: .8rem .8rem 0; overflow-wrap: anywhere } a { color: inherit }
 .told { padding: .8rem }
 .score { float: right; flex: none; font-variant-numeric: tabular-nums; color: var(--faint); font-weight: 400 }
 ol, ul { list-style: none; margin: 0; padding: 0 } ol > li { padding: .35rem 0; border-top: 1px solid var(--line) }
@@ -35,23 +36,35 @@ ul li { display: grid; grid-template-columns: 3.5rem 7rem 1fr; gap: .5rem; align
 .visual { --mode: #3b82f6 } .text { --mode: #d97706 } .audio { --mode: #059669 }
 .part { grid-column: 3; color: var(--faint) }
 .said { overflow-wrap: anywhere } mark { background: #fde68a; color: #111827 }
+@media print { .hit { break-inside: avoid } h2 { break-after: avoid } .bar, .bar i, mark { print-color-adjust: exact } }
 """
 
 # A moment is played by giving the player a new media fragment: a fragment that is there already would stop playback as
-# soon as it goes past its end, wherever it was sent.
+# soon as it goes past its end, wherever it was sent. What can't be played keeps its picture and says so.
 SCRIPT: Final = """
-for (const hit of document.querySelectorAll('.hit')) {
-  const video = hit.querySelector('video');
-  if (!video) continue;
+const players = document.querySelectorAll('video');
+for (const video of players) {
+  const hit = video.closest('.hit');
+  const refused = hit.querySelector('.refused');
   const source = video.getAttribute('src').split('#')[0];
+  const poster = video.getAttribute('poster');
   const buttons = hit.querySelectorAll('button');
+  video.addEventListener('play', () => {
+    for (const other of players) if (other !== video) other.pause();
+  });
+  video.addEventListener('error', () => {
+    if (poster) video.setAttribute('poster', poster);
+    refused.hidden = false;
+  });
   for (const button of buttons) {
     button.addEventListener('click', () => {
       for (const other of buttons) other.setAttribute('aria-pressed', other === button);
+      refused.hidden = true;
       video.removeAttribute('poster');
       video.src = `${source}#t=${button.dataset.start},${button.dataset.end}`;
       video.load();
-      video.play();
+      video.play().catch(() => {});  // the event says so
+      video.scrollIntoView({ block: 'nearest' });
     });
   }
 }

@@ -11,6 +11,7 @@ import pytest
 
 from pixr.show.page import write_page
 from pixr.types import Hit, Hits, Match, Moment, Timing, Video
+from tests.python.clips import make_clip
 from tests.python.server.browser import CHROMIUM, browsing
 
 EVIL = "<script>alert(1)</script>\"'&"
@@ -159,3 +160,89 @@ def test_faint_evidence_is_not_told_as_none(tmp_path: Path) -> None:
     page = out.read_text(encoding="utf-8")
     assert "screen &lt;0.01</span>" in page
     assert "confidence &lt;0.01, contributes" in page
+
+
+def test_a_page_says_how_many_of_the_videos_it_shows(tmp_path: Path) -> None:
+    """It said 1000 videos above twenty."""
+    found = Hits((Hit(Video("v"), 0.7, (moment(0, 1),)),), 1000, "exact", {}, None, 7, Timing(3.0, 1.0, 4.0))
+    write_page(tmp_path / "page.html", [("q", found)])
+    assert "1 of 1000 videos," in Outline((tmp_path / "page.html").read_text(encoding="utf-8")).text
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_nothing_is_asked_for_before_it_is_played(tmp_path: Path) -> None:
+    """A page of a thousand videos asked for all of them at once, and had not loaded after a minute."""
+    pytest.importorskip("av")
+    clip = make_clip(tmp_path / "clip.mp4", ["one", "two"])
+    videos = Video("v", source=str(clip)), Video("w", source="http://localhost:9/none.mp4")
+    write_page(tmp_path / "page.html", [("q", hits_of(*(Hit(one, 0.7, (moment(2.5, 3),)) for one in videos)))])
+    address = (tmp_path / "page.html").as_uri()
+    with browsing() as tab:
+        tab.open(address)
+        assert [url for url in tab.asked if not url.startswith("data:")] == [address]
+        tab.value("document.querySelector('video').play()")
+        tab.wait_for("document.querySelector('video').currentTime >= 2.5", 20)
+        assert clip.as_uri() in tab.asked
+        assert tab.complaints == []
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_what_is_played_is_heard_and_alone(tmp_path: Path) -> None:
+    """Every player was mute, also that of words that were said, and went on while another played."""
+    pytest.importorskip("av")
+    clip = make_clip(tmp_path / "clip.mp4", ["one", "two"])
+    found = hits_of(*(Hit(Video(id, source=str(clip)), 0.7, (moment(0, 4),)) for id in "vw"))
+    write_page(tmp_path / "page.html", [("q", found)])
+    with browsing() as tab:
+        tab.open((tmp_path / "page.html").as_uri())
+        paused = "[...document.querySelectorAll('video')].map(one => one.paused)"
+        tab.value("document.querySelectorAll('button')[0].click()")
+        tab.wait_for("document.querySelector('video').currentTime > 0", 20)
+        tab.value("document.querySelectorAll('button')[1].click()")
+        tab.wait_for("document.querySelectorAll('video')[1].currentTime > 0", 20)
+        assert tab.value(paused) == [True, False]
+        assert tab.value("[...document.querySelectorAll('video')].map(one => one.muted)") == [False, False]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_what_can_not_be_played_says_so_and_keeps_its_picture(tmp_path: Path) -> None:
+    """A click on the moment of an AVI left a black field without a word, and so did that of a file gone since."""
+    pytest.importorskip("av")
+    clip = make_clip(tmp_path / "old <b>.avi", ["one", "two"])
+    write_page(tmp_path / "page.html", [("q", hits_of(Hit(Video("v", source=str(clip)), 0.7, (moment(1, 2),))))])
+    with browsing() as tab:
+        tab.open((tmp_path / "page.html").as_uri())
+        assert "can't be played" not in tab.value("document.body.innerText")
+        tab.value("document.querySelector('button').click()")
+        tab.wait_for('document.body.innerText.includes("old <b>.avi can\'t be played here")', 20)
+        assert tab.value("document.querySelector('video').poster").startswith("data:image/jpeg")
+        assert tab.value("document.querySelector('.refused a').href") == clip.as_uri()
+        assert tab.complaints == []
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+@pytest.mark.parametrize("frame", [10, 25, 41])
+def test_a_moment_begins_with_its_own_first_picture(tmp_path: Path, frame: int) -> None:
+    """Rounded to the nearest millisecond, a third of a second is before the picture that begins then."""
+    pytest.importorskip("av")
+    clip = make_clip(tmp_path / "clip.mp4", ["one", "two"], rate=30)
+    found = hits_of(Hit(Video("v", source=str(clip)), 0.7, (moment(frame / 30, frame / 30 + 1),)))
+    write_page(tmp_path / "page.html", [("q", found)])
+    with browsing() as tab:
+        tab.open((tmp_path / "page.html").as_uri())
+        tell = "var tell = (_, {mediaTime}) => { shown = mediaTime; video.requestVideoFrameCallback(tell) }"
+        tab.value(f"var video = document.querySelector('video'), shown; {tell}; tell(0, {{}}); video.preload = 'auto'")
+        tab.wait_for("shown > 0 && !video.seeking", 20)  # the first of all may be shown before it seeks
+        assert round(tab.value("shown") * 30) == frame
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_a_page_runs_no_script_but_its_own(tmp_path: Path) -> None:
+    write_page(tmp_path / "page.html", [("q", hits_of(Hit(Video("v"), 0.7, (moment(0, 1),))))])
+    with browsing() as tab:
+        tab.open((tmp_path / "page.html").as_uri())
+        assert tab.complaints == []
+        added = "const one = document.createElement('script'); one.text = 'ran = true'; document.body.append(one);"
+        assert tab.value(f"var ran = false; {added} ran") is False
+        assert tab.value("fetch('data:,x').then(() => 'sent', () => 'refused')") == "refused"
+        assert all("Content Security Policy" in one for one in tab.complaints)
