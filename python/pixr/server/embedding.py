@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from pixr.show.clock import first_millisecond
+
 __all__ = ["EMBED_SECONDS", "embed_code", "player_headers", "player_page"]
 
 EMBED_SECONDS = 86_400
@@ -50,6 +52,7 @@ def player_page(title: str, media: str, poster: str, seconds: float, branding: M
     accent = _colour(colors.get("accent"), "#ffffff")
     logo = str(branding.get("logoUrl", ""))
     mark = f'<img class="logo" src="{escape(logo)}" alt="">' if _URL.fullmatch(logo) else ""
+    start = first_millisecond(seconds)
     heading = escape(str(branding.get("texts", {}).get("title", title)))
     return f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -59,8 +62,8 @@ html, body {{ margin: 0; height: 100%; background: {background}; color: {accent}
 video {{ display: block; width: 100%; height: 100%; object-fit: contain; accent-color: {accent} }}
 .logo {{ position: fixed; top: 12px; right: 12px; max-height: 32px; pointer-events: none }}
 </style>
-<video controls playsinline preload="metadata" src="{escape(media)}#t={seconds:.3f}" poster="{escape(poster)}"
- data-start="{seconds:.3f}"></video>{mark}
+<video controls playsinline preload="metadata" src="{escape(media)}#t={start}" poster="{escape(poster)}"
+ data-start="{start}"></video>{mark}
 <script>{_SCRIPT}</script></html>
 """
 

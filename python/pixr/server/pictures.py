@@ -92,7 +92,7 @@ class Pictures:
         """
         step = next((one for one in WIDTHS if one >= width), WIDTHS[-1])
         order = _Order(source, (seconds,), step)
-        return self._kept(kept / f"{round(seconds * 10)}-{step}.webp", _thumbnail, order, check)
+        return self._kept(kept / f"{round(seconds * 1000)}ms-{step}.webp", _thumbnail, order, check)
 
     def sprite(self, source: Path, kept: Path, duration: float, check: Callable[[], object]) -> Picture:
         """Frames of the whole video in rows of five, each in a field of 160 × 90; `kept` and `check` as in `at`.

@@ -25,7 +25,7 @@ from pixr.server.database import Database, now
 from pixr.server.errors import ApiError, problem_of
 from pixr.server.events import record
 from pixr.server.ids import new_id
-from pixr.server.instants import rfc3339
+from pixr.server.instants import instant_in_url, rfc3339
 from pixr.server.libraries import Libraries
 from pixr.server.models import VideoRecord
 from pixr.server.pictures import PICTURES, pictures_name
@@ -152,7 +152,7 @@ class Videos:
     def thumbnail_url(self, organization: str, id: str, seconds: float) -> str:
         """The URL of the frame at an instant, good without credentials."""
         token = picture_token(self.signer, organization, id)
-        return f"{self.base_url}/v1/videos/{quote(id, safe='')}/thumbnail?t={seconds:g}&token={token}"
+        return f"{self.base_url}/v1/videos/{quote(id, safe='')}/thumbnail?t={instant_in_url(seconds)}&token={token}"
 
     def add_url(self, organization: str, url: str, metadata: Mapping[str, Any]) -> str:
         """Queue a video that is to be fetched; its id."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["clock", "milliseconds_within"]
+__all__ = ["clock", "first_millisecond", "milliseconds_within"]
 
 # A millisecond of a number with a point is not always whole.
 _SLACK_MILLISECONDS = 1e-4
@@ -25,15 +25,24 @@ def clock(seconds: float, *, tenths: bool = True) -> str:
     return f"{text}.{tenth}" if tenths else text
 
 
+def first_millisecond(seconds: float) -> str:
+    """An instant for a player: the first whole millisecond that is not before it, in seconds.
+
+    Rounded to the nearest, it could be before the picture that begins then, and show the last of the shot before.
+
+    Example:
+        >>> first_millisecond(1 / 30)
+        '0.034'
+    """
+    return f"{math.ceil(seconds * 1000 - _SLACK_MILLISECONDS) / 1000:.3f}"
+
+
 def milliseconds_within(start: float, end: float) -> tuple[str, str]:
     """A span for a player: in seconds, cut to whole milliseconds that lie in it.
-
-    Rounded to the nearest, one could begin before its first picture does, and show the last of the shot before.
 
     Example:
         >>> milliseconds_within(1 / 30, 2 / 3)
         ('0.034', '0.666')
     """
-    first = math.ceil(start * 1000 - _SLACK_MILLISECONDS)
-    last = max(first, math.floor(end * 1000 + _SLACK_MILLISECONDS))
-    return f"{first / 1000:.3f}", f"{last / 1000:.3f}"
+    last = f"{math.floor(end * 1000 + _SLACK_MILLISECONDS) / 1000:.3f}"
+    return first_millisecond(start), max(first_millisecond(start), last, key=float)

@@ -55,6 +55,28 @@ def test_a_thumbnail_is_the_frame_at_its_moment_and_is_cached(shown: Partner) ->
     assert "max-age" in again.headers["cache-control"]
 
 
+def test_a_thumbnail_is_its_own_whatever_was_asked_before(shown: Partner) -> None:
+    """Pictures were kept by the tenth of a second, so the last of a shot was shown for the first of the next."""
+    colours = []
+    for seconds in (0.98, 1.0, 1.02):
+        answer = shown.get(f"/v1/videos/roof/thumbnail?t={seconds}&width=64")
+        colours.append(Image.open(io.BytesIO(answer.content)).convert("RGB").getpixel((5, 5)))
+    assert [red > green for red, green, _ in colours] == [True, False, False]  # type: ignore[misc]
+
+
+def test_players_and_pictures_begin_at_the_very_instant_of_a_long_video(shown: Partner, server: ServerState) -> None:
+    """URLs had six digits: past a quarter of an hour they led to the picture before, and later to the shot before."""
+    with server.libraries.writing(shown.organization) as library:
+        library.update("roof", duration=20_000.0)
+    code = shown.get("/v1/videos/roof/embed?t=12345.678").json()
+    assert code["url"].endswith("?t=12345.678")
+    page = shown.client.get(path_of(code["url"])).text
+    assert 'data-start="12345.678"' in page
+    assert "thumbnail?t=12345.678&" in unescape(page)
+    third = shown.client.get(path_of(shown.get(f"/v1/videos/roof/embed?t={1 / 3}").json()["url"])).text
+    assert 'data-start="0.334"' in third, "0.333 is before the picture that begins at a third"
+
+
 def test_asking_for_every_moment_and_width_does_not_fill_the_disk(
     shown: Partner, server: ServerState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,10 +86,10 @@ def test_asking_for_every_moment_and_width_does_not_fill_the_disk(
     assert shown.get("/v1/videos/roof/sprite").status_code == 200
     for seconds, width in ((2.0, 1900), (2.5, 1920), (99999.1, 1281), (1e6, 1800)):
         assert shown.get(f"/v1/videos/roof/thumbnail?t={seconds}&width={width}").status_code == 200
-    assert {file.name for file in kept.iterdir()} == {"sprite.webp", "20-1920.webp"}
+    assert {file.name for file in kept.iterdir()} == {"sprite.webp", "2000ms-1920.webp"}
     for tenth in range(5):
         assert shown.get(f"/v1/videos/roof/thumbnail?t={tenth / 10}&width=16").status_code == 200
-    assert {file.name for file in kept.iterdir()} == {"sprite.webp", "2-64.webp", "3-64.webp", "4-64.webp"}
+    assert {file.name for file in kept.iterdir()} == {"sprite.webp", "200ms-64.webp", "300ms-64.webp", "400ms-64.webp"}
 
 
 @pytest.mark.parametrize("path", ["thumbnail", "sprite"])

@@ -15,7 +15,7 @@ from pixr.server.answer import is_known, json_answer, tag_of
 from pixr.server.database import now
 from pixr.server.embedding import EMBED_SECONDS, embed_code, player_headers, player_page
 from pixr.server.errors import ApiError
-from pixr.server.instants import rfc3339
+from pixr.server.instants import instant_in_url, rfc3339
 from pixr.server.models import Organization
 from pixr.server.principal import Admin, VideoReader
 from pixr.server.routes.videos import VideoId
@@ -76,7 +76,7 @@ async def embed(
     """Get code that shows a player for the video, beginning at a moment."""
     shown = await server.videos_pool.run(caller.organization, lambda: _playable(server, caller.organization, video_id))
     token = server.signer.token([caller.organization, video_id], purpose="embed")
-    url = f"{server.settings.base_url}/embed/{token}" + (f"?t={t:g}" if t else "")
+    url = f"{server.settings.base_url}/embed/{token}" + (f"?t={instant_in_url(t)}" if t else "")
     expires = rfc3339(now() + timedelta(seconds=EMBED_SECONDS))
     answer = json_answer({"url": url, "expires": expires} | embed_code(url, shown["title"], width, height))
     answer.headers.update({"ETag": tag_of(bytes(answer.body)), "Cache-Control": "private, max-age=3600"})
@@ -112,7 +112,7 @@ async def player(token: EmbedToken, opened: Opened, server: Server, request: Req
     shown, branding = await server.videos_pool.run(organization, look)
     signed = picture_token(server.signer, organization, video)
     pictures = f"{server.settings.base_url}/v1/videos/{quote(video, safe='')}"
-    poster = f"{pictures}/thumbnail?t={t:g}&width=1280&token={signed}"
+    poster = f"{pictures}/thumbnail?t={instant_in_url(t)}&width=1280&token={signed}"
     page = player_page(shown["title"], f"/embed/{token}/media", poster, t, branding)
     tag = tag_of(page.encode())
     headers = player_headers(branding) | {"ETag": tag}
