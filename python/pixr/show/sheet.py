@@ -118,7 +118,7 @@ def _draw_cell(canvas: _Canvas, corner: tuple[int, int], hit: Hit, moment: Momen
     """Draw a moment: its picture, then a line each for its video, its times and score, a bar, and its matches."""
     draw, fonts = canvas.draw, canvas.fonts
     left, top = corner
-    draw.rectangle((left, top, left + CELL_WIDTH, top + CELL_HEIGHT), fill=CARD)
+    draw.rectangle((left, top, left + CELL_WIDTH - 1, top + CELL_HEIGHT - 1), fill=CARD)
     _draw_picture(canvas, corner, hit, moment)
     x, y, room = left + PADDING, top + PICTURE_HEIGHT + 6, CELL_WIDTH - 2 * PADDING
     draw.text((x, y), _fit(draw, hit.video.title or source_name(hit.video), fonts.text, room), INK, fonts.text)
@@ -134,7 +134,8 @@ def _draw_cell(canvas: _Canvas, corner: tuple[int, int], hit: Hit, moment: Momen
 def _draw_picture(canvas: _Canvas, corner: tuple[int, int], hit: Hit, moment: Moment) -> None:
     """Draw the frame at the moment's peak, as large as fits, in the middle of its field."""
     left, top = corner
-    canvas.draw.rectangle((left, top, left + CELL_WIDTH, top + PICTURE_HEIGHT), fill=PICTURE_GROUND)
+    field = (left, top, left + CELL_WIDTH - 1, top + PICTURE_HEIGHT - 1)  # the last points are part of it
+    canvas.draw.rectangle(field, fill=PICTURE_GROUND)
     picture = canvas.thumbnails.at(hit.video, moment.peak)
     if picture is None:
         place = (left + 8, top + PICTURE_HEIGHT // 2 - 8)

@@ -70,6 +70,9 @@ def test_errors_have_pages(live: Live, tab: Tab, path: str) -> None:
     tab.open(live.url + path)
     assert "RATE_LIMITED" in tab.value("document.body.innerText")
     look(tab, path.strip("/").replace("/", "-"))
+    tab.resize(320)
+    assert tab.value("document.documentElement.scrollWidth") == 320, "as wide as a small telephone"
+    look(tab, path.strip("/").replace("/", "-") + "-narrow")
     check(tab, live)
 
 

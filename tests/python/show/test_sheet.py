@@ -102,3 +102,15 @@ def test_a_sheet_is_made_without_fontconfig(tmp_path: Path, monkeypatch: pytest.
     out = tmp_path / "sheet.png"
     write_sheet(out, [("帆", hits_of(Hit(Video("v", title="帆船"), 0.5, (moment(1.0),))))])
     assert Image.open(out).size[0] > CELL_WIDTH
+
+
+def test_a_picture_fills_its_field(tmp_path: Path, two_colours: Path) -> None:
+    """A dark line stood to the right of every picture and below it."""
+    out = tmp_path / "sheet.png"
+    write_sheet(out, [("q", hits_of(Hit(Video("v", source=str(two_colours)), 0.9, (moment(1.0),))))])
+    sheet = Image.open(out)
+    top, right = MARGIN + 44, MARGIN + CELL_WIDTH
+    assert near(sheet.getpixel((right - 1, top + 90)), RED)
+    assert sheet.getpixel((right, top + 90)) == (255, 255, 255)
+    assert near(sheet.getpixel((MARGIN + 90, top + PICTURE_HEIGHT - 1)), RED)
+    assert sheet.getpixel((MARGIN + 90, top + PICTURE_HEIGHT)) == (243, 244, 246)

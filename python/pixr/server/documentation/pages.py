@@ -34,6 +34,11 @@ body { font: 16px/1.6 system-ui, sans-serif; margin: 2rem auto; max-width: 50rem
 code { font: 14px/1.5 ui-monospace, monospace } table { border-collapse: collapse; width: 100% }
 td, th { text-align: left; padding: .4rem .8rem .4rem 0; border-bottom: 1px solid #d8dee6; vertical-align: top }
 a { color: #0b57a4 }
+:root { color-scheme: light dark } td { overflow-wrap: break-word }
+@media (max-width: 40rem) {
+  table, tbody { display: block } th { display: none } tr { display: block; padding: .6rem 0 }
+  tr + tr { border-top: 1px solid #d8dee6 } td { display: block; border: 0; padding: 0 }
+}
 @media (prefers-color-scheme: dark) { body { background: #12161c; color: #e3e8ef } a { color: #8fc1ff } }
 """
 
