@@ -14,7 +14,7 @@ from typing import Any
 
 from pixr.show.clock import first_millisecond
 
-__all__ = ["EMBED_SECONDS", "embed_code", "player_headers", "player_page"]
+__all__ = ["EMBED_SECONDS", "embed_code", "player_headers", "player_page", "refusal_page"]
 
 EMBED_SECONDS = 86_400
 _COLOUR = re.compile(r"#[0-9a-fA-F]{3,8}")
@@ -61,18 +61,36 @@ def player_page(title: str, media: str, poster: str, seconds: float, branding: M
 html, body {{ margin: 0; height: 100%; background: {background}; color: {accent}; font: 14px system-ui, sans-serif }}
 video {{ display: block; width: 100%; height: 100%; object-fit: contain; accent-color: {accent} }}
 .logo {{ position: fixed; top: 12px; right: 12px; max-height: 32px; pointer-events: none }}
+{_REFUSED_STYLE}
 </style>
-<video controls playsinline preload="metadata" src="{escape(media)}#t={start}" poster="{escape(poster)}"
- data-start="{start}"></video>{mark}
+<video controls playsinline aria-label="{heading}" preload="metadata" src="{escape(media)}#t={start}"
+ poster="{escape(poster)}" data-start="{start}"></video>{mark}
+<p class="refused" role="alert" hidden>This video can't be played here.</p>
 <script>{_SCRIPT}</script></html>
 """
 
+
+def refusal_page(detail: str) -> str:
+    """What is framed in place of a player that can't be shown, with the reason."""
+    return f"""<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>This video can't be shown</title>
+<style>html, body {{ margin: 0; background: #000; font: 14px system-ui, sans-serif }} {_REFUSED_STYLE}</style>
+<p class="refused">This video can't be shown. {escape(detail)}</p></html>
+"""
+
+
+_REFUSED_STYLE = """.refused { position: fixed; inset: 0; bottom: auto; margin: 0; padding: 12px; text-align: center;
+ background: #000c; color: #fff }
+.refused[hidden] { display: none }"""
 
 # A page that frames the player may send `{"seek": seconds}`. The start is set here because some browsers ignore `#t=`.
 _SCRIPT = (
     "const v=document.querySelector('video');const s=parseFloat(v.dataset.start);"
     "v.addEventListener('loadedmetadata',()=>{if(s>0&&Math.abs(v.currentTime-s)>.1)v.currentTime=s},{once:true});"
-    "addEventListener('message',e=>{const t=e.data&&e.data.seek;if(Number.isFinite(t)){v.currentTime=t;v.play()}});"
+    "v.addEventListener('error',()=>{document.querySelector('.refused').hidden=false});"
+    "addEventListener('message',e=>{const t=e.data&&e.data.seek;"
+    "if(Number.isFinite(t)){v.currentTime=t;v.play().catch(()=>{})}});"
 )
 
 

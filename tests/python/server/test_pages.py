@@ -149,4 +149,26 @@ def test_a_player_shows_the_moment_and_seeks_when_its_page_says_so(live: Live, t
     look(tab, "player")
     tab.value("window.postMessage({seek: 0.5}, '*')")
     tab.wait_for("document.querySelector('video').currentTime < 2")
+    assert not tab.value("document.querySelector('.refused').checkVisibility()")
     check(tab, live)
+
+
+def test_a_player_says_what_it_can_not_play(live: Live, tab: Tab, tmp_path: Path) -> None:
+    """An AVI was a player that did nothing, and so was a file that is gone; an old link was JSON amid a page."""
+    pytest.importorskip("av")
+    clip = make_clip(tmp_path / "roof.avi", ["one", "two"])
+    fill(live.state, live.organization)
+    with live.state.libraries.writing(live.organization) as library:
+        library.update("roof", source=str(clip), duration=4.0)
+    url = httpx.get(f"{live.url}/v1/videos/roof/embed", headers=live.headers, timeout=60).json()["url"]
+    tab.open(url)
+    tab.wait_for('document.body.innerText.includes("This video can\'t be played here.")', 20)
+    look(tab, "player-avi")
+    check(tab, live)
+    clip.unlink()
+    for address, reason in ((url, "The video's file is not here."), (f"{live.url}/embed/x", "The token is not valid.")):
+        tab.open(address)
+        assert tab.value("document.body.innerText") == f"This video can't be shown. {reason}"
+        look(tab, "player-refused")
+        assert not any("Content Security Policy" in one for one in tab.complaints)
+        assert httpx.get(address, timeout=60).headers["content-type"] == "application/problem+json"

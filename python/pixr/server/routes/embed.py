@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, HTMLResponse, MalformedRangeHeader
 
 from pixr.server.answer import is_known, json_answer, tag_of
 from pixr.server.database import now
-from pixr.server.embedding import EMBED_SECONDS, embed_code, player_headers, player_page
+from pixr.server.embedding import EMBED_SECONDS, embed_code, player_headers, player_page, refusal_page
 from pixr.server.errors import ApiError
 from pixr.server.instants import instant_in_url, rfc3339
 from pixr.server.models import Organization
@@ -100,12 +100,22 @@ def set_branding(asked: Branding, caller: Admin, server: Server) -> Response:
 
 
 @router.get("/embed/{token}", operation_id="getPlayer", response_class=HTMLResponse, responses=PAGE)
-async def player(token: EmbedToken, opened: Opened, server: Server, request: Request, t: Seconds = 0.0) -> Response:
-    """Show the player."""
-    organization, video = opened
+async def player(token: EmbedToken, server: Server, request: Request, t: Seconds = 0.0) -> Response:
+    """Show the player. A browser is told in a page why it can't be."""
+    try:
+        return await _player(token, server, request, t)
+    except ApiError as error:
+        if "text/html" not in request.headers.get("accept", ""):
+            raise
+        headers = error.headers | player_headers({}) | {"Cache-Control": "no-store"}
+        return HTMLResponse(refusal_page(error.detail), error.status, headers)
+
+
+async def _player(token: str, server: ServerState, request: Request, t: float) -> Response:
+    organization, video = await _opened(token, server)
 
     def look() -> tuple[dict[str, Any], dict[str, Any]]:
-        shown = server.videos.get(organization, video)
+        shown = _playable(server, organization, video)
         with server.database.read() as session:
             return shown, session.get_one(Organization, organization).branding
 
