@@ -115,6 +115,13 @@ def test_the_reference_needs_nothing_from_elsewhere(client: TestClient) -> None:
     assert client.get("/docs/assets/..%2F__init__.py").status_code == 404
 
 
+def test_the_address_that_is_printed_leads_to_the_reference(client: TestClient) -> None:
+    """It was a problem in JSON: nothing is found there."""
+    told = client.get("/", follow_redirects=False)
+    assert (told.status_code, told.headers["location"]) == (307, "/docs")
+    assert "<title>Pixr API</title>" in client.get("/").text
+
+
 def test_every_error_code_has_a_page_and_every_error_names_its_page(client: TestClient) -> None:
     listed = client.get("/docs/errors").text
     for code in CODES:

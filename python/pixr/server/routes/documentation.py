@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from pixr.server.answer import json_answer
 from pixr.server.documentation.openapi30 import to_openapi30
@@ -48,6 +48,12 @@ def postman(request: Request) -> Response:
 def icon() -> Response:
     """None: browsers ask for one on every page, also on the player's, which bears no mark of ours."""
     return Response(status_code=204, headers=KEPT)
+
+
+@router.get("/")
+def root() -> Response:
+    """To the reference: the address that `pixr serve` prints is opened in browsers."""
+    return RedirectResponse("/docs")
 
 
 @router.get("/docs")
