@@ -1,9 +1,10 @@
 """Opens each organization's library when it is needed.
 
 Reading handles are kept open, and the one that was unused the longest is closed first, so that a thousand idle
-organizations cost nothing. A slow disk makes opening and closing long, so neither happens under the lock that all
-libraries share. A write holds the library's lock for one operation only, so that any process can write next: another
-process of the server, a worker, or `pixr index` beside them. A write is acknowledged once every reader sees it.
+organizations cost nothing. A slow disk makes opening, closing and loading models long, so none of these happens under a
+lock that all libraries share. A write holds the library's lock for one operation only, so that any process can write
+next: another process of the server, a worker, or `pixr index` beside them. A write is acknowledged once every reader
+sees it.
 """
 
 from __future__ import annotations
@@ -37,13 +38,27 @@ LOCK_WAIT_SECONDS = 10.0
 MOST_WRITERS = 16
 
 
+@dataclass
+class _Loading:
+    """Encoders that are loaded, or that the first who needs them loads while others who need them wait."""
+
+    encoders: Encoders | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def loaded(self, load: Callable[[], Encoders]) -> Encoders:
+        with self.lock:
+            if self.encoders is None:
+                self.encoders = load()
+            return self.encoders
+
+
 class SharedEncoders:
     """The models, loaded once in this process for all libraries that are indexed with them."""
 
     def __init__(self, encoder: str | None) -> None:
         self.encoder = encoder
         self._lock = threading.Lock()
-        self._loaded: dict[str, Encoders] = {}
+        self._known: dict[str, _Loading] = {}
 
     def load(self, names: Any = None) -> Encoders:
         """The encoders of these names, by default the configured ones. The first call loads them."""
@@ -51,9 +66,8 @@ class SharedEncoders:
 
         chosen = names or self.encoder or DEFAULT_MODEL
         with self._lock:
-            if repr(chosen) not in self._loaded:
-                self._loaded[repr(chosen)] = self._load(chosen)
-            return self._loaded[repr(chosen)]
+            loading = self._known.setdefault(repr(chosen), _Loading())
+        return loading.loaded(lambda: self._load(chosen))
 
     def _load(self, names: Any) -> Encoders:
         from pixr.encoders.load import load_encoders

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Late
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 
+from pixr.encoder_choice import chosen, remember
+from pixr.encoders.load import load_encoders
 from pixr.server.state import ServerState
 from tests.python.server.conftest import fill
 from tests.python.server.partner import Partner, code_of
@@ -72,6 +77,41 @@ def test_many_requests_for_a_slow_library_leave_threads_to_the_others(
             assert threads.submit(late.get, "/v1/usage").result(timeout=_SECONDS).status_code == 200
         for one in waiting:
             one.result(timeout=_SECONDS)
+
+
+def test_a_model_that_is_slow_to_load_holds_up_no_library_with_another(
+    acme: Partner, join: Callable[..., Partner], server: ServerState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All models were loaded under one lock, so whoever searched a library with any other waited for the slow one."""
+    late = join("Late")
+    for partner in (acme, late):
+        vectors = pa.array([[1.0, 0.0]], pa.list_(pa.float32()))
+        batch = pa.record_batch({"video_id": ["seen"], "start": [0.0], "end": [5.0], "frame": vectors})
+        with server.libraries.writing(partner.organization) as library:
+            library.add_segments(batch)
+    remember(server.libraries.path(late.organization), chosen(["minilm", "concepts"], "auto"))
+    read = threading.Event()
+
+    def load(names: Any, options: Any) -> Any:
+        if "minilm" in names:
+            assert read.wait(_SECONDS)
+        return load_encoders(names, options)
+
+    monkeypatch.setattr("pixr.encoders.load.load_encoders", load)
+
+    def search(partner: Partner) -> str:
+        return code_of(partner.post("/v1/search", json={"query": "a roof", "modes": ["visual"]}))
+
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(search, late)
+        with pytest.raises(Late):
+            waiting.result(timeout=1)
+        other = threads.submit(search, acme)
+        try:
+            assert other.result(timeout=_SECONDS / 2) == "SPACE_MISMATCH", "its models were loaded, and are not its own"
+        finally:
+            read.set()
+        assert waiting.result(timeout=_SECONDS) == "SPACE_MISMATCH"
 
 
 def test_a_library_that_could_not_be_opened_is_opened_by_the_next_who_asks(acme: Partner, server: ServerState) -> None:
