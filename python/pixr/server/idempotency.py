@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import email.message
 import hashlib
 import logging
 import secrets
@@ -106,7 +107,8 @@ class Idempotency:
         if body is None:
             return
         described = "\n".join(headers.get(name, "") for name in _DESCRIBING_HEADERS)
-        fingerprint = hashlib.sha256(b"\n".join((scope["query_string"], described.encode(), body))).digest()
+        content = _content(headers.get("content-type", ""), body)
+        fingerprint = hashlib.sha256(b"\n".join((scope["query_string"], described.encode(), content))).digest()
         scopes = () if needed is not None else sorted(who.scopes)
         named = "\n".join((who.organization, scope["method"], scope["path"], key, *scopes)).encode()
         id, cipher = hashlib.sha256(named).hexdigest(), Fernet(_cipher_key(named))
@@ -253,6 +255,17 @@ async def _whole_body(receive: Receive) -> bytes | None:
         parts.append(message.get("body", b""))
         more = message.get("more_body", False)
     return b"".join(parts)
+
+
+def _content(content_type: str, body: bytes) -> bytes:
+    """What tells a body from another: a form's parts without the boundary, which clients choose anew for each try."""
+    header = email.message.Message()
+    header["content-type"] = content_type
+    boundary = header.get_boundary()
+    if header.get_content_type() != "multipart/form-data" or not boundary:
+        return body
+    parts = body.split(b"--" + boundary.encode())
+    return b"".join(b"%d\n%b" % (len(part), part) for part in parts)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -61,6 +61,26 @@ def test_another_body_under_the_same_key_is_refused(acme: Partner) -> None:
     assert (reused.status_code, code_of(reused)) == (422, "IDEMPOTENCY_KEY_REUSED")
 
 
+def test_a_form_is_the_same_whatever_boundary_its_parts_have(acme: Partner) -> None:
+    """Clients choose one anew for each try, so every form that was sent again was refused as another."""
+
+    def ask(boundary: str, *contents: bytes) -> Any:
+        parts = zip(("image", "request"), contents, strict=True)
+        lines = [
+            b'--%b\r\nContent-Disposition: form-data; name="%b"; filename="a"\r\n\r\n%b\r\n'
+            % (boundary.encode(), name.encode(), content)
+            for name, content in parts
+        ]
+        body = b"".join(lines) + b"--%b--\r\n" % boundary.encode()
+        headers = {"Idempotency-Key": "once", "Content-Type": f'multipart/form-data; boundary="{boundary}"'}
+        return acme.post("/v1/search/file", content=body, headers=headers)
+
+    first, again = ask("one", b"no picture", b"{}"), ask("the other one", b"no picture", b"{}")
+    assert (first.status_code, again.content, again.headers["idempotent-replayed"]) == (422, first.content, "true")
+    for others in ((b"no picturE", b"{}"), (b"no picture--", b"{}"), (b"no picture{}", b""), (b"", b"no picture{}")):
+        assert code_of(ask("one", *others)) == "IDEMPOTENCY_KEY_REUSED"
+
+
 def test_keys_are_of_one_organization_and_one_route(acme: Partner, join: Callable[..., Partner]) -> None:
     mine, theirs = init(acme), init(join("Stranger"))
     assert mine.json()["uploadId"] != theirs.json()["uploadId"]
