@@ -1,8 +1,9 @@
 """The database of accounts, uploads and events: SQLite (WAL) or PostgreSQL, through SQLAlchemy.
 
 A session is one transaction. `write()` takes SQLite's writer lock at its beginning, so that what was read in it still
-holds when it ends, and so that two processes wait for each other instead of failing. Sessions block, so use them off
-the event loop.
+holds when it ends, and so that two processes wait for each other instead of failing. Whoever waits for that lock looks
+for it ever more seldom and is overtaken by others, so the threads of a process take turns before they ask for it.
+Sessions block, so use them off the event loop.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,7 +31,10 @@ from sqlalchemy import (
     make_url,
     text,
 )
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
+
+from pixr.server.turns import Turns
 
 __all__ = ["Base", "Database", "Utc", "now"]
 
@@ -68,6 +73,14 @@ def now() -> datetime:
     return datetime.now(timezone.utc)
 
 
+@dataclass
+class _Writing:
+    """A transaction that writes: to which tables, and whether it is the process's turn at SQLite."""
+
+    tables: set[str] = field(default_factory=set)
+    has_turn: bool = False
+
+
 class Database:
     """Sessions on one database."""
 
@@ -86,12 +99,13 @@ class Database:
         self.engine: Engine = create_engine(parsed, pool_size=pool_size, max_overflow=20, **options)
         if self.is_sqlite:
             event.listen(self.engine, "connect", _configure_sqlite)
-            event.listen(self.engine, "begin", _begin_sqlite)
+            event.listen(self.engine, "begin", self._begin_sqlite)
         event.listen(self.engine, "before_cursor_execute", self._note_table)
         self._writing = self.engine.execution_options(pixr_writes=True)
         self._counting = threading.Lock()
         self._written: Counter[str] = Counter()
-        self._tables = threading.local()  # those that this thread's transaction writes to
+        self._turns = Turns()  # of those who write to SQLite
+        self._thread = threading.local()  # `writing`: what this thread is at
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -102,21 +116,35 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction that is committed at the end, or rolled back by an exception."""
-        self._tables.names = set()
+        around, writing = getattr(self._thread, "writing", None), _Writing()
+        self._thread.writing = writing
         try:
             with Session(self._writing, expire_on_commit=False) as session, session.begin():
                 yield session
         finally:
+            self._thread.writing = around
+            if writing.has_turn:
+                self._turns.hand_on()
             with self._counting:
-                self._written.update(self._tables.names)
+                self._written.update(writing.tables)
 
     def written(self, *tables: str) -> int:
         """How many transactions of this process have written to these tables and ended, summed over the tables."""
         return sum(self._written[table] for table in tables)
 
     def _note_table(self, _connection: Connection, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if (found := _WRITTEN_TABLE.match(statement)) and (names := getattr(self._tables, "names", None)) is not None:
-            names.add(found[1])
+        writing: _Writing | None = getattr(self._thread, "writing", None)
+        if writing is not None and (found := _WRITTEN_TABLE.match(statement)):
+            writing.tables.add(found[1])
+
+    def _begin_sqlite(self, connection: Connection) -> None:
+        statement = "BEGIN IMMEDIATE" if connection.get_execution_options().get("pixr_writes", False) else "BEGIN"
+        writing: _Writing | None = getattr(self._thread, "writing", None)
+        if writing is not None and statement != "BEGIN":
+            if not self._turns.take(LOCK_WAIT_SECONDS):
+                raise OperationalError(statement, None, sqlite3.OperationalError("database is locked"))
+            writing.has_turn = True
+        connection.exec_driver_sql(statement)
 
     def migrate(self) -> None:
         """Bring the tables up to date with `models.py`. Several processes may call this at once."""
@@ -162,8 +190,3 @@ def _configure_sqlite(connection: sqlite3.Connection, record: object) -> None:  
         f"mmap_size = {_FOUR_MIB}",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
-
-
-def _begin_sqlite(connection: Any) -> None:
-    writes = connection.get_execution_options().get("pixr_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
