@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from anyio import to_thread
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -76,20 +75,11 @@ async def _find_principal(server: ServerState, headers: Mapping[str, str]) -> Pr
         return server.dev_principal
     try:
         if bearer is not None:
-            return server.known.find(bearer) or await to_thread.run_sync(_of_bearer, server, bearer)
+            of_user = bearer.count(".") == 2
+            return await server.known.ask(server.user_tokens.principal if of_user else principal_of_token, bearer)
         if not key or not secret:
             raise ApiError("INVALID_API_KEY", "X-API-Key and X-API-Secret go together.")
-        return server.known.find(key, secret) or await to_thread.run_sync(_of_key, server, key, secret)
+        return await server.known.ask(principal_of_key, key, secret)
     except ApiError as error:
         AUTH_FAILURES.labels(error.code).inc()
         return error
-
-
-def _of_bearer(server: ServerState, token: str) -> Principal:
-    if token.count(".") == 2:
-        return server.user_tokens.principal(token)
-    return server.known.look_up(principal_of_token, token)
-
-
-def _of_key(server: ServerState, key: str, secret: str) -> Principal:
-    return server.known.look_up(principal_of_key, key, secret)

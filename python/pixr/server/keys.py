@@ -23,6 +23,7 @@ from pixr.server.principal import SCOPES, Principal
 __all__ = [
     "check_overlap",
     "create_key",
+    "end_of_key",
     "list_keys",
     "principal_of_key",
     "revoke_key",
@@ -109,6 +110,12 @@ def why_ended(session: Session, id: str) -> str | None:
     if id.startswith(f"{CLIENT_PREFIX}_") and session.get(OAuthClient, id) is None:
         return "The client that the token was made by was deleted."
     return None
+
+
+def end_of_key(session: Session, id: str) -> datetime | None:
+    """When a key will end by itself; None if never, or if it is no key's id."""
+    key = session.get(ApiKey, id)
+    return None if key is None else key.expires
 
 
 def list_keys(session: Session, organization: str) -> list[ApiKey]:

@@ -37,8 +37,8 @@ SCOPES: tuple[Scope, ...] = ("videos.read", "videos.write", "search", "analytics
 class Principal:
     """Whom a request's credentials stand for.
 
-    `rate_limit` is a token's own limit, in requests a second. `expires` says when a key or access token that the
-    database keeps will end; a signed token carries that itself.
+    `rate_limit` is a token's own limit, in requests a second. `expires` says when the credentials will end by
+    themselves, None if never.
     """
 
     organization: str

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from anyio import move_on_after
 from sqlalchemy import delete, insert, update
 from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
+from pixr.server.authentication import Credentials
 from pixr.server.database import now
 from pixr.server.errors import ApiError
-from pixr.server.events import record
+from pixr.server.events import EVENT_TYPES, record
+from pixr.server.following import follow
 from pixr.server.keys import principal_of_key
 from pixr.server.known_credentials import KNOWN_SECONDS, KnownCredentials
 from pixr.server.models import ApiKey, OAuthClient, OAuthToken, Organization, UsageDay
@@ -127,3 +132,70 @@ def test_what_another_process_revokes_counts_within_the_second(
     while backend.get("/v1/videos").status_code == 200:
         assert time.monotonic() - begun < KNOWN_SECONDS + 0.5
     assert code_of(backend.get("/v1/videos")) == "INVALID_API_KEY"
+
+
+def test_many_who_follow_with_one_user_token_look_it_up_once_a_second(
+    acme: Partner, server: ServerState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each read the database twice a second by itself."""
+    made = acme.post("/v1/auth/user-tokens", json={"subject": "usr_1", "scopes": ["webhooks"]}).json()
+    checks, check = list[float](), server.user_tokens.principal
+
+    def counted(*given: Any) -> Principal:
+        checks.append(time.monotonic())
+        time.sleep(0.05)
+        return check(*given)
+
+    monkeypatch.setattr(server.user_tokens, "principal", counted)
+
+    async def follow_events() -> None:
+        shown = Credentials(server, {"authorization": f"Bearer {made['token']}"})
+        with move_on_after(2.6):
+            async for _ in follow(server, shown, EVENT_TYPES, 0):
+                pass
+
+    async def many() -> None:
+        await asyncio.gather(*(follow_events() for _ in range(20)))
+
+    asyncio.run(many())
+    assert 2 <= len(checks) <= 4, "once at the beginning, and then whenever a second is over"
+
+
+@pytest.mark.parametrize("ending", ["token", "key"])
+def test_a_user_token_that_ends_within_the_second_is_known_until_then(
+    acme: Partner, server: ServerState, ending: str
+) -> None:
+    with server.database.write() as session:
+        session.get_one(ApiKey, acme.key).expires = now() + timedelta(seconds=1.2 if ending == "key" else 60)
+    seconds = -29 if ending == "token" else 60  # half a minute of leeway
+    scopes = ["webhooks"]
+    token = server.user_tokens.issue(acme.organization, "usr_1", scopes, seconds, None, maker=acme.key)
+    who = server.known.look_up(server.user_tokens.principal, token)
+    assert who.expires is not None
+    assert server.known.find(token) == who
+    time.sleep(max(0.0, (who.expires - now()).total_seconds()))
+    assert server.known.find(token) is None
+
+
+def test_who_asks_after_a_write_does_not_share_what_was_looked_up_before(acme: Partner, server: ServerState) -> None:
+    """A key that is revoked here is revoked at once, also for those who come while it is still being looked up."""
+    looking, go_on = threading.Event(), threading.Event()
+
+    def slowly(session: Session, id: str, secret: str) -> Principal:
+        who = principal_of_key(session, id, secret)
+        looking.set()
+        assert go_on.wait(10)
+        return who
+
+    async def both() -> None:
+        before = asyncio.ensure_future(server.known.ask(slowly, acme.key, acme.secret))
+        await asyncio.to_thread(looking.wait, 10)
+        with server.database.write() as session:
+            session.get_one(ApiKey, acme.key).revoked = now()
+        with pytest.raises(ApiError, match="not valid"):
+            await server.known.ask(principal_of_key, acme.key, acme.secret)
+        go_on.set()
+        await before
+
+    asyncio.run(both())
+    assert server.known.find(acme.key, acme.secret) is None

@@ -24,6 +24,7 @@ from joserfc.jwk import ECKey, RSAKey
 from starlette.testclient import TestClient
 
 from pixr.server.database import now
+from pixr.server.ids import new_id
 from pixr.server.models import ApiKey
 from pixr.server.state import ServerState
 from tests.python.server.conftest import state_of
@@ -476,6 +477,12 @@ def test_an_issuer_that_answers_without_end_holds_up_nobody(
         assert time.monotonic() - begun < 12.0
 
 
+def bearer(claims: dict[str, Any], key: Any) -> dict[str, str]:
+    """A new token each time: one that is known is not looked up."""
+    new = claims | {"jti": new_id("jwt")}
+    return {"Authorization": f"Bearer {jwt.encode(new, key.private_key, algorithm='RS256', headers={'kid': key.kid})}"}
+
+
 def test_tokens_are_good_while_new_keys_of_their_issuer_are_being_fetched(
     acme: Partner, start: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -498,15 +505,17 @@ def test_tokens_are_good_while_new_keys_of_their_issuer_are_being_fetched(
         client = start(trusted_issuers=[named])
         claims: dict[str, Any] = {"iss": "https://id.acme.example", "aud": "pixr", "sub": "u", "org": acme.organization}
         claims |= {"scopes": ["videos.read"], "exp": int(time.time()) + 600}
-        token = jwt.encode(claims, key.private_key, algorithm="RS256", headers={"kid": key.kid})
-        headers = {"Authorization": f"Bearer {token}"}
-        assert client.get("/v1/videos", headers=headers).status_code == 200
+
+        def ask() -> Any:
+            return client.get("/v1/videos", headers=bearer(claims, key))
+
+        assert ask().status_code == 200
         monkeypatch.setattr(state_of(client).user_tokens, "_clock", lambda: time.monotonic() + 3600)
         with ThreadPoolExecutor(1) as other:
-            first = other.submit(client.get, "/v1/videos", headers=headers)
+            first = other.submit(ask)
             wait_until(lambda: len(asked) == 2)
             begun = time.monotonic()
-            assert client.get("/v1/videos", headers=headers).status_code == 200
+            assert ask().status_code == 200
             assert time.monotonic() - begun < 2.0
             go_on.set()
             assert first.result().status_code == 200
@@ -523,17 +532,15 @@ def test_the_keys_of_an_issuer_stay_good_while_new_ones_cannot_be_fetched(
     client = start(trusted_issuers=[named])
     claims: dict[str, Any] = {"iss": "https://id.acme.example", "aud": "pixr", "sub": "u", "org": acme.organization}
     claims |= {"scopes": ["videos.read"], "exp": int(time.time()) + 600}
-    token = jwt.encode(claims, key.private_key, algorithm="RS256", headers={"kid": key.kid})
-    headers = {"Authorization": f"Bearer {token}"}
     file.rename(tmp_path / "moved")
-    assert client.get("/v1/videos", headers=headers).status_code == 401, "there are none as yet"
+    assert client.get("/v1/videos", headers=bearer(claims, key)).status_code == 401, "there are none as yet"
     (tmp_path / "moved").rename(file)
     later = state_of(client).user_tokens
     monkeypatch.setattr(later, "_clock", lambda: time.monotonic() + 60)
-    assert client.get("/v1/videos", headers=headers).status_code == 200
+    assert client.get("/v1/videos", headers=bearer(claims, key)).status_code == 200
     file.unlink()
     monkeypatch.setattr(later, "_clock", lambda: time.monotonic() + 3600)
-    assert client.get("/v1/videos", headers=headers).status_code == 200
+    assert client.get("/v1/videos", headers=bearer(claims, key)).status_code == 200
 
 
 def test_a_key_that_an_issuer_has_since_is_asked_for_when_a_token_names_it(
@@ -549,8 +556,7 @@ def test_a_key_that_an_issuer_has_since_is_asked_for_when_a_token_names_it(
     claims |= {"scopes": ["videos.read"], "exp": int(time.time()) + 600}
 
     def status(key: Any) -> int:
-        token = jwt.encode(claims, key.private_key, algorithm="RS256", headers={"kid": key.kid})
-        return client.get("/v1/videos", headers={"Authorization": f"Bearer {token}"}).status_code
+        return client.get("/v1/videos", headers=bearer(claims, key)).status_code
 
     instant = time.monotonic()
     monkeypatch.setattr(state_of(client).user_tokens, "_clock", lambda: instant)

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 
 import httpx
@@ -22,10 +23,11 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet
 from pydantic_core import from_json
+from sqlalchemy.orm import Session
 
 from pixr.server.database import Database
 from pixr.server.ids import new_id
-from pixr.server.keys import why_ended
+from pixr.server.keys import end_of_key, why_ended
 from pixr.server.models import Organization
 from pixr.server.oauth.tokens import invalid_token
 from pixr.server.own_secrets import own_secret
@@ -55,7 +57,6 @@ class UserTokens:
     def __init__(self, settings: Settings, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._settings = settings
-        self._database = database
         self._key = ECKey.import_key(json.loads(own_secret(database, _NAME, _new_key)))
         self._keys = {one.issuer: _Keys() for one in settings.trusted_issuers}
 
@@ -93,8 +94,8 @@ class UserTokens:
             claims[_MAKER] = maker
         return jwt.encode({"alg": _ALGORITHM, "kid": self._key.kid}, claims, self._key)
 
-    def principal(self, token: str) -> Principal:
-        """The principal of a token.
+    def principal(self, session: Session, token: str) -> Principal:
+        """The principal of a token. The session is not used while an issuer's keys are fetched.
 
         Raises:
             ApiError: INVALID_TOKEN.
@@ -110,14 +111,16 @@ class UserTokens:
                 raise ValueError("rateLimit is not a rate")
         except (JoseError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise invalid_token("The token is not valid.") from error
-        with self._database.read() as session:
-            owner = session.get(Organization, organization)
-            if owner is None:
-                raise invalid_token("The token is not valid.")
-            if claims["iss"] == self._settings.base_url and (why := why_ended(session, claims.get(_MAKER, ""))):
-                raise invalid_token(why)
-            known = [scope for scope in SCOPES if scope in scopes]
-            return Principal.of(owner, subject=claims["sub"], scopes=known, rate_limit=limit)
+        owner = session.get(Organization, organization)
+        if owner is None:
+            raise invalid_token("The token is not valid.")
+        maker = claims.get(_MAKER, "") if claims["iss"] == self._settings.base_url else ""
+        if why := why_ended(session, maker):
+            raise invalid_token(why)
+        ends = (_instant(claims["exp"] + _LEEWAY_SECONDS), end_of_key(session, maker))
+        expires = min((end for end in ends if end is not None), default=None)
+        known = [scope for scope in SCOPES if scope in scopes]
+        return Principal.of(owner, subject=claims["sub"], scopes=known, rate_limit=limit, expires=expires)
 
     def _checked(self, token: str) -> dict[str, Any]:
         issuer = self._issuer(_part(token, 1).get("iss"))
@@ -205,6 +208,14 @@ def _received(url: str) -> bytes:
 
 def _new_key() -> bytes:
     return json.dumps(ECKey.generate_key("P-256", auto_kid=True).as_dict(private=True)).encode()
+
+
+def _instant(seconds: float) -> datetime | None:
+    """The instant of a claim; None if no calendar goes so far."""
+    try:
+        return datetime.fromtimestamp(seconds, timezone.utc)
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def _part(token: str, number: int) -> dict[str, Any]:

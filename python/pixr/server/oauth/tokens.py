@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from pixr.server.database import now
 from pixr.server.errors import ApiError
-from pixr.server.keys import why_ended
+from pixr.server.keys import end_of_key, why_ended
 from pixr.server.models import OAuthToken
 from pixr.server.oauth.clients import hash_of
 from pixr.server.principal import Principal
@@ -66,7 +66,8 @@ def principal_of_token(session: Session, secret: str) -> Principal:
         raise invalid_token("The token is expired, revoked, or was never given.")
     if why := why_ended(session, token.subject):
         raise invalid_token(why)
-    return Principal.of(token.organization, subject=token.subject, scopes=token.scopes, expires=token.expires)
+    expires = min(token.expires, end_of_key(session, token.subject) or token.expires)
+    return Principal.of(token.organization, subject=token.subject, scopes=token.scopes, expires=expires)
 
 
 def invalid_token(detail: str) -> ApiError:
