@@ -293,6 +293,30 @@ def test_a_dead_workers_video_is_claimed_again_and_given_up_after_some_deaths(
     assert events(server) == ["video.uploaded", "video.processing", "video.failed"]
 
 
+@pytest.mark.parametrize("status", ["processing", "queued"])
+def test_a_clock_that_is_set_back_keeps_no_video_waiting(
+    acme: Partner, server: ServerState, clip: bytes, status: str
+) -> None:
+    """A video whose worker was killed, or that was to be tried again, waited for a day if that was set back."""
+    id = uploaded(acme, clip)
+    queue = Queue(server.database, most_attempts=5)
+    assert queue.claim("first") is not None
+    if status == "queued":
+        queue.fail(id, "first", "internal", "a disk that is full", final=False)
+
+    def set_back(by: timedelta) -> None:
+        with server.database.write() as session:
+            video = session.get_one(VideoRecord, id)
+            assert video.status == status
+            name = "lease_expires" if status == "processing" else "not_before"
+            setattr(video, name, getattr(video, name) + by)
+
+    set_back(timedelta(seconds=20))
+    assert queue.claim("second") is None, "clocks may differ a little"
+    set_back(timedelta(days=1))
+    assert queue.claim("second") is not None
+
+
 def test_one_video_does_not_wait_for_all_of_another_organization(
     acme: Partner, join: Callable[..., Partner], server: ServerState, clip: bytes
 ) -> None:

@@ -1,7 +1,8 @@
 """Decides who processes which video. The queue is the table of videos: those queued, or whose worker's lease ran out.
 
 A lease is renewed every few seconds. A video that several workers died of is given up. A worker that has to stop gives
-its video back, and that does not count as an attempt.
+its video back, and that does not count as an attempt. A lease or pause that ends later than any that is made now was
+made before the clock was set back, and does not count. Clocks of several machines may differ by the length of a lease.
 """
 
 from __future__ import annotations
@@ -45,17 +46,20 @@ class Queue:
         turn = [case(turns, value=VideoRecord.organization_id, else_=0)] if turns else []
         while True:
             with self.database.write() as session:
-                at_work = select(VideoRecord.organization_id).where(
-                    VideoRecord.status == "processing", VideoRecord.lease_expires >= now()
+                instant = now()
+                is_held = VideoRecord.lease_expires.between(instant, instant + timedelta(seconds=2 * LEASE_SECONDS))
+                longest = timedelta(seconds=max(_RETRY_SECONDS) + LEASE_SECONDS)
+                pauses = VideoRecord.not_before.is_not(None) & VideoRecord.not_before.between(
+                    instant, instant + longest
                 )
+                at_work = select(VideoRecord.organization_id).where(VideoRecord.status == "processing", is_held)
                 served = session.scalars(at_work.distinct()).all()
                 video = session.scalar(
                     select(VideoRecord)
                     .where(
                         or_(
-                            (VideoRecord.status == "queued")
-                            & or_(VideoRecord.not_before.is_(None), VideoRecord.not_before <= now()),
-                            (VideoRecord.status == "processing") & (VideoRecord.lease_expires < now()),
+                            (VideoRecord.status == "queued") & ~pauses,
+                            (VideoRecord.status == "processing") & ~is_held,
                         )
                     )
                     .order_by(VideoRecord.organization_id.in_(served), *turn, VideoRecord.added, VideoRecord.id)
