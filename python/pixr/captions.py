@@ -23,7 +23,7 @@ from pixr.arguments import check_choice
 from pixr.errors import InvalidCaptions
 from pixr.surrogates import has_lone_surrogate
 
-__all__ = ["Caption", "CaptionFormat", "beside", "read_captions", "write_captions"]
+__all__ = ["Caption", "CaptionFormat", "Cue", "beside", "captions_of", "read_captions", "write_captions"]
 
 CaptionFormat = Literal["srt", "vtt", "json"]
 MAX_BYTES = 64 << 20
@@ -45,8 +45,8 @@ class Caption:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cue:
-    """What a file shows from `start` to `end`, in seconds, a line a line on screen, without empty ones."""
+class Cue:
+    """What is shown from `start` to `end`, in seconds, a line a line on screen, without empty ones."""
 
     start: float
     end: float
@@ -91,7 +91,12 @@ def read_captions(path: str | os.PathLike[str]) -> list[Caption]:
     if stripped.startswith("[Script Info]"):
         raise InvalidCaptions(f"{file}: ASS captions; SRT, WebVTT or JSON is read, and most players and ffmpeg convert")
     found = _from_json(text, file) if stripped[:1] in ("{", "[") else _from_lines(text, file)
-    shown = sorted((cue for cue in found if cue.lines), key=lambda cue: (cue.start, cue.end))
+    return captions_of(found)
+
+
+def captions_of(cues: Iterable[Cue]) -> list[Caption]:
+    """What is said by what is shown, in order of time, without empty cues; lines that roll are said once."""
+    shown = sorted((cue for cue in cues if cue.lines), key=lambda cue: (cue.start, cue.end))
     return [Caption(cue.start, cue.end, " ".join(cue.lines)) for cue in _unrolled(shown)]
 
 
@@ -119,7 +124,7 @@ def write_captions(captions: Iterable[Caption], format: CaptionFormat) -> str:
     return "\n".join(["WEBVTT\n", *blocks])
 
 
-def _unrolled(cues: list[_Cue]) -> list[_Cue]:
+def _unrolled(cues: list[Cue]) -> list[Cue]:
     """Cues without the lines that the cue before has shown, if they roll.
 
     They do if, of four cues, one or more begins with lines that end the one before, and adds others. A refrain repeats
@@ -129,7 +134,7 @@ def _unrolled(cues: list[_Cue]) -> list[_Cue]:
     rolls = sum(0 < count < len(cue.lines) for count, cue in zip(kept, cues, strict=False))
     if not rolls or 4 * rolls < len(cues):
         return cues
-    unrolled: list[_Cue] = []
+    unrolled: list[Cue] = []
     for count, cue in zip(kept, cues, strict=True):
         if added := cue.lines[count:]:
             unrolled.append(replace(cue, lines=added))
@@ -138,16 +143,16 @@ def _unrolled(cues: list[_Cue]) -> list[_Cue]:
     return unrolled
 
 
-def _lines_kept(before: _Cue, cue: _Cue) -> int:
+def _lines_kept(before: Cue, cue: Cue) -> int:
     """How many lines at the end of one cue are those at the beginning of the next."""
     most = min(len(before.lines), len(cue.lines))
     return next((count for count in range(most, 0, -1) if before.lines[-count:] == cue.lines[:count]), 0)
 
 
-def _from_lines(text: str, file: Path) -> list[_Cue]:
+def _from_lines(text: str, file: Path) -> list[Cue]:
     is_vtt = text.lstrip().startswith("WEBVTT")
     lines = text.splitlines()
-    cues: list[_Cue] = []
+    cues: list[Cue] = []
     at = 0
     while at < len(lines):
         times = _TIMES.match(lines[at])
@@ -170,7 +175,7 @@ def _from_lines(text: str, file: Path) -> list[_Cue]:
             said.pop()  # a number of an SRT block without an empty line before it
         words = (_VTT_TAG if is_vtt else _SRT_TAG).sub("", "\n".join(said)).split("\n")
         shown = (" ".join((html.unescape(line) if is_vtt else line).split()) for line in words)
-        cues.append(_Cue(start, end, tuple(filter(None, shown))))
+        cues.append(Cue(start, end, tuple(filter(None, shown))))
     if not cues and not is_vtt and text.strip():
         raise InvalidCaptions(f"{file}: neither SRT, WebVTT nor JSON captions")
     return cues
@@ -185,7 +190,7 @@ def _ends_block(line: str, said: Sequence[str], is_vtt: bool) -> bool:
     return not line if is_vtt else not line.strip() and any(map(str.strip, said))
 
 
-def _from_json(text: str, file: Path) -> list[_Cue]:
+def _from_json(text: str, file: Path) -> list[Cue]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -196,7 +201,7 @@ def _from_json(text: str, file: Path) -> list[_Cue]:
     return [_from_object(item, number, file) for number, item in enumerate(items)]
 
 
-def _from_object(item: Any, number: int, file: Path) -> _Cue:
+def _from_object(item: Any, number: int, file: Path) -> Cue:
     try:
         start, end, text = float(item["start"]), float(item["end"]), item["text"]
         if not isinstance(text, str) or has_lone_surrogate(text) or not 0 <= start <= end < float("inf"):
@@ -204,7 +209,7 @@ def _from_object(item: Any, number: int, file: Path) -> _Cue:
     except (KeyError, TypeError, ValueError, OverflowError):
         raise InvalidCaptions(f'{file}, item {number}: "start", "end" (seconds) and "text" are expected') from None
     words = " ".join(text.split())
-    return _Cue(start, end, (words,) if words else ())
+    return Cue(start, end, (words,) if words else ())
 
 
 def _seconds(parts: Sequence[str | None]) -> float:

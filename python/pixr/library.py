@@ -185,8 +185,10 @@ class Library(Upkeep):
             quality: such as "hd", to filter by.
             creator: who made it.
             metadata: anything else, as JSON.
-            captions: a file of SRT, WebVTT or JSON with what is said, in place of recognising it.
-            speech: False leaves speech out; `SpeechOptions` choose another model or language.
+            captions: a file of SRT, WebVTT or JSON with what is said. Without it, that is read from the video's own
+                text subtitles where they fit (see `SpeechOptions`), and recognised where there are none.
+            speech: False leaves speech out, but for `captions`; `SpeechOptions` choose another model or language, or
+                leave the video's subtitles alone.
             screen: False leaves words on screen out; `ScreenOptions` choose another model or languages.
             on_progress: called as stages advance.
 

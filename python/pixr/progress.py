@@ -17,7 +17,8 @@ Stage = Literal["decode", "visual", "speech", "screen", "sound", "store"]
 class Source:
     """A file to index, with its metadata. Without `id`, an id is made from the hash of its content.
 
-    `captions` is a file (SRT, WebVTT, JSON) with what is said, in place of recognising it.
+    `captions` is a file (SRT, WebVTT, JSON) with what is said, in place of the file's own subtitles and
+    of recognising it.
     """
 
     path: str | PathLike[str]

@@ -85,6 +85,9 @@ def index(
     language: Annotated[
         str | None, typer.Option(metavar="CODE", help="What is spoken, such as de; detected if not given.")
     ] = None,
+    subtitles: Annotated[
+        bool, typer.Option("--subtitles/--no-subtitles", help="Take what is said from the subtitles in a file, if any.")
+    ] = True,
     screen: Annotated[bool, typer.Option("--screen/--no-screen", help="Read words on the screen.")] = True,
     screen_language: Annotated[
         list[str] | None,
@@ -126,7 +129,7 @@ def index(
             },
             details={"title": title, "description": description, "tags": tuple(tag or ()), "metadata": values},
             captions=captions,
-            speech=speech and SpeechOptions(speech_model, language),
+            speech=speech and SpeechOptions(speech_model, language, subtitles=subtitles),
             screen=screen and ScreenOptions(tuple(screen_language or ()), screen_model),
             jobs=jobs,
         )

@@ -26,12 +26,14 @@ _DECODERS_A_VIDEO = 3
 class Tools:
     """The models of one worker. The screen reader keeps state, so each worker has its own; the others are shared.
 
-    `no_speech` and `no_screen` say why something that was asked for is not possible.
+    `speech_options` are how what is said is found, None if it is not to be. `no_speech` and `no_screen` say why
+    something that was asked for is not possible.
     """
 
     encoders: Encoders
     speech: SpeechRecogniser | None
     screen: ScreenReader | None
+    speech_options: SpeechOptions | None = None
     no_speech: str | None = None
     no_screen: str | None = None
 
@@ -79,7 +81,7 @@ class Toolbox:
             encoders = replace(encoders, sound=None)
         prepare(engine_of(self._library), encoders)
         encoders_of(self._library).remember()
-        recogniser = reader = no_speech = no_screen = None
+        recogniser = reader = asked = no_speech = no_screen = None
         if self._speech:
             asked = self._speech if isinstance(self._speech, SpeechOptions) else SpeechOptions()
             try:
@@ -96,7 +98,7 @@ class Toolbox:
         except MissingExtra as error:
             self._screen = False
             no_screen = f"indexed without words on screen: {error}"
-        return Tools(encoders, recogniser, reader, no_speech, no_screen)
+        return Tools(encoders, recogniser, reader, asked, no_speech, no_screen)
 
     def _load_screen(self) -> ScreenReader | None:
         if not self._screen:

@@ -2,7 +2,7 @@
 
     decode ─┬▶ visual: encode frames, pool a shot       ─┐
             └▶ screen: read words where pictures changed ─┤
-    sound  ─┬▶ speech: recognise, align to shots         ─┼▶ rows ─▶ engine
+    sound  ─┬▶ speech: read or recognise, align to shots ─┼▶ rows ─▶ engine
             └▶ sound: encode what else is heard          ─┘
 
 - *Threads.* Each arrow runs on its own thread, and the queues between them are short, so memory does not grow with the
@@ -27,10 +27,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pixr.convert import video_from_json, video_to_text
-from pixr.errors import InvalidCaptions, PixrError, UnreadableVideo, VideoNotFound
+from pixr.errors import PixrError, UnreadableVideo, VideoNotFound
 from pixr.frame_vectors import frame_vectors
 from pixr.ingest.content import Cancelled, content_hash
 from pixr.ingest.found import CutsSoFar, Found
+from pixr.ingest.spoken import Spoken, without_sound
 from pixr.ingest.tools import Tools
 from pixr.inside import engine_of
 from pixr.media.freed_memory import give_back
@@ -99,6 +100,7 @@ class VideoRun:
         self._errors: list[BaseException] = []
         self._warnings = [] if tools.no_screen is None else [tools.no_screen]
         self._info: VideoInfo | None = None
+        self._spoken: Spoken | None = None
         self._stored_at = time.monotonic()
         self._stored_segments = 0
 
@@ -141,7 +143,8 @@ class VideoRun:
         if stream.broken_reason is not None:
             self._warnings.append(stream.broken_reason)
         self._check_unchanged()
-        if self._source.captions is not None and (late := self._found.end_captions(self._duration())):
+        is_written = self._spoken is not None and self._spoken.is_written
+        if is_written and (late := self._found.end_captions(self._duration())):
             count = "1 caption is" if late == 1 else f"{late} captions are"
             self._warnings.append(f"{count} left out, behind the end of the video at {self._duration():.1f} s")
         video = self._store(complete=True)
@@ -224,41 +227,19 @@ class VideoRun:
         if reader is not None:
             self._report("screen", self._duration(), finished=True)
 
-    def _read_captions(self, path: str | os.PathLike[str]) -> None:
-        """Read what is said from a file instead of recognising it."""
-        from pixr.captions import read_captions
-        from pixr.media.utterances import Utterance
-
-        try:
-            captions = read_captions(path)
-        except OSError as error:
-            raise InvalidCaptions(f"{os.fspath(path)} can't be read: {error.strerror or error}") from error
-        for caption in captions:
-            self._found.utterances.append(Utterance(caption.start, caption.end, caption.text, 1.0))
-        self._report("speech", self._duration(), finished=True)
-
     def _read_speech(self) -> None:
-        if self._source.captions is not None:
-            self._read_captions(self._source.captions)
+        if self._info is None:
             return
-        if self._info is None or not self._info.has_audio:
+        self._spoken = spoken = Spoken(self._source, self._info, self._tools, self._warn)
+        if not spoken.is_asked:
             return
-        if self._tools.speech is None:
-            if self._tools.no_speech is not None:
-                self._warnings.append(self._tools.no_speech)
-            return
-        from pixr.media.sandbox import open_audio
-
         begun = time.perf_counter()
-        try:
-            for utterance in self._tools.speech.transcribe(open_audio(self._source.path), self._cuts.until):
-                if self._cancelled.is_set() or self._failed.is_set():
-                    return
-                self._found.utterances.append(utterance)
-                self._seconds["speech"] = time.perf_counter() - begun
-                self._report("speech", utterance.end_seconds)
-        except UnreadableVideo as error:
-            self._warn_of_sound(error)
+        for utterance in spoken.utterances(self._cuts.until):
+            if self._cancelled.is_set() or self._failed.is_set():
+                return
+            self._found.utterances.append(utterance)
+            self._seconds["speech"] = time.perf_counter() - begun
+            self._report("speech", utterance.end_seconds)
         self._seconds["speech"] = time.perf_counter() - begun
         self._report("speech", self._duration(), finished=True)
 
@@ -278,12 +259,11 @@ class VideoRun:
                 self._seconds["sound"] = time.perf_counter() - begun
                 self._report("sound", heard.end_seconds)
         except UnreadableVideo as error:
-            self._warn_of_sound(error)
+            self._warn(without_sound(error))
         self._report("sound", self._duration(), finished=True)
 
-    def _warn_of_sound(self, error: UnreadableVideo) -> None:
-        """Warn, once for both stages that may notice, and go on without the rest: the pictures may be whole."""
-        warning = f"indexed without the rest of its sound: {error.reason}"
+    def _warn(self, warning: str) -> None:
+        """Warn, once if several stages notice, and go on without the rest."""
         if warning not in self._warnings:
             self._warnings.append(warning)
 

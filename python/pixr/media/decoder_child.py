@@ -130,6 +130,15 @@ def _send_audio(request: dict[str, Any], writer: MessageWriter) -> None:
     writer.write({"kind": "done"})
 
 
+def _send_subtitles(request: dict[str, Any], writer: MessageWriter) -> None:
+    from pixr.media.subtitles import read_subtitles
+
+    read = read_subtitles(request["path"], request["index"], writer.tick)
+    cues = json.dumps([[cue.start, cue.end, cue.lines] for cue in read.cues])
+    writer.write({"kind": "subtitles", "damage": read.damage}, cues.encode())
+    writer.write({"kind": "done"})
+
+
 def _send_info(request: dict[str, Any], writer: MessageWriter) -> None:
     from pixr.media.frames import probe
 
@@ -137,7 +146,7 @@ def _send_info(request: dict[str, Any], writer: MessageWriter) -> None:
     writer.write({"kind": "done"})
 
 
-_TASKS = {"segments": _send_segments, "audio": _send_audio, "probe": _send_info}
+_TASKS = {"segments": _send_segments, "audio": _send_audio, "subtitles": _send_subtitles, "probe": _send_info}
 
 
 def _limit_memory(byte_count: int) -> None:

@@ -20,7 +20,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pixr.errors import UnreadableVideo
+from pixr.languages import language_code
 from pixr.media.stray_times import without_strays
+from pixr.media.subtitles import SubtitleTrack, subtitles_of
 from pixr.media.tracks import (
     USUAL_FRAME_RATE,
     decoded,
@@ -62,6 +64,7 @@ class VideoInfo:
 
     `duration_seconds` and `frame_count` are what the header claims, 0 where it claims nothing; a damaged file may hold
     less. `pictures_end_seconds` is its claim for the pictures alone, since sound may go on after them; 0 for a cover.
+    `sound_language` is a code such as "de", None where the sound's language isn't named.
     """
 
     duration_seconds: float
@@ -74,6 +77,8 @@ class VideoInfo:
     codec: str
     has_audio: bool
     start_seconds: float
+    sound_language: str | None = None
+    subtitles: tuple[SubtitleTrack, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,7 @@ def _read_info(path: str, container: InputContainer) -> VideoInfo:
     duration, pictures_end = _claimed_lengths(container, stream, container_start)
     rotation = int(first.rotation) % 360
     width, height = max(1, round(first.width * point_shape(stream))), first.height
+    sound = sound_of(container)
     if rotation in (90, 270):
         width, height = height, width
     return VideoInfo(
@@ -132,8 +138,10 @@ def _read_info(path: str, container: InputContainer) -> VideoInfo:
         frame_count=int(stream.frames),
         rotation_degrees=rotation,
         codec=stream.codec_context.name,
-        has_audio=sound_of(container) is not None,
+        has_audio=sound is not None,
         start_seconds=start if math.isfinite(start) else 0.0,
+        sound_language=None if sound is None else language_code(sound.language),
+        subtitles=subtitles_of(container),
     )
 
 

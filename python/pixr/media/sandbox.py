@@ -1,10 +1,10 @@
 """Decodes in a process of its own, so that no file can crash, hang or starve the caller.
 
-`open_segments` and `open_audio` return what `decoder_child` sends, as plain iterators. If a decoder dies, that raises
-`UnreadableVideo` with the signal's name. One that makes no progress for `stall_seconds` (longer on a crowded machine)
-is killed, and raises the same. The operating system limits its memory to `memory_byte_limit`, where there is
-`setrlimit`. Processes are kept for the next file, since starting one takes a few tenths of a second; one that
-misbehaved, or whose iterator was closed early, is killed.
+`open_segments` and `open_audio` return what `decoder_child` sends, as plain iterators, and `open_subtitles` a whole
+track. If a decoder dies, that raises `UnreadableVideo` with the signal's name. One that makes no progress for
+`stall_seconds` (longer on a crowded machine) is killed, and raises the same. The operating system limits its memory to
+`memory_byte_limit`, where there is `setrlimit`. Processes are kept for the next file, since starting one takes a few
+tenths of a second; one that misbehaved, or whose iterator was closed early, is killed.
 
 What is under way is bounded: one segment or audio chunk in the queue and one in the pipe. Decoding runs beside the
 caller and does not need the caller's GIL.
@@ -25,10 +25,12 @@ import threading
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from pixr.captions import Cue
 from pixr.errors import MissingExtra, UnreadableVideo
 from pixr.media.audio import SAMPLE_RATE_HZ, AudioChunk
 from pixr.media.frames import SampledFrame, VideoInfo
 from pixr.media.segments import CutOptions, CutSegment
+from pixr.media.subtitles import Subtitles, SubtitleTrack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -244,7 +246,7 @@ class SegmentStream:
         self._path = path
         self._messages = messages
         header = next(messages)[0]
-        self.info = VideoInfo(**header["info"])
+        self.info = _info(header)
         self.decoded_until_seconds = 0.0
         self.broken_reason: str | None = None
 
@@ -339,9 +341,32 @@ def open_audio(
             yield AudioChunk(header["start"], np.frombuffer(payload, np.int16), sample_rate_hz)
 
 
+def open_subtitles(
+    path: str | os.PathLike[str],
+    track: SubtitleTrack,
+    *,
+    stall_seconds: float = _STALL_SECONDS,
+    memory_byte_limit: int = _MEMORY_BYTE_LIMIT,
+) -> Subtitles:
+    """Read a track of subtitles in a process of its own. Raises what `open_segments` does."""
+    request = {"task": "subtitles", "index": track.index}
+    cues: tuple[Cue, ...] = ()
+    damage = None
+    for header, payload in _converse(os.fspath(path), request, stall_seconds, memory_byte_limit):
+        if header["kind"] == "subtitles":
+            cues = tuple(Cue(start, end, tuple(lines)) for start, end, lines in json.loads(payload))
+            damage = header["damage"]
+    return Subtitles(cues, damage)
+
+
 def probe_video(path: str | os.PathLike[str], *, stall_seconds: float = _STALL_SECONDS) -> VideoInfo:
     """Read a video's header in a process of its own. Raises what `open_segments` does."""
     name = os.fspath(path)
     answers = _converse(name, {"task": "probe"}, stall_seconds, _MEMORY_BYTE_LIMIT)
-    (info,) = (header["info"] for header, _ in answers if header["kind"] == "info")
-    return VideoInfo(**info)
+    (info,) = (_info(header) for header, _ in answers if header["kind"] == "info")
+    return info
+
+
+def _info(header: dict[str, Any]) -> VideoInfo:
+    given = header["info"]
+    return VideoInfo(**{**given, "subtitles": tuple(SubtitleTrack(**track) for track in given["subtitles"])})

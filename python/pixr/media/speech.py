@@ -69,6 +69,9 @@ class SpeechRecogniser:
         language: Whisper's code of it, or None to detect it for each piece (the pinned model knows English only).
         gate: says whether a piece of 16 kHz sound may hold words; the others are left out.
 
+    Attributes:
+        languages: Whisper's codes of those that the model knows.
+
     Raises:
         SpeechUnavailable: there are no weights, or they can't be loaded; the message says why.
         MissingExtra: faster-whisper is not installed.
@@ -107,6 +110,7 @@ class SpeechRecogniser:
                 f"the speech model in {path} knows no {language!r}; it knows {', '.join(known)}"
                 + ("" if len(known) > 1 else ": name another model, such as whisper-small (--speech-model)")
             )
+        self.languages: tuple[str, ...] = tuple(model.supported_languages)
         self._gate = gate
         self._reader = WindowReader(model, beam_size=beam_size, language=language)
 

@@ -111,21 +111,20 @@ def point_shape(stream: VideoStream) -> float:
     return float(claimed) if claimed and 1 / _MOST_STRETCHED <= claimed <= _MOST_STRETCHED else 1.0
 
 
-def packets_of(container: InputContainer, stream: Stream) -> Iterator[Any]:
-    """The stream's packets in file order, and an empty one at the end, which flushes the decoder.
+def packets_of(container: InputContainer, *streams: Stream) -> Iterator[Any]:
+    """The streams' packets in file order, and an empty one of each at the end, which flushes its decoder.
 
     Reading goes on behind a damaged stretch.
     """
-    guessed = times_are_guessed(stream)
     # PyAV raises IndexError when a stream appears that was not there at the beginning (in damaged files, broadcasts).
     with suppress(IndexError):
-        for packet in _read(container, stream):
-            if guessed:
+        for packet in _read(container, streams):
+            if times_are_guessed(packet.stream):
                 packet.pts = packet.dts
             yield packet
 
 
-def _read(container: InputContainer, stream: Stream) -> Iterator[Any]:
+def _read(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Any]:
     """The packets of a container, behind stretches without any as well: a demuxer finds its way if asked again."""
     import av
 
@@ -133,7 +132,7 @@ def _read(container: InputContainer, stream: Stream) -> Iterator[Any]:
     failures = 0
     while True:
         try:
-            yield from container.demux(stream)
+            yield from container.demux(*streams)
         except (av.error.BlockingIOError, av.error.InvalidDataError):
             failures += 1
             if failures > most_failures:
