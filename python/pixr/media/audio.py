@@ -3,7 +3,8 @@
 Each chunk carries its start on the container's clock, which the pictures share, so a stream that begins late or has
 holes stays in step. A hole of more than 0.1 s begins a new chunk. Where time stamps jump back, sound is left out until
 they have passed what was already heard, as pictures are. A packet that can't be decoded is skipped. The layout and the
-rate may change in the middle: broadcasts switch between stereo and 5.1.
+rate may change in the middle: broadcasts switch between stereo and 5.1. Of two channels that cancel each other one is
+taken.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pixr.errors import UnreadableVideo
+from pixr.media.opposite_phase import without_cancelling
 from pixr.media.stray_times import without_strays
 from pixr.media.tracks import import_av, opened, packets_of, reason_of, sound_of
 
@@ -83,7 +85,7 @@ def _resampled(packets: Iterator[Any], sample_rate_hz: int) -> Iterator[tuple[Au
     resampler = _Resampler(sample_rate_hz)
     for packet in packets:
         try:
-            frames = [(frame, resampler.resample(frame)) for frame in packet.decode()]
+            frames = [(frame, resampler.resample(without_cancelling(frame))) for frame in packet.decode()]
         except (av.error.FFmpegError, ValueError):
             continue
         yield from frames

@@ -55,3 +55,25 @@ def test_channels_in_an_order_of_their_own_are_heard(tmp_path: Path) -> None:
     heard = np.concatenate([chunk.samples for chunk in open_audio(path)])
     assert len(heard) / 16000 == pytest.approx(3.0, abs=0.01)
     assert np.abs(np.fft.rfft(heard[16000:32000])).argmax() == 440
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix"),
+    [("aac", "mp4"), ("libmp3lame", "mp3"), ("pcm_s16le", "wav"), ("flac", "mkv"), ("pcm_f32le", "mkv")],
+)
+def test_channels_of_opposite_phase_are_heard(tmp_path: Path, codec: str, suffix: str) -> None:
+    """A cable that is wired wrongly turns one channel round: the mix of both was silence, and no word was heard."""
+    path = tmp_path / f"a.{suffix}"
+    wave = (0.3 * np.sin(2 * np.pi * 440 * np.arange(3 * 48000) / 48000)).astype(np.float32)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=48000, layout="stereo")
+        for start in range(0, len(wave), 1152):
+            piece = wave[start : start + 1152]
+            frame = av.AudioFrame.from_ndarray(np.stack((piece, -0.95 * piece)), format="fltp", layout="stereo")
+            frame.sample_rate, frame.pts = 48000, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    heard = np.concatenate([chunk.samples for chunk in open_audio(path)])
+    middle = heard[16000:32000] / 32768
+    assert np.sqrt((middle**2).mean()) == pytest.approx(0.3 / np.sqrt(2), rel=0.1)
+    assert np.abs(np.fft.rfft(middle)).argmax() == 440
