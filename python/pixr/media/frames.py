@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixr.errors import UnreadableVideo
 from pixr.languages import language_code
+from pixr.media.gaps import Gaps, first_common
 from pixr.media.stray_times import without_strays
 from pixr.media.subtitles import SubtitleTrack, subtitles_of
 from pixr.media.tracks import (
@@ -216,8 +217,9 @@ class VideoFrames:
         skipped_from_seconds: when the first of them would begin; None if there is none.
         jumped_back_seconds: where time stamps first fell by more than a second (recordings joined without new time
             stamps), None if they never did. Pictures are left out until the time stamps have passed that again.
-        gap_seconds: the first stretch of more than ten seconds without a picture, None if there is none. Only of a
-            broadcast, which sends pictures without a pause; a recording of a screen may show one for minutes.
+        gap_seconds: the first stretch of more than two seconds without pictures and sound, None if there is none. Of a
+            broadcast, of more than ten without a picture: it sends them without a pause, where a recording of a screen
+            may show one for minutes.
         end_seconds: where the video ends, by the packets read so far. Once all are read, it is later than
             `decoded_until_seconds` only if the last pictures could not be decoded.
 
@@ -245,6 +247,7 @@ class VideoFrames:
         self.skipped_from_seconds: float | None = None
         self.jumped_back_seconds: float | None = None
         self.gap_seconds: tuple[float, float] | None = None
+        self._picture_gaps, self._sound_gaps = Gaps(), Gaps()
         self.end_seconds = info.start_seconds
 
     def __iter__(self) -> Iterator[tuple[float, NDArray[np.uint8]]]:
@@ -294,7 +297,9 @@ class VideoFrames:
                 stream.codec_context.thread_count = self._thread_count
                 zero = (container.start_time or 0) / av.time_base
                 is_broadcast = container.format.name in _BROADCASTS
-                packets = self._noted(packets_of(container, stream), zero)
+                sound = None if is_broadcast else sound_of(container)
+                streams = (stream,) if sound is None else (stream, sound)
+                packets = self._noted(packets_of(container, *streams), stream.index, zero)
                 frames = decoded(packets, lambda packet: self._note_skipped(packet, zero))
                 for frame in without_strays(frames, lambda frame: frame.time):
                     timestamp = last + self._frame_seconds if frame.time is None else _since(zero, frame.time)
@@ -309,23 +314,25 @@ class VideoFrames:
                         last = timestamp
                     elif last - timestamp > _JUMP_SECONDS and self.jumped_back_seconds is None:
                         self.jumped_back_seconds = last
+                self.gap_seconds = self.gap_seconds or first_common(self._picture_gaps, self._sound_gaps)
         except (av.error.FFmpegError, OSError) as error:
             if last == -math.inf:
                 raise UnreadableVideo(self._path, reason_of(error)) from error
 
-    def _noted(self, packets: Iterator[Any], zero: float) -> Iterator[Any]:
-        """Pass packets on, noting where the picture of each begins and ends."""
+    def _noted(self, packets: Iterator[Any], index: int, zero: float) -> Iterator[Any]:
+        """Pass the packets of pictures on, noting where each begins and ends, and where those of the sound do."""
         for packet in packets:
-            self._note(packet, zero)
-            yield packet
-
-    def _note(self, packet: Any, zero: float) -> None:
-        begin = _begin(packet, zero)
-        if begin is None:
-            return
-        self._check(begin)
-        self._last_start = max(self._last_start, begin)
-        self.end_seconds = max(self.end_seconds, begin + self._length(packet))
+            is_picture = packet.stream.index == index
+            begin = _begin(packet, zero)
+            if begin is not None:
+                end = begin + self._length(packet)
+                (self._picture_gaps if is_picture else self._sound_gaps).note(begin, end)
+                if is_picture:
+                    self._check(begin)
+                    self._last_start = max(self._last_start, begin)
+                    self.end_seconds = max(self.end_seconds, end)
+            if is_picture:
+                yield packet
 
     def _note_skipped(self, packet: Any, zero: float) -> None:
         begin = _begin(packet, zero)
