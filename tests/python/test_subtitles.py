@@ -16,6 +16,7 @@ from pixr.languages import language_code
 from pixr.media import probe_video
 from pixr.media.sandbox import open_subtitles
 from pixr.media.subtitles import SubtitleTrack, choose_subtitles
+from tests.python.cli.process import COMMAND
 
 pytest.importorskip("av")
 if shutil.which("ffmpeg") is None:
@@ -100,6 +101,16 @@ def test_what_is_given_comes_first_and_what_is_not_asked_for_is_left_out(tmp_pat
         assert said(library, path, speech=False) == []
         assert said(library, path, speech=SpeechOptions(subtitles=False)) == []
         assert said(library, path) == WORDS
+
+
+def test_the_command_leaves_subtitles_alone_where_it_is_told_to(tmp_path: Path) -> None:
+    path = film(tmp_path / "film.mkv", (PLAIN, "eng"))
+    for name, options, expected in (("with", [], WORDS), ("without", ["--no-subtitles"], [])):
+        made = tmp_path / f"{name}.pixr"
+        subprocess.run([*COMMAND, "index", str(made), str(path), "--no-screen", *options], check=True, timeout=120)
+        with pixr.open(made) as library:
+            (video,) = library.videos()
+            assert [caption.text for caption in library.transcript(video.id)] == expected
 
 
 def test_subtitles_in_another_language_than_the_sound_are_a_translation(tmp_path: Path) -> None:

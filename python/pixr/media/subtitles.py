@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["SubtitleTrack", "Subtitles", "choose_subtitles", "read_subtitles", "subtitles_of"]
 
 _TEXT_CODECS = frozenset(("mov_text", "srt", "subrip", "ass", "ssa", "webvtt", "text"))
-_NOT_DIALOGUE = re.compile(r"\b(?:forced|signs?|songs?|lyrics|commentary)\b", re.IGNORECASE)
+_NOT_DIALOGUE = re.compile(r"\b(?:forced|signs|songs|lyrics|commentary)\b", re.IGNORECASE)
 _FOR_DEAF = re.compile(r"\b(?:sdh|hearing|deaf)\b", re.IGNORECASE)
 # How long a subtitle is shown at the most, if the file doesn't say.
 _UNKNOWN_LENGTH_SECONDS = 5.0
