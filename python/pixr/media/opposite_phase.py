@@ -25,9 +25,11 @@ def without_cancelling(frame: AudioFrame) -> AudioFrame:
     samples = frame.to_ndarray()
     channels = samples if form in _PLANAR else samples.reshape(-1, 2).T
     left, right = channels.astype(np.float32, copy=False)
+    shared = float(left @ right)
+    if shared >= 0.0:  # as of most sound, and quickly known
+        return frame
     energies = float(left @ left), float(right @ right)
-    both = left + right
-    if float(both @ both) >= _LEAST_LEFT * sum(energies):
+    if sum(energies) + 2.0 * shared >= _LEAST_LEFT * sum(energies):
         return frame
     louder = channels[int(energies[1] > energies[0])]
     doubled = np.tile(louder, (2, 1)) if form in _PLANAR else np.repeat(louder, 2)[None]
