@@ -71,7 +71,7 @@ class ServerState:
     video_changes: Watch[tuple[str, str], datetime]  # by organization and video
     pictures: Pictures
     pictures_pool: SearchPool
-    videos_pool: SearchPool  # what else asks a library, whose disk may be slow, so that the others need not wait for it
+    videos_pool: SearchPool  # what else reads or writes an organization's files, whose disk may be slow
     slow: SearchPool  # exports and deletions, which may take minutes, so that they do not fill the other threads
     dev_principal: Principal | None = None
     stopping: bool = False
@@ -127,6 +127,7 @@ def build_state(settings: Settings) -> ServerState:
     )
     signer = Signer(database)
     searches = SearchPool(settings.search_concurrency, settings.search_queue)
+    videos_pool = SearchPool(_VIDEOS_AT_ONCE, _VIDEOS_WAITING, _VIDEOS_OF_ONE)
     sender = Sender(settings.base_url, settings.allowed_networks)
     state = ServerState(
         settings=settings,
@@ -136,7 +137,7 @@ def build_state(settings: Settings) -> ServerState:
         links=SearchPool(_LINKS_AT_ONCE, settings.search_queue),
         signer=signer,
         videos=Videos(database, libraries, signer, settings.base_url),
-        uploads=Uploads(settings, database, libraries),
+        uploads=Uploads(settings, database, libraries, videos_pool),
         rate_limits=RateLimits(settings.data_directory / "rate_limits"),
         usage=Usage(settings, database),
         user_tokens=UserTokens(settings, database),
@@ -148,7 +149,7 @@ def build_state(settings: Settings) -> ServerState:
         video_changes=Watch(partial(last_changes, database)),
         pictures=Pictures(),
         pictures_pool=SearchPool(_PICTURES_AT_ONCE, settings.search_queue),
-        videos_pool=SearchPool(_VIDEOS_AT_ONCE, _VIDEOS_WAITING, _VIDEOS_OF_ONE),
+        videos_pool=videos_pool,
         slow=SearchPool(_SLOW_AT_ONCE, settings.search_queue, _SLOW_OF_ONE),
     )
     if settings.dev:

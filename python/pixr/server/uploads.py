@@ -2,6 +2,7 @@
 
 A piece is acknowledged once it is on disk and then its length is in the database. What a crash leaves beyond the
 acknowledged length is overwritten. Only one request at a time writes to an upload, even across processes (`flock`).
+All work on its file runs on the organization's share of threads, since its disk may be slow.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ import binascii
 import fcntl
 import hashlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
-from anyio import to_thread
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.requests import ClientDisconnect
@@ -30,6 +31,7 @@ from pixr.server.events import record
 from pixr.server.ids import new_id
 from pixr.server.libraries import Libraries
 from pixr.server.models import UPLOADS, Upload, VideoRecord
+from pixr.server.search_pool import SearchPool
 from pixr.server.settings import Settings
 
 __all__ = ["CHECKSUMS", "Checksum", "NewUpload", "Uploads"]
@@ -90,11 +92,12 @@ class NewUpload:
 
 @dataclass(frozen=True)
 class Uploads:
-    """The uploads of all organizations."""
+    """The uploads of all organizations. `append` works on threads of `pool`; the other methods block."""
 
     settings: Settings
     database: Database
     libraries: Libraries
+    pool: SearchPool
 
     def begin(self, organization: str, asked: NewUpload) -> Upload:
         """Make room for a file, and record its video.
@@ -157,12 +160,9 @@ class Uploads:
             ApiError: UPLOAD_OFFSET_MISMATCH, UPLOAD_CHECKSUM_MISMATCH, UPLOAD_LOCKED, PAYLOAD_TOO_LARGE,
                 INSUFFICIENT_STORAGE.
         """
-        path = self.libraries.home(upload.organization_id) / upload.file
-        with _locked(path) as file:
-            upload = await _off_loop(self.find, upload.organization_id, upload.id)
-            if offset != upload.received:
-                raise ApiError("UPLOAD_OFFSET_MISMATCH", f"The offset is {upload.received}, not {offset}.")
-            await _off_loop(_cut, file, offset)
+        work = partial(self._off_loop, upload.organization_id)
+        file, upload = await work(self._open, upload, offset)
+        try:
             digest = hashlib.new(checksum.algorithm, usedforsecurity=False) if checksum else None
             got, safe, waiting = offset, offset, bytearray()
             try:
@@ -173,25 +173,27 @@ class Uploads:
                     if digest is not None:
                         digest.update(piece)
                     if len(waiting) >= _BLOCK_BYTES:
-                        await _off_loop(_write, file, bytes(waiting))
+                        await work(_write, file, bytes(waiting))
                         got += len(waiting)
                         waiting.clear()
                         if checksum is None and got - safe >= _SYNC_BYTES:
-                            await _off_loop(self._acknowledge, upload, file, got)
+                            await work(self._acknowledge, upload, file, got)
                             safe = got
             except BaseException as error:
                 if checksum is None and isinstance(error, ClientDisconnect):
-                    await _off_loop(_write, file, bytes(waiting))
+                    await work(_write, file, bytes(waiting))
                     got += len(waiting)
                 if checksum is None and got > safe:
-                    await _off_loop(self._acknowledge, upload, file, got)
+                    await work(self._acknowledge, upload, file, got)
                 raise
-            await _off_loop(_write, file, bytes(waiting))
+            await work(_write, file, bytes(waiting))
             got += len(waiting)
             if checksum is not None and digest is not None and digest.digest() != checksum.digest:
-                await _off_loop(_cut, file, offset)
+                await work(_cut, file, offset)
                 raise ApiError("UPLOAD_CHECKSUM_MISMATCH", "The piece is not what its checksum says.")
-            return await _off_loop(self._acknowledge, upload, file, got)
+            return await work(self._acknowledge, upload, file, got)
+        finally:
+            await work(file.close)
 
     def end(self, organization: str, id: str) -> None:
         """Give up an upload that is under way, and delete its bytes and its video.
@@ -215,6 +217,22 @@ class Uploads:
                 self._remove(session, upload)
         return len(late)
 
+    async def _off_loop(self, organization: str, work: Callable[..., T], *arguments: Any) -> T:
+        return await self.pool.run(organization, partial(work, *arguments))
+
+    def _open(self, upload: Upload, offset: int) -> tuple[FileIO, Upload]:
+        """The file, locked and as long as what was received, which has to be `offset`; and the upload as it is now."""
+        file = _locked(self.libraries.home(upload.organization_id) / upload.file)
+        try:
+            upload = self.find(upload.organization_id, upload.id)
+            if offset != upload.received:
+                raise ApiError("UPLOAD_OFFSET_MISMATCH", f"The offset is {upload.received}, not {offset}.")
+            _cut(file, offset)
+        except BaseException:
+            file.close()
+            raise
+        return file, upload
+
     def _remove(self, session: Session, upload: Upload) -> None:
         (self.libraries.home(upload.organization_id) / upload.file).unlink(missing_ok=True)
         session.delete(upload)
@@ -223,10 +241,9 @@ class Uploads:
         if video is not None:
             session.delete(video)
 
-    def _acknowledge(self, upload: Upload, file: IO[bytes], received: int) -> Upload:
+    def _acknowledge(self, upload: Upload, file: FileIO, received: int) -> Upload:
         """Make `received` bytes durable. Once they are all of the file, the video is queued for processing."""
         with refusing_full_disk():
-            file.flush()
             os.fsync(file.fileno())
         with self.database.write() as session:
             kept = _own(session, upload.organization_id, upload.id)
@@ -270,29 +287,27 @@ def _base_name(filename: str | None) -> str | None:
     return "".join(letter for letter in name if letter.isprintable())[:255] or None
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[IO[bytes]]:
+def _locked(path: Path) -> FileIO:
+    """The file, open and locked until it is closed. It keeps nothing back: closing it writes nothing."""
     try:
-        file = path.open("r+b")
+        file = path.open("r+b", buffering=0)
     except FileNotFoundError:
         raise ApiError("UPLOAD_NOT_FOUND", "The upload's file is gone.") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ApiError("UPLOAD_LOCKED", "Another request writes to it.", headers={"Retry-After": "1"}) from None
-        yield file
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise ApiError("UPLOAD_LOCKED", "Another request writes to it.", headers={"Retry-After": "1"}) from None
+    return file
 
 
-def _write(file: IO[bytes], piece: bytes) -> None:
+def _write(file: FileIO, piece: bytes) -> None:
+    left = memoryview(piece)
     with refusing_full_disk():
-        file.write(piece)
+        while left:
+            left = left[file.write(left) :]
 
 
-def _cut(file: IO[bytes], byte_len: int) -> None:
+def _cut(file: FileIO, byte_len: int) -> None:
     file.seek(byte_len)
     file.truncate()
-
-
-async def _off_loop(work: Callable[..., T], *arguments: Any) -> T:
-    return await to_thread.run_sync(work, *arguments)

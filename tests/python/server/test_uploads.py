@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import base64
 import errno
+import fcntl
 import hashlib
 import itertools
 import os
+import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as Late
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -262,8 +267,6 @@ def test_a_piece_of_an_upload_whose_video_is_deleted_meanwhile_is_a_conflict(
 
 
 def test_one_request_at_a_time_writes(acme: Partner, server: ServerState) -> None:
-    import fcntl
-
     upload = begin(acme)
     file = server.libraries.home(acme.organization) / "uploads" / upload["uploadId"]
     with file.open("rb") as held:
@@ -290,3 +293,40 @@ def test_a_piece_that_breaks_off_holds_nobody_up_while_the_database_is_busy(list
             time.sleep(0.5)
             assert client.get("/health/live", timeout=3).status_code == 200
         wait_until(lambda: client.head(path).headers["upload-offset"] == "1000")
+
+
+@contextmanager
+def slow(*files: Path) -> Iterator[None]:
+    """Files that nobody opens to write before the block ends: the system holds up whoever does, under a lease."""
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)  # by which it asks for the lease
+    held = [file.open("rb") for file in files]
+    try:
+        for one in held:
+            fcntl.fcntl(one, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        yield
+    finally:
+        for one in held:
+            one.close()
+        signal.signal(signal.SIGIO, before)
+
+
+@pytest.mark.skipif(not hasattr(fcntl, "F_SETLEASE"), reason="leases are of Linux")
+def test_many_uploads_to_a_slow_disk_leave_threads_to_the_others(
+    acme: Partner, join: Callable[..., Partner], server: ServerState
+) -> None:
+    """The first stopped the event loop, and with it the whole process; the rest would have filled its threads."""
+    late = join("Late")
+    begun = [begin(late) for _ in range(60)]
+    files = server.libraries.home(late.organization) / "uploads"
+    with ThreadPoolExecutor(80) as threads:
+        with slow(*(files / upload["uploadId"] for upload in begun)):
+            waiting = [threads.submit(send, late.client, upload, 0, BYTES) for upload in begun]
+            with pytest.raises(Late):
+                waiting[-1].result(timeout=2)
+            asked = ["/health/live", "/v1/videos", "/v1/usage", "/v1/auth/keys", "/docs/errors"]
+            answers = [threads.submit(acme.get, one) for one in asked]
+            assert [one.result(timeout=10).status_code for one in answers] == [200] * len(asked)
+            own = threads.submit(begin, acme).result(timeout=10)
+            assert threads.submit(send, acme.client, own, 0, BYTES).result(timeout=10).status_code == 204
+            assert threads.submit(late.get, "/v1/usage").result(timeout=10).status_code == 200
+        assert [one.result(timeout=20).status_code for one in waiting] == [204] * len(begun)

@@ -85,9 +85,10 @@ BY_TOKEN: dict[str, Any] = {"x-pixr-scope": "videos.write"}
 
 
 @router.post("/init", operation_id="beginUpload", status_code=201, response_model=UploadShape)
-def begin(asked: UploadRequest, caller: VideoWriter, server: Server) -> Response:
+async def begin(asked: UploadRequest, caller: VideoWriter, server: Server) -> Response:
     """Begin an upload. Send the file to `uploadUrl` with any tus client."""
-    return json_answer(begin_upload(server, caller.organization, asked), 201)
+    whose = caller.organization
+    return json_answer(await server.videos_pool.run(whose, lambda: begin_upload(server, whose, asked)), 201)
 
 
 @router.options("/tus", operation_id="describeUploads", status_code=204, response_class=Response)
@@ -120,17 +121,15 @@ async def create(request: Request, caller: VideoWriter, server: Server) -> Respo
     words = {"title": known.get("title", ""), "description": known.get("description", "")}
     for (name, *_), why in flaws(words):
         raise ApiError("INVALID_REQUEST", f"Upload-Metadata: {name}: {why}")
-    upload = await to_thread.run_sync(
-        server.uploads.begin,
-        caller.organization,
-        NewUpload(
-            byte_len=byte_len,
-            filename=known.get("filename") or known.get("name"),
-            content_type=known.get("filetype") or known.get("type"),
-            metadata=words,
-            tus_metadata=given,
-        ),
+    asked = NewUpload(
+        byte_len=byte_len,
+        filename=known.get("filename") or known.get("name"),
+        content_type=known.get("filetype") or known.get("type"),
+        metadata=words,
+        tus_metadata=given,
     )
+    whose = caller.organization
+    upload = await server.videos_pool.run(whose, lambda: server.uploads.begin(whose, asked))
     if request.headers.get("content-type") == PIECE_TYPE and upload.received == 0:  # else it was begun before a crash
         upload = await server.uploads.append(upload, 0, request.stream(), _checksum(request))
     headers = {"Location": _url(server, upload), "X-Video-Id": upload.video_id}
@@ -185,7 +184,7 @@ async def append(request: Request, upload_id: UploadId, owner: Owner, server: Se
 )
 async def end(upload_id: UploadId, owner: Owner, server: Server) -> Response:
     """Give up an upload that is under way."""
-    await to_thread.run_sync(server.uploads.end, owner, upload_id)
+    await server.videos_pool.run(owner, lambda: server.uploads.end(owner, upload_id))
     return Response(status_code=204)
 
 
