@@ -52,7 +52,7 @@ __all__ = ["NOT_KEPT", "Idempotency", "sweep"]
 log = logging.getLogger("pixr.server")
 # How long an answer is kept.
 KEPT = timedelta(hours=24)
-# How long a hold lasts without being renewed. Then the same request may claim the key.
+# How long a hold lasts without being renewed. Then the same request may claim the key. Clocks may differ as much.
 HELD = timedelta(seconds=60)
 _LONGEST_KEY = 255
 _KEPT_HEADERS = (
@@ -196,7 +196,8 @@ class Idempotency:
                 raise ApiError("IDEMPOTENCY_KEY_REUSED", "The key was used for a request with another body.")
             if known.status is not None:
                 return known
-            if known.held_until > now():
+            instant = now()
+            if instant < known.held_until <= instant + 2 * HELD:  # later than that only if the clock was set back
                 raise _in_flight()
             known.held_until = now() + HELD
             return known

@@ -1,7 +1,8 @@
 """Cleans up from time to time: removes expired uploads, tokens and idempotency keys, and searches past their retention.
 
-Every process does this. What one has removed, the others do not find. Each also returns freed memory to the system: its
-many threads leave it in arenas of their own, full of holes, and under load that grew to many times what was in use.
+It also brings forward webhooks that a clock which was set back would hold up. Every process does this. What one has
+removed, the others do not find. Each also returns freed memory to the system: its many threads leave it in arenas of
+their own, full of holes, and under load that grew to many times what was in use.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pixr.server.database import now
 from pixr.server.deprecation import announce
 from pixr.server.models import OAuthCode, OAuthToken
 from pixr.server.webhooks.appearances import record_appearances
+from pixr.server.webhooks.queue import bring_forward
 
 if TYPE_CHECKING:
     from pixr.server.state import ServerState
@@ -53,6 +55,8 @@ class Maintenance:
         server = self._server
         server.uploads.sweep()
         server.search_log.sweep()
+        with server.database.write() as session:
+            bring_forward(session)
         with server.database.write() as session:
             record_appearances(session)
         with server.database.write() as session:  # both go through the organizations in order, see `events.record`

@@ -176,6 +176,22 @@ def test_what_a_crash_cut_short_is_finished_and_not_doubled(acme: Partner, serve
     assert count(server, Upload) == count(server, VideoRecord) == 1
 
 
+def test_a_clock_that_is_set_back_lengthens_no_hold(acme: Partner, server: ServerState) -> None:
+    """A request that a crash cut short was "at work" for as long as the clock was set back."""
+    first = init(acme)
+
+    def hold(by: timedelta) -> None:
+        with server.database.write() as session:
+            held = session.scalars(select(IdempotentRequest)).one()
+            held.status = held.headers = held.body = None
+            held.held_until = now() + by
+
+    hold(timedelta(seconds=80))
+    assert code_of(init(acme)) == "IDEMPOTENCY_IN_FLIGHT", "clocks may differ a little"
+    hold(timedelta(days=1))
+    assert init(acme).json()["uploadId"] == first.json()["uploadId"]
+
+
 def cut_short(server: ServerState) -> None:
     """Leave the requests as a process leaves them that is killed when the work is done and the answer not kept."""
     with server.database.write() as session:

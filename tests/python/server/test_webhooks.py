@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 
 from pixr.server.database import now
 from pixr.server.events import record
+from pixr.server.maintenance import Maintenance
 from pixr.server.models import Delivery, DeliveryAttempt, Event, WebhookEndpoint
 from pixr.server.state import ServerState
 from pixr.server.webhooks.appearances import record_appearances
@@ -321,6 +322,38 @@ def test_a_claim_is_nobody_elses_until_its_lease_ends(acme: Partner, server: Ser
         session.get_one(Delivery, mine.id).lease_expires = now() - LEASE
     with server.database.write() as session:
         assert [one.id for one in claim(session, 5)] == [mine.id]
+
+
+@pytest.mark.parametrize("state", ["new", "claimed", "failed"])
+def test_a_clock_that_is_set_back_keeps_no_delivery_waiting(acme: Partner, server: ServerState, state: str) -> None:
+    """Each waited for as long as the clock was set back, and so did all later ones of its subject."""
+    server.courier.close()
+    subscribe(acme, "http://127.0.0.1:9/")
+    tell(server, acme.organization)
+    (mine,) = deliveries(server)
+    if state != "new":
+        with server.database.write() as session:
+            assert [one.id for one in claim(session, 5)] == [mine.id]
+    if state == "failed":
+        with server.database.write() as session:
+            told = {"retry-after": "86400"}
+            busy = DeliveryAttempt(
+                at=now(), milliseconds=1.0, request_headers={}, response_headers=told, status_code=503
+            )
+            assert settle(session, mine.id, busy) == "retried"
+
+    def claimed_after(back: timedelta) -> list[str]:
+        with server.database.write() as session:
+            delivery = session.get_one(Delivery, mine.id)
+            delivery.next_attempt += back
+            if delivery.lease_expires is not None:
+                delivery.lease_expires += back
+        Maintenance(server).sweep()
+        with server.database.write() as session:
+            return [one.id for one in claim(session, 5)]
+
+    assert claimed_after(timedelta(seconds=20)) == [], "clocks may differ a little"
+    assert claimed_after(timedelta(days=1)) == [mine.id]
 
 
 def test_processes_that_claim_together_keep_to_the_concurrency_of_an_endpoint(

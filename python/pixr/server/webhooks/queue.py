@@ -18,7 +18,7 @@ from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import NamedTuple
 
-from sqlalchemy import BindParameter, Integer, Select, and_, bindparam, delete, exists, func, or_, select, text
+from sqlalchemy import BindParameter, Integer, Select, and_, bindparam, delete, exists, func, or_, select, text, update
 from sqlalchemy.orm import Session, aliased
 
 from pixr.server.database import Utc, now
@@ -26,7 +26,17 @@ from pixr.server.events import record
 from pixr.server.models import Delivery, DeliveryAttempt, Event, InspectorRequest, WebhookEndpoint
 from pixr.server.whole_numbers import whole_number
 
-__all__ = ["ATTEMPT_SECONDS", "KEPT_DAYS", "SCHEDULE_SECONDS", "any_due", "claim", "disable", "purge", "settle"]
+__all__ = [
+    "ATTEMPT_SECONDS",
+    "KEPT_DAYS",
+    "SCHEDULE_SECONDS",
+    "any_due",
+    "bring_forward",
+    "claim",
+    "disable",
+    "purge",
+    "settle",
+]
 
 MINUTE, HOUR = 60.0, 3600.0
 # From one attempt to the next, the first at once.
@@ -118,6 +128,21 @@ def disable(session: Session, endpoint: WebhookEndpoint, reason: str) -> None:
     session.flush()
     data = {"endpointId": endpoint.id, "url": endpoint.url, "reason": reason}
     record(session, endpoint.organization_id, "webhook.disabled", data, subject=endpoint.id)
+
+
+def bring_forward(session: Session) -> int:
+    """Make due now what waits or is leased for longer than any delivery that is written now, and return how many.
+
+    The clock was set back meanwhile. Clocks of several machines may differ by the length of a lease.
+    """
+    soon = now() + LEASE
+    is_late = or_(
+        (Delivery.attempts == 0) & (Delivery.next_attempt > soon),
+        Delivery.next_attempt > soon + LONGEST_WAIT * (1 + JITTER),
+        Delivery.lease_expires > soon + LEASE,
+    )
+    late = update(Delivery).where(Delivery.status == "pending", is_late).values(next_attempt=now(), lease_expires=None)
+    return int(session.execute(late).rowcount)  # type: ignore[attr-defined]
 
 
 def purge(session: Session) -> int:
