@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -26,10 +25,11 @@ from pixr.batches import custom_spaces, one_batch
 from pixr.columns import check_columns, chosen, left_out, told
 from pixr.encoder_choice import Choice, remember_first
 from pixr.errors import InvalidBatch, PixrError, StorageError, VideoNotFound
+from pixr.scratch import scratch_folder
 from pixr.set_spaces import set_spaces
 from pixr.spaces import spaces_of
 from pixr.types import Channel
-from pixr.whole_file import whole_file
+from pixr.whole_file import partial_names, whole_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,23 +53,23 @@ def export(engine: _engine.Library, path: Path, choice: Choice | None) -> int:
     """Write every video; a file that was there is replaced when all is written. Returns the number of videos.
 
     What is written is the library at one moment. Where others write meanwhile, it is copied first, to a folder beside
-    `path` that is gone afterwards. A failure leaves nothing behind.
+    `path` that is gone afterwards. A failure leaves nothing behind, and what a process that was killed left is removed.
     """
     try:
         with whole_file(path) as part:
             try:
                 return _write(engine, part, choice)
             except _Changed:
-                return _write_copy(engine, part, choice)
+                return _write_copy(engine, path, part, choice)
     except PixrError:  # some are an OSError too
         raise
     except OSError as error:
         raise StorageError(f"write {path}: {error}") from error
 
 
-def _write_copy(engine: _engine.Library, part: Path, choice: Choice | None) -> int:
-    """As `_write`, of a copy, which nobody writes to."""
-    with tempfile.TemporaryDirectory(prefix=f"{part.name}-", dir=part.parent) as folder:
+def _write_copy(engine: _engine.Library, path: Path, part: Path, choice: Choice | None) -> int:
+    """As `_write`, of a copy beside `part`, which nobody writes to."""
+    with scratch_folder(part.parent, *partial_names(path)) as folder:
         engine.backup(folder)
         copy = _engine.Library.open(folder, json.dumps({"access": "read"}))
         try:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-__all__ = ["sync_names", "whole_file"]
+from pixr.scratch import scratch_file
+
+__all__ = ["partial_names", "sync_names", "whole_file"]
 
 
 @contextmanager
@@ -19,6 +20,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     """Yield a path to write to, beside `path`; the file is moved to `path` once all of it is on disk.
 
     - Two writers of one path each get a path of their own, so that the file at `path` is always whole.
+    - What a writer that was killed has left of it is removed by the next.
     - A pipe or a device, such as `/dev/stdout`, is written to directly, since a file must not take its place.
     - A link stays a link: the file that it leads to is replaced.
     - If `/dev/stdout` leads to a file, what is written is appended to it.
@@ -40,21 +42,19 @@ def whole_file(path: Path) -> Iterator[Path]:
                 shutil.copyfileobj(written, out)
         return
     whole = path.resolve()
-    partial = whole.with_name(f".{whole.name}.{secrets.token_hex(4)}.partial")
+    prefix, suffix = partial_names(whole)
     try:
-        yield partial
-        # Else the name may reach the disk before the bytes: a power cut then left an empty file in place of the old.
-        _sync(partial, os.O_RDWR)
-        os.replace(partial, whole)
-        sync_names(whole.parent)
+        with scratch_file(whole.parent, prefix, suffix) as partial:
+            yield partial
+            # Else the name may reach the disk before the bytes: a power cut then left an empty file in its place.
+            _sync(partial, os.O_RDWR)
+            os.replace(partial, whole)
+            sync_names(whole.parent)
     except OSError as error:
-        if error.filename == str(partial):  # a name that the caller doesn't know
+        if str(error.filename).startswith(str(whole.with_name(prefix))):  # a name that the caller doesn't know
             error.filename = str(path)
             del error.filename2
         raise
-    finally:
-        with suppress(OSError):  # its folder may not be a folder
-            partial.unlink()
 
 
 def _sync(path: Path, flags: int) -> None:
@@ -63,6 +63,11 @@ def _sync(path: Path, flags: int) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def partial_names(path: Path) -> tuple[str, str]:
+    """How names begin and end of what is written beside `path` meanwhile, and removed with what was left of it."""
+    return f".{path.resolve().name}.", ".partial"
 
 
 def sync_names(folder: Path) -> None:

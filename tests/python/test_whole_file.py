@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -105,3 +108,42 @@ def test_a_record_of_the_models_that_cannot_be_written_is_an_error_with_a_code(t
     (tmp_path / FILE_NAME).mkdir()
     with pytest.raises(pixr.errors.StorageError, match=FILE_NAME):
         remember(tmp_path, Choice(("some",), "int8"))
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_what_an_export_that_was_killed_left_is_removed_by_the_next(tmp_path: Path, busy: bool) -> None:
+    """It stayed for good. What another export is still writing is left to it.
+
+    While others write, the library is copied first, and the copy is as large as the library.
+    """
+    killed = """
+import os, signal, sys
+import pixr
+from pixr import parquet
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def changed(*_):
+    parquet._write = die
+    raise parquet._Changed
+
+parquet._write = changed if sys.argv[3] == "True" else die
+with pixr.open(sys.argv[1]) as library:
+    library.export(sys.argv[2])
+"""
+    file, other = tmp_path / "films.parquet", tmp_path / "films.parquet.2.parquet"
+    with pixr.open(tmp_path / "films.pixr"):
+        pass
+    with whole_file(file) as at_work, whole_file(other) as elsewhere:
+        at_work.write_text("half")
+        command = [sys.executable, "-c", killed, str(tmp_path / "films.pixr"), str(file), str(busy)]
+        assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+        left = [path for path in tmp_path.glob(".films.parquet.*") if path not in (at_work, elsewhere)]
+        assert len(left) == 1 + busy
+        with pixr.open(tmp_path / "films.pixr") as library:
+            library.export(file)
+        assert set(tmp_path.glob(".films.parquet.*")) == {at_work, elsewhere}
+        elsewhere.touch()
+    assert file.read_text() == "half"
+    assert not list(tmp_path.glob(".films.parquet.*"))

@@ -6,9 +6,13 @@ import base64
 import errno
 import io
 import json
+import os
 import random
 import resource
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import zipfile
@@ -163,6 +167,32 @@ def test_an_export_that_the_disk_has_no_room_for_is_refused_and_leaves_nothing(
     assert (refused.status_code, code_of(refused)) == (507, "INSUFFICIENT_STORAGE")
     assert deleted_files() == before
     assert not list(tmp_path.glob("pixr-export-*"))
+
+
+def test_what_an_export_left_that_was_killed_with_its_server_is_removed_by_the_next(
+    marked: Partner, server: ServerState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy of the whole library stayed in the temporary directory, for anybody's backup of it."""
+    killed = """
+import os, signal, sys
+from pixr.server.privacy import export
+from pixr.server.settings import load_settings
+from pixr.server.state import build_state
+
+export.export = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+state = build_state(load_settings(data=sys.argv[1], database=sys.argv[2]))
+export.write_export(state.database, state.libraries, sys.argv[3])
+"""
+    settings = server.settings
+    place = tmp_path / "temporary"
+    place.mkdir()
+    command = [sys.executable, "-c", killed, str(settings.data_directory), settings.database_url, marked.organization]
+    ended = subprocess.run(command, check=False, env=os.environ | {"TMPDIR": str(place)})
+    assert ended.returncode == -signal.SIGKILL
+    assert len(list(place.glob("pixr-export-*"))) == 1
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    opened(marked)
+    assert not list(place.glob("pixr-export-*"))
 
 
 def test_exports_of_one_organization_hold_nobody_up(

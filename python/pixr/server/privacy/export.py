@@ -26,6 +26,7 @@ from pixr.errors import VideoNotFound
 from pixr.inside import engine_of
 from pixr.library import Library
 from pixr.parquet import export
+from pixr.scratch import scratch_folder
 from pixr.server.database import Database
 from pixr.server.disk_room import check_room, refusing_full_disk
 from pixr.server.instants import rfc3339
@@ -115,8 +116,8 @@ def _write_library(archive: zipfile.ZipFile, library: Library, videos: list[str]
     if videos is not None:
         archive.writestr("library/segments.jsonl", "".join(f"{line}\n" for line in segments))
         return
-    with tempfile.TemporaryDirectory(prefix="pixr-export-") as folder:
-        parquet = Path(folder) / "library.parquet"
+    with scratch_folder(Path(tempfile.gettempdir()), "pixr-export-") as folder:
+        parquet = folder / "library.parquet"
         export(engine_of(library), parquet, _named(recall(library.path)))
         archive.write(parquet, "library/library.parquet")
 
