@@ -1,19 +1,22 @@
 """Files and folders to write to for a while, which are gone afterwards, even if the process is killed.
 
 A lock says that each is in use, and the system ends it with the process. So whoever makes the next of the same kind in
-the same place first removes those that nobody holds. Where the file system has no locks, they stay.
+the same place first removes those that nobody holds. Where the system or the file system has no locks, they stay.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import secrets
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+if sys.platform != "win32":
+    import fcntl
 
 __all__ = ["scratch_file", "scratch_folder"]
 
@@ -42,20 +45,24 @@ def scratch_folder(place: Path, prefix: str, suffix: str = "") -> Iterator[Path]
 
 @contextmanager
 def _held(place: Path, prefix: str, suffix: str, make: Callable[[Path], None]) -> Iterator[Path]:
-    _remove_abandoned(place, re.compile(f"{re.escape(prefix)}[0-9a-f]{{8}}{re.escape(suffix)}"))
+    if sys.platform != "win32":
+        _remove_abandoned(place, re.compile(f"{re.escape(prefix)}[0-9a-f]{{8}}{re.escape(suffix)}"))
     path, handle = _new(place, prefix, suffix, make)
     try:
         yield path
     finally:
         _remove(path)
-        os.close(handle)
+        if handle is not None:
+            os.close(handle)
 
 
-def _new(place: Path, prefix: str, suffix: str, make: Callable[[Path], None]) -> tuple[Path, int]:
-    """What was made, and the handle that holds its lock."""
+def _new(place: Path, prefix: str, suffix: str, make: Callable[[Path], None]) -> tuple[Path, int | None]:
+    """What was made, and the handle that holds its lock; none where there are no locks."""
     while True:  # again if another process took it for abandoned before it was locked
         path = place / f"{prefix}{secrets.token_hex(4)}{suffix}"
         make(path)
+        if sys.platform == "win32":  # what is open there can't be moved or removed
+            return path, None
         with suppress(FileNotFoundError):
             handle = _open(path)
             with suppress(OSError):  # there are no locks here
