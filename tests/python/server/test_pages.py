@@ -65,6 +65,25 @@ def test_the_reference_shows_every_operation(live: Live, tab: Tab) -> None:
     check(tab, live)
 
 
+def test_the_reference_tries_calls_under_whatever_name_it_was_opened(live: Live, tab: Tab) -> None:
+    """Its policy refused each, since the specification names one address: "Failed to fetch" through a tunnel."""
+    url = live.url.replace("127.0.0.1", "localhost")
+    tab.open(f"{url}/docs")
+    operation = "#operations-health-health"
+    tab.wait_for(f"document.querySelector('{operation} .opblock-summary-control') !== null")
+    for button in (".opblock-summary-control", ".try-out__btn", ".execute"):
+        tab.wait_for(f"document.querySelector('{operation} {button}') !== null")
+        tab.value(f"document.querySelector('{operation} {button}').click()")
+    answer = f"document.querySelector('{operation} .live-responses-table')?.innerText"
+    tab.wait_for(f"{answer} !== undefined", 20)
+    look(tab, "docs-tried")
+    assert "200" in tab.value(f"document.querySelector('{operation} .live-responses-table tbody').innerText")
+    assert tab.value(f"document.querySelector('{operation} .request-url').innerText").strip().endswith(f"{url}/health")
+    assert {"{0.scheme}://{0.netloc}".format(urlsplit(one)) for one in tab.asked if one.startswith("http")} == {url}
+    assert tab.complaints == []
+    assert httpx.get(f"{url}/openapi.json", timeout=60).json()["servers"] == [{"url": live.url}], "for generators"
+
+
 @pytest.mark.parametrize("path", ["/docs/errors", "/docs/errors/RATE_LIMITED"])
 def test_errors_have_pages(live: Live, tab: Tab, path: str) -> None:
     tab.open(live.url + path)

@@ -15,9 +15,13 @@ ASSETS = {
     "swagger-ui-bundle.js": "text/javascript",
     "swagger-ui.css": "text/css",
 }
-START_SCRIPT = """window.addEventListener("load", () => {
+# Calls are tried where the page was opened, since its policy allows no other place: behind a tunnel or another name of
+# this machine that is not the address that the specification names.
+START_SCRIPT = """const here = (text) => JSON.stringify({ ...JSON.parse(text), servers: [{ url: location.origin }] });
+window.addEventListener("load", () => {
   window.ui = SwaggerUIBundle({
     url: "/openapi.json",
+    plugins: [{ statePlugins: { spec: { wrapActions: { updateSpec: (update) => (text) => update(here(text)) } } } }],
     dom_id: "#reference",
     deepLinking: true,
     persistAuthorization: false,
