@@ -146,8 +146,8 @@ def decoded(packets: Iterable[Any], on_skipped: Callable[[Any], None] = lambda _
 
     Undecodable packets are skipped, and given to `on_skipped`.
 
-    Where presentation times are guessed, a picture gets the decoding time of the packet that produced it, and the
-    pictures that the decoder hands out at the end follow one tick apart.
+    Where presentation times are guessed, a picture gets the decoding time of the packet that produced it, less a tick
+    for each picture that the decoder holds back, and those that it hands out at the end follow one tick apart.
     """
     import av
 
@@ -160,7 +160,8 @@ def decoded(packets: Iterable[Any], on_skipped: Callable[[Any], None] = lambda _
             continue
         for frame in frames:
             if times_are_guessed(packet.stream):
-                frame.pts = following if frame.dts is None else frame.dts
+                held_back = packet.stream.codec_context.reorder_depth
+                frame.pts = following if frame.dts is None else frame.dts - held_back
                 following = None if frame.pts is None else frame.pts + 1  # a tick is a picture's length
             yield frame
 

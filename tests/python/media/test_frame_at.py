@@ -83,6 +83,23 @@ def test_an_avi_file_shows_and_cuts_what_was_found(tmp_path: Path, codec: str) -
             assert np.abs(frame_at(cut.path, 0.0, 200).astype(int) - picture).mean() < 8, time
 
 
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4", "mpeg2video"])
+def test_an_avi_file_shows_each_picture_at_its_own_time(tmp_path: Path, codec: str) -> None:
+    """Each was one picture late, beside its sound, and two of H.264: so many a decoder that reorders holds back."""
+    pictures = [textured(seed, 160, 96) for seed in range(60)]
+    coder_options = {"bf": "2", "g": "12", "b_strategy": "0"}
+    clip = write_video(tmp_path / "a.avi", pictures, rate=25, codec=codec, coder_options=coder_options)
+    times = [time for time, _ in VideoFrames(str(clip), probe(str(clip)), analysis_rate=100)]
+    assert times == pytest.approx([number / 25 for number in range(60)])
+    for number in (0, 1, 2, 11, 12, 13, 37, 58, 59):
+        shown = frame_at(clip, number / 25 + 0.02, 4000).astype(int)
+        assert np.abs([shown - picture for picture in pictures]).mean((1, 2, 3)).argmin() == number
+    cut = cut_moment(clip, 37 / 25, 50 / 25, tmp_path / "cut")
+    for number in (37, 49):
+        shown = frame_at(cut.path, (number - 37) / 25 + 0.02, 4000).astype(int)
+        assert np.abs([shown - picture for picture in pictures]).mean((1, 2, 3)).argmin() == number
+
+
 def test_where_a_picture_is_damaged_the_one_before_it_is_shown(tmp_path: Path) -> None:
     clip = damaged_video(tmp_path / "hole.avi", pictures=range(3, 6))
     before = frame_at(clip, 0.2, 4000)
