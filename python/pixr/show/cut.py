@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -196,18 +196,21 @@ def _add_sound(made: Any, sounds: Any, may_copy: bool) -> Any:
 def _key_before(source: Path, seconds: float) -> float | None:
     """When the last keyframe at or before the instant is shown, on the container's clock.
 
-    None if there is none, if seeking led past it, or if a copy could not tell when pictures are shown.
+    None if there is none, if seeking led past it, if a copy could not tell when pictures are shown, or if pictures that
+    follow it in H.264 are shown before it: without them browsers don't decode the rest.
     """
     found = None
     with opened(os.fspath(source)) as container:
         pictures: Any = pictures_of(container)
         if times_are_guessed(pictures) and pictures.codec_context.has_b_frames:
             return None
-        for packet in _packets(container, pictures, seconds, math.inf):
+        is_h264 = pictures.codec_context.name == "h264"
+        for packet, following in pairwise(chain(_packets(container, pictures, seconds, math.inf), (None,))):
             if _time(packet) > seconds + _CLOCK_SLACK_SECONDS:
                 break
             if packet.is_keyframe and packet.pts is not None:
-                found = _time(packet)
+                is_open = is_h264 and following is not None and _time(following) < _time(packet)
+                found = None if is_open else _time(packet)
     return found
 
 

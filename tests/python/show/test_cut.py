@@ -18,6 +18,7 @@ from pixr.media.frames import probe
 from pixr.show.cut import cut_moment, cut_moments
 from pixr.types import Hit, Hits, Moment, Timing, Video
 from tests.python.media.videos import damaged_video, textured, write_video
+from tests.python.server.browser import CHROMIUM, browsing
 
 av = pytest.importorskip("av")
 
@@ -186,6 +187,27 @@ def test_a_picture_that_stands_through_a_moment_is_in_its_cut(tmp_path: Path) ->
         with av.open(str(cut.path)) as container:
             assert [frame.time for frame in container.decode(video=0)] == [0.0, 5.0][:count]
         assert np.abs(frame_at(cut.path, 0.0, 200).astype(int) - slides[0]).mean() < 12
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_a_cut_plays_that_begins_where_pictures_lean_on_those_before(tmp_path: Path) -> None:
+    """Of open groups of pictures, as broadcasts have them, the first was copied, and a browser gave up behind it."""
+    source = write_video(
+        tmp_path / "a.mp4",
+        [textured(number // 10, 160, 120) for number in range(120)],
+        rate=25,
+        codec="libx264",
+        coder_options={"x264-params": "open-gop=1:keyint=50:scenecut=0:bframes=3:b-adapt=0:b-pyramid=normal"},
+    )
+    cut = cut_moment(source, 2.0, 3.0, tmp_path / "cut")
+    (tmp_path / "page.html").write_text(f"<video src='{cut.path.as_uri()}'></video>", encoding="utf-8")
+    with browsing() as tab:
+        tab.open((tmp_path / "page.html").as_uri())
+        tab.value("var video = document.querySelector('video'); video.play(), null")
+        tab.wait_for("video.ended || video.error !== null", 20)
+        assert tab.value("video.error?.message") is None
+        assert tab.value("video.getVideoPlaybackQuality().totalVideoFrames") == 25
+    assert np.abs(frame_at(cut.path, 0.0, 4000).astype(int) - textured(5, 160, 120)).mean() < 12
 
 
 def test_damaged_pictures_are_left_out_of_a_cut(tmp_path: Path) -> None:
