@@ -49,16 +49,24 @@ for (const video of players) {
   const source = video.getAttribute('src').split('#')[0];
   const poster = video.getAttribute('poster');
   const buttons = hit.querySelectorAll('button');
+  let chosen = buttons[0];
+  const press = (pressed) => {
+    for (const button of buttons) button.setAttribute('aria-pressed', pressed && button === chosen);
+  };
   video.addEventListener('play', () => {
+    press(video.currentTime < chosen.dataset.end);
     for (const other of players) if (other !== video) other.pause();
   });
+  video.addEventListener('pause', () => press(false));
   video.addEventListener('error', () => {
+    press(false);
     if (poster) video.setAttribute('poster', poster);
     refused.hidden = false;
   });
   for (const button of buttons) {
     button.addEventListener('click', () => {
-      for (const other of buttons) other.setAttribute('aria-pressed', other === button);
+      chosen = button;
+      press(true);
       refused.hidden = true;
       video.removeAttribute('poster');
       video.src = `${source}#t=${button.dataset.start},${button.dataset.end}`;

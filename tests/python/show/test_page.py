@@ -152,6 +152,35 @@ def test_the_button_of_the_moment_that_plays_says_so(tmp_path: Path) -> None:
         assert tab.value("document.querySelectorAll('button')[1].click(), " + pressed) == ["false", "true"]
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+def test_no_button_says_that_its_moment_plays_when_it_does_not(tmp_path: Path) -> None:
+    """One that was played to its end, paused or refused said so until another was clicked."""
+    pytest.importorskip("av")
+    clip = make_clip(tmp_path / "clip.mp4", ["one", "two"])
+    gone = make_clip(tmp_path / "gone.mp4", ["one"])
+    moments = (moment(2, 2.5), moment(1, 1.5))
+    found = hits_of(*(Hit(Video(one.stem, source=str(one)), 0.7, moments) for one in (clip, gone)))
+    write_page(tmp_path / "page.html", [("q", found)])
+    gone.unlink()
+    with browsing() as tab:
+        tab.open((tmp_path / "page.html").as_uri())
+        pressed = "[...document.querySelectorAll('button')].map(one => one.ariaPressed).join()"
+        tab.value("var [video, gone] = document.querySelectorAll('video'); video.play(), null")
+        tab.wait_for(f"{pressed} == 'true,false,false,false'", 20)
+        tab.wait_for("video.paused && video.currentTime >= 2.5", 20)
+        assert tab.value(pressed) == "false,false,false,false"
+        tab.value("video.play(), null")
+        tab.wait_for("video.ended", 20)
+        assert tab.value(pressed) == "false,false,false,false", "what follows is not its moment"
+        tab.value("document.querySelectorAll('button')[1].click()")
+        tab.wait_for(f"!video.seeking && video.currentTime > 1 && {pressed} == 'false,true,false,false'", 20)
+        tab.value("video.pause()")
+        tab.wait_for(f"{pressed} == 'false,false,false,false'", 20)
+        tab.value("document.querySelectorAll('button')[2].click()")
+        tab.wait_for("gone.error !== null && !document.querySelectorAll('.refused')[1].hidden", 20)
+        assert tab.value(pressed) == "false,false,false,false"
+
+
 def test_faint_evidence_is_not_told_as_none(tmp_path: Path) -> None:
     """It read "screen 0.00" beside a score of 0.23, for a page on which one of two words stands."""
     out = tmp_path / "page.html"
