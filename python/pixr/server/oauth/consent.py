@@ -35,6 +35,10 @@ body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 26rem; margin: 10vh aut
 label {{ display: block; margin: .8rem 0 }}
 input {{ width: 100%; padding: .5rem; font: inherit; box-sizing: border-box }}
 button {{ font: inherit; padding: .5rem 1.2rem; margin-right: .5rem }} [role=alert] {{ color: #a11 }}
+:root {{ color-scheme: light dark }}
+@media (prefers-color-scheme: dark) {{
+  body {{ background: #12161c; color: #e3e8ef }} [role=alert] {{ color: #ff8f8f }}
+}}
 </style>
 <h1>Allow {escape(client)}?</h1>
 <p>It wants to</p><ul>{wishes}</ul><p>Then you will be sent back to <b>{escape(host)}</b>.</p>{wrong}
