@@ -1,5 +1,7 @@
 """Takes pictures of videos as WebP and keeps them beside the videos: thumbnails at a time, and a sprite of the whole.
 
+Those of a video lie in a directory that is named for its file, so that none is shown of a file that it had before.
+
 Media is hostile input even if it was decoded before, so pictures are taken in a process of their own with limits on
 memory and time. If that process dies, only one picture is lost.
 """
@@ -92,7 +94,7 @@ class Pictures:
         """
         step = next((one for one in WIDTHS if one >= width), WIDTHS[-1])
         order = _Order(source, (seconds,), step)
-        return self._kept(kept / f"{round(seconds * 1000)}ms-{step}.webp", _thumbnail, order, check)
+        return self._kept(kept, f"{round(seconds * 1000)}ms-{step}.webp", _thumbnail, order, check)
 
     def sprite(self, source: Path, kept: Path, duration: float, check: Callable[[], object]) -> Picture:
         """Frames of the whole video in rows of five, each in a field of 160 × 90; `kept` and `check` as in `at`.
@@ -101,7 +103,7 @@ class Pictures:
             ApiError: UNREADABLE_VIDEO; what `check` raises.
         """
         instants = tuple(duration * (number + 0.5) / SPRITE_COUNT for number in range(SPRITE_COUNT))
-        return self._kept(kept / "sprite.webp", _sprite, _Order(source, instants, SPRITE_WIDTH), check)
+        return self._kept(kept, "sprite.webp", _sprite, _Order(source, instants, SPRITE_WIDTH), check)
 
     def close(self) -> None:
         """End the process."""
@@ -110,8 +112,11 @@ class Pictures:
                 self._pool.shutdown(wait=True, cancel_futures=True)
                 self._pool = None
 
-    def _kept(self, path: Path, draw: Callable[[_Order], bytes], order: _Order, check: Callable[[], object]) -> Picture:
-        """The picture at `path`, or else a new one, which is then kept there."""
+    def _kept(
+        self, kept: Path, name: str, draw: Callable[[_Order], bytes], order: _Order, check: Callable[[], object]
+    ) -> Picture:
+        """The picture of that name in `kept`, or else a new one, which is then kept there."""
+        path = kept / hashlib.sha256(os.fsencode(order.source)).hexdigest()[:16] / name
         try:
             return Picture(path.read_bytes())
         except FileNotFoundError:
@@ -125,8 +130,9 @@ class Pictures:
         try:
             check()
         except ApiError:
-            shutil.rmtree(path.parent, ignore_errors=True)
+            shutil.rmtree(kept, ignore_errors=True)
             raise
+        _drop_others(kept, path.parent)
         _drop_oldest(path.parent)
         return Picture(made)
 
@@ -146,6 +152,13 @@ class Pictures:
                 self._pool.shutdown(wait=False, cancel_futures=True)
                 self._pool = None
                 raise ApiError("UNREADABLE_VIDEO", "Taking a picture of the video failed.") from None
+
+
+def _drop_others(kept: Path, present: Path) -> None:
+    """Remove the pictures of files that the video had before."""
+    with suppress(FileNotFoundError):
+        for other in set(kept.iterdir()) - {present}:
+            shutil.rmtree(other) if other.is_dir() else other.unlink()
 
 
 def _drop_oldest(directory: Path) -> None:

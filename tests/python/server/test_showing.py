@@ -6,6 +6,7 @@ import io
 import threading
 from datetime import timedelta
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -82,14 +83,29 @@ def test_asking_for_every_moment_and_width_does_not_fill_the_disk(
 ) -> None:
     """Whoever had a signed URL could have a file made for each of ten million moments and 1905 widths."""
     monkeypatch.setattr("pixr.server.pictures._MOST_KEPT", 3)
-    kept = server.videos.pictures_of(shown.organization, "roof")
     assert shown.get("/v1/videos/roof/sprite").status_code == 200
+    (kept,) = server.videos.pictures_of(shown.organization, "roof").iterdir()
     for seconds, width in ((2.0, 1900), (2.5, 1920), (99999.1, 1281), (1e6, 1800)):
         assert shown.get(f"/v1/videos/roof/thumbnail?t={seconds}&width={width}").status_code == 200
     assert {file.name for file in kept.iterdir()} == {"sprite.webp", "2000ms-1920.webp"}
     for tenth in range(5):
         assert shown.get(f"/v1/videos/roof/thumbnail?t={tenth / 10}&width=16").status_code == 200
     assert {file.name for file in kept.iterdir()} == {"sprite.webp", "200ms-64.webp", "300ms-64.webp", "400ms-64.webp"}
+
+
+@pytest.mark.parametrize("path", ["thumbnail?t=0.5&width=64", "sprite"])
+def test_pictures_are_those_of_the_file_that_the_video_has_now(
+    shown: Partner, server: ServerState, tmp_path: Path, path: str
+) -> None:
+    """Those kept of the file before were shown for good, and deleted only with the video."""
+    before = shown.get(f"/v1/videos/roof/{path}").content
+    with server.libraries.writing(shown.organization) as library:
+        library.update("roof", source=str(make_clip(tmp_path / "new.mp4", ["another", "film"], seconds=1.0)))
+    after = shown.get(f"/v1/videos/roof/{path}").content
+    assert after != before
+    assert shown.get(f"/v1/videos/roof/{path}").content == after
+    kept = server.videos.pictures_of(shown.organization, "roof")
+    assert [file.read_bytes() for file in kept.rglob("*.webp")] == [after]
 
 
 @pytest.mark.parametrize("path", ["thumbnail", "sprite"])
