@@ -270,7 +270,6 @@ class SegmentStream:
         elif header["jumped_back"] is not None:
             at = f"{header['jumped_back']:.1f} s"
             self.broken_reason = f"its time stamps jump back at {at}: what follows is left out until they pass it"
-
         elif header["gap"] is not None:
             after, until = header["gap"]
             self.broken_reason = f"it has no pictures from {after:.1f} s to {until:.1f} s: damaged, or put together"

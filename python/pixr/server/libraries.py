@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pixr
 from pixr.errors import LibraryLocked, LibraryNotFound
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Libraries", "SharedEncoders", "SharedLibraryEncoders", "open_to_write"]
 
+T = TypeVar("T")
+
 # After this time every reader sees a write: a reader looks for a new snapshot if its last look is 50 ms old.
 VISIBLE_SECONDS = 0.06
 LOCK_WAIT_SECONDS = 10.0
@@ -39,17 +41,17 @@ MOST_WRITERS = 16
 
 
 @dataclass
-class _Loading:
-    """Encoders that are loaded, or that the first who needs them loads while others who need them wait."""
+class _Once(Generic[T]):
+    """What the first who needs it makes, while others who need it wait. It is made again only if that failed."""
 
-    encoders: Encoders | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    made: T | None = None
+    making: threading.Lock = field(default_factory=threading.Lock)
 
-    def loaded(self, load: Callable[[], Encoders]) -> Encoders:
-        with self.lock:
-            if self.encoders is None:
-                self.encoders = load()
-            return self.encoders
+    def get(self, make: Callable[[], T]) -> T:
+        with self.making:
+            if self.made is None:
+                self.made = make()
+            return self.made
 
 
 class SharedEncoders:
@@ -58,7 +60,7 @@ class SharedEncoders:
     def __init__(self, encoder: str | None) -> None:
         self.encoder = encoder
         self._lock = threading.Lock()
-        self._known: dict[str, _Loading] = {}
+        self._known: dict[str, _Once[Encoders]] = {}
 
     def load(self, names: Any = None) -> Encoders:
         """The encoders of these names, by default the configured ones. The first call loads them."""
@@ -66,8 +68,8 @@ class SharedEncoders:
 
         chosen = names or self.encoder or DEFAULT_MODEL
         with self._lock:
-            loading = self._known.setdefault(repr(chosen), _Loading())
-        return loading.loaded(lambda: self._load(chosen))
+            known = self._known.setdefault(repr(chosen), _Once())
+        return known.get(lambda: self._load(chosen))
 
     def _load(self, names: Any) -> Encoders:
         from pixr.encoders.load import load_encoders
@@ -97,18 +99,10 @@ def _open_to_read(path: Path, shared: SharedEncoders) -> Library:
 
 
 @dataclass
-class _Open:
-    """A library that is open, or that its first user opens while the others of this library wait."""
+class _Open(_Once[Library]):
+    """A library that is open, or that its first user opens."""
 
-    library: Library | None = None
     users: int = 0
-    opening: threading.Lock = field(default_factory=threading.Lock)
-
-    def opened(self, open: Callable[[], Library]) -> Library:
-        with self.opening:
-            if self.library is None:
-                self.library = open()
-            return self.library
 
 
 @dataclass
@@ -164,7 +158,7 @@ class Libraries:
             opened.users += 1
             self._open.move_to_end(name)
         try:
-            yield opened.opened(lambda: self._open_reader(path))
+            yield opened.get(lambda: self._open_reader(path))
         finally:
             self._leave({name: opened})
 
@@ -194,7 +188,7 @@ class Libraries:
     def open_count(self) -> int:
         """How many libraries are open."""
         with self._lock:
-            return sum(opened.library is not None for opened in self._open.values())
+            return sum(opened.made is not None for opened in self._open.values())
 
     def segment_count(self) -> int:
         """How many segments the open libraries hold."""
@@ -203,7 +197,7 @@ class Libraries:
             for opened in counted.values():
                 opened.users += 1
         try:
-            open_now = [opened.library for opened in counted.values() if opened.library is not None]
+            open_now = [opened.made for opened in counted.values() if opened.made is not None]
             return sum(int(library.info()["segments"]) for library in open_now)
         finally:
             self._leave(counted)
@@ -246,7 +240,7 @@ class Libraries:
         with self._lock:
             for name, opened in left.items():
                 opened.users -= 1
-                if opened.users == 0 and opened.library is None and self._open.get(name) is opened:
+                if opened.users == 0 and opened.made is None and self._open.get(name) is opened:
                     del self._open[name]  # it could not be opened
             unused = self._pop_unused()
         _close(unused)
@@ -272,8 +266,8 @@ class Libraries:
 
 def _close(known: Iterable[_Open]) -> None:
     for opened in known:
-        if opened.library is not None:
-            opened.library.close()
+        if opened.made is not None:
+            opened.made.close()
 
 
 @contextmanager
