@@ -28,13 +28,24 @@ def preprocess(image: NDArray[np.uint8], recipe: PictureRecipe) -> NDArray[np.fl
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise ValueError(f"expected an RGB picture of uint8, height x width x 3; got {image.dtype} of {image.shape}")
     picture: Any = Image.fromarray(np.ascontiguousarray(image))
-    width, height = resized_size(picture.width, picture.height, recipe)
-    if (width, height) != picture.size:
-        picture = picture.resize((width, height), getattr(Image.Resampling, recipe.resample.upper()))
+    for size in resizing_steps(picture.width, picture.height, recipe):
+        picture = picture.resize(size, getattr(Image.Resampling, recipe.resample.upper()))
     framed = _frame(np.asarray(picture), recipe).astype(np.float32)
     scaled = framed * np.float32(recipe.scale)
     normalised = (scaled - np.asarray(recipe.mean, np.float32)) / np.asarray(recipe.std, np.float32)
     return np.ascontiguousarray(normalised.transpose(2, 0, 1))
+
+
+def resizing_steps(width: int, height: int, recipe: PictureRecipe) -> list[tuple[int, int]]:
+    """The sizes that a picture is brought to one after the other, each an axis alone: `(width, height)`.
+
+    Pillow rounds between the axes, and which it takes first depends on its version. So this chooses: columns first
+    where an upright picture is squashed, else rows.
+    """
+    to_width, to_height = resized_size(width, height, recipe)
+    columns_first = recipe.resize == "squash" and height * to_width > width * to_height
+    between = (width, to_height) if columns_first else (to_width, height)
+    return [between, (to_width, to_height)]
 
 
 def resized_size(width: int, height: int, recipe: PictureRecipe) -> tuple[int, int]:
