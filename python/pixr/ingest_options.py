@@ -30,7 +30,7 @@ class SpeechOptions:
 
     @property
     def is_named(self) -> bool:
-        """Whether a model or a language is asked for, without which nothing is indexed."""
+        """Whether a model or a language is asked for, without which no video is indexed that needs it."""
         return self.model is not None or self.language is not None
 
 

@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 import pixr
-from pixr.errors import UnreadableVideo
+from pixr.errors import SpeechUnavailable, UnreadableVideo
 from pixr.ingest_options import SpeechOptions
 from pixr.languages import language_code
 from pixr.media import probe_video
 from pixr.media.sandbox import open_subtitles
+from pixr.media.speech_model import find_speech_model
 from pixr.media.subtitles import SubtitleTrack, choose_subtitles
 from tests.python.cli.process import COMMAND
+from tests.python.media.videos import cut_video
 
 pytest.importorskip("av")
 if shutil.which("ffmpeg") is None:
@@ -103,6 +105,30 @@ def test_what_is_given_comes_first_and_what_is_not_asked_for_is_left_out(tmp_pat
         assert said(library, path) == WORDS
 
 
+def test_the_speech_model_is_left_alone_until_a_video_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was loaded, or fetched, for films that all had subtitles; those in a language that it lacks were refused."""
+    wanted: list[object] = []
+
+    def watched(folder: str | None, *, download: bool) -> Path:
+        wanted.append(folder)
+        return find_speech_model(folder, download=download)
+
+    monkeypatch.setattr("pixr.media.speech.find_speech_model", watched)
+    english = film(tmp_path / "english.mkv", (PLAIN, "eng"), sound="eng")
+    german = film(tmp_path / "german.mkv", (PLAIN, "ger"), sound="ger")
+    unheard, french = cut_video(tmp_path / "unheard.mp4", [1, 2]), film(tmp_path / "french.mkv", sound="fre")
+    with pixr.open(tmp_path / "films.pixr") as library:
+        assert said(library, english) == WORDS
+        assert said(library, unheard) == []
+        assert said(library, german, speech=SpeechOptions(language="de")) == WORDS
+        assert wanted == []
+        pytest.importorskip("faster_whisper")
+        with pytest.raises(SpeechUnavailable):
+            library.add(french, screen=False, speech=SpeechOptions(language="fr"))
+        assert len(wanted) == 1
+        assert library.info()["videos"] == 3
+
+
 def test_the_command_leaves_subtitles_alone_where_it_is_told_to(tmp_path: Path) -> None:
     path = film(tmp_path / "film.mkv", (PLAIN, "eng"))
     for name, options, expected in (("with", [], WORDS), ("without", ["--no-subtitles"], [])):
@@ -145,7 +171,7 @@ def test_of_several_the_dialogue_in_the_language_of_the_sound_is_taken(tmp_path:
     def chosen(asked: str | None = None, without: tuple[str, ...] = ()) -> str | None:
         shown = {track: open_subtitles(path, track).cues[0].lines[0] for track in info.subtitles}
         left = [track for track, words in shown.items() if words not in without]
-        track = choose_subtitles(left, asked=asked, sound=info.sound_language, recognised=("de",))
+        track = choose_subtitles(left, asked=asked, sound=info.sound_language, recognises="de".__eq__)
         return None if track is None else shown[track]
 
     assert info.sound_language == "de"
@@ -160,10 +186,10 @@ def test_of_several_the_dialogue_in_the_language_of_the_sound_is_taken(tmp_path:
 def test_tracks_without_a_language_fit_after_those_that_have_the_right_one() -> None:
     unnamed, english = SubtitleTrack(2, None, True, False), SubtitleTrack(3, "en", False, False)
     both = (unnamed, english)
-    assert choose_subtitles(both, asked=None, sound="en", recognised=("en",)) == english
-    assert choose_subtitles(both, asked=None, sound="fr", recognised=("en",)) == unnamed
-    assert choose_subtitles(both, asked=None, sound=None, recognised=("en",)) == unnamed
-    assert choose_subtitles((), asked=None, sound="fr", recognised=()) is None
+    assert choose_subtitles(both, asked=None, sound="en", recognises="en".__eq__) == english
+    assert choose_subtitles(both, asked=None, sound="fr", recognises="en".__eq__) == unnamed
+    assert choose_subtitles(both, asked=None, sound=None, recognises="en".__eq__) == unnamed
+    assert choose_subtitles((), asked=None, sound="fr", recognises=lambda _: False) is None
 
 
 @pytest.mark.parametrize(

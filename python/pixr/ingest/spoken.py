@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pixr.captions import Caption
-    from pixr.ingest.tools import Tools
+    from pixr.ingest.tools import Hearing, Tools
     from pixr.media.frames import VideoInfo
     from pixr.media.utterances import Utterance
     from pixr.progress import Source
@@ -42,7 +42,7 @@ class Spoken:
     @property
     def is_asked(self) -> bool:
         """Whether anything is to be found of what is said."""
-        return self._source.captions is not None or self._tools.speech_options is not None
+        return self._source.captions is not None or self._tools.hearing is not None
 
     def utterances(self, cuts_until: Callable[[float], Sequence[float]]) -> Iterator[Utterance]:
         """What is said, in order of time. `cuts_until` is as for `SpeechRecogniser.transcribe`.
@@ -75,14 +75,14 @@ class Spoken:
         from pixr.media.sandbox import open_subtitles
         from pixr.media.subtitles import choose_subtitles
 
-        options = self._tools.speech_options
-        if options is None or not options.subtitles:
+        hearing = self._tools.hearing
+        if hearing is None or not hearing.options.subtitles:
             return []
         track = choose_subtitles(
             self._info.subtitles,
-            asked=options.language,
+            asked=hearing.options.language,
             sound=self._info.sound_language,
-            recognised=() if self._tools.speech is None else self._tools.speech.languages,
+            recognises=lambda language: language in _languages(hearing),
         )
         if track is None:
             return []
@@ -98,16 +98,22 @@ class Spoken:
     def _recognised(self, cuts_until: Callable[[float], Sequence[float]]) -> Iterator[Utterance]:
         from pixr.media.sandbox import open_audio
 
-        if not self._info.has_audio:
+        hearing = self._tools.hearing
+        if hearing is None or not self._info.has_audio:
             return
-        if self._tools.speech is None:
-            if self._tools.no_speech is not None:
-                self._warn(self._tools.no_speech)
+        recogniser = hearing.recogniser()
+        if recogniser is None:
+            self._warn(hearing.why_not)
             return
         try:
-            yield from self._tools.speech.transcribe(open_audio(self._source.path), cuts_until)
+            yield from recogniser.transcribe(open_audio(self._source.path), cuts_until)
         except UnreadableVideo as error:
             self._warn(without_sound(error))
+
+
+def _languages(hearing: Hearing) -> tuple[str, ...]:
+    recogniser = hearing.recogniser()
+    return () if recogniser is None else recogniser.languages
 
 
 def without_sound(error: UnreadableVideo) -> str:

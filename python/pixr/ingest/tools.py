@@ -1,4 +1,4 @@
-"""The models that indexing needs, loaded once for all videos."""
+"""The models that indexing needs, loaded once for all videos, and the speech model only if one of them needs it."""
 
 from __future__ import annotations
 
@@ -16,33 +16,71 @@ if TYPE_CHECKING:
     from pixr.media.screen import ScreenReader
     from pixr.media.speech import SpeechRecogniser
 
-__all__ = ["Toolbox", "Tools"]
+__all__ = ["Hearing", "Toolbox", "Tools"]
 
 # How many processes decode one video: for its pictures, for speech, and for other sounds.
 _DECODERS_A_VIDEO = 3
+
+
+class Hearing:
+    """What recognises speech, loaded when the first video needs it: none does whose words are all written already.
+
+    If speech can't be recognised, videos are indexed without, with a warning. Where a speech model or a language was
+    asked for, that is an error: what is indexed without is skipped ever after.
+
+    Attributes:
+        options: how what is said is found.
+        why_not: the warning, once it is known that speech can't be recognised; else empty.
+    """
+
+    def __init__(self, options: SpeechOptions) -> None:
+        self.options = options
+        self.why_not = ""
+        self._lock = threading.Lock()
+        self._recogniser: SpeechRecogniser | None = None
+
+    def recogniser(self) -> SpeechRecogniser | None:
+        """The recogniser, one for all videos; None if speech can't be recognised.
+
+        Raises:
+            SpeechUnavailable, MissingExtra: it can't with the model or the language that was asked for.
+        """
+        with self._lock:
+            if self._recogniser is None and not self.why_not:
+                try:
+                    self._recogniser = self._load()
+                except (SpeechUnavailable, MissingExtra) as error:
+                    if self.options.is_named:
+                        raise
+                    self.why_not = f"indexed without speech: {error}"
+            return self._recogniser
+
+    def _load(self) -> SpeechRecogniser:
+        from pixr.encoders.sound_labels import SoundLabelEncoder, may_hold_words
+        from pixr.media.speech import SpeechRecogniser
+
+        gate = may_hold_words if self.options.gate and SoundLabelEncoder.can_hear() else None
+        return SpeechRecogniser(self.options.model, language=self.options.language, gate=gate)
 
 
 @dataclass
 class Tools:
     """The models of one worker. The screen reader keeps state, so each worker has its own; the others are shared.
 
-    `speech_options` are how what is said is found, None if it is not to be. `no_speech` and `no_screen` say why
-    something that was asked for is not possible.
+    `hearing` is None if what is said is not to be found. `no_screen` says why words on screen can't be read, though
+    that was asked for.
     """
 
     encoders: Encoders
-    speech: SpeechRecogniser | None
+    hearing: Hearing | None
     screen: ScreenReader | None
-    speech_options: SpeechOptions | None = None
-    no_speech: str | None = None
     no_screen: str | None = None
 
 
 class Toolbox:
     """Loads the models when the first worker asks, once for all of them. Each model call runs on one thread.
 
-    If speech can't be recognised or words on screen can't be read, videos are indexed without, with a warning. Where a
-    speech model or a language was asked for, that is an error: what is indexed without is skipped ever after.
+    If words on screen can't be read, videos are indexed without, with a warning.
     """
 
     def __init__(self, library: Library, *, speech: bool | SpeechOptions, screen: bool | ScreenOptions) -> None:
@@ -58,7 +96,6 @@ class Toolbox:
 
         Raises:
             MissingExtra, ModelNotFound, ModelError: the encoders can't be loaded.
-            SpeechUnavailable, MissingExtra: speech can't be recognised with the model or the language asked for.
         """
         if not hasattr(self._local, "tools"):
             with self._lock:
@@ -72,7 +109,7 @@ class Toolbox:
 
     def _load(self) -> Tools:
         from pixr.calibration import prepare
-        from pixr.encoders.sound_labels import SoundLabelEncoder, may_hold_words
+        from pixr.encoders.sound_labels import SoundLabelEncoder
         from pixr.media.sandbox import start_decoders
 
         start_decoders(_DECODERS_A_VIDEO)  # while models load
@@ -81,24 +118,15 @@ class Toolbox:
             encoders = replace(encoders, sound=None)
         prepare(engine_of(self._library), encoders)
         encoders_of(self._library).remember()
-        recogniser = reader = asked = no_speech = no_screen = None
+        hearing = reader = no_screen = None
         if self._speech:
-            asked = self._speech if isinstance(self._speech, SpeechOptions) else SpeechOptions()
-            try:
-                from pixr.media.speech import SpeechRecogniser
-
-                gate = may_hold_words if asked.gate and SoundLabelEncoder.can_hear() else None
-                recogniser = SpeechRecogniser(asked.model, language=asked.language, gate=gate)
-            except (SpeechUnavailable, MissingExtra) as error:
-                if asked.is_named:
-                    raise
-                no_speech = f"indexed without speech: {error}"
+            hearing = Hearing(self._speech if isinstance(self._speech, SpeechOptions) else SpeechOptions())
         try:
             reader = self._load_screen()
         except MissingExtra as error:
             self._screen = False
             no_screen = f"indexed without words on screen: {error}"
-        return Tools(encoders, recogniser, reader, asked, no_speech, no_screen)
+        return Tools(encoders, hearing, reader, no_screen)
 
     def _load_screen(self) -> ScreenReader | None:
         if not self._screen:

@@ -22,7 +22,7 @@ from pixr.languages import language_code
 from pixr.media.tracks import import_av, opened, packets_of, pictures_of, reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from av.container import InputContainer
 
@@ -86,7 +86,7 @@ def subtitles_of(container: InputContainer) -> tuple[SubtitleTrack, ...]:
 
 
 def choose_subtitles(
-    tracks: Sequence[SubtitleTrack], *, asked: str | None, sound: str | None, recognised: Collection[str]
+    tracks: Sequence[SubtitleTrack], *, asked: str | None, sound: str | None, recognises: Callable[[str], bool]
 ) -> SubtitleTrack | None:
     """The track that says what is said; None if what is said should be recognised instead.
 
@@ -98,11 +98,11 @@ def choose_subtitles(
         tracks: to choose from.
         asked: the code of the language that was asked for.
         sound: that of the sound, None if it isn't named.
-        recognised: those of the languages that can be recognised.
+        recognises: says whether the language of a code can be recognised. It is asked only if that decides.
     """
     wanted = language_code(asked) or sound
     fitting = [track for track in tracks if wanted is None or track.language in (None, wanted)]
-    if not fitting and asked is None and wanted not in recognised:
+    if tracks and not fitting and asked is None and sound is not None and not recognises(sound):
         fitting = list(tracks)
 
     def rank(track: SubtitleTrack) -> tuple[bool, bool, bool, int]:
