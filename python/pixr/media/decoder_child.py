@@ -59,6 +59,7 @@ class MessageWriter:
 
 
 def _send_segments(request: dict[str, Any], writer: MessageWriter) -> None:
+    from pixr.media.boxes import has_unread_fragments
     from pixr.media.frames import VideoFrames, probe
     from pixr.media.segments import CutOptions, SegmentCutter
     from pixr.media.tracks import USUAL_FRAME_RATE
@@ -90,6 +91,7 @@ def _send_segments(request: dict[str, Any], writer: MessageWriter) -> None:
             "expected_until": frames.end_seconds,
             "jumped_back": frames.jumped_back_seconds,
             "gap": frames.gap_seconds,
+            "unread": has_unread_fragments(path),
             "skipped": frames.skipped_seconds,
             "skipped_from": frames.skipped_from_seconds,
         }

@@ -273,6 +273,8 @@ class SegmentStream:
         elif header["gap"] is not None:
             after, until = header["gap"]
             self.broken_reason = f"it has no pictures from {after:.1f} s to {until:.1f} s: damaged, or put together"
+        elif header["unread"]:
+            self.broken_reason = f"what follows {self.decoded_until_seconds:.1f} s can't be read: damaged"
 
     def close(self) -> None:
         """Stop decoding. The decoding process is killed if it was not done."""

@@ -53,6 +53,22 @@ def test_a_hole_in_a_file_is_told_of(tmp_path: Path, suffix: str, hole: str) -> 
     assert [float(found[1]), float(found[2])] == pytest.approx([12.0, 18.0], abs=2.0)
 
 
+@pytest.mark.parametrize("hole", ["zeros", "cut"])
+def test_a_hole_at_which_a_file_of_fragments_ends_is_told_of(tmp_path: Path, hole: str) -> None:
+    """Its header doesn't say how long it is: of half a minute eighteen seconds were left out without a word."""
+    form = "-c:v libx264 -c:a aac -movflags frag_keyframe+empty_moov+default_base_moof"
+    path = film(tmp_path / "film.mp4", form)
+    assert told(path) is None
+    whole = path.read_bytes()
+    path.write_bytes(whole + bytes(100_000))
+    assert told(path) is None, "nothing is lost with what fills a file up"
+    begin, end = int(len(whole) * 0.4), int(len(whole) * 0.6)
+    path.write_bytes(whole[:begin] + (bytes(end - begin) if hole == "zeros" else b"") + whole[end:])
+    found = re.fullmatch(r"what follows (\S+) s can't be read: damaged", told(path) or "")
+    assert found is not None, told(path)
+    assert float(found[1]) == pytest.approx(12.0, abs=2.0)
+
+
 def test_a_screen_that_does_not_change_is_no_hole(tmp_path: Path) -> None:
     """Its recording has no pictures for a while, but sound."""
     pictures = "testsrc=size=160x120:rate=10:duration=30,select='lt(t,5)+gt(t,20)'"
