@@ -25,6 +25,7 @@ from pixr.cli.sources import expand, is_url
 from pixr.errors import MissingExtra, PixrError, UnreadableVideo
 from pixr.ingest_options import ScreenOptions, SpeechOptions
 from pixr.media.freed_memory import keep_freed
+from pixr.scratch import scratch_folder
 from pixr.show.clock import clock
 from pixr.source_files import path_to_source
 from pixr.types import Sync
@@ -273,9 +274,10 @@ def _index(library: Path, order: _Order, run: _Run, progress: IndexProgress) -> 
 
     if not library.exists():
         _have_what_indexing_needs(order)
-    with tempfile.TemporaryDirectory(prefix="pixr-") as scratch, pixr.open(library, **order.opening) as opened:
+    place = Path(tempfile.gettempdir())
+    with scratch_folder(place, "pixr-index-") as scratch, pixr.open(library, **order.opening) as opened:
         before = KnownContent(opened.videos() if any(map(is_url, run.targets)) else (), skip=False)
-        files = _Files(order, run, progress, Path(scratch))
+        files = _Files(order, run, progress, scratch)
         try:
             for one in opened.add_many(
                 files.sources(),

@@ -19,6 +19,7 @@ import httpx
 
 from pixr.errors import VideoNotFound
 from pixr.inside import engine_of
+from pixr.scratch import scratch_folder
 from pixr.server.errors import ApiError
 from pixr.server.metrics import SEARCH_SECONDS
 from pixr.server.processing.fetch import fetch
@@ -63,8 +64,7 @@ async def answer_search(
     with ExitStack() as until_answered:
         linked: dict[str, Path] = {}
         if asked.links:
-            folder = tempfile.TemporaryDirectory(prefix="pixr-question-", ignore_cleanup_errors=True)
-            place = Path(until_answered.enter_context(folder))
+            place = until_answered.enter_context(scratch_folder(Path(tempfile.gettempdir()), "pixr-question-"))
             linked = await server.links.run(who.organization, lambda: _linked(server.settings, asked.links, place))
         asked_at = time.perf_counter()
         return await server.searches.run(who.organization, work)

@@ -244,6 +244,45 @@ def test_a_url_is_fetched_and_remembered_as_the_source(run: Run, tmp_path: Path)
             assert [video.source for video in library.videos()] == [url]
 
 
+def test_a_download_that_was_killed_is_removed_by_the_next_run(run: Run, tmp_path: Path) -> None:
+    """It stayed in the temporary directory for good, gigabytes of it."""
+    place, waits = tmp_path / "temporary", threading.Event()
+    place.mkdir()
+
+    class Slow(Quiet):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-length", "1000000")
+            self.end_headers()
+            self.wfile.write(b"x" * 1000)
+            waits.wait(60)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/one.mp4"
+        command = [*COMMAND, "index", "films.pixr", url, *QUICK]
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=os.environ | {"TMPDIR": str(place)}, stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 60
+        while not list(place.glob("pixr-*/*")):
+            assert time.monotonic() < deadline, "nothing is fetched"
+            time.sleep(0.05)
+        process.kill()
+        process.wait()
+        assert list(place.glob("pixr-*/*"))
+    finally:
+        waits.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    make_clip(tmp_path / "one.mp4", ["one"])
+    assert run("index", "films.pixr", "one.mp4", *QUICK, TMPDIR=str(place)).returncode == 0
+    assert not list(place.glob("pixr-*"))
+
+
 def test_an_interruption_keeps_what_was_added_and_the_same_command_goes_on(run: Run, tmp_path: Path) -> None:
     for number in range(12):
         make_clip(tmp_path / f"{number:02d}.mp4", [f"clip {number}"] * 3)

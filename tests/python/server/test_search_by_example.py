@@ -6,7 +6,10 @@ import http.server
 import io
 import json
 import shutil
+import signal
 import subprocess
+import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -190,3 +193,26 @@ def test_a_link_is_fetched_from_public_addresses_alone(
     assert agree(partner, state_of(open_to_it), answer, image=picture(), min_score=0.0, modes=["visual"])
     gone = partner.post("/v1/search", json=asked | {"image": {"url": linked + "x"}})
     assert (gone.status_code, code_of(gone)) == (422, "UNREADABLE_VIDEO")
+
+
+def test_what_a_killed_server_fetched_for_a_question_is_removed(
+    films: Partner, linked: str, start: Callable[..., TestClient], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures that people had asked with stayed in the temporary directory."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    killed = """
+import os, signal, sys
+from pathlib import Path
+from pixr.scratch import scratch_folder
+
+with scratch_folder(Path(sys.argv[1]), "pixr-question-") as folder:
+    (folder / "image").write_bytes(b"x")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", killed, str(tmp_path)], check=False).returncode == -signal.SIGKILL
+    assert list(tmp_path.glob("pixr-question-*/image"))
+    open_to_it = start(allowed_networks=["127.0.0.0/8"])
+    partner = Partner(open_to_it, films.organization, films.key, films.secret)
+    asked = {"image": {"url": linked}, "minScore": 0.0, "modes": ["visual"]}
+    assert partner.post("/v1/search", json=asked).status_code == 200
+    assert not list(tmp_path.glob("pixr-question-*"))
