@@ -75,6 +75,10 @@ class Tab:
         """Show the page as wide as this many pixels, as a telephone does."""
         self._do("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=True)
 
+    def darken(self) -> None:
+        """Ask pages for dark colours, as a system that is set so does."""
+        self._do("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+
     def picture(self) -> bytes:
         """The page as PNG."""
         return base64.b64decode(self._do("Page.captureScreenshot", format="png")["data"])

@@ -33,7 +33,7 @@ class Live:
     def start(cls, settings: dict[str, Any]) -> Live:
         listening = socket.create_server(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        state = build_state(load_settings(public_url=url, **settings))
+        state = build_state(load_settings(**{"public_url": url} | settings))
         with state.database.write() as session:
             organization = create_organization(session, "Live", "enterprise").id
             key, secret = create_key(session, organization, name="live")

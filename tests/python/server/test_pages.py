@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from tests.python.clips import make_clip
+from tests.python.server.below import below_a_path
 from tests.python.server.browser import CHROMIUM, Tab, browsing
 from tests.python.server.conftest import fill
 from tests.python.server.live import Live
@@ -82,6 +83,52 @@ def test_the_reference_tries_calls_under_whatever_name_it_was_opened(live: Live,
     assert {"{0.scheme}://{0.netloc}".format(urlsplit(one)) for one in tab.asked if one.startswith("http")} == {url}
     assert tab.complaints == []
     assert httpx.get(f"{url}/openapi.json", timeout=60).json()["servers"] == [{"url": live.url}], "for generators"
+
+
+def test_the_reference_is_dark_where_dark_is_asked_for(live: Live, tab: Tab) -> None:
+    tab.darken()
+    tab.open(f"{live.url}/docs")
+    tab.wait_for("document.querySelector('#operations-health-health') !== null")
+    look(tab, "docs-dark")
+    background = tab.value("getComputedStyle(document.documentElement).backgroundColor")
+    assert max(map(int, re.findall(r"\d+", background)[:3])) < 64
+    check(tab, live)
+
+
+def test_all_pages_work_below_a_path(listen: Callable[..., Live], tab: Tab, tmp_path: Path) -> None:
+    """Behind a proxy that serves several by one name, the reference was empty and the player had no video."""
+    pytest.importorskip("av")
+    clip = make_clip(tmp_path / "roof.mp4", ["one", "two"], seconds=2.0)
+    with below_a_path() as proxy:
+        live = listen(public_url=proxy.url)
+        proxy.target = live.url
+        fill(live.state, live.organization)
+        with live.state.libraries.writing(live.organization) as library:
+            library.update("roof", source=str(clip), duration=4.0)
+        tab.open(f"{proxy.url}/")
+        operation = "#operations-health-health"
+        for button in (".opblock-summary-control", ".try-out__btn", ".execute"):
+            tab.wait_for(f"document.querySelector('{operation} {button}') !== null")
+            tab.value(f"document.querySelector('{operation} {button}').click()")
+        tab.wait_for(f"document.querySelector('{operation} .live-responses-table') !== null", 20)
+        look(tab, "docs-below")
+        assert tab.value("location.href.split('#')[0]") == f"{proxy.url}/docs"
+        shown = f"document.querySelector('{operation} .request-url').innerText"
+        assert tab.value(shown).strip().endswith(f"\n{proxy.url}/health")
+        tab.open(f"{proxy.url}/docs/errors")
+        for link in ("a[href$=RATE_LIMITED]", "a[href$=errors]"):
+            tab.value(f"document.querySelector('{link}').click()")
+            tab.wait_for(f"document.readyState === 'complete' && !document.querySelector('{link}')")
+        assert tab.value("location.href") == f"{proxy.url}/docs/errors"
+        code = httpx.get(f"{proxy.url}/v1/videos/roof/embed?t=2.5", headers=live.headers, timeout=60).json()
+        tab.open(code["url"])
+        tab.wait_for("document.querySelector('video').readyState >= 2")
+        assert [one for one in tab.complaints if not one.endswith("/favicon.ico")] == [], (
+            "which lies outside of the path"
+        )
+        tus = live.headers | {"Tus-Resumable": "1.0.0", "Upload-Length": "5"}
+        made = httpx.post(f"{proxy.url}/v1/videos/upload/tus", headers=tus, timeout=60)
+        assert httpx.head(made.headers["location"], headers=tus, timeout=60).headers["upload-offset"] == "0"
 
 
 @pytest.mark.parametrize("path", ["/docs/errors", "/docs/errors/RATE_LIMITED"])

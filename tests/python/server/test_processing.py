@@ -397,6 +397,7 @@ def test_a_video_is_fetched_from_a_url_through_redirects(
             assert asked.status_code == 202, asked.text
             assert asked.json()["status"] == "queued"
             ids[name] = asked.json()["videoId"]
+            assert asked.headers["location"] == f"{server.settings.base_url}/v1/videos/{ids[name]}"
             assert worker_of(server).work_once()
     shown = {name: partner.get(f"/v1/videos/{id}").json() for name, id in ids.items()}
     assert shown["moved"]["status"] == "completed", shown["moved"]

@@ -1,4 +1,7 @@
-"""The pages under `/docs`: the interactive reference, and one for each error code. All of it comes from this server."""
+"""The pages under `/docs`: the interactive reference, and one for each error code. All of it comes from this server.
+
+Their links are relative, since a proxy may show the server below a path of its own.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,15 @@ ASSETS = {
 }
 # Calls are tried where the page was opened, since its policy allows no other place: behind a tunnel or another name of
 # this machine that is not the address that the specification names.
-START_SCRIPT = """const here = (text) => JSON.stringify({ ...JSON.parse(text), servers: [{ url: location.origin }] });
+START_SCRIPT = """const dark = matchMedia("(prefers-color-scheme: dark)");
+const follow = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", follow);
+follow();
+const address = new URL(".", location.href).href.replace(/\\/$/, "");
+const here = (text) => JSON.stringify({ ...JSON.parse(text), servers: [{ url: address }] });
 window.addEventListener("load", () => {
   window.ui = SwaggerUIBundle({
-    url: "/openapi.json",
+    url: "openapi.json",
     plugins: [{ statePlugins: { spec: { wrapActions: { updateSpec: (update) => (text) => update(here(text)) } } } }],
     dom_id: "#reference",
     deepLinking: true,
@@ -62,10 +70,10 @@ def reference_page() -> str:
     """The interactive reference."""
     return """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Pixr API</title><link rel="stylesheet" href="/docs/assets/swagger-ui.css"></head>
+<title>Pixr API</title><link rel="stylesheet" href="docs/assets/swagger-ui.css"></head>
 <body><div id="reference"></div>
-<script src="/docs/assets/swagger-ui-bundle.js"></script>
-<script src="/docs/assets/start.js"></script>
+<script src="docs/assets/swagger-ui-bundle.js"></script>
+<script src="docs/assets/start.js"></script>
 </body></html>
 """
 
@@ -73,7 +81,7 @@ def reference_page() -> str:
 def errors_page() -> str:
     """All error codes."""
     rows = "".join(
-        f'<tr><td>{code.status}</td><td><a href="/docs/errors/{name}"><code>{name}</code></a></td>'
+        f'<tr><td>{code.status}</td><td><a href="errors/{name}"><code>{name}</code></a></td>'
         f"<td>{escape(code.title)}</td><td>{_words(code.advice)}</td></tr>"
         for name, code in sorted(CODES.items(), key=lambda item: (item[1].status, item[0]))
     )
@@ -96,7 +104,7 @@ def error_page(name: str) -> str:
     body = (
         f"<p><b>{escape(code.title)}</b>, HTTP status {code.status}.</p><p>{_words(code.advice)}</p>"
         f"<p>Try again? {again}</p>"
-        '<p><a href="/docs/errors">All codes</a></p>'
+        '<p><a href="../errors">All codes</a></p>'
     )
     return _page(name, body)
 

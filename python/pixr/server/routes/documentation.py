@@ -53,7 +53,7 @@ def icon() -> Response:
 @router.get("/")
 def root() -> Response:
     """To the reference: the address that `pixr serve` prints is opened in browsers."""
-    return RedirectResponse("/docs")
+    return RedirectResponse("docs")  # relative: a proxy may show the server below a path
 
 
 @router.get("/docs")

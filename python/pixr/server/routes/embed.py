@@ -123,7 +123,7 @@ async def _player(token: str, server: ServerState, request: Request, t: float) -
     signed = picture_token(server.signer, organization, video)
     pictures = f"{server.settings.base_url}/v1/videos/{quote(video, safe='')}"
     poster = f"{pictures}/thumbnail?t={instant_in_url(t)}&width=1280&token={signed}"
-    page = player_page(shown["title"], f"/embed/{token}/media", poster, t, branding)
+    page = player_page(shown["title"], f"{token}/media", poster, t, branding)
     tag = tag_of(page.encode())
     headers = player_headers(branding) | {"ETag": tag}
     return Response(status_code=304, headers=headers) if is_known(request, tag) else HTMLResponse(page, headers=headers)

@@ -61,7 +61,8 @@ async def create_video(asked: UrlRequest, caller: VideoWriter, server: Server) -
 
     def add() -> Response:
         id = server.videos.add_url(caller.organization, asked.url, asked.metadata.recorded())
-        return json_answer(server.videos.get(caller.organization, id), 202, {"Location": f"/v1/videos/{id}"})
+        place = f"{server.settings.base_url}/v1/videos/{id}"
+        return json_answer(server.videos.get(caller.organization, id), 202, {"Location": place})
 
     return await server.videos_pool.run(caller.organization, add)
 
