@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     # how it is reached
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
-    public_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+(/[^\s]*[^\s/])?$")
+    public_url: str | None = Field(default=None, pattern=r"^https?://[^\s/?#]+(/[^\s?#]*[^\s/?#])?$")
     workers: int = Field(default=1, ge=1, le=64, description="processes that answer requests")
     dev: bool = Field(default=False, description="no keys needed; loopback only")
     allowed_origins: list[Annotated[str, Field(pattern=r"^(\*|https?://[^\s/]+)$")]] | None = Field(
@@ -168,6 +168,11 @@ class Settings(BaseSettings):
     def _beside_the_usual(cls, given: dict[str, Plan]) -> dict[str, Plan]:
         """Naming one plan must not take the others away from the organizations that have them."""
         return PLANS | given
+
+    @field_validator("public_url", mode="before")
+    @classmethod
+    def _without_slash(cls, given: Any) -> Any:
+        return given.rstrip("/") if isinstance(given, str) else given
 
     @model_validator(mode="after")
     def _agree(self) -> Settings:

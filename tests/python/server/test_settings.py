@@ -47,6 +47,7 @@ def test_a_plan_stands_beside_the_usual_ones_or_in_place_of_one(tmp_path: Path) 
         ('database = "mysql://x"', "database begins with postgresql:// or sqlite:///"),
         ('default_plan = "gold"', "default_plan 'gold' is not one of developer"),
         ("port = = 1", "pixr.toml: "),
+        ('public_url = "https://a.example?b"', "public_url: "),
         ("[plans.free]\nrate = 0", "plans.free.rate: Input should be greater than 0"),
     ],
 )
@@ -56,6 +57,13 @@ def test_what_is_wrong_is_said_in_a_line(tmp_path: Path, text: str, message: str
     with pytest.raises(InvalidSettings) as error:
         load_settings(file, data=tmp_path)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("path", ["", "/", "/video/api", "/video/api/"])
+def test_the_slash_of_a_public_url_is_nobodys_concern(tmp_path: Path, path: str) -> None:
+    """It was refused with a regular expression."""
+    shown = load_settings(data=tmp_path, public_url=f"https://a.example{path}").base_url
+    assert shown == f"https://a.example{path}".rstrip("/")
 
 
 def test_a_server_needs_something_to_serve() -> None:
