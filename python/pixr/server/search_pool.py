@@ -1,6 +1,7 @@
 """Runs searches and other long work off the event loop, on a few threads with a queue that refuses when it is full.
 
-All organizations share the threads. The one with the least work running goes first, and equals take turns. If the queue
+An organization fills at most its share of the threads, so that one whose disk or model is slow leaves some to the
+others. Of those that may begin, the one with the least work running goes first, and equals take turns. If the queue
 is full, the newest request of the organization with the most in it is refused to make room. So one request behind a
 hundred of somebody else's waits for one or two of these, and not for all.
 """
@@ -23,16 +24,16 @@ T = TypeVar("T")
 
 
 class SearchPool:
-    """Runs `concurrency` searches at once, at most `each` for one organization, while at most `queue` others wait.
+    """Runs work on at most `each` threads for one organization, and `spare` more for the others; at most `queue` wait.
 
     All methods except `close` must be called on one event loop.
     """
 
-    def __init__(self, concurrency: int, queue: int, each: int | None = None) -> None:
-        self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="pixr-search")
-        self._concurrency = concurrency
+    def __init__(self, each: int, queue: int, *, spare: int) -> None:
+        self._each = each
+        self._concurrency = each + spare
         self._queue = queue
-        self._each = each or concurrency
+        self._threads = ThreadPoolExecutor(self._concurrency, thread_name_prefix="pixr-search")
         self._at_work = Counter[str]()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}  # the organization served last is last
 
@@ -49,7 +50,7 @@ class SearchPool:
         return await asyncio.shield(future)  # if the caller leaves, the thread still works
 
     def check(self) -> None:
-        """Raise if the next search would be refused."""
+        """Raise if the next search would be refused, also of an organization that has nothing at work."""
         if self._at_work.total() >= self._concurrency and self._waiting_count() >= self._queue:
             raise _overloaded()
 

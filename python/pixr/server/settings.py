@@ -121,7 +121,12 @@ class Settings(BaseSettings):
     trusted_issuers: list[TrustedIssuer] = []
 
     # searching
-    search_concurrency: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024)
+    search_concurrency: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        le=1024,
+        description="threads that one organization may fill with searches; a quarter more are left to the others",
+    )
     search_queue: int = Field(default=64, ge=0, le=100_000, description="searches that may wait for a thread")
     open_libraries: int = Field(default=64, ge=1, le=100_000, description="libraries kept open at a time")
 

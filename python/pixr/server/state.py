@@ -41,11 +41,14 @@ __all__ = ["Server", "ServerState", "build_state"]
 log = logging.getLogger("pixr.server")
 # Each part has at least this long to end, even if the time for all is over, so that what was counted is written.
 _LEAST_SECONDS = 0.5
-_LINKS_AT_ONCE = 16
-_SLOW_AT_ONCE, _SLOW_OF_ONE = 8, 2
-_PICTURES_AT_ONCE = 4
+# Threads that one organization may fill, and those that are left to the others then. An organization has all cores to
+# search with (`search_concurrency`); as few threads as will do are left beside these, since the others share the cores.
+_SEARCHES_A_SPARE = 4
+_LINKS_OF_ONE, _LINKS_SPARE = 16, 16
+_SLOW_OF_ONE, _SLOW_SPARE = 2, 6
+_PICTURES_OF_ONE, _PICTURES_SPARE = 4, 4
 # More than `MOST_WRITERS` for one organization, so that its changes leave threads to what it reads.
-_VIDEOS_AT_ONCE, _VIDEOS_OF_ONE, _VIDEOS_WAITING = 40, 24, 1000
+_VIDEOS_OF_ONE, _VIDEOS_SPARE, _VIDEOS_WAITING = 24, 16, 1000
 
 
 @dataclass
@@ -126,15 +129,15 @@ def build_state(settings: Settings) -> ServerState:
         encoder=settings.encoder,
     )
     signer = Signer(database)
-    searches = SearchPool(settings.search_concurrency, settings.search_queue)
-    videos_pool = SearchPool(_VIDEOS_AT_ONCE, _VIDEOS_WAITING, _VIDEOS_OF_ONE)
+    queue, spare = settings.search_queue, -(-settings.search_concurrency // _SEARCHES_A_SPARE)
+    videos_pool = SearchPool(_VIDEOS_OF_ONE, _VIDEOS_WAITING, spare=_VIDEOS_SPARE)
     sender = Sender(settings.base_url, settings.allowed_networks)
     state = ServerState(
         settings=settings,
         database=database,
         libraries=libraries,
-        searches=searches,
-        links=SearchPool(_LINKS_AT_ONCE, settings.search_queue),
+        searches=SearchPool(settings.search_concurrency, queue, spare=spare),
+        links=SearchPool(_LINKS_OF_ONE, queue, spare=_LINKS_SPARE),
         signer=signer,
         videos=Videos(database, libraries, signer, settings.base_url),
         uploads=Uploads(settings, database, libraries, videos_pool),
@@ -148,9 +151,9 @@ def build_state(settings: Settings) -> ServerState:
         event_numbers=Watch(partial(last_sequences, database)),
         video_changes=Watch(partial(last_changes, database)),
         pictures=Pictures(),
-        pictures_pool=SearchPool(_PICTURES_AT_ONCE, settings.search_queue),
+        pictures_pool=SearchPool(_PICTURES_OF_ONE, queue, spare=_PICTURES_SPARE),
         videos_pool=videos_pool,
-        slow=SearchPool(_SLOW_AT_ONCE, settings.search_queue, _SLOW_OF_ONE),
+        slow=SearchPool(_SLOW_OF_ONE, queue, spare=_SLOW_SPARE),
     )
     if settings.dev:
         from pixr.server.organizations import first_organization

@@ -79,6 +79,33 @@ def test_many_requests_for_a_slow_library_leave_threads_to_the_others(
             one.result(timeout=_SECONDS)
 
 
+@pytest.mark.parametrize("path", ["/v1/search", "/v1/videos/roof/chapters", "/v1/videos/roof/thumbnail"])
+def test_many_searches_and_pictures_of_a_slow_library_leave_threads_to_the_others(
+    acme: Partner, join: Callable[..., Partner], server: ServerState, path: str
+) -> None:
+    """They filled the threads of their kind, and the first of anybody else waited until one of them ended."""
+
+    def ask(who: Partner) -> int:
+        body = {"query": "solar"} if path == "/v1/search" else {}
+        answer = who.get(path) if path.endswith("thumbnail") else who.post(path, json=body)
+        return int(answer.status_code)
+
+    late = join("Late")
+    fill(server, late.organization)
+    usual = 409 if path.endswith("thumbnail") else 200  # 409: the library was asked, and the video has no file
+    assert ask(acme) == usual
+    server.libraries.forget(late.organization)
+    many = server.settings.search_concurrency + 8
+    with ThreadPoolExecutor(many + 1) as threads:
+        with slow(server.libraries.path(late.organization)):
+            waiting = [threads.submit(ask, late) for _ in range(many)]
+            with pytest.raises(Late):
+                waiting[-1].result(timeout=2)
+            assert threads.submit(ask, acme).result(timeout=_SECONDS) == usual
+        for one in waiting:
+            one.result(timeout=_SECONDS)
+
+
 def test_a_model_that_is_slow_to_load_holds_up_no_library_with_another(
     acme: Partner, join: Callable[..., Partner], server: ServerState, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -165,7 +165,7 @@ def test_a_body_that_is_no_json_or_too_large_is_refused(acme: Partner) -> None:
 
 def test_searches_past_the_queue_are_refused_and_room_comes_back() -> None:
     async def scene() -> None:
-        pool, gate = SearchPool(1, 1), threading.Event()
+        pool, gate = SearchPool(1, 1, spare=0), threading.Event()
         begun = [asyncio.create_task(pool.run("org", gate.wait)) for _ in range(2)]
         await asyncio.sleep(0)
         with pytest.raises(ApiError) as refused:
@@ -183,7 +183,7 @@ def test_what_many_ask_for_takes_turns_and_who_has_most_waiting_makes_room() -> 
     """Whoever asked for one thing behind a hundred of another's waited for all of these, or was refused."""
 
     async def scene() -> None:
-        pool, gate, order = SearchPool(1, 4), threading.Event(), list[str]()
+        pool, gate, order = SearchPool(1, 4, spare=0), threading.Event(), list[str]()
 
         def work(name: str) -> None:
             gate.wait()
@@ -205,7 +205,7 @@ def test_what_many_ask_for_takes_turns_and_who_has_most_waiting_makes_room() -> 
 
 def test_a_place_in_the_queue_comes_back_when_nobody_waits_for_it_any_more() -> None:
     async def scene() -> None:
-        pool, gate = SearchPool(2, 8, 1), threading.Event()
+        pool, gate = SearchPool(1, 8, spare=1), threading.Event()
         begun = [asyncio.create_task(pool.run("org", gate.wait)) for _ in range(3)]
         await asyncio.sleep(0)
         assert await pool.run("other", lambda: 7) == 7  # of one organization there is no more than one at work
