@@ -205,16 +205,17 @@ class Uploads:
             upload = _own(session, organization, id)
             if upload.completed is not None:
                 raise ApiError("CONFLICT", "The upload is complete; delete the video.")
-            self._remove(session, upload)
+            upload.expires = now()  # nobody writes to it any more, and if this process dies now, it is swept
+        self._remove(upload)
 
     def sweep(self) -> int:
         """Remove uploads that have expired, and return how many there were."""
-        with self.database.write() as session:
+        with self.database.read() as session:
             late = session.scalars(
                 select(Upload).where(Upload.expires < now(), Upload.completed.is_(None)).limit(100)
             ).all()
-            for upload in late:
-                self._remove(session, upload)
+        for upload in late:
+            self._remove(upload)
         return len(late)
 
     async def _off_loop(self, organization: str, work: Callable[..., T], *arguments: Any) -> T:
@@ -233,13 +234,16 @@ class Uploads:
             raise
         return file, upload
 
-    def _remove(self, session: Session, upload: Upload) -> None:
+    def _remove(self, upload: Upload) -> None:
+        """Remove an expired upload: first the file, outside of any transaction, since its disk may be slow."""
         (self.libraries.home(upload.organization_id) / upload.file).unlink(missing_ok=True)
-        session.delete(upload)
-        video = session.get(VideoRecord, upload.video_id)
-        session.flush()
-        if video is not None:
-            session.delete(video)
+        with self.database.write() as session:
+            kept, video = session.get(Upload, upload.id), session.get(VideoRecord, upload.video_id)
+            if kept is not None:  # else another process was faster
+                session.delete(kept)
+                session.flush()
+            if video is not None:
+                session.delete(video)
 
     def _acknowledge(self, upload: Upload, file: FileIO, received: int) -> Upload:
         """Make `received` bytes durable. Once they are all of the file, the video is queued for processing."""

@@ -10,6 +10,7 @@ import itertools
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -204,6 +205,37 @@ def test_an_ended_or_expired_upload_is_gone_with_its_bytes(acme: Partner, server
     assert server.uploads.sweep() == 1
     assert list((server.libraries.home(acme.organization) / "uploads").iterdir()) == []
     assert code_of(acme.get(f"/v1/videos/{late['videoId']}")) == "VIDEO_NOT_FOUND"
+
+
+def test_an_upload_is_deleted_outside_of_the_transaction_and_swept_if_that_breaks_off(
+    acme: Partner, server: ServerState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow disk held the writer's turn, and what broke off left an upload that went on without its file."""
+    upload = begin(acme)
+    file = server.libraries.home(acme.organization) / "uploads" / upload["uploadId"]
+    wrote = threading.Event()
+
+    def write() -> None:
+        with server.database.write() as session:
+            session.get_one(Upload, upload["uploadId"], with_for_update=True)
+            wrote.set()
+
+    def breaks_off(path: Path, **options: Any) -> None:
+        delete(path, **options)
+        if path == file:
+            threading.Thread(target=write, daemon=True).start()
+            wrote.wait(3)
+            raise RuntimeError("the process ends here")
+
+    delete = Path.unlink
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", breaks_off)
+        assert acme.client.delete(path_of(upload)).status_code == 500
+    assert wrote.is_set()
+    assert acme.client.head(path_of(upload)).status_code == 410
+    assert server.uploads.sweep() == 1
+    assert acme.client.head(path_of(upload)).status_code == 404
+    assert code_of(acme.get(f"/v1/videos/{upload['videoId']}")) == "VIDEO_NOT_FOUND"
 
 
 def test_a_url_is_of_one_upload_and_needs_its_token(acme: Partner, join: Callable[..., Partner]) -> None:
