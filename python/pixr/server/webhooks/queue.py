@@ -59,6 +59,7 @@ ORDERED_ATTEMPTS = 3
 LONGEST_WAIT = timedelta(hours=24)
 KEPT_DAYS = 30
 _GONE = 410
+_BUSY = (429, 503)
 _TURN = text("SELECT pg_advisory_xact_lock(7233243)")
 
 
@@ -136,13 +137,20 @@ def bring_forward(session: Session) -> int:
     The clock was set back meanwhile. Clocks of several machines may differ by the length of a lease.
     """
     soon = now() + LEASE
+    # Only such receivers say for themselves when the next attempt shall be.
+    busy = exists().where(DeliveryAttempt.delivery_id == Delivery.id, DeliveryAttempt.status_code.in_(_BUSY))
+    scheduled = (
+        (Delivery.attempts == attempts) & (Delivery.next_attempt > soon + timedelta(seconds=seconds * (1 + JITTER)))
+        for attempts, seconds in enumerate(SCHEDULE_SECONDS)
+    )
     is_late = or_(
-        (Delivery.attempts == 0) & (Delivery.next_attempt > soon),
+        ~busy & or_(*scheduled),
         Delivery.next_attempt > soon + LONGEST_WAIT * (1 + JITTER),
         Delivery.lease_expires > soon + LEASE,
     )
     late = update(Delivery).where(Delivery.status == "pending", is_late).values(next_attempt=now(), lease_expires=None)
-    return int(session.execute(late).rowcount)  # type: ignore[attr-defined]
+    done = session.execute(late, execution_options={"synchronize_session": False})
+    return int(done.rowcount)  # type: ignore[attr-defined]
 
 
 def purge(session: Session) -> int:
@@ -212,7 +220,7 @@ def _statements() -> _Statements:
 def _wait(attempts: int, attempt: DeliveryAttempt, instant: datetime) -> timedelta:
     seconds = SCHEDULE_SECONDS[attempts] * random.uniform(1 - JITTER, 1 + JITTER)
     wait = timedelta(seconds=seconds)
-    if attempt.status_code in (429, 503):
+    if attempt.status_code in _BUSY:
         wait = max(wait, _retry_after(attempt.response_headers.get("retry-after", ""), instant))
     return min(wait, LONGEST_WAIT * (1 + JITTER))
 
