@@ -5,19 +5,21 @@
 pub struct RowSet {
     words: Vec<u64>,
     len: u32,
+    /// How many it holds: asked several times for each word of a question, of hundreds of thousands of rows.
+    count: u32,
 }
 
 impl RowSet {
     /// The empty set over `0..len`.
     #[must_use]
     pub fn empty(len: u32) -> Self {
-        Self { words: vec![0; (len as usize).div_ceil(64)], len }
+        Self { words: vec![0; (len as usize).div_ceil(64)], len, count: 0 }
     }
 
     /// Every number in `0..len`.
     #[must_use]
     pub fn full(len: u32) -> Self {
-        let mut set = Self { words: vec![u64::MAX; (len as usize).div_ceil(64)], len };
+        let mut set = Self { words: vec![u64::MAX; (len as usize).div_ceil(64)], len, count: len };
         if let (Some(last), tail @ 1..) = (set.words.last_mut(), len % 64) {
             *last = (1 << tail) - 1;
         }
@@ -33,7 +35,7 @@ impl RowSet {
     /// How many it holds.
     #[must_use]
     pub fn count(&self) -> u32 {
-        self.words.iter().map(|word| word.count_ones()).sum()
+        self.count
     }
 
     /// Whether `number` is in the set; false outside `0..universe`.
@@ -82,14 +84,20 @@ impl RowSet {
         if number < self.len
             && let Some(word) = self.words.get_mut(number as usize / 64)
         {
-            *word |= 1 << (number % 64);
+            let bit = 1 << (number % 64);
+            self.count += u32::from(*word & bit == 0);
+            *word |= bit;
         }
     }
 
     /// Adds every number of `range`.
     pub(crate) fn insert_range(&mut self, range: std::ops::Range<u32>) {
-        for number in range {
-            self.insert(number);
+        let (mut from, end) = (range.start, range.end.min(self.len));
+        while from < end {
+            // As far as the word reaches.
+            let count = (end - from).min(64 - from % 64);
+            self.insert_bits(from, u64::MAX >> (64 - count));
+            from += count;
         }
     }
 
@@ -100,17 +108,26 @@ impl RowSet {
             // As far as neither set reaches the end of a word.
             let count = (range.end - from).min(self.len - to).min(64 - from % 64).min(64 - to % 64);
             let bits = other.words.get(from as usize / 64).map_or(0, |word| word >> (from % 64));
-            if let Some(word) = self.words.get_mut(to as usize / 64) {
-                *word |= (bits & (u64::MAX >> (64 - count))) << (to % 64);
-            }
+            self.insert_bits(to, bits & (u64::MAX >> (64 - count)));
             (from, to) = (from + count, to + count);
+        }
+    }
+
+    /// Adds the numbers from `first` on whose bits are set, which must lie in one word.
+    fn insert_bits(&mut self, first: u32, bits: u64) {
+        if let Some(word) = self.words.get_mut(first as usize / 64) {
+            let bits = bits << (first % 64);
+            self.count += (bits & !*word).count_ones();
+            *word |= bits;
         }
     }
 
     /// Takes `number` out.
     pub fn remove(&mut self, number: u32) {
         if let Some(word) = self.words.get_mut(number as usize / 64) {
-            *word &= !(1 << (number % 64));
+            let bit = 1 << (number % 64);
+            self.count -= u32::from(*word & bit != 0);
+            *word &= !bit;
         }
     }
 
@@ -119,6 +136,7 @@ impl RowSet {
         for (index, word) in self.words.iter_mut().enumerate() {
             *word &= other.words.get(index).copied().unwrap_or(0);
         }
+        self.recount();
     }
 
     /// Adds what `other` holds, within this set's universe.
@@ -127,6 +145,7 @@ impl RowSet {
             *word |= other.words.get(index).copied().unwrap_or(0);
         }
         self.trim();
+        self.recount();
     }
 
     /// Turns the set into its complement.
@@ -135,6 +154,7 @@ impl RowSet {
             *word = !*word;
         }
         self.trim();
+        self.count = self.len - self.count;
     }
 
     /// The bits, 64 numbers a word, lowest number in the lowest bit.
@@ -162,10 +182,16 @@ impl RowSet {
             *last &= (1 << tail) - 1;
         }
     }
+
+    fn recount(&mut self) {
+        self.count = self.words.iter().map(|word| word.count_ones()).sum();
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -180,8 +206,43 @@ mod tests {
             set.insert(5);
             set.insert_from(first, &other, start..start + len);
             let moved = held.iter().filter(|number| (start..start + len).contains(number)).map(|number| number - start + first);
-            let expected: std::collections::BTreeSet<u32> = moved.filter(|number| *number < 150).chain([5]).collect();
+            let expected: BTreeSet<u32> = moved.filter(|number| *number < 150).chain([5]).collect();
             prop_assert_eq!(set.iter().collect::<Vec<_>>(), expected.into_iter().collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn a_set_counts_what_it_holds(
+            changes in prop::collection::vec((0_u8..6, 0_u32..220, 0_u32..220), 0..20), other in 0_u32..220,
+        ) {
+            let (mut set, mut held) = (RowSet::empty(200), BTreeSet::new());
+            let odd: BTreeSet<u32> = (1..other).step_by(2).collect();
+            let as_set = |numbers: &BTreeSet<u32>, len: u32| {
+                let mut set = RowSet::empty(len);
+                numbers.iter().for_each(|number| set.insert(*number));
+                set
+            };
+            for (change, one, end) in changes {
+                match change {
+                    0 => set.insert(one),
+                    1 => set.remove(one),
+                    2 => set.insert_range(one..end),
+                    3 => set.intersect(&as_set(&odd, other)),
+                    4 => set.unite(&as_set(&odd, other)),
+                    _ => set.invert(),
+                }
+                match change {
+                    0 => held.extend([one]),
+                    1 => held.retain(|number| *number != one),
+                    2 => held.extend(one..end),
+                    3 => held.retain(|number| odd.contains(number)),
+                    4 => held.extend(&odd),
+                    _ => held = (0..200).filter(|number| !held.contains(number)).collect(),
+                }
+                held.retain(|number| *number < 200);
+                prop_assert_eq!(set.iter().collect::<BTreeSet<_>>(), held.clone());
+                prop_assert_eq!(set.count() as usize, held.len());
+                prop_assert_eq!(&set, &as_set(&held, 200));
+            }
         }
     }
 
@@ -196,6 +257,7 @@ mod tests {
             prop_assert_eq!(set.end_of_run(from.min(len)), (from.min(len)..len).find(|number| !set.contains(*number)).unwrap_or(len));
             let begun = set.iter().filter(|number| number.checked_sub(1).is_none_or(|before| !set.contains(before)));
             prop_assert_eq!(set.run_count(0..len), begun.count());
+            prop_assert_eq!(set.count() as usize, set.iter().count());
         }
     }
 

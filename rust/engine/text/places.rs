@@ -71,17 +71,15 @@ impl Places {
     }
 
     /// The places of those rows that a set holds.
-    pub(super) fn of_set(&self, rows: &RowSet) -> RowSet {
-        if self.is_whole() {
-            let mut places = RowSet::full(self.len);
-            places.intersect(rows);
-            return places;
+    pub(super) fn of_set<'b>(&self, rows: &'b RowSet) -> Cow<'b, RowSet> {
+        if self.is_whole() && rows.universe() == self.len {
+            return Cow::Borrowed(rows);
         }
         let mut places = RowSet::empty(self.len);
         for span in &self.spans {
             places.insert_from(span.first, rows, span.rows.clone());
         }
-        places
+        Cow::Owned(places)
     }
 
     /// By place, what `bytes` has by row.

@@ -219,8 +219,8 @@ pub(super) struct Scoring<'a> {
     row_lengths: Cow<'a, [u8]>,
     /// By the length of a row: what it adds to the denominator of the saturation.
     norms: [f32; 256],
-    allowed: RowSet,
-    /// By place: the sum of the clauses so far. Empty until `run`.
+    allowed: Cow<'a, RowSet>,
+    /// By place: the sum of the clauses so far, and those with one. Empty until `run`.
     scores: Vec<f32>,
     matched: RowSet,
     clause: Best,
@@ -248,7 +248,7 @@ impl Best {
 }
 
 impl<'a> Scoring<'a> {
-    pub(super) fn new(asked: PartQuery<'a>, places: &'a Places, allowed: &RowSet) -> Self {
+    pub(super) fn new(asked: PartQuery<'a>, places: &'a Places, allowed: &'a RowSet) -> Self {
         let PartQuery { query, stats, words, row_lengths } = asked;
         let norm = |id: usize| stats.length_norm(FieldNormReader::id_to_fieldnorm(id as u8));
         Self {
@@ -260,7 +260,7 @@ impl<'a> Scoring<'a> {
             norms: std::array::from_fn(norm),
             allowed: places.of_set(allowed),
             scores: Vec::new(),
-            matched: RowSet::empty(places.len()),
+            matched: RowSet::default(),
             clause: Best::default(),
         }
     }
@@ -268,6 +268,7 @@ impl<'a> Scoring<'a> {
     /// The rows that match, with their scores.
     pub(super) fn run(mut self) -> tantivy::Result<Vec<(u32, f32)>> {
         self.scores = zeros::take(self.places.len() as usize);
+        self.matched = RowSet::empty(self.places.len());
         // The clauses are ordered: required ones and exclusions narrow the rows for those that only add to the score.
         for (index, clause) in self.query.clauses.iter().enumerate() {
             self.apply(index, clause)?;
@@ -297,7 +298,7 @@ impl<'a> Scoring<'a> {
             let mut gone = Vec::new();
             self.exact(&clause.kind, |place, _| gone.push(place))?;
             for place in gone {
-                self.allowed.remove(place);
+                self.allowed.to_mut().remove(place);
                 self.matched.remove(place);
             }
             return Ok(());
@@ -313,7 +314,7 @@ impl<'a> Scoring<'a> {
             for &place in &self.clause.places {
                 holding.insert(place);
             }
-            self.allowed.intersect(&holding);
+            self.allowed.to_mut().intersect(&holding);
             self.matched.intersect(&holding);
         }
         for place in self.clause.places.drain(..) {
