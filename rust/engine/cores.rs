@@ -98,11 +98,23 @@ pub(crate) fn map<T: Sync, R: Send>(
     least_together: usize,
     work: impl Fn(usize, &T) -> Result<R> + Sync + Send,
 ) -> Result<Vec<R>> {
+    map_with(items, least_together, || (), |(), at, item| work(at, item))
+}
+
+/// The same with what `room` makes, once for the items that a thread takes one after the other.
+pub(crate) fn map_with<T: Sync, R: Send, S>(
+    items: &[T],
+    least_together: usize,
+    room: impl Fn() -> S + Sync + Send,
+    work: impl Fn(&mut S, usize, &T) -> Result<R> + Sync + Send,
+) -> Result<Vec<R>> {
     let is_spread = rayon::current_thread_index().is_some();
     if is_spread {
-        items.par_iter().enumerate().with_min_len(least_together).map(|(at, item)| work(at, item)).collect()
+        let items = items.par_iter().enumerate().with_min_len(least_together);
+        items.map_init(room, |room, (at, item)| work(room, at, item)).collect()
     } else {
-        items.iter().enumerate().map(|(at, item)| work(at, item)).collect()
+        let mut room = room();
+        items.iter().enumerate().map(|(at, item)| work(&mut room, at, item)).collect()
     }
 }
 

@@ -37,7 +37,18 @@ impl Spread {
         least_together: usize,
         work: impl Fn(usize, &T) -> Result<R> + Sync + Send,
     ) -> Result<Vec<R>> {
+        self.map_with(items, least_together, || (), |(), at, item| work(at, item))
+    }
+
+    /// The same with what `room` makes, once for the items that a thread takes one after the other.
+    pub(super) fn map_with<T: Sync, R: Send, S>(
+        self,
+        items: &[T],
+        least_together: usize,
+        room: impl Fn() -> S + Sync + Send,
+        work: impl Fn(&mut S, usize, &T) -> Result<R> + Sync + Send,
+    ) -> Result<Vec<R>> {
         let least_together = if self.is_worth_it { least_together } else { items.len() };
-        cores::map(items, least_together, work)
+        cores::map_with(items, least_together, room, work)
     }
 }

@@ -1,6 +1,7 @@
 //! An answer that leaves out what can't be returned is that of scoring everything.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use half::f16;
 use proptest::prelude::*;
@@ -16,6 +17,7 @@ use crate::catalog::video::{Evidence, Segment, Space, Span, Video, VideoId};
 use crate::error::Result;
 use crate::films::{empty, films, put, query};
 use crate::library::Library;
+use crate::vector::{GraphMemory, QueryVector, read_ahead};
 
 const DIMENSION: usize = 64;
 const VIDEOS: usize = 220;
@@ -64,6 +66,11 @@ fn library(is_fitted: bool, has_shares: bool) -> Result<Library> {
 
 /// The same videos in so many parts.
 fn library_in(part_count: usize, is_fitted: bool, has_shares: bool) -> Result<Library> {
+    library_of(VIDEOS, part_count, is_fitted, has_shares)
+}
+
+/// So many videos.
+fn library_of(count: usize, part_count: usize, is_fitted: bool, has_shares: bool) -> Result<Library> {
     let library = Library::in_memory()?;
     let space = Space { name: "test".to_owned(), version: "1".to_owned(), dimension: DIMENSION as u32 };
     for channel in [Channel::Frame, Channel::Speech] {
@@ -79,7 +86,7 @@ fn library_in(part_count: usize, is_fitted: bool, has_shares: bool) -> Result<Li
     }
     let mut next = noise(5);
     let mut films = Vec::new();
-    for number in 0..VIDEOS {
+    for number in 0..count {
         let length = if number % 3 == 0 { 11.0 } else { 4.0 };
         let mut segments = Vec::new();
         for row in 0..ROWS_A_VIDEO {
@@ -97,12 +104,12 @@ fn library_in(part_count: usize, is_fitted: bool, has_shares: bool) -> Result<Li
         for segment in &mut segments {
             segment.evidence[1].text = (next() > -0.5).then(|| words(&mut next));
         }
-        let id = VideoId::new(format!("video-{number:03}"))?;
+        let id = VideoId::new(format!("video-{number:04}"))?;
         let video = Video { title: words(&mut next), duration: 90.0, ..Video::named(id) };
         let quality = Some(["hd", "sd"][number % 2].to_owned());
         films.push((Video { tags: vec![format!("tag{}", number % 3)], quality, ..video }, segments));
     }
-    for films in films.chunks(VIDEOS.div_ceil(part_count)) {
+    for films in films.chunks(count.div_ceil(part_count)) {
         library.put(films.to_vec())?;
     }
     Ok(library)
@@ -139,6 +146,42 @@ fn bounds_from_codes_leave_out_nothing() -> Result<()> {
             let near = search_past(0, &snapshot, &near, &[7; 32])?;
             assert_eq!(near.hits, everything.hits);
         }
+    }
+    Ok(())
+}
+
+/// Where a filter leaves few videos, each is bounded by the codes of the graph alone.
+#[test]
+fn few_videos_among_many_are_answered_as_if_all_were_scored() -> Result<()> {
+    const MANY: usize = 1700;
+    for is_fitted in [false, true] {
+        let library = library_of(MANY, 1, is_fitted, false)?;
+        library.commit()?;
+        let (snapshot, mut next) = (library.current()?, noise(47));
+        let columns =
+            || snapshot.parts.iter().flat_map(|live| [Channel::Frame, Channel::Speech].map(|of| live.part.vectors(of)));
+        read_ahead(columns().flatten(), GraphMemory::of_process());
+        let query = QueryVector::new("a query", &direction(&mut next))?;
+        let has_close_codes =
+            || columns().flatten().all(|column| column.estimator(&query).is_ok_and(|of| of.has_close_codes()));
+        let begun = Instant::now();
+        while !has_close_codes() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "no graph is read");
+            std::thread::yield_now();
+        }
+        let mut found = 0;
+        for (number, step) in (0..24).zip([30, 45, 90].iter().cycle()) {
+            let ids: Vec<String> = (number..MANY).step_by(*step).map(|number| format!("video-{number:04}")).collect();
+            let vectors = [Channel::Frame, Channel::Speech].map(|channel| (channel, direction(&mut next)));
+            let text = [Channel::Speech, Channel::Metadata].map(|channel| (channel, words(&mut next)));
+            let (vectors, text, filter) = (vectors.into(), text.into(), serde_json::json!({ "id": ids }));
+            let query = Query { vectors, text, filter, limit: 3, ..Query::default() };
+            let [everything, bounded] = [u64::MAX, 0].map(|rows| search_past(rows, &snapshot, &query, &[7; 32]));
+            let (everything, bounded) = (everything?, bounded?);
+            assert_eq!((&bounded.hits, bounded.total), (&everything.hits, everything.total), "{number}");
+            found += everything.hits.len();
+        }
+        assert!(found > 24, "{found} hits are too few to tell anything");
     }
     Ok(())
 }

@@ -99,7 +99,17 @@ impl Estimator<'_> {
                 self.most_at(Closeness::Close, position..position + 1, |_, close| *bound = bound.min(close))?;
             }
         }
-        Ok(if self.close.is_some() { Reach::By(2.0 * self.slack(Closeness::Close)) } else { Reach::Unknown })
+        Ok(self.reach(Closeness::Close))
+    }
+
+    /// How far bounds that are not rough lie above the cosines at most.
+    pub(crate) fn reach(&self, closeness: Closeness) -> Reach {
+        if self.close.is_some() { Reach::By(2.0 * self.slack(closeness)) } else { Reach::Unknown }
+    }
+
+    /// Whether there are closer codes than those of one bit, all of them in memory.
+    pub(crate) fn has_close_codes(&self) -> bool {
+        self.close.as_ref().is_some_and(|(graph, _)| graph.is_settled())
     }
 
     fn sharpen_vertical(

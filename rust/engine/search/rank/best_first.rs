@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::ops::Range;
 
 use super::bounds::{Bounded, Bounds, Rough};
-use super::candidates::Bar;
+use super::candidates::{self, Bar};
 use super::reader::{self, Reader, Room};
 use super::steps::Steps;
 use crate::catalog::row_set::RowSet;
@@ -53,8 +53,12 @@ impl Run<'_> {
 
     /// Bounds of the allowed videos that are candidates and can score; if one row tells that, also whether they are hits.
     pub(super) fn bound_all(&self, bounds: &[Bounds<'_>], bar: Bar, one_row_tells: bool) -> Result<Rough> {
-        let found =
-            self.by_run(bounds, |part, bounds, run, videos| bounds.rough(part, run, videos, bar, one_row_tells))?;
+        let floors = candidates::floors(&self.ask, bar);
+        let found = self.by_run(bounds, |room, part, run, videos| {
+            bounds
+                .get(part)
+                .map_or(Ok(Rough::default()), |of| of.rough(part, run, videos, &floors, one_row_tells, room))
+        })?;
         let mut all = Rough::default();
         for (_, Rough { videos, rows }) in found {
             let begin = all.rows.len();
@@ -68,27 +72,31 @@ impl Run<'_> {
     /// The allowed videos that are candidates.
     pub(super) fn candidates(&self, bounds: &[Bounds<'_>], bar: Bar) -> Result<Vec<RowSet>> {
         let mut candidates = self.no_videos();
-        for (part, found) in self.by_run(bounds, |_, bounds, run, videos| bounds.candidates(run, videos, bar))? {
+        let floors = candidates::floors(&self.ask, bar);
+        let found = self.by_run(bounds, |room, part, run, videos| {
+            bounds.get(part).map_or(Ok(Vec::new()), |of| of.candidates(run, videos, &floors, room))
+        })?;
+        for (part, found) in found {
             let videos = candidates.get_mut(part);
             videos.into_iter().for_each(|videos| found.iter().for_each(|&video| videos.insert(video)));
         }
         Ok(candidates)
     }
 
-    /// What `of_run` finds in each run of videos of each part, in order.
-    fn by_run<T: Default + Send>(
+    /// What `of_run` finds in each run of videos of each part, of which it is told the allowed videos; in order.
+    fn by_run<'a, T: Default + Send>(
         &self,
-        bounds: &[Bounds<'_>],
-        of_run: impl Fn(usize, &Bounds<'_>, Range<u32>, &RowSet) -> Result<T> + Sync,
+        bounds: &[Bounds<'a>],
+        of_run: impl Fn(&mut Room<'a>, usize, Range<u32>, &RowSet) -> Result<T> + Sync + Send,
     ) -> Result<Vec<(usize, T)>> {
         let mut runs = Vec::new();
         for (part, of_part) in bounds.iter().enumerate() {
             runs.extend(of_part.runs()?.into_iter().map(|run| (part, run)));
         }
-        self.spread.map(&runs, 1, |_, (part, run)| {
-            let found = match (bounds.get(*part), self.ask.allowed.get(*part)) {
-                (Some(bounds), Some(allowed)) => of_run(*part, bounds, run.clone(), &allowed.videos)?,
-                _ => T::default(),
+        self.spread.map_with(&runs, 1, Room::default, |room, _, (part, run)| {
+            let found = match self.ask.allowed.get(*part) {
+                Some(allowed) => of_run(room, *part, run.clone(), &allowed.videos)?,
+                None => T::default(),
             };
             Ok((*part, found))
         })

@@ -7,7 +7,7 @@ use super::reader::{ROUNDING, Room, renew};
 use super::steps::Steps;
 use crate::catalog::row_set::RowSet;
 use crate::error::Result;
-use crate::search::ask::{ChannelAsk, Term};
+use crate::search::ask::{Ask, ChannelAsk, Term};
 use crate::search::evidence;
 use crate::vector::{Closeness, Reach};
 
@@ -28,11 +28,26 @@ pub(super) enum Bar {
 }
 
 /// What makes a row a candidate by a term of a channel.
-struct Floor {
+pub(super) struct Floor {
     /// The confidence that it must have.
     confidence: f32,
     /// The cosine that has it without words, by term.
     cosines: Vec<f32>,
+}
+
+/// The floors of every channel.
+pub(super) fn floors(ask: &Ask, bar: Bar) -> Vec<Floor> {
+    let of_channel = |channel: &ChannelAsk| {
+        let confidence = channel.required_of_one(match bar {
+            Bar::None => 0.0,
+            Bar::Confidence(confidence) => confidence,
+            Bar::Sufficient => channel.calibration.sufficient,
+            Bar::Share(share) => share * channel.calibration.sufficient,
+        });
+        let cosine = |term: &Term| term.calibration.cosine_floor(confidence);
+        Floor { confidence, cosines: channel.terms.iter().map(cosine).collect() }
+    };
+    ask.channels.iter().map(of_channel).collect()
 }
 
 impl<'a> Bounds<'a> {
@@ -43,20 +58,22 @@ impl<'a> Bounds<'a> {
         part: usize,
         run: Range<u32>,
         wanted: &RowSet,
-        bar: Bar,
+        floors: &[Floor],
         one_row_tells: bool,
+        room: &mut Room<'a>,
     ) -> Result<Rough> {
         let mut found = Rough::default();
-        self.visit_candidates(run, wanted, bar, |video, rows, room| {
+        self.visit_candidates(run, wanted, floors, room, |video, rows, closeness, room| {
             self.reader.fill(rows.clone(), room);
             let bound = self.of_filled(room, video);
             if bound > 0.0 {
+                let is_close = closeness == Closeness::Close;
                 let is_hit = if one_row_tells { Some(self.has_sufficient(room, rows)?) } else { None };
-                let rows_at = self.apart.contains(video).then_some(found.rows.len());
+                let rows_at = (!is_close && self.apart.contains(video)).then_some(found.rows.len());
                 if rows_at.is_some() {
                     found.rows.extend_from_slice(&room.blended);
                 }
-                found.videos.push(Bounded { bound, part, video, rows_at, is_close: false, is_hit });
+                found.videos.push(Bounded { bound, part, video, rows_at, is_close, is_hit });
             }
             Ok(())
         })?;
@@ -64,22 +81,29 @@ impl<'a> Bounds<'a> {
     }
 
     /// The videos of a run that are among `wanted` and are candidates.
-    pub(super) fn candidates(&self, run: Range<u32>, wanted: &RowSet, bar: Bar) -> Result<Vec<u32>> {
+    pub(super) fn candidates(
+        &self,
+        run: Range<u32>,
+        wanted: &RowSet,
+        floors: &[Floor],
+        room: &mut Room<'a>,
+    ) -> Result<Vec<u32>> {
         let mut found = Vec::new();
-        self.visit_candidates(run, wanted, bar, |video, _, _| {
+        self.visit_candidates(run, wanted, floors, room, |video, _, _, _| {
             found.push(video);
             Ok(())
         })?;
         Ok(found)
     }
 
-    /// Calls `visit` with each candidate and its rows, which the room holds.
+    /// Calls `visit` with each candidate and its rows, which the room holds, and how closely they were read.
     fn visit_candidates(
         &self,
         run: Range<u32>,
         wanted: &RowSet,
-        bar: Bar,
-        mut visit: impl FnMut(u32, Range<u32>, &mut Room<'a>) -> Result<()>,
+        floors: &[Floor],
+        room: &mut Room<'a>,
+        mut visit: impl FnMut(u32, Range<u32>, Closeness, &mut Room<'a>) -> Result<()>,
     ) -> Result<()> {
         let table = self.reader.part.part.table();
         let mut videos = Vec::new();
@@ -90,41 +114,32 @@ impl<'a> Bounds<'a> {
         let all = first.start..last.end;
         let wanted_rows: usize = videos.iter().map(|(_, rows)| rows.len()).sum();
         let reads_all = wanted_rows * FEW_WANTED >= all.len();
-        let floors = self.floors(bar);
-        let mut room = Room::default();
+        // One video takes as long closely as roughly, and need not be read a second time.
+        let closeness = if !reads_all && self.reader.has_close_codes() { Closeness::Close } else { Closeness::Rough };
         if reads_all {
-            self.read_candidates(all, &floors, &mut room)?;
+            self.read_candidates(closeness, all, floors, room)?;
         }
         for (video, rows) in videos {
             if !reads_all {
-                self.read_candidates(rows.clone(), &floors, &mut room)?;
+                self.read_candidates(closeness, rows.clone(), floors, room)?;
             }
             let within = (rows.start - room.first_row) as usize..(rows.end - room.first_row) as usize;
             if room.reaching.get(within).unwrap_or_default().contains(&true) {
-                visit(video, rows, &mut room)?;
+                visit(video, rows, closeness, room)?;
             }
         }
         Ok(())
     }
 
-    /// The floors of every channel.
-    fn floors(&self, bar: Bar) -> Vec<Floor> {
-        let of_channel = |channel: &ChannelAsk| {
-            let confidence = channel.required_of_one(match bar {
-                Bar::None => 0.0,
-                Bar::Confidence(confidence) => confidence,
-                Bar::Sufficient => channel.calibration.sufficient,
-                Bar::Share(share) => share * channel.calibration.sufficient,
-            });
-            let cosine = |term: &Term| term.calibration.cosine_floor(confidence);
-            Floor { confidence, cosines: channel.terms.iter().map(cosine).collect() }
-        };
-        self.reader.ask.channels.iter().map(of_channel).collect()
-    }
-
-    /// Reads rows roughly, those that may be above a floor more closely, and marks those that still may.
-    fn read_candidates(&self, rows: Range<u32>, floors: &[Floor], room: &mut Room<'a>) -> Result<()> {
-        self.reader.read(Closeness::Rough, rows.clone(), room)?;
+    /// Reads rows, those that may be above a floor by rough bounds more closely, and marks those that still may.
+    fn read_candidates(
+        &self,
+        closeness: Closeness,
+        rows: Range<u32>,
+        floors: &[Floor],
+        room: &mut Room<'a>,
+    ) -> Result<()> {
+        self.reader.read(closeness, rows.clone(), room)?;
         renew(&mut room.reaching, rows.len(), false);
         room.reaches.resize_with(self.reader.ask.channels.len(), Vec::new);
         for (index, (channel, floor)) in self.reader.ask.channels.iter().zip(floors).enumerate() {
@@ -133,7 +148,10 @@ impl<'a> Bounds<'a> {
             for (at, (term, &least_cosine)) in channel.terms.iter().zip(&floor.cosines).enumerate() {
                 let (cosines, steps) = (&mut room.cosines[index][at], &self.reader.steps[index][at]);
                 if let Some(estimator) = &self.reader.estimators[index][at] {
-                    room.reaches[index][at] = estimator.sharpen(rows.clone(), least_cosine, cosines)?;
+                    room.reaches[index][at] = match closeness {
+                        Closeness::Rough => estimator.sharpen(rows.clone(), least_cosine, cosines)?,
+                        Closeness::Close | Closeness::Likely => estimator.reach(closeness),
+                    };
                     for (reaching, cosine) in room.reaching.iter_mut().zip(cosines.iter()) {
                         *reaching |= *cosine >= least_cosine && *cosine > f32::NEG_INFINITY;
                     }

@@ -82,6 +82,12 @@ impl<'a> Reader<'a> {
         Self { words, ..self }
     }
 
+    /// Whether closer codes of all rows with a time are in memory.
+    pub(super) fn has_close_codes(&self) -> bool {
+        let timed = self.estimators.iter().enumerate().filter(|(index, _)| self.is_timed(*index));
+        timed.flat_map(|(_, of_channel)| of_channel.iter().flatten()).all(Estimator::has_close_codes)
+    }
+
     pub(super) fn is_timed(&self, index: usize) -> bool {
         self.ask.channels.get(index).is_some_and(|channel| channel.channel != Channel::Metadata)
     }

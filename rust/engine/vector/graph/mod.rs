@@ -202,6 +202,11 @@ impl Graph {
         let _ = std::thread::Builder::new().name("pixr-read".to_owned()).spawn(read);
     }
 
+    /// Whether every byte of it was verified, and so was in memory.
+    pub(super) fn is_settled(&self) -> bool {
+        self.section.is_verified()
+    }
+
     /// The nodes, once every byte of them was verified.
     fn settled(&self) -> Option<Settled<'_>> {
         let (_, nodes) = self.section.settled()?.split_at_checked(HEAD_BYTES)?;
