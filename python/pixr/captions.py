@@ -3,12 +3,15 @@
 Captions are read as other programs write them: SRT with commas or points, WebVTT with notes, styles, positions and
 voices, JSON as `{"segments": [{"start", "end", "text"}]}` (Whisper's), a list of such objects, or this module's own.
 
+Those of before UTF-8 was usual are in the code page of their language, which their letters tell (`_code_page`).
+
 Captions that roll, as YouTube's and those of live television do, show a line again above the one that is said next.
 Each line is kept once, from when it first appears.
 """
 
 from __future__ import annotations
 
+import codecs
 import html
 import itertools
 import json
@@ -20,13 +23,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pixr.arguments import check_choice
-from pixr.errors import InvalidCaptions
+from pixr.errors import InvalidCaptions, MissingExtra
 from pixr.surrogates import has_lone_surrogate
 
 __all__ = ["Caption", "CaptionFormat", "Cue", "beside", "captions_of", "read_captions", "write_captions"]
 
 CaptionFormat = Literal["srt", "vtt", "json"]
 MAX_BYTES = 64 << 20
+# In UTF-8 with a damaged byte here and there, less than this share of what is not ASCII is no letter. In a text of a
+# code page hardly anything is one.
+_DAMAGED_SHARE = 0.1
+# By words of two or three lines code pages are told apart with a confidence above this; single lines have less.
+_SURE = 0.5
+_WESTERN = "cp1252"
 _BESIDE = (".srt", ".vtt")  # the more wanted first; also in capitals, as cameras and old discs have them
 
 _TIME = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
@@ -76,22 +85,44 @@ def read_captions(path: str | os.PathLike[str]) -> list[Caption]:
 
     Raises:
         InvalidCaptions: it is none, or a time in it can't be read; the message has the line.
+        MissingExtra: it is in a code page, and cchardet, which tells which, is not installed.
         OSError: it can't be read.
     """
     file = Path(path)
     if file.stat().st_size > MAX_BYTES:
         raise InvalidCaptions(f"{file}: more than {MAX_BYTES >> 20} MB")
-    raw = file.read_bytes()
-    encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    try:
-        text = raw.decode(encoding)
-    except UnicodeDecodeError:
-        text = raw.decode("cp1252", errors="replace")
+    text = _decoded(file.read_bytes())
     stripped = text.lstrip()
     if stripped.startswith("[Script Info]"):
         raise InvalidCaptions(f"{file}: ASS captions; SRT, WebVTT or JSON is read, and most players and ffmpeg convert")
     found = _from_json(text, file) if stripped[:1] in ("{", "[") else _from_lines(text, file)
     return captions_of(found)
+
+
+def _decoded(raw: bytes) -> str:
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return raw.decode("utf-16", errors="replace")
+    text = raw.decode("utf-8-sig", errors="replace")
+    if "\ufffd" not in text:
+        return text
+    letters = [letter for letter in text if not letter.isascii()]
+    is_damaged = letters.count("\ufffd") < _DAMAGED_SHARE * len(letters)
+    return text if is_damaged else raw.decode(_code_page(raw), errors="replace")
+
+
+def _code_page(raw: bytes) -> str:
+    """The encoding of a text that is not Unicode, as its letters tell; Western Europe's where they are too few."""
+    try:
+        import cchardet
+    except ImportError as error:
+        raise MissingExtra("cchardet", "media", error) from error
+    guess = cchardet.detect(raw)
+    if guess["encoding"] is None or (guess["confidence"] or 0) < _SURE:
+        return _WESTERN
+    try:
+        return codecs.lookup(guess["encoding"]).name
+    except LookupError:  # one that Python doesn't know
+        return _WESTERN
 
 
 def captions_of(cues: Iterable[Cue]) -> list[Caption]:

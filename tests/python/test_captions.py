@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -62,6 +63,54 @@ def test_files_of_other_programs_are_read(tmp_path: Path) -> None:
     assert read_captions(file) == [Caption(0.0, 0.5, "Before"), Caption(1.0, 2.5, "First & second")]
     file.write_text(json.dumps([{"start": 1, "end": 2, "text": " a\nb ", "id": 0}]), encoding="utf-8")
     assert read_captions(file) == [Caption(1.0, 2.0, "a b")]
+
+
+# By code page: what older films' captions say. Of what is in Latin letters there are several lines.
+OF_CODE_PAGES = {
+    "cp1251": ["Привет, как дела?", "Я думал, ты уехал вчера."],
+    "koi8-r": ["Привет, как дела?", "Я думал, ты уехал вчера."],
+    "cp1253": ["Καλημέρα, τι κάνεις;", "Νόμιζα ότι έφυγες χθες."],
+    "cp1255": ["שלום, מה שלומך?", "חשבתי שנסעת אתמול."],
+    "cp1256": ["مرحبا، كيف حالك؟", "ظننت أنك سافرت أمس."],
+    "shift_jis": ["こんにちは、お元気ですか。", "昨日出発したと思っていました。"],
+    "euc_jp": ["こんにちは、お元気ですか。", "昨日出発したと思っていました。"],
+    "gb18030": ["你好，你怎么样？", "我以为你昨天走了。"],
+    "big5": ["你好，你怎麼樣？", "我以為你昨天走了。"],
+    "euc_kr": ["안녕하세요, 어떻게 지내세요?", "어제 떠난 줄 알았어요."],
+    "cp1250": ["Cześć, jak się masz?", "Myślałem, że wyjechałeś wczoraj.", "Nie, pociąg spóźnił się trzy godziny."],
+    "cp1254": ["Merhaba, nasılsın?", "Dün gittiğini sanıyordum.", "Hayır, tren üç saat gecikti."],
+    "cp1252": ["Hej, hur mår du?", "Jag trodde att du åkte i går.", "Nej, tåget var tre timmar försenat."],
+}
+
+
+@pytest.mark.parametrize("encoding", OF_CODE_PAGES)
+def test_captions_in_the_code_page_of_their_language_are_read(encoding: str, tmp_path: Path) -> None:
+    """All were taken for those of Western Europe, and no word of most languages was found."""
+    pytest.importorskip("cchardet")
+    said = [Caption(float(at), at + 0.5, line) for at, line in enumerate(OF_CODE_PAGES[encoding])]
+    file = tmp_path / "captions.srt"
+    file.write_bytes(write_captions(said, "srt").encode(encoding))
+    assert read_captions(file) == said
+
+
+def test_few_letters_are_those_of_western_europe(tmp_path: Path) -> None:
+    pytest.importorskip("cchardet")
+    file = tmp_path / "captions.srt"
+    said = [Caption(0.0, 1.0, "Hello – it’s me.")]
+    file.write_bytes(write_captions(said, "srt").encode("cp1252"))
+    assert read_captions(file) == said
+
+
+def test_a_damaged_letter_leaves_the_others_as_they_are(tmp_path: Path) -> None:
+    lines = OF_CODE_PAGES["cp1251"] * 2
+    said = [Caption(float(at), at + 0.5, line) for at, line in enumerate(lines)]
+    file = tmp_path / "captions.srt"
+    content = write_captions(said, "srt")
+    damaged = [*said[:-1], replace(said[-1], text=said[-1].text[:-1] + "\ufffd")]
+    file.write_bytes(content.encode()[:-2] + b"\xff\n")
+    assert read_captions(file) == damaged
+    file.write_bytes(content.encode("utf-16")[:-4] + b"\x00\xdc\n\x00")
+    assert read_captions(file) == damaged
 
 
 YOUTUBE = """WEBVTT
