@@ -54,10 +54,8 @@ impl Run<'_> {
     /// Bounds of the allowed videos that are candidates and can score; if one row tells that, also whether they are hits.
     pub(super) fn bound_all(&self, bounds: &[Bounds<'_>], bar: Bar, one_row_tells: bool) -> Result<Rough> {
         let floors = candidates::floors(&self.ask, bar);
-        let found = self.by_run(bounds, |room, part, run, videos| {
-            bounds
-                .get(part)
-                .map_or(Ok(Rough::default()), |of| of.rough(part, run, videos, &floors, one_row_tells, room))
+        let found = self.by_run(bounds, |room, part, bounds, run, videos| {
+            bounds.rough(part, run, videos, &floors, one_row_tells, room)
         })?;
         let mut all = Rough::default();
         for (_, Rough { videos, rows }) in found {
@@ -73,9 +71,8 @@ impl Run<'_> {
     pub(super) fn candidates(&self, bounds: &[Bounds<'_>], bar: Bar) -> Result<Vec<RowSet>> {
         let mut candidates = self.no_videos();
         let floors = candidates::floors(&self.ask, bar);
-        let found = self.by_run(bounds, |room, part, run, videos| {
-            bounds.get(part).map_or(Ok(Vec::new()), |of| of.candidates(run, videos, &floors, room))
-        })?;
+        let found =
+            self.by_run(bounds, |room, _, bounds, run, videos| bounds.candidates(run, videos, &floors, room))?;
         for (part, found) in found {
             let videos = candidates.get_mut(part);
             videos.into_iter().for_each(|videos| found.iter().for_each(|&video| videos.insert(video)));
@@ -87,15 +84,15 @@ impl Run<'_> {
     fn by_run<'a, T: Default + Send>(
         &self,
         bounds: &[Bounds<'a>],
-        of_run: impl Fn(&mut Room<'a>, usize, Range<u32>, &RowSet) -> Result<T> + Sync + Send,
+        of_run: impl Fn(&mut Room<'a>, usize, &Bounds<'a>, Range<u32>, &RowSet) -> Result<T> + Sync + Send,
     ) -> Result<Vec<(usize, T)>> {
         let mut runs = Vec::new();
         for (part, of_part) in bounds.iter().enumerate() {
-            runs.extend(of_part.runs()?.into_iter().map(|run| (part, run)));
+            runs.extend(of_part.runs()?.into_iter().map(|run| (part, of_part, run)));
         }
-        self.spread.map_with(&runs, 1, Room::default, |room, _, (part, run)| {
+        self.spread.map_with(&runs, 1, Room::default, |room, _, (part, of_part, run)| {
             let found = match self.ask.allowed.get(*part) {
-                Some(allowed) => of_run(room, *part, run.clone(), &allowed.videos)?,
+                Some(allowed) => of_run(room, *part, of_part, run.clone(), &allowed.videos)?,
                 None => T::default(),
             };
             Ok((*part, found))
