@@ -224,6 +224,7 @@ def test_users_with_more_videos_than_a_database_takes_parameters_are_given_out_a
     marked: Partner, server: ServerState
 ) -> None:
     """Both were an internal error: past 65,535 videos on PostgreSQL, past 32,766 or 250,000 on SQLite."""
+    server.search_log.flush()
     count = 260_000
     videos = [f"v{number:06}" for number in range(count)] + ["marked"]
     home = server.libraries.home(marked.organization)
