@@ -46,7 +46,7 @@ const HEAD_BYTES: usize = 64;
 /// Neighbours of a node: they and the factors of the code fill two lines.
 const DEGREE: usize = 30;
 /// So many nodes are asked of memory before they are compared.
-const NODES_AHEAD: usize = 12;
+const NODES_AHEAD: usize = 24;
 const LINK_BYTES: usize = 4 * DEGREE;
 /// Keys of the beam leave 31 bits for a node.
 const MOST_NODES: usize = 1 << 31;
