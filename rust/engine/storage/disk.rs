@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use memmap2::Mmap;
 
+#[cfg(target_os = "linux")]
+use super::large_pages::want_large_pages;
 use super::seam::{Lock, Storage, WriteFile, check_name};
 use super::section::ByteOwner;
 use crate::error::{Error, Result};
@@ -245,8 +247,7 @@ impl ByteOwner for Mapped {
 
     #[cfg(target_os = "linux")]
     fn expect_everywhere(&self, range: Range<usize>) {
-        // Only a hint, too.
-        let _ = self.map.advise_range(memmap2::Advice::HugePage, range.start, range.len());
+        want_large_pages(&self.map, &self.file, &range);
     }
 }
 

@@ -20,6 +20,8 @@ pub mod disk;
 mod fields;
 mod header;
 mod hex;
+#[cfg(target_os = "linux")]
+mod large_pages;
 pub mod log;
 pub(crate) mod log_format;
 pub mod manifest;
