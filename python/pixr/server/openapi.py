@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from threading import Lock
 from typing import Any
 
 from fastapi import FastAPI
@@ -52,10 +53,19 @@ SECURITY_SCHEMES: dict[str, Any] = {
 }
 
 
+# Pydantic derives schemas by changing what it derives them from, one thread at a time.
+_deriving = Lock()
+
+
 def specification(app: FastAPI) -> dict[str, Any]:
     """The document, made once."""
-    if app.openapi_schema:
+    with _deriving:
+        if app.openapi_schema is None:
+            app.openapi_schema = _made(app)
         return app.openapi_schema
+
+
+def _made(app: FastAPI) -> dict[str, Any]:
     made = get_openapi(
         title="Pixr", version=app.version, description=DESCRIPTION, routes=app.routes, tags=app.openapi_tags
     )
@@ -82,7 +92,6 @@ def specification(app: FastAPI) -> dict[str, Any]:
                 _complete(operation, scope_of(route), schemas)
                 if find_deprecation(app.state.server.settings.deprecations, method, route.path_format):
                     operation["deprecated"] = True
-    app.openapi_schema = made
     return made
 
 

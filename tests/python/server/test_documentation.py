@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urljoin
 
 import pytest
+from fastapi.openapi.utils import get_openapi
 from openapi_spec_validator import OpenAPIV30SpecValidator
 from starlette.testclient import TestClient
 
@@ -23,6 +26,24 @@ def test_the_older_specification_is_valid_and_names_the_same_operations(client: 
     assert operations(older) == operations(newer) != []
     assert set(older["x-webhooks"]) == set(newer["webhooks"])
     assert '"type": "null"' not in json.dumps(older)
+
+
+def test_who_asks_for_the_specification_at_once_gets_one_that_was_made_once(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each made its own. Pydantic derives schemas on one thread at a time, and warned of aliases that had no effect."""
+    made = []
+
+    def make(**options: Any) -> dict[str, Any]:
+        made.append(options)
+        time.sleep(0.05)
+        return get_openapi(**options)
+
+    monkeypatch.setattr("pixr.server.openapi.get_openapi", make)
+    with ThreadPoolExecutor(4) as many:
+        asked = [many.submit(client.get, "/openapi.json") for _ in range(4)]
+        documents = [one.result().content for one in asked]
+    assert len(made) == len(set(documents)) == 1
 
 
 def operations(document: dict[str, Any]) -> list[str]:
