@@ -7,7 +7,7 @@
 //! Time goes into waiting for memory: the codes of all new neighbours are asked for before the first is compared, and
 //! the neighbours of the node that is likely next while this one's are.
 
-use super::super::kernels::{Kernels, prefetch};
+use super::super::kernels::{Kernels, prefetch, prefetch_one_of_many};
 use super::nibbles::Levels;
 use crate::error::Result;
 
@@ -79,7 +79,7 @@ impl Beam {
                     && let Some(slot) = fresh.get_mut(count)
                 {
                     let code = nodes.code(link)?;
-                    prefetch(code);
+                    prefetch_one_of_many(code);
                     *slot = (link, code);
                     count += 1;
                 }

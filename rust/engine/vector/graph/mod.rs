@@ -36,7 +36,7 @@ use nibbles::{FACTOR_BYTES, Levels, Nibbles};
 use super::layout::{RUN_BYTES, RUN_COMPONENTS};
 
 use super::graph_memory::GraphMemory;
-use super::kernels::{Kernels, prefetch};
+use super::kernels::{Kernels, prefetch_one_of_many};
 use super::residency::Residency;
 use crate::error::{Error, Result};
 use crate::storage::section::Section;
@@ -155,7 +155,7 @@ impl Graph {
         let estimate = move |(index, node): (usize, &'a [u8])| {
             if let Some(ahead) = run.get((index + NODES_AHEAD) * node_bytes..).and_then(|ahead| ahead.get(..code_bytes))
             {
-                prefetch(ahead);
+                prefetch_one_of_many(ahead);
             }
             query.estimate(kernels, node.split_at(code_bytes).0)
         };
@@ -171,7 +171,7 @@ impl Graph {
         let code = |node| settled.as_ref().map_or_else(|| self.code(node), |nodes| nodes.code(node));
         for (at, &node) in nodes.iter().enumerate() {
             if let Some(&next) = nodes.get(at + NODES_AHEAD) {
-                prefetch(code(next)?);
+                prefetch_one_of_many(code(next)?);
             }
             estimates.push(query.estimate(kernels, code(node)?));
         }

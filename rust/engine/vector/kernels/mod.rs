@@ -14,7 +14,7 @@ mod table;
 
 use std::sync::OnceLock;
 
-pub(super) use prefetch::{pieces_ahead, prefetch};
+pub(super) use prefetch::{pieces_ahead, prefetch, prefetch_one_of_many};
 pub(super) use table::{Kernels, LARGEST_LEVEL, Squares};
 
 /// Every kernel that this machine can run, best first.
