@@ -15,6 +15,10 @@ use pixr::catalog::channel::Channel;
 use pixr::catalog::video::{Evidence, Segment, Space, Span, Video, VideoId};
 use pixr::library::{Access, Durability, Library, Limits, Options};
 
+/// As in the package.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const LEVELS: [Durability; 3] = [Durability::Always, Durability::Group, Durability::None];
 const ROUNDS: usize = 3;
 const DIMENSION: usize = 384;

@@ -31,6 +31,10 @@ use pixr::search::query::{Facets, Query};
 use pixr::vector::normalise;
 use serde_json::{Value, json};
 
+/// As in the package.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const LIMIT: u32 = 10;
 const SHORTEST: usize = 5;
 const LONGEST: usize = 49;

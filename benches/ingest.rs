@@ -25,6 +25,10 @@ use pixr::catalog::video::{Evidence, Segment, Space, Span, Video, VideoId};
 use pixr::library::{Access, Library};
 use pixr::search::query::Query;
 
+/// As in the package.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SEGMENTS_A_VIDEO: usize = 20;
 const VIDEOS_A_PUT: usize = 10;
 const SEGMENT_SECONDS: f64 = 4.0;

@@ -16,6 +16,10 @@ use pixr::text::index::TextIndex;
 use pixr::text::query::TextQuery;
 use pixr::text::stats::TextStats;
 
+/// As in the package.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const ROWS: u32 = 100_000;
 const LIKELY: (usize, usize) = (100, 10_000);
 /// So many videos of so many rows, spread over the part.

@@ -24,6 +24,10 @@ use pixr::storage::seam::Storage;
 use pixr::vector::{Asked, GraphMemory, Index, Near, QueryVector, VectorColumn, approximate_top_k};
 use serde_json::{Value, json};
 
+/// As in the package.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const K: usize = 10;
 /// Graphs that were not read by then don't fit in memory.
 const LONGEST_READING: Duration = Duration::from_secs(20);

@@ -23,6 +23,10 @@ use data::Failure;
 use exact::Setting;
 use rayon::prelude::*;
 
+/// As in the package.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How many rows are asked for.
 const K: usize = 10;
 /// Of a few the first milliseconds are too many: the processor's clock and the page tables are not yet as they will be.
