@@ -1,7 +1,11 @@
 //! Shares the cores of the machine among searches.
 //!
 //! A search that is alone is spread over all of them. It runs on a thread of rayon's pool, where a piece of work is handed to another
-//! thread for little; from any other thread each loop would be handed over whole, and its end waited for. Searches that come
+//! thread for little; from any other thread each loop would be handed over whole, and its end waited for. Its loops take tens to
+//! hundreds of microseconds, and to wake a thread takes tens; so while it runs threads stay awake from one loop to the next, and
+//! those that end a loop first wait awake for the others (`AWAKE`).
+//!
+//! Searches that come
 //! meanwhile stay on the threads of their callers: handed to the pool as well, they would be taken up in the middle of the first
 //! one, by a thread that waits for a piece of it, and hold that up until they ended.
 //!
@@ -12,15 +16,21 @@
 
 use std::process;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rayon::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuildError};
+use rayon::{ThreadPool, ThreadPoolBuildError, Yield};
 
 use crate::error::Result;
 
 static SEARCHES: Searches = Searches::new();
+
+/// A thread without work stays awake for as long within a search: rayon's own sleep after some fifteen microseconds.
+const AWAKE: Duration = Duration::from_micros(100);
+/// Threads at most that stay awake between loops: each of them asks all others for work all the time.
+const MOST_AWAKE: usize = 8;
 
 /// The pool of this process, made when it is first needed; none if the system gives no threads.
 fn pool() -> Option<&'static ThreadPool> {
@@ -73,54 +83,129 @@ impl Searches {
 
     fn share<R: Send>(&self, is_worth_spreading: bool, search: impl FnOnce() -> R + Send) -> R {
         let is_alone = self.under_way.fetch_add(1, Ordering::Relaxed) == 0;
-        let _ends = Ends(self);
+        let _ends = Defer(|| _ = self.under_way.fetch_sub(1, Ordering::Relaxed));
         if is_alone && is_worth_spreading && pool().is_some_and(|pool| pool.current_num_threads() > 1) {
-            on_pool(search)
+            on_pool(|| awake(search))
         } else {
             search()
         }
     }
 }
 
-/// A search that ends when this is dropped, also by a panic.
-struct Ends<'a>(&'a Searches);
+/// Carries out a search that asks for the other threads of this one's pool often, while which they stay awake.
+pub(crate) fn awake<R: Send>(search: impl FnOnce() -> R + Send) -> R {
+    let others = rayon::current_num_threads().min(MOST_AWAKE) - 1;
+    let Some(searcher) = rayon::current_thread_index().filter(|_| others > 0) else {
+        return search();
+    };
+    let has_ended = AtomicBool::new(false);
+    let search = || {
+        let _ends = Defer(|| has_ended.store(true, Ordering::Relaxed));
+        search()
+    };
+    rayon::join(search, || stay_awake(others, searcher, &has_ended)).0
+}
 
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+fn stay_awake(threads: usize, searcher: usize, has_ended: &AtomicBool) {
+    if threads > 1 {
+        let stay = |threads| stay_awake(threads, searcher, has_ended);
+        rayon::join(|| stay(threads / 2), || stay(threads - threads / 2));
+        return;
+    }
+    // The searcher comes here where it waits for the end of a loop, and nobody else was awake to take this.
+    if rayon::current_thread_index() != Some(searcher) {
+        help_until(|| has_ended.load(Ordering::Relaxed));
     }
 }
 
-/// What `work` makes of each item, in order; the first error if there is one. Spread over the cores where this thread's search is,
-/// so that a thread takes at least `least_together` items at a time.
-pub(crate) fn map<T: Sync, R: Send>(
-    items: &[T],
-    least_together: usize,
-    work: impl Fn(usize, &T) -> Result<R> + Sync + Send,
-) -> Result<Vec<R>> {
-    map_with(items, least_together, || (), |(), at, item| work(at, item))
+/// Does what other threads of the pool ask for, until `has_ended` or for as long there was nothing to do.
+fn help_until(has_ended: impl Fn() -> bool) {
+    let mut idle_since = Instant::now();
+    while !has_ended() {
+        match rayon::yield_now() {
+            Some(Yield::Executed) => idle_since = Instant::now(),
+            Some(Yield::Idle) if idle_since.elapsed() < AWAKE => thread::yield_now(),
+            _ => return,
+        }
+    }
 }
 
-/// The same with what `room` makes, once for the items that a thread takes one after the other.
+/// Is called when it is dropped, also by a panic.
+struct Defer<F: Fn()>(F);
+
+impl<F: Fn()> Drop for Defer<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// What `work` makes of each item, in order; the first error if there is one. Spread over the cores where this thread's search is:
+/// each thread takes the next `together` items.
+pub(crate) fn map<T: Sync, R: Send>(
+    items: &[T],
+    together: usize,
+    work: impl Fn(usize, &T) -> Result<R> + Sync + Send,
+) -> Result<Vec<R>> {
+    map_with(items, together, || (), |(), at, item| work(at, item))
+}
+
+/// The same with what `room` makes, once for each thread.
 pub(crate) fn map_with<T: Sync, R: Send, S>(
     items: &[T],
-    least_together: usize,
+    together: usize,
     room: impl Fn() -> S + Sync + Send,
     work: impl Fn(&mut S, usize, &T) -> Result<R> + Sync + Send,
 ) -> Result<Vec<R>> {
-    let is_spread = rayon::current_thread_index().is_some();
-    if is_spread {
-        let items = items.par_iter().enumerate().with_min_len(least_together);
-        items.map_init(room, |room, (at, item)| work(room, at, item)).collect()
-    } else {
+    let together = together.max(1);
+    let threads = match rayon::current_thread_index() {
+        Some(_) => rayon::current_num_threads().min(items.len().div_ceil(together)),
+        None => 1,
+    };
+    if threads <= 1 {
         let mut room = room();
-        items.iter().enumerate().map(|(at, item)| work(&mut room, at, item)).collect()
+        return items.iter().enumerate().map(|(at, item)| work(&mut room, at, item)).collect();
     }
+    let (next, begun, ended) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    let take = || {
+        begun.fetch_add(1, Ordering::SeqCst);
+        let ends = Defer(|| _ = ended.fetch_add(1, Ordering::SeqCst));
+        let mut room = room();
+        let mut made = Vec::new();
+        'taking: loop {
+            let from = next.fetch_add(together, Ordering::Relaxed);
+            let Some(taken) = items.get(from..items.len().min(from.saturating_add(together))) else { break };
+            for (at, item) in (from..).zip(taken) {
+                let of_item = work(&mut room, at, item);
+                let has_failed = of_item.is_err();
+                made.push((at, of_item));
+                if has_failed {
+                    break 'taking;
+                }
+            }
+        }
+        drop(ends);
+        help_until(|| begun.load(Ordering::SeqCst) == ended.load(Ordering::SeqCst));
+        made
+    };
+    let mut made = on_threads(threads, &take);
+    made.sort_by_key(|(at, _)| *at);
+    made.into_iter().map(|(_, of_item)| of_item).collect()
+}
+
+/// All that `take` gives on so many threads, or on fewer where the others come too late.
+fn on_threads<T: Send>(threads: usize, take: &(impl Fn() -> Vec<T> + Sync)) -> Vec<T> {
+    if threads <= 1 {
+        return take();
+    }
+    let (mut all, others) = rayon::join(|| on_threads(threads / 2, take), || on_threads(threads - threads / 2, take));
+    all.extend(others);
+    all
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
 
     #[test]
     fn a_search_is_spread_only_while_it_is_alone() {
@@ -138,5 +223,38 @@ mod tests {
         }));
         assert!(panicked.is_err());
         assert_eq!(searches.share(true, is_spread), has_others);
+    }
+
+    #[test]
+    fn loops_give_all_in_order_or_the_first_error_on_any_number_of_threads() {
+        let items: Vec<usize> = (0..1000).collect();
+        let nested = |at: usize| map(&items, 7, |_, item| Ok(item * at)).map(|all| all.iter().sum::<usize>());
+        let failing = |_, &item: &usize| match item {
+            400 | 700 => Err(Error::DimensionMismatch { what: String::new(), expected: 0, got: item }),
+            _ => Ok(item),
+        };
+        for threads in [1, 2, 5] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+            pool.install(|| {
+                awake(|| {
+                    for together in [0, 1, 3, 999, 1000, 5000] {
+                        assert_eq!(
+                            map(&items, together, |at, item| Ok((at, *item))).expect("all"),
+                            items.iter().map(|&item| (item, item)).collect::<Vec<_>>()
+                        );
+                        assert!(matches!(
+                            map(&items, together, failing),
+                            Err(Error::DimensionMismatch { got: 400, .. })
+                        ));
+                    }
+                    assert_eq!(map::<usize, usize>(&[], 1, |_, _| Ok(0)).expect("none"), Vec::<usize>::new());
+                    let sums = map(&[1, 2, 3], 1, |_, &at| nested(at)).expect("all");
+                    assert_eq!(sums, [499_500, 999_000, 1_498_500]);
+                });
+                let panics =
+                    || map(&items, 1, |at, _| if at == 400 { std::panic::resume_unwind(Box::new(())) } else { Ok(at) });
+                assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| awake(panics))).is_err());
+            });
+        }
     }
 }

@@ -29,26 +29,26 @@ impl Spread {
         cores::share(self.is_worth_it, search)
     }
 
-    /// What `work` makes of each item, in order; the first error if there is one. A thread takes at least `least_together`
+    /// What `work` makes of each item, in order; the first error if there is one. A thread takes `together`
     /// items at a time.
     pub(super) fn map<T: Sync, R: Send>(
         self,
         items: &[T],
-        least_together: usize,
+        together: usize,
         work: impl Fn(usize, &T) -> Result<R> + Sync + Send,
     ) -> Result<Vec<R>> {
-        self.map_with(items, least_together, || (), |(), at, item| work(at, item))
+        self.map_with(items, together, || (), |(), at, item| work(at, item))
     }
 
-    /// The same with what `room` makes, once for the items that a thread takes one after the other.
+    /// The same with what `room` makes, once for each thread.
     pub(super) fn map_with<T: Sync, R: Send, S>(
         self,
         items: &[T],
-        least_together: usize,
+        together: usize,
         room: impl Fn() -> S + Sync + Send,
         work: impl Fn(&mut S, usize, &T) -> Result<R> + Sync + Send,
     ) -> Result<Vec<R>> {
-        let least_together = if self.is_worth_it { least_together } else { items.len() };
-        cores::map_with(items, least_together, room, work)
+        let together = if self.is_worth_it { together } else { items.len() };
+        cores::map_with(items, together, room, work)
     }
 }
