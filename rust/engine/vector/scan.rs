@@ -25,6 +25,11 @@ use crate::error::Result;
 pub(super) const FIRST_ROUND_ROWS: u32 = 4096;
 /// How much longer each round is than the one before.
 pub(super) const ROUND_GROWTH: u32 = 4;
+/// Rows of whose codes one thread reads at a time; whole blocks.
+const SCAN_ROWS: u32 = 8 * 1024;
+/// How much more of those that the codes could not exclude are scored together each time. Nearly all are scored in the end, and
+/// each time threads wait for each other.
+const BATCH_GROWTH: usize = 16;
 /// Re-scoring one row at random costs about as much as reading this many codes.
 pub(super) const CODES_A_RESCORE: usize = 24;
 /// Rows re-scored by one task.
@@ -88,7 +93,7 @@ impl VectorColumn {
         k: usize,
         allowed: Option<&RowSet>,
     ) -> Result<(Vec<(u32, f32)>, Work)> {
-        self.top_k_by(query, k, allowed, Access::Mapped)
+        cores::awake(|| self.top_k_by(query, k, allowed, Access::Mapped))
     }
 
     /// `top_k_with_work`, which reaches many vectors at once in this way. Read, they cost more and don't stay in memory.
@@ -135,7 +140,7 @@ impl VectorColumn {
         }
         let mut batch = promising;
         while !waiting.is_empty() {
-            batch *= 2;
+            batch = batch.saturating_mul(BATCH_GROWTH);
             work.scored_rows += self.settle(query, take_best(&mut waiting, batch), &rows, &mut best, many)?;
             floor = best.bar();
             waiting.retain(|row| code_query.reaches(row.estimate, row.a, row.b, floor));
@@ -183,7 +188,7 @@ impl VectorColumn {
                 let scores = self.score_each(query, &positions, access_of(&positions))?;
                 Ok((keep(&positions, &scores), positions.len()))
             };
-            return Ok(of_chunks(cores::map(&chunks(0..self.len() as u32), 1, chunk)?, self.len()));
+            return Ok(of_chunks(cores::map(&chunks(0..self.len() as u32, CHUNK_ROWS), 1, chunk)?, self.len()));
         }
         let Some(codes) = self.codes() else {
             let found = self.flat_at_least(query, floor, allowed)?;
@@ -211,7 +216,7 @@ impl VectorColumn {
             let scores = self.score_each(query, &positions, access_of(&positions))?;
             Ok((keep(&positions, &scores), positions.len()))
         };
-        Ok(of_chunks(cores::map(&chunks(0..self.len() as u32), 1, chunk)?, self.len()))
+        Ok(of_chunks(cores::map(&chunks(0..self.len() as u32, CHUNK_ROWS), 1, chunk)?, self.len()))
     }
 
     /// How many rows the codes alone can't exclude from `floor`: the scan without the re-scoring. `None` without codes.
@@ -243,11 +248,11 @@ impl VectorColumn {
         rows: &Rows<'_>,
         allowed: Option<&RowSet>,
     ) -> Result<Vec<Candidate>> {
-        if range.len() <= CHUNK_ROWS as usize {
+        if range.len() <= SCAN_ROWS as usize {
             return self.chunk_candidates(codes, query, floor, range, rows, allowed);
         }
         let chunk = |_, range: &Range<u32>| self.chunk_candidates(codes, query, floor, range.clone(), rows, allowed);
-        Ok(cores::map(&chunks(range), 1, chunk)?.concat())
+        Ok(cores::map(&chunks(range, SCAN_ROWS), 1, chunk)?.concat())
     }
 
     fn chunk_candidates(
@@ -380,8 +385,8 @@ fn push_all(best: &mut Best, rows: &Rows<'_>, positions: &[u32], scores: &[f32])
     }
 }
 
-/// `range` in pieces of `CHUNK_ROWS`.
-fn chunks(range: Range<u32>) -> Vec<Range<u32>> {
+/// `range` in pieces of so many rows.
+fn chunks(range: Range<u32>, rows: u32) -> Vec<Range<u32>> {
     let end = range.end;
-    range.step_by(CHUNK_ROWS as usize).map(|start| start..start.saturating_add(CHUNK_ROWS).min(end)).collect()
+    range.step_by(rows as usize).map(|start| start..start.saturating_add(rows).min(end)).collect()
 }
