@@ -2,12 +2,11 @@
 //!
 //! A search that is alone is spread over all of them. It runs on a thread of rayon's pool, where a piece of work is handed to another
 //! thread for little; from any other thread each loop would be handed over whole, and its end waited for. Its loops take tens to
-//! hundreds of microseconds, and to wake a thread takes tens; so while it runs threads stay awake from one loop to the next, and
-//! those that end a loop first wait awake for the others (`AWAKE`).
+//! hundreds of microseconds, and to wake a thread takes tens; so while it runs the others stay awake from one loop to the next, and
+//! its own thread waits awake for the end of a loop (`AWAKE`).
 //!
-//! Searches that come
-//! meanwhile stay on the threads of their callers: handed to the pool as well, they would be taken up in the middle of the first
-//! one, by a thread that waits for a piece of it, and hold that up until they ended.
+//! Searches that come meanwhile stay on the threads of their callers: handed to the pool as well, they would be taken up in the
+//! middle of the first one, by a thread that waits for a piece of it, and hold that up until they ended.
 //!
 //! A fork of a process gets a copy of the pool without its threads, where work waits for ever. So each process has a pool of its own,
 //! and nothing is left to rayon's global one.
@@ -15,8 +14,8 @@
 //! Answers don't depend on any of this.
 
 use std::process;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,7 +28,7 @@ static SEARCHES: Searches = Searches::new();
 
 /// A thread without work stays awake for as long within a search: rayon's own sleep after some fifteen microseconds.
 const AWAKE: Duration = Duration::from_micros(100);
-/// Threads at most that stay awake between loops: each of them asks all others for work all the time.
+/// Threads at most that stay awake between loops, the searcher among them: each asks all others for work all the time.
 const MOST_AWAKE: usize = 8;
 
 /// The pool of this process, made when it is first needed; none if the system gives no threads.
@@ -93,29 +92,22 @@ impl Searches {
 }
 
 /// Carries out a search that asks for the other threads of this one's pool often, while which they stay awake.
-pub(crate) fn awake<R: Send>(search: impl FnOnce() -> R + Send) -> R {
-    let others = rayon::current_num_threads().min(MOST_AWAKE) - 1;
-    let Some(searcher) = rayon::current_thread_index().filter(|_| others > 0) else {
-        return search();
-    };
-    let has_ended = AtomicBool::new(false);
-    let search = || {
-        let _ends = Defer(|| has_ended.store(true, Ordering::Relaxed));
-        search()
-    };
-    rayon::join(search, || stay_awake(others, searcher, &has_ended)).0
-}
-
-fn stay_awake(threads: usize, searcher: usize, has_ended: &AtomicBool) {
-    if threads > 1 {
-        let stay = |threads| stay_awake(threads, searcher, has_ended);
-        rayon::join(|| stay(threads / 2), || stay(threads - threads / 2));
-        return;
+///
+/// They are not waited for: one may have found other work meanwhile, as building a part is.
+pub(crate) fn awake<R>(search: impl FnOnce() -> R) -> R {
+    let Some(searcher) = rayon::current_thread_index() else { return search() };
+    let has_ended = Arc::new(AtomicBool::new(false));
+    for _ in 1..rayon::current_num_threads().min(MOST_AWAKE) {
+        let has_ended = Arc::clone(&has_ended);
+        rayon::spawn(move || {
+            // The searcher comes here where it waits for the end of a loop, and nobody else was awake to take this.
+            if rayon::current_thread_index() != Some(searcher) {
+                help_until(|| has_ended.load(Ordering::Relaxed));
+            }
+        });
     }
-    // The searcher comes here where it waits for the end of a loop, and nobody else was awake to take this.
-    if rayon::current_thread_index() != Some(searcher) {
-        help_until(|| has_ended.load(Ordering::Relaxed));
-    }
+    let _ends = Defer(|| has_ended.store(true, Ordering::Relaxed));
+    search()
 }
 
 /// Does what other threads of the pool ask for, until `has_ended` or for as long there was nothing to do.
@@ -157,7 +149,8 @@ pub(crate) fn map_with<T: Sync, R: Send, S>(
     work: impl Fn(&mut S, usize, &T) -> Result<R> + Sync + Send,
 ) -> Result<Vec<R>> {
     let together = together.max(1);
-    let threads = match rayon::current_thread_index() {
+    let caller = rayon::current_thread_index();
+    let threads = match caller {
         Some(_) => rayon::current_num_threads().min(items.len().div_ceil(together)),
         None => 1,
     };
@@ -184,7 +177,10 @@ pub(crate) fn map_with<T: Sync, R: Send, S>(
             }
         }
         drop(ends);
-        help_until(|| begun.load(Ordering::SeqCst) == ended.load(Ordering::SeqCst));
+        // The others are free for other work, which the caller would have to wait for.
+        if rayon::current_thread_index() == caller {
+            help_until(|| begun.load(Ordering::SeqCst) == ended.load(Ordering::SeqCst));
+        }
         made
     };
     let mut made = on_threads(threads, &take);
